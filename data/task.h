@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/matrix.h"
+#include "data/noise.h"
+#include "data/teacher.h"
+
+namespace sharpseek {
+
+/// The [data] section: what a sample is.
+struct TaskOptions {
+  int inputs = 4;    ///< features of a token
+  int outputs = 3;
+  int sequence = 1;  ///< tokens of a sample, independent of each other
+  std::string input_covariance = "identity";  ///< of one token: identity | diagonal:a,b,.. | file:M.csv
+  TeacherOptions teacher;
+  std::int64_t samples = 0;  ///< 0: online, every sample is new; N: a finite set of N inputs drawn once
+  bool replacement = true;   ///< finite set: drawn with replacement, or by a new random order each epoch
+};
+
+/// y = f*(x) + eps, x [tokens, inputs] with independent tokens ~ N(0, Sigma_x). Shared by all replicas of a group; the
+/// noise is each replica's own.
+struct Task {
+  int tokens = 1;
+  int inputs = 0;
+  int outputs = 0;
+  Matrix input_covariance;  ///< Sigma_x [inputs, inputs]
+  Matrix input_factor;      ///< symmetric square root of Sigma_x
+  bool identity_inputs = true;  ///< Sigma_x = I: engines skip the product
+  Teacher teacher;
+  Matrix dataset;  ///< [N, tokens x inputs] of a finite set; empty when online
+  bool replacement = true;
+  std::uint64_t seed = 0;
+
+  int input_size() const { return tokens * inputs; }
+  bool online() const { return dataset.rows() == 0; }
+  /// V (I_tokens kron Sigma_x^(1/2)) [outputs, n]: the signal as seen by whitened inputs. Requires teacher.matrix.
+  Matrix signal() const;
+};
+
+/// Throws UserError naming the key. A finite set is drawn from Stream::kDataset (step n = sample n, replica key 0).
+Task make_task(const TaskOptions& options, std::uint64_t seed);
+
+/// Inputs [count, tokens x inputs] of the evaluation set: Stream::kEvaluation (step n = sample n), re-whitened so that
+/// the mean is zero and the second moment of the flattened sample is exactly I_tokens kron Sigma_x (to rounding).
+/// Throws UserError unless count > tokens x inputs.
+Matrix evaluation_inputs(const Task& task, std::int64_t count);
+
+}  // namespace sharpseek

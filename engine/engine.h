@@ -1,0 +1,115 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/task.h"
+#include "models/program.h"
+#include "engine/optimizer.h"
+
+namespace sharpseek {
+
+/// Inputs with the outputs that the loss compares with.
+struct Samples {
+  at::Tensor inputs;   ///< [N, tokens, features], shared by replicas
+  at::Tensor targets;  ///< [N, outputs], shared by replicas, or [E, N, outputs]
+};
+
+/// loss [E] and its gradient [E, P].
+struct LossGradient {
+  at::Tensor loss;
+  at::Tensor gradient;
+};
+
+/// v -> H v for the loss of fixed parameters on fixed samples, for E replicas at once.
+class HessianProduct {
+ public:
+  virtual ~HessianProduct() = default;
+  /// vectors [E, K, P] -> products [E, K, P]; exact up to rounding (no finite differences).
+  virtual at::Tensor apply(const at::Tensor& vectors) = 0;
+};
+
+/// The stochastic problem that E replicas of one Program train on. The Task is shared; noise, key and rates are each
+/// replica's own.
+struct TrainingProblem {
+  std::shared_ptr<const Task> task;
+  std::vector<Noise> noise;                 ///< [E]
+  std::vector<std::uint64_t> replica_keys;  ///< [E]
+  std::vector<double> learning_rates;       ///< [E]
+  OptimizerOptions optimizer;
+  int batch = 1;
+};
+
+/// Everything that training changes. Plain data, so that a checkpoint is this and nothing else.
+struct TrainingState {
+  at::Tensor parameters;                   ///< [E, P], CPU or device, the engine's dtype
+  std::vector<at::Tensor> slots;           ///< optimiser state, each [E, P]
+  std::int64_t step = 0;                   ///< steps taken; also the random counter of the next one (below 2^32)
+  std::vector<double> loss_sum;            ///< [E] sum of mini-batch losses since last reset by the trainer
+  std::vector<std::int64_t> loss_count;    ///< [E] steps in that sum
+  std::vector<std::int64_t> diverged_at;   ///< [E] first step whose mini-batch loss was not below kDivergenceLoss; -1
+};
+
+/// A mini-batch loss that is not below this value (NaN included) marks its replica as diverged.
+inline constexpr double kDivergenceLoss = 1e10;
+
+/// Advances a TrainingState by SGD steps on one TrainingProblem.
+class Stepper {
+ public:
+  virtual ~Stepper() = default;
+  /// Takes `steps` steps of every replica that has not diverged; updates all fields of `state`. The result depends only
+  /// on state and problem: splitting a call in two changes no bit.
+  virtual void advance(TrainingState& state, std::int64_t steps) = 0;
+};
+
+/// Evaluates and trains E replicas of one Program. Parameters are [E, P], contiguous, of the engine's dtype and device.
+/// The loss is the mean over samples of the *sum* over outputs of squared error, no 1/2 (design: see docs/theory.md).
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  virtual const Program& program() const = 0;
+  /// dtype and device of parameters and results.
+  virtual at::TensorOptions options() const = 0;
+  /// "torch" or "lanes", and what it runs on: "torch cpu float32", "lanes avx512 float32".
+  virtual std::string description() const = 0;
+
+  /// f(x) [E, N, outputs].
+  virtual at::Tensor outputs(const at::Tensor& parameters, const at::Tensor& inputs) = 0;
+  /// Loss [E].
+  virtual at::Tensor loss(const at::Tensor& parameters, const Samples& samples) = 0;
+  virtual LossGradient loss_gradient(const at::Tensor& parameters, const Samples& samples) = 0;
+  /// The Hessian of the loss at these parameters. Keeps what can be kept between products.
+  virtual std::unique_ptr<HessianProduct> hessian(const at::Tensor& parameters, const Samples& samples) = 0;
+  /// J_n' c_n for every sample: [E, N, P], with cotangents c [E, N, outputs] (or [1, N, outputs], shared). J_n =
+  /// d f(x_n) / d parameters. The caller bounds memory by giving few samples at once.
+  virtual at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
+                                         const at::Tensor& cotangents) = 0;
+  /// J_n v: [E, N, outputs] for vectors v [E, P].
+  virtual at::Tensor jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
+                                      const at::Tensor& vectors) = 0;
+
+  /// Prepares training on `problem`; the engine must outlive the stepper.
+  virtual std::unique_ptr<Stepper> stepper(const TrainingProblem& problem) = 0;
+};
+
+/// How an engine is chosen: the flags of `sharpseek run`.
+struct EngineOptions {
+  std::string engine = "auto";    ///< auto | torch | lanes
+  std::string device = "auto";    ///< auto | cpu | cuda | cuda:N
+  std::string dtype = "float32";  ///< float32 | float64
+  std::string isa = "auto";       ///< lanes: auto | scalar | sse4.2 | avx2 | avx512
+  int threads = 0;                ///< 0: all cores this process may use
+};
+
+/// Makes the engine of these options. Throws UserError naming flag and value.
+std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions& options);
+
+/// Fresh state at step 0 for these parameters [E, P] and this optimiser.
+TrainingState initial_state(at::Tensor parameters, const OptimizerOptions& optimizer);
+
+}  // namespace sharpseek

@@ -1,0 +1,12 @@
+#include "models/model.h"
+
+namespace sharpseek {
+
+/// f(x) = W_D ... W_1 x.
+Program linear_network(const ModelOptions& options) {
+  ModelOptions linear = options;
+  linear.activation = "identity";
+  return mlp(linear);
+}
+
+}  // namespace sharpseek

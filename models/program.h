@@ -1,0 +1,140 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sharpseek {
+
+/// What an op computes, for every sample on its own. T = tokens, n = features of the first input.
+enum class OpKind {
+  kFlatten,       ///< [T, n] -> [1, T n], row-major
+  kLinear,        ///< y_t = W x_t, W [m, n]
+  kBias,          ///< y_t = x_t + b, b [n]
+  kAddParameter,  ///< y = x + p, p [T, n] (learned position)
+  kAdd,           ///< y = a + b
+  kMultiply,      ///< y = a * b, element by element
+  kTanh,          ///< y = tanh x
+  kRelu,          ///< y = max(x, 0); derivative 0 at 0
+  kGelu,          ///< y = x Phi(x), Phi the normal distribution function (exact, not the tanh form)
+  kLayerNorm,     ///< y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
+  kAttention,     ///< softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
+  kSelect,        ///< [T, n] -> [1, n]: one token
+  kMean,          ///< [T, n] -> [1, n]: mean over tokens
+};
+
+/// The name of an op kind in messages: "linear", "tanh", ...
+const char* name_of(OpKind kind);
+
+/// Index of a value within a Program.
+struct ValueId {
+  int index = -1;
+};
+
+/// Index of a parameter block within a Program.
+struct ParameterId {
+  int index = -1;
+};
+
+/// The shape of a value for one sample: [tokens, features].
+struct ValueShape {
+  int tokens;
+  int features;
+  bool operator==(const ValueShape&) const = default;
+};
+
+/// One op: plain data that every engine reads.
+struct Op {
+  OpKind kind;
+  std::array<int, 3> inputs{-1, -1, -1};  ///< value indices, -1 where unused
+  int output = -1;                        ///< value index
+  int parameter = -1;                     ///< parameter index of kLinear, kBias and kAddParameter
+  int token = 0;                          ///< kSelect: which token
+  int heads = 1;                          ///< kAttention
+};
+
+/// One block of parameters: a matrix [rows, columns] (a vector has rows = 1), row-major, at `offset` in a replica's
+/// parameter vector [P].
+struct Parameter {
+  std::string name;          ///< "W_1", "block2.W_q", ...
+  int rows;                  ///< outputs of a matrix
+  int columns;               ///< inputs of a matrix
+  std::int64_t offset;       ///< first element in [P]
+  double standard_deviation; ///< of the initial values; 0 = starts at zero
+  bool scaled;               ///< init_scale multiplies the standard deviation
+  std::int64_t size() const { return std::int64_t{rows} * columns; }
+};
+
+/// A network (or a teacher) as a short list of ops in evaluation order: what every engine executes. Value 0 is the
+/// input; the last op's output is the network's output, of shape [1, outputs]. Parameters lie in the order in which
+/// they were declared. Made by ProgramBuilder; immutable afterwards.
+class Program {
+ public:
+  const std::vector<Op>& ops() const { return ops_; }
+  const std::vector<ValueShape>& values() const { return values_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+  /// P: elements of one replica's parameter vector.
+  std::int64_t parameter_count() const { return parameter_count_; }
+  ValueShape input() const { return values_.front(); }
+  /// Elements of one sample's input: tokens x features.
+  int input_size() const { return values_.front().tokens * values_.front().features; }
+  int outputs() const { return values_.at(static_cast<std::size_t>(output_)).features; }
+  int output_value() const { return output_; }
+  /// Whether second and third derivatives exist everywhere (no ReLU).
+  bool smooth() const;
+
+ private:
+  friend class ProgramBuilder;
+  std::vector<Op> ops_;
+  std::vector<ValueShape> values_;
+  std::vector<Parameter> parameters_;
+  std::int64_t parameter_count_ = 0;
+  int output_ = 0;
+};
+
+/// Builds a Program op by op; each method appends one op and returns its value. Mistakes of shape throw UserError with
+/// both shapes.
+///
+///     ProgramBuilder net({1, 4});
+///     ValueId h = net.tanh(net.linear(net.input(), net.matrix("W_1", 8, 4)));
+///     Program mlp = std::move(net).finish(net.linear(h, net.matrix("W_2", 3, 8)));
+class ProgramBuilder {
+ public:
+  explicit ProgramBuilder(ValueShape input);
+
+  ValueId input() const { return {0}; }
+  ValueShape shape(ValueId value) const;
+
+  /// Declares a weight matrix [outputs, inputs] with initial standard deviation gain / sqrt(inputs), times init_scale.
+  ParameterId matrix(std::string name, int outputs, int inputs, double gain = 1);
+  /// Declares a parameter block [rows, columns] with this initial standard deviation, whatever init_scale.
+  ParameterId parameter(std::string name, int rows, int columns, double standard_deviation);
+
+  ValueId flatten(ValueId x);
+  ValueId linear(ValueId x, ParameterId weight);
+  ValueId bias(ValueId x, ParameterId offset);
+  ValueId add_parameter(ValueId x, ParameterId parameter);
+  ValueId add(ValueId a, ValueId b);
+  ValueId multiply(ValueId a, ValueId b);
+  ValueId tanh(ValueId x);
+  ValueId relu(ValueId x);
+  ValueId gelu(ValueId x);
+  ValueId layer_norm(ValueId x);
+  ValueId attention(ValueId query, ValueId key, ValueId value, int heads);
+  ValueId select(ValueId x, int token);
+  ValueId mean(ValueId x);
+
+  /// Ends the program at `output`, which must have one token. Throws UserError if a value or a parameter never reaches
+  /// the output: a network with dead parts has a singular Hessian for a reason its user did not mean.
+  Program finish(ValueId output) &&;
+
+ private:
+  ValueId append(OpKind kind, std::array<int, 3> inputs, ValueShape shape, int parameter = -1);
+  const Parameter& block(ParameterId id) const;
+
+  Program program_;
+};
+
+}  // namespace sharpseek
