@@ -40,7 +40,7 @@ namespace detail {
 }  // namespace sharpseek
 
 /// States an invariant; throws InternalError with the condition and its place when it does not hold. Always compiled.
-#define SHARPSEEK_ASSERT(condition)                                                            \
-  do {                                                                                         \
+#define SHARPSEEK_ASSERT(condition)                                                          \
+  do {                                                                                       \
     if (!(condition)) ::sharpseek::detail::assertion_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -9,8 +9,8 @@ namespace sharpseek {
 
 /// The two maps from Philox words to standard normal pairs, the only ones in the project.
 ///
-/// Both are Box-Muller, z = rho (cos theta, sin theta) with rho = sqrt(-2 log u), and take the radius and the angle from
-/// disjoint bits of the *same* word(s). The angle needs few bits: on n equally spaced rays every joint moment
+/// Both are Box-Muller, z = rho (cos theta, sin theta) with rho = sqrt(-2 log u), and take the radius and the angle
+/// from disjoint bits of the *same* word(s). The angle needs few bits: on n equally spaced rays every joint moment
 /// E[z0^a z1^b] with a + b < n equals the Gaussian's exactly, because the n-point trapezoidal sum integrates every
 /// trigonometric polynomial of degree below n exactly. So a word buys two normals, not one, at no cost in distribution:
 ///  - float32: one 32-bit word per pair; u = (top 23 bits + 1/2) 2^-23, 512 rays. Largest |z| 5.77; the variance is

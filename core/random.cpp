@@ -30,13 +30,14 @@ void random_words(std::uint64_t seed, Stream stream, std::uint64_t replica_key, 
 
 void standard_normals(std::uint64_t seed, Stream stream, std::uint64_t replica_key, std::uint32_t step,
                       std::span<float> out) {
-  for_each_block(seed, stream, replica_key, step, (out.size() + 1) / 2, [&](std::size_t word, const PhiloxBlock& words) {
-    for (std::size_t k = 0; k < 4 && 2 * (word + k) < out.size(); ++k) {
-      const NormalPair z = normal_pair32(words[k]);
-      out[2 * (word + k)] = static_cast<float>(z.z0);
-      if (2 * (word + k) + 1 < out.size()) out[2 * (word + k) + 1] = static_cast<float>(z.z1);
-    }
-  });
+  for_each_block(seed, stream, replica_key, step, (out.size() + 1) / 2,
+                 [&](std::size_t word, const PhiloxBlock& words) {
+                   for (std::size_t k = 0; k < 4 && 2 * (word + k) < out.size(); ++k) {
+                     const NormalPair z = normal_pair32(words[k]);
+                     out[2 * (word + k)] = static_cast<float>(z.z0);
+                     if (2 * (word + k) + 1 < out.size()) out[2 * (word + k) + 1] = static_cast<float>(z.z1);
+                   }
+                 });
 }
 
 void standard_normals(std::uint64_t seed, Stream stream, std::uint64_t replica_key, std::uint32_t step,

@@ -10,8 +10,8 @@ namespace sharpseek {
 /// The definition of a mini-batch: the plain loop that every engine's own generator is compared with. At `step` the
 /// replica `replica_key` sees `batch` samples. Draw j of Stream::kTraining at that step is, for j < batch x n, input
 /// j % n of sample j / n (online tasks only), and then, in the same numbering continued, output o of sample k's noise:
-/// z[batch x n + k x outputs + o] (finite sets: z[k x outputs + o]). Rademacher noise takes bit j % 32 of word j / 32 of
-/// Stream::kNoiseSigns instead: 1 is +1, 0 is -1.
+/// z[batch x n + k x outputs + o] (finite sets: z[k x outputs + o]). Rademacher noise takes bit j % 32 of word j / 32
+/// of Stream::kNoiseSigns instead: 1 is +1, 0 is -1.
 ///
 /// Finite sets: with replacement, sample k of the batch is floor(N w / 2^32), w word k of Stream::kSampleIndex at this
 /// step. Without, position p = step x batch + k of the endless concatenation of one permutation of 0..N-1 per epoch

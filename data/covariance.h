@@ -10,11 +10,12 @@ namespace sharpseek {
 /// a missing or empty file, a ragged row, or anything that is not a finite number.
 Matrix read_matrix(const std::string& file);
 
-/// As read_matrix, and requires a covariance: square of size `size`, symmetric to 1e-12 of its largest element, positive
-/// definite. Throws UserError naming the file and the offending row, value or eigenvalue.
+/// As read_matrix, and requires a covariance: square of size `size`, symmetric to 1e-12 of its largest element,
+/// positive definite. Throws UserError naming the file and the offending row, value or eigenvalue.
 Matrix read_covariance(const std::string& file, int size);
 
-/// Sigma_x [inputs, inputs] of one token from data.input_covariance: identity | diagonal:a,b,.. (variances) | file:M.csv.
+/// Sigma_x [inputs, inputs] of one token from data.input_covariance: identity | diagonal:a,b,.. (variances) |
+/// file:M.csv.
 Matrix input_covariance(const std::string& specification, int inputs);
 
 /// The symmetric positive definite square root.

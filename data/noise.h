@@ -11,9 +11,10 @@ enum class NoiseDistribution { kGaussian, kRademacher };
 
 /// The [noise] section. Swept per replica.
 struct NoiseOptions {
-  double total = 3;               ///< Tr Sigma_eps
-  double condition = 1;           ///< kappa: largest over smallest variance; must be 1 when there is one output
-  std::string rotation = "axes";  ///< axes | teacher | teacher-reversed | random | file:M.csv (orthogonal, columns = directions)
+  double total = 3;      ///< Tr Sigma_eps
+  double condition = 1;  ///< kappa: largest over smallest variance; must be 1 when there is one output
+  std::string rotation =
+      "axes";  ///< axes | teacher | teacher-reversed | random | file:M.csv (orthogonal, columns = directions)
   std::string distribution = "gaussian";  ///< gaussian | rademacher
   std::string covariance;                 ///< file:S.csv replaces total, condition and rotation
   std::string redraw = "fresh";           ///< fresh: drawn at every use | fixed: once per sample of a finite set

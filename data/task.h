@@ -11,9 +11,9 @@ namespace sharpseek {
 
 /// The [data] section: what a sample is.
 struct TaskOptions {
-  int inputs = 4;    ///< features of a token
+  int inputs = 4;  ///< features of a token
   int outputs = 3;
-  int sequence = 1;  ///< tokens of a sample, independent of each other
+  int sequence = 1;                           ///< tokens of a sample, independent of each other
   std::string input_covariance = "identity";  ///< of one token: identity | diagonal:a,b,.. | file:M.csv
   TeacherOptions teacher;
   std::int64_t samples = 0;  ///< 0: online, every sample is new; N: a finite set of N inputs drawn once
@@ -26,8 +26,8 @@ struct Task {
   int tokens = 1;
   int inputs = 0;
   int outputs = 0;
-  Matrix input_covariance;  ///< Sigma_x [inputs, inputs]
-  Matrix input_factor;      ///< symmetric square root of Sigma_x
+  Matrix input_covariance;      ///< Sigma_x [inputs, inputs]
+  Matrix input_factor;          ///< symmetric square root of Sigma_x
   bool identity_inputs = true;  ///< Sigma_x = I: engines skip the product
   Teacher teacher;
   Matrix dataset;  ///< [N, tokens x inputs] of a finite set; empty when online

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "data/task.h"
-#include "models/program.h"
 #include "engine/optimizer.h"
+#include "models/program.h"
 
 namespace sharpseek {
 
@@ -46,12 +46,12 @@ struct TrainingProblem {
 
 /// Everything that training changes. Plain data, so that a checkpoint is this and nothing else.
 struct TrainingState {
-  at::Tensor parameters;                   ///< [E, P], CPU or device, the engine's dtype
-  std::vector<at::Tensor> slots;           ///< optimiser state, each [E, P]
-  std::int64_t step = 0;                   ///< steps taken; also the random counter of the next one (below 2^32)
-  std::vector<double> loss_sum;            ///< [E] sum of mini-batch losses since last reset by the trainer
-  std::vector<std::int64_t> loss_count;    ///< [E] steps in that sum
-  std::vector<std::int64_t> diverged_at;   ///< [E] first step whose mini-batch loss was not below kDivergenceLoss; -1
+  at::Tensor parameters;                  ///< [E, P], CPU or device, the engine's dtype
+  std::vector<at::Tensor> slots;          ///< optimiser state, each [E, P]
+  std::int64_t step = 0;                  ///< steps taken; also the random counter of the next one (below 2^32)
+  std::vector<double> loss_sum;           ///< [E] sum of mini-batch losses since last reset by the trainer
+  std::vector<std::int64_t> loss_count;   ///< [E] steps in that sum
+  std::vector<std::int64_t> diverged_at;  ///< [E] first step whose mini-batch loss was not below kDivergenceLoss; -1
 };
 
 /// A mini-batch loss that is not below this value (NaN included) marks its replica as diverged.

@@ -8,8 +8,8 @@
 
 namespace sharpseek {
 
-std::vector<double> initial_parameters(const Program& program, const InitialisationOptions& options,
-                                       std::uint64_t seed, std::uint64_t replica_key) {
+std::vector<double> initial_parameters(const Program& program, const InitialisationOptions& options, std::uint64_t seed,
+                                       std::uint64_t replica_key) {
   require(std::isfinite(options.scale) && options.scale >= 0, "model.init_scale = ", options.scale,
           ": must be finite and at least 0");
   require(std::isfinite(options.imbalance) && options.imbalance > 0, "model.init_imbalance = ", options.imbalance,

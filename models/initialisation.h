@@ -15,7 +15,7 @@ struct InitialisationOptions {
 
 /// Initial parameters [P] of the replica `replica_key`: normals of Stream::kWeights (float64 map, step 0) times each
 /// block's standard deviation, in parameter order. The same for every engine and dtype before rounding to it.
-std::vector<double> initial_parameters(const Program& program, const InitialisationOptions& options,
-                                       std::uint64_t seed, std::uint64_t replica_key);
+std::vector<double> initial_parameters(const Program& program, const InitialisationOptions& options, std::uint64_t seed,
+                                       std::uint64_t replica_key);
 
 }  // namespace sharpseek

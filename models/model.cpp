@@ -39,7 +39,8 @@ ValueId activate(ProgramBuilder& net, ValueId x, const std::string& activation) 
   if (activation == "tanh") return net.tanh(x);
   if (activation == "relu") return net.relu(x);
   if (activation == "gelu") return net.gelu(x);
-  require(activation == "identity", "model.activation = ", activation, ": must be one of tanh | relu | gelu | identity");
+  require(activation == "identity", "model.activation = ", activation,
+          ": must be one of tanh | relu | gelu | identity");
   return x;
 }
 

@@ -13,9 +13,9 @@ namespace sharpseek {
 /// Which network: the [model] section of a configuration and the shape of the data. The equations of each kind are in
 /// docs/architectures.md and beside the code (linear.cpp, mlp.cpp, rnn.cpp, transformer.cpp).
 struct ModelOptions {
-  std::string kind = "linear";  ///< a name in model_registry()
-  int width = 8;                ///< features of hidden values
-  int depth = 2;  ///< linear, mlp: weight matrices; rnn: stacked layers; transformer: blocks
+  std::string kind = "linear";      ///< a name in model_registry()
+  int width = 8;                    ///< features of hidden values
+  int depth = 2;                    ///< linear, mlp: weight matrices; rnn: stacked layers; transformer: blocks
   std::string activation = "tanh";  ///< mlp, transformer: tanh | relu | gelu | identity
   int heads = 1;                    ///< transformer
   int mlp_width = 0;                ///< transformer: hidden features of a block's MLP; 0 = width

@@ -62,7 +62,8 @@ ParameterId ProgramBuilder::matrix(std::string name, int outputs, int inputs, do
 ParameterId ProgramBuilder::parameter(std::string name, int rows, int columns, double standard_deviation) {
   require(rows >= 1 && columns >= 1, "program: parameter ", name, " has shape [", rows, ", ", columns,
           "], needs at least one element");
-  program_.parameters_.push_back({std::move(name), rows, columns, program_.parameter_count_, standard_deviation, false});
+  program_.parameters_.push_back(
+      {std::move(name), rows, columns, program_.parameter_count_, standard_deviation, false});
   program_.parameter_count_ += program_.parameters_.back().size();
   return {static_cast<int>(program_.parameters_.size()) - 1};
 }
@@ -137,9 +138,7 @@ ValueId ProgramBuilder::select(ValueId x, int token) {
   return y;
 }
 
-ValueId ProgramBuilder::mean(ValueId x) {
-  return append(OpKind::kMean, {x.index, -1, -1}, {1, shape(x).features});
-}
+ValueId ProgramBuilder::mean(ValueId x) { return append(OpKind::kMean, {x.index, -1, -1}, {1, shape(x).features}); }
 
 Program ProgramBuilder::finish(ValueId output) && {
   require(shape(output).tokens == 1, "program: the output ", text(shape(output)), " must have one token");

@@ -57,12 +57,12 @@ struct Op {
 /// One block of parameters: a matrix [rows, columns] (a vector has rows = 1), row-major, at `offset` in a replica's
 /// parameter vector [P].
 struct Parameter {
-  std::string name;          ///< "W_1", "block2.W_q", ...
-  int rows;                  ///< outputs of a matrix
-  int columns;               ///< inputs of a matrix
-  std::int64_t offset;       ///< first element in [P]
-  double standard_deviation; ///< of the initial values; 0 = starts at zero
-  bool scaled;               ///< init_scale multiplies the standard deviation
+  std::string name;           ///< "W_1", "block2.W_q", ...
+  int rows;                   ///< outputs of a matrix
+  int columns;                ///< inputs of a matrix
+  std::int64_t offset;        ///< first element in [P]
+  double standard_deviation;  ///< of the initial values; 0 = starts at zero
+  bool scaled;                ///< init_scale multiplies the standard deviation
   std::int64_t size() const { return std::int64_t{rows} * columns; }
 };
 

@@ -29,8 +29,8 @@ Program transformer(const ModelOptions& options) {
     const ValueId value = net.linear(n, net.matrix(name("W_v"), width, width));
     const ValueId attention = net.attention(query, key, value, options.heads);
     z = net.add(z, net.linear(attention, net.matrix(name("W_p"), width, width)));
-    const ValueId hidden = activate(net, net.linear(normalised(z), net.matrix(name("W_1"), mlp_width, width)),
-                                    options.activation);
+    const ValueId hidden =
+        activate(net, net.linear(normalised(z), net.matrix(name("W_1"), mlp_width, width)), options.activation);
     z = net.add(z, net.linear(hidden, net.matrix(name("W_2"), width, mlp_width)));
   }
   const ValueId pooled = net.mean(normalised(z));

@@ -1,0 +1,27 @@
+# LibTorch as four imported libraries, from the pip wheel or a LibTorch folder. find_package(Torch) is not used: it
+# ignores CMAKE_CUDA_ARCHITECTURES, needs a CUDA toolkit even for CPU programs, and adds flags to every target.
+set(SHARPSEEK_TORCH_DIR "" CACHE PATH "A torch folder with include/ and lib/ (pip wheel's torch, or LibTorch)")
+if(NOT SHARPSEEK_TORCH_DIR)
+  file(GLOB candidates ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
+  list(LENGTH candidates found)
+  if(found EQUAL 0)
+    message(FATAL_ERROR "No LibTorch: run ./lab setup, or give -DSHARPSEEK_TORCH_DIR=<folder with include/ and lib/>")
+  endif()
+  list(GET candidates 0 SHARPSEEK_TORCH_DIR)
+endif()
+if(NOT EXISTS ${SHARPSEEK_TORCH_DIR}/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "SHARPSEEK_TORCH_DIR=${SHARPSEEK_TORCH_DIR} holds no lib/libtorch_cpu.so")
+endif()
+file(STRINGS ${SHARPSEEK_TORCH_DIR}/include/torch/version.h version_line REGEX "define TORCH_VERSION ")
+string(REGEX REPLACE ".*\"(.*)\".*" "\\1" SHARPSEEK_TORCH_VERSION "${version_line}")
+message(STATUS "LibTorch ${SHARPSEEK_TORCH_VERSION} in ${SHARPSEEK_TORCH_DIR}")
+
+foreach(library c10 torch_cpu)
+  add_library(torch::${library} SHARED IMPORTED GLOBAL)
+  set_target_properties(torch::${library} PROPERTIES
+    IMPORTED_LOCATION ${SHARPSEEK_TORCH_DIR}/lib/lib${library}.so
+    INTERFACE_INCLUDE_DIRECTORIES
+      "${SHARPSEEK_TORCH_DIR}/include;${SHARPSEEK_TORCH_DIR}/include/torch/csrc/api/include")
+endforeach()
+add_library(sharpseek_torch INTERFACE)
+target_link_libraries(sharpseek_torch INTERFACE torch::torch_cpu torch::c10)

@@ -1,0 +1,27 @@
+# Build options and the flags that every target of ours is compiled with.
+option(SHARPSEEK_WERROR "Treat warnings as errors" OFF)
+option(SHARPSEEK_TESTS "Build the tests" ON)
+set(SHARPSEEK_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=...: address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # Precompiled headers are cached only with these two kinds of sloppiness.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+endif()
+
+add_library(sharpseek_flags INTERFACE)
+target_compile_options(sharpseek_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+  -Woverloaded-virtual $<$<BOOL:${SHARPSEEK_WERROR}>:-Werror>)
+target_include_directories(sharpseek_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
+if(SHARPSEEK_SANITIZE)
+  target_compile_options(sharpseek_flags INTERFACE -fsanitize=${SHARPSEEK_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(sharpseek_flags INTERFACE -fsanitize=${SHARPSEEK_SANITIZE})
+endif()

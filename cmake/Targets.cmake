@@ -1,0 +1,33 @@
+# One narrow precompiled header serves every target that includes ATen (docs/install.md has what it saves).
+add_library(sharpseek_torch_headers STATIC ${PROJECT_SOURCE_DIR}/cmake/torch_headers.cpp)
+target_link_libraries(sharpseek_torch_headers PRIVATE sharpseek_flags sharpseek_torch)
+target_precompile_headers(sharpseek_torch_headers PRIVATE <ATen/ATen.h> <torch/csrc/autograd/autograd.h>)
+target_compile_options(sharpseek_torch_headers PRIVATE -Winvalid-pch)
+
+# sharpseek_library(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the static library sharpseek_<folder>.
+function(sharpseek_library name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(sharpseek_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(sharpseek_${name} PUBLIC sharpseek_flags ${ARG_DEPENDS})
+  if(ARG_TORCH)
+    target_link_libraries(sharpseek_${name} PUBLIC sharpseek_torch)
+    target_precompile_headers(sharpseek_${name} REUSE_FROM sharpseek_torch_headers)
+  endif()
+endfunction()
+
+# sharpseek_test(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the executable <folder>_test; tests whose suite ends in
+# "Slow" carry the label slow, all others fast.
+function(sharpseek_test name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name}_test ${ARG_SOURCES})
+  target_link_libraries(${name}_test PRIVATE sharpseek_flags ${ARG_DEPENDS} GTest::gtest_main GTest::gmock)
+  target_compile_definitions(${name}_test PRIVATE SHARPSEEK_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+  if(ARG_TORCH)
+    target_link_libraries(${name}_test PRIVATE sharpseek_torch)
+    target_precompile_headers(${name}_test REUSE_FROM sharpseek_torch_headers)
+    set_target_properties(${name}_test PROPERTIES BUILD_RPATH ${SHARPSEEK_TORCH_DIR}/lib)
+  endif()
+  gtest_discover_tests(${name}_test TEST_FILTER "-*Slow.*" PROPERTIES LABELS fast DISCOVERY_MODE PRE_TEST)
+  gtest_discover_tests(${name}_test TEST_FILTER "*Slow.*" TEST_SUFFIX .slow PROPERTIES LABELS slow
+    DISCOVERY_MODE PRE_TEST)
+endfunction()

@@ -1,0 +1,1 @@
+// Holds the precompiled header of all targets that include ATen; see Targets.cmake.
