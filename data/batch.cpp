@@ -1,0 +1,114 @@
+#include "data/batch.h"
+
+#include <type_traits>
+#include <vector>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "data/permutation.h"
+
+namespace sharpseek {
+namespace {
+
+/// Row of the data set that sample k of this step's batch takes.
+std::uint32_t sample_index(const Task& task, std::uint64_t key, std::uint32_t step, int batch, int k) {
+  const auto size = static_cast<std::uint32_t>(task.dataset.rows());
+  if (task.replacement) {
+    const PhiloxBlock words = philox(philox_counter(static_cast<std::uint32_t>(k) / 4, step, key),
+                                     stream_key(task.seed, Stream::kSampleIndex));
+    return static_cast<std::uint32_t>((std::uint64_t{size} * words[static_cast<std::size_t>(k) % 4]) >> 32);
+  }
+  const std::uint64_t position =
+      std::uint64_t{step} * static_cast<std::uint64_t>(batch) + static_cast<std::uint64_t>(k);
+  return permuted_index(task.seed, key, static_cast<std::uint32_t>(position / size),
+                        static_cast<std::uint32_t>(position % size), size);
+}
+
+/// Signs +1 and -1 from the bits of a stream's words.
+template <class Real>
+void random_signs(std::uint64_t seed, Stream stream, std::uint64_t key, std::uint32_t step, std::span<Real> out) {
+  std::vector<std::uint32_t> words((out.size() + 31) / 32);
+  random_words(seed, stream, key, step, words);
+  for (std::size_t j = 0; j < out.size(); ++j) out[j] = ((words[j / 32] >> (j % 32)) & 1u) != 0 ? Real(1) : Real(-1);
+}
+
+/// eps = factor z for each row z [count, outputs].
+template <class Real>
+void shape_noise(const Matrix& factor, std::span<const Real> z, std::span<Real> noise) {
+  const auto outputs = static_cast<std::size_t>(factor.rows());
+  for (std::size_t row = 0; row < noise.size(); row += outputs) {
+    for (std::size_t o = 0; o < outputs; ++o) {
+      Real sum = 0;
+      for (std::size_t i = 0; i < outputs; ++i) {
+        sum += static_cast<Real>(factor(static_cast<Eigen::Index>(o), static_cast<Eigen::Index>(i))) * z[row + i];
+      }
+      noise[row + o] = sum;
+    }
+  }
+}
+
+}  // namespace
+
+template <class Real>
+void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::uint32_t step, int batch,
+                std::span<Real> inputs, std::span<Real> label_noise) {
+  const auto n = static_cast<std::size_t>(task.input_size());
+  const auto outputs = static_cast<std::size_t>(task.outputs);
+  const auto samples = static_cast<std::size_t>(batch);
+  SHARPSEEK_ASSERT(inputs.size() == samples * n && label_noise.size() == samples * outputs);
+  const bool rademacher = noise.distribution == NoiseDistribution::kRademacher;
+
+  // Inputs: coloured normals, or rows of the data set.
+  const std::size_t input_draws = task.online() ? samples * n : 0;
+  std::vector<Real> z(input_draws + samples * outputs);
+  standard_normals(task.seed, Stream::kTraining, replica_key, step, std::span<Real>(z));
+  std::vector<std::uint32_t> rows;
+  if (task.online()) {
+    const auto features = static_cast<std::size_t>(task.inputs);
+    for (std::size_t i = 0; i < samples * n; ++i) {
+      if (task.identity_inputs) {
+        inputs[i] = z[i];
+        continue;
+      }
+      Real sum = 0;
+      for (std::size_t j = 0; j < features; ++j) {
+        sum += static_cast<Real>(
+                   task.input_factor(static_cast<Eigen::Index>(i % features), static_cast<Eigen::Index>(j))) *
+               z[i - i % features + j];
+      }
+      inputs[i] = sum;
+    }
+  } else {
+    for (int k = 0; k < batch; ++k) {
+      rows.push_back(sample_index(task, replica_key, step, batch, k));
+      for (std::size_t i = 0; i < n; ++i) {
+        inputs[static_cast<std::size_t>(k) * n + i] =
+            static_cast<Real>(task.dataset(static_cast<Eigen::Index>(rows.back()), static_cast<Eigen::Index>(i)));
+      }
+    }
+  }
+
+  // Label noise: fresh at this step, or the sample's own.
+  const std::span<Real> draws = std::span<Real>(z).subspan(input_draws);
+  if (noise.fixed) {
+    SHARPSEEK_ASSERT(!task.online());
+    for (std::size_t k = 0; k < samples; ++k) {
+      const std::span<Real> own = draws.subspan(k * outputs, outputs);
+      if (rademacher) {
+        random_signs(task.seed, Stream::kFixedSigns, replica_key, rows[k], own);
+      } else {
+        standard_normals(task.seed, Stream::kFixedNoise, replica_key, rows[k], own);
+      }
+    }
+  } else if (rademacher) {
+    random_signs(task.seed, Stream::kNoiseSigns, replica_key, step, draws);
+  }
+  shape_noise<Real>(noise.factor, draws, label_noise);
+}
+
+template void draw_batch<float>(const Task&, const Noise&, std::uint64_t, std::uint32_t, int, std::span<float>,
+                                std::span<float>);
+template void draw_batch<double>(const Task&, const Noise&, std::uint64_t, std::uint32_t, int, std::span<double>,
+                                 std::span<double>);
+
+}  // namespace sharpseek

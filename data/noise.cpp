@@ -1,0 +1,82 @@
+#include "data/noise.h"
+
+#include <cmath>
+#include <vector>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "data/covariance.h"
+
+namespace sharpseek {
+namespace {
+
+/// A Haar-distributed rotation: Q of the QR decomposition of a Gaussian matrix with R's diagonal made positive
+/// (Mezzadri, "How to generate random matrices from the classical compact groups", 2007).
+Matrix random_rotation(int size, std::uint64_t seed) {
+  std::vector<double> normals(static_cast<std::size_t>(size) * size);
+  standard_normals(seed, Stream::kRotation, 0, 0, normals);
+  const Matrix gaussian = Eigen::Map<const Matrix>(normals.data(), size, size);
+  const Eigen::HouseholderQR<Matrix> qr(gaussian);
+  Matrix q = qr.householderQ();
+  for (int i = 0; i < size; ++i) {
+    if (qr.matrixQR()(i, i) < 0) q.col(i) *= -1;
+  }
+  return q;
+}
+
+Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* signal, std::uint64_t seed) {
+  if (rotation == "axes") return Matrix::Identity(outputs, outputs);
+  if (rotation == "random") return random_rotation(outputs, seed);
+  if (rotation.starts_with("file:")) {
+    const std::string file = rotation.substr(5);
+    const Matrix m = read_matrix(file);
+    require(m.rows() == outputs && m.cols() == outputs, file, ": a rotation must be ", outputs, " x ", outputs, ", is ",
+            m.rows(), " x ", m.cols());
+    const double error = (m.transpose() * m - Matrix::Identity(outputs, outputs)).cwiseAbs().maxCoeff();
+    require(error < 1e-8, file, ": not orthogonal: M'M differs from the identity by ", error);
+    return m;
+  }
+  require(rotation == "teacher" || rotation == "teacher-reversed", "noise.rotation = ", rotation,
+          ": must be axes | teacher | teacher-reversed | random | file:M.csv");
+  require(signal != nullptr, "noise.rotation = ", rotation,
+          ": needs a teacher with one matrix, not data.teacher = mlp");
+  const Eigen::JacobiSVD<Matrix> svd(*signal, Eigen::ComputeFullU);
+  const Matrix u = svd.matrixU();
+  if (rotation == "teacher") return u;
+  return u.rowwise().reverse();
+}
+
+}  // namespace
+
+Vector noise_variances(double total, double condition, int outputs) {
+  require(std::isfinite(total) && total > 0, "noise.total = ", total, ": must be finite and above 0");
+  require(std::isfinite(condition) && condition >= 1, "noise.condition = ", condition,
+          ": must be finite and at least 1 (largest over smallest variance)");
+  require(outputs > 1 || condition == 1, "noise.condition = ", condition, ": must be 1 when there is one output");
+  Vector variances(outputs);
+  for (int o = 0; o < outputs; ++o) variances(o) = outputs > 1 ? std::pow(condition, double(o) / (outputs - 1)) : 1.0;
+  return variances * (total / variances.sum());
+}
+
+Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal, std::uint64_t seed) {
+  Noise noise;
+  require(options.distribution == "gaussian" || options.distribution == "rademacher",
+          "noise.distribution = ", options.distribution, ": must be gaussian | rademacher");
+  noise.distribution =
+      options.distribution == "gaussian" ? NoiseDistribution::kGaussian : NoiseDistribution::kRademacher;
+  require(options.redraw == "fresh" || options.redraw == "fixed", "noise.redraw = ", options.redraw,
+          ": must be fresh | fixed");
+  noise.fixed = options.redraw == "fixed";
+  if (!options.covariance.empty()) {
+    require(options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance, ": must be file:S.csv");
+    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(read_covariance(options.covariance.substr(5), outputs));
+    noise.factor = eigen.eigenvectors() * eigen.eigenvalues().cwiseSqrt().asDiagonal();
+  } else {
+    const Vector variances = noise_variances(options.total, options.condition, outputs);
+    noise.factor = noise_directions(options.rotation, outputs, signal, seed) * variances.cwiseSqrt().asDiagonal();
+  }
+  noise.covariance = noise.factor * noise.factor.transpose();
+  return noise;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,73 @@
+#include "data/task.h"
+
+#include <limits>
+#include <vector>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "data/covariance.h"
+
+namespace sharpseek {
+namespace {
+
+/// Rows of standard normals [count, size]: row n is step n of the stream.
+Matrix normal_rows(std::uint64_t seed, Stream stream, std::int64_t count, int size) {
+  Matrix rows(count, size);
+  for (std::int64_t n = 0; n < count; ++n) {
+    standard_normals(seed, stream, 0, static_cast<std::uint32_t>(n), std::span(rows.row(n).data(), rows.cols()));
+  }
+  return rows;
+}
+
+/// Each token of each row times Sigma_x^(1/2).
+Matrix colour(const Matrix& white, const Task& task) {
+  if (task.identity_inputs) return white;
+  Matrix rows = white;
+  for (int t = 0; t < task.tokens; ++t) {
+    rows.middleCols(t * task.inputs, task.inputs) = white.middleCols(t * task.inputs, task.inputs) * task.input_factor;
+  }
+  return rows;
+}
+
+}  // namespace
+
+Matrix Task::signal() const {
+  SHARPSEEK_ASSERT(teacher.matrix.has_value());
+  return colour(*teacher.matrix, *this);
+}
+
+Task make_task(const TaskOptions& options, std::uint64_t seed) {
+  require(options.inputs >= 1, "data.inputs = ", options.inputs, ": must be at least 1");
+  require(options.outputs >= 1, "data.outputs = ", options.outputs, ": must be at least 1");
+  require(options.sequence >= 1, "data.sequence = ", options.sequence, ": must be at least 1");
+  require(options.samples >= 0 && options.samples <= std::numeric_limits<std::uint32_t>::max(),
+          "data.samples = ", options.samples, ": must be online or a number from 1 to 4294967295");
+  Task task;
+  task.tokens = options.sequence;
+  task.inputs = options.inputs;
+  task.outputs = options.outputs;
+  task.input_covariance = input_covariance(options.input_covariance, options.inputs);
+  task.identity_inputs = task.input_covariance.isIdentity(0);
+  task.input_factor = symmetric_square_root(task.input_covariance);
+  task.teacher = make_teacher(options.teacher, options.sequence, options.inputs, options.outputs, seed);
+  task.replacement = options.replacement;
+  task.seed = seed;
+  task.dataset = colour(normal_rows(seed, Stream::kDataset, options.samples, task.input_size()), task);
+  return task;
+}
+
+Matrix evaluation_inputs(const Task& task, std::int64_t count) {
+  const int n = task.input_size();
+  require(count > n, "measure.samples = ", count, ": must be above the ", n, " inputs of a sample");
+  Matrix x = normal_rows(task.seed, Stream::kEvaluation, count, n);
+  x.rowwise() -= x.colwise().mean().eval();
+  // Second moment M = R'R / count; x R^-1 sqrt(...) has exactly the identity. Twice, because once leaves rounding of
+  // the size of M's condition number.
+  for (int pass = 0; pass < 2; ++pass) {
+    const Eigen::LLT<Matrix> factor(Matrix(x.transpose() * x / double(count)));
+    x = factor.matrixL().solve(x.transpose()).transpose().eval();
+  }
+  return colour(x, task);
+}
+
+}  // namespace sharpseek
