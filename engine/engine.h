@@ -106,6 +106,9 @@ struct EngineOptions {
   int threads = 0;                ///< 0: all cores this process may use
 };
 
+/// Throws UserError unless the sizes of problem and program fit each other and every rate is finite and above 0.
+void validate(const TrainingProblem& problem, const Program& program);
+
 /// Makes the engine of these options. Throws UserError naming flag and value.
 std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions& options);
 

@@ -1,0 +1,58 @@
+#include "engine/engine.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <utility>
+
+#include "core/error.h"
+#include "engine/torch/torch_engine.h"
+
+namespace sharpseek {
+
+void validate(const TrainingProblem& problem, const Program& program) {
+  SHARPSEEK_ASSERT(problem.task != nullptr);
+  const Task& task = *problem.task;
+  const std::size_t replicas = problem.noise.size();
+  SHARPSEEK_ASSERT(problem.replica_keys.size() == replicas && problem.learning_rates.size() == replicas);
+  SHARPSEEK_ASSERT(program.input() == (ValueShape{task.tokens, task.inputs}) && program.outputs() == task.outputs);
+  require(replicas >= 1, "experiment.replicas = ", replicas, ": must be at least 1");
+  require(problem.batch >= 1, "training.batch = ", problem.batch, ": must be at least 1");
+  for (double rate : problem.learning_rates) {
+    require(std::isfinite(rate) && rate > 0, "training.learning_rate = ", rate, ": must be finite and above 0");
+  }
+  for (const Noise& noise : problem.noise) {
+    require(!noise.fixed || !task.online(),
+            "noise.redraw = fixed: needs a finite set of samples (data.samples = N), not online data");
+  }
+}
+
+std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions& options) {
+  require(options.dtype == "float32" || options.dtype == "float64", "--dtype ", options.dtype,
+          ": must be float32 | float64");
+  const at::ScalarType dtype = options.dtype == "float64" ? at::kDouble : at::kFloat;
+  require(options.device == "auto" || options.device == "cpu" || options.device.starts_with("cuda"), "--device ",
+          options.device, ": must be auto | cpu | cuda | cuda:N");
+  const bool cuda = options.device.starts_with("cuda");
+  require(!cuda || at::hasCUDA(), "--device ", options.device, ": no CUDA device can be used here");
+  require(options.threads >= 0, "--threads ", options.threads, ": must be at least 1, or 0 for all cores");
+  if (options.threads > 0) at::set_num_threads(options.threads);
+
+  require(options.engine == "auto" || options.engine == "torch", "--engine ", options.engine, ": must be auto | torch");
+  const at::Device device(cuda ? options.device : "cpu");
+  return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device));
+}
+
+TrainingState initial_state(at::Tensor parameters, const OptimizerOptions& optimizer) {
+  require(optimizer.kind == "sgd", "training.optimizer = ", optimizer.kind, ": must be sgd");
+  TrainingState state;
+  const auto replicas = static_cast<std::size_t>(parameters.size(0));
+  state.parameters = std::move(parameters);
+  state.loss_sum.assign(replicas, 0);
+  state.loss_count.assign(replicas, 0);
+  state.diverged_at.assign(replicas, -1);
+  return state;
+}
+
+}  // namespace sharpseek

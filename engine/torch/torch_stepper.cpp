@@ -1,0 +1,116 @@
+#include "engine/torch/torch_stepper.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <future>
+#include <limits>
+#include <span>
+#include <utility>
+
+#include "core/error.h"
+#include "data/batch.h"
+#include "engine/torch/lowering.h"
+
+namespace sharpseek {
+namespace {
+
+/// Input elements of the mini-batches held at once.
+constexpr std::int64_t kChunkElements = std::int64_t{1} << 20;
+
+}  // namespace
+
+TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem)
+    : program_(program), options_(options), problem_(std::move(problem)) {
+  validate(problem_, program_);
+  const Teacher& teacher = problem_.task->teacher;
+  teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
+  learning_rates_ = at::tensor(problem_.learning_rates, at::kDouble).to(options_).unsqueeze(1);
+}
+
+template <class Real>
+void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* inputs, Real* noise) const {
+  const Task& task = *problem_.task;
+  const auto input_size = static_cast<std::size_t>(problem_.batch * task.input_size());
+  const auto noise_size = static_cast<std::size_t>(problem_.batch * task.outputs);
+  for (std::int64_t s = 0; s < steps; ++s) {
+    for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
+      draw_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], static_cast<std::uint32_t>(first_step + s),
+                       problem_.batch, std::span(inputs, input_size), std::span(noise, noise_size));
+      inputs += input_size;
+      noise += noise_size;
+    }
+  }
+}
+
+TorchStepper::Chunk TorchStepper::draw(std::int64_t first_step, std::int64_t steps) const {
+  const at::NoGradGuard no_graph;
+  const Task& task = *problem_.task;
+  const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
+  const at::TensorOptions host = options_.device(at::kCPU);
+  at::Tensor inputs = at::empty({steps, replicas, problem_.batch, task.tokens, task.inputs}, host);
+  at::Tensor noise = at::empty({steps, replicas, problem_.batch, task.outputs}, host);
+  if (options_.dtype() == at::kDouble) {
+    fill(first_step, steps, inputs.data_ptr<double>(), noise.data_ptr<double>());
+  } else {
+    fill(first_step, steps, inputs.data_ptr<float>(), noise.data_ptr<float>());
+  }
+  inputs = inputs.to(options_.device());
+  const at::Tensor clean =
+      evaluate(task.teacher.program, teacher_parameters_, inputs.reshape({1, -1, task.tokens, task.inputs}));
+  return {inputs, noise.to(options_.device()) + clean.reshape(noise.sizes())};
+}
+
+void TorchStepper::train(TrainingState& state, const Chunk& chunk) {
+  const std::int64_t steps = chunk.inputs.size(0);
+  std::vector<at::Tensor> losses;
+  for (std::int64_t s = 0; s < steps; ++s) {
+    // g = grad of mean over the batch of the summed squared error;  theta <- theta - eta g.
+    const at::Tensor p = state.parameters.detach().requires_grad_(true);
+    const at::Tensor residual = evaluate(program_, p, chunk.inputs[s]) - chunk.targets[s];
+    const at::Tensor loss = residual.square().sum({1, 2}) / problem_.batch;
+    const at::Tensor g = torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front();
+    state.parameters = state.parameters - learning_rates_ * g;
+    losses.push_back(loss.detach());
+  }
+
+  // Sums and divergence, once a chunk: the loss of every step is at hand.
+  const at::Tensor table = at::stack(losses).to(at::kCPU, at::kDouble).contiguous();  // [S, E]
+  const auto view = table.accessor<double, 2>();
+  for (std::int64_t e = 0; e < table.size(1); ++e) {
+    const auto replica = static_cast<std::size_t>(e);
+    for (std::int64_t s = 0; s < steps && state.diverged_at[replica] < 0; ++s) {
+      if (view[s][e] < kDivergenceLoss) {
+        state.loss_sum[replica] += view[s][e];
+        ++state.loss_count[replica];
+      } else {
+        state.diverged_at[replica] = state.step + s;
+      }
+    }
+    if (state.diverged_at[replica] >= 0) state.parameters[e].fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+  state.step += steps;
+}
+
+void TorchStepper::advance(TrainingState& state, std::int64_t steps) {
+  require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
+          " is beyond 4294967295, the largest that random numbers are defined for");
+  const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
+  const std::int64_t elements = replicas * problem_.batch * problem_.task->input_size();
+  const std::int64_t chunk_steps = std::clamp<std::int64_t>(kChunkElements / elements, 1, 1000);
+  const std::int64_t end = state.step + steps;
+  const auto draw_from = [&](std::int64_t first) {
+    return std::async(std::launch::async,
+                      [this, first, count = std::min(chunk_steps, end - first)] { return draw(first, count); });
+  };
+  if (steps == 0) return;
+  std::future<Chunk> next = draw_from(state.step);
+  while (state.step < end) {
+    const Chunk chunk = next.get();
+    if (state.step + chunk.inputs.size(0) < end) next = draw_from(state.step + chunk.inputs.size(0));
+    train(state, chunk);
+  }
+}
+
+}  // namespace sharpseek
