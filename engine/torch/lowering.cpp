@@ -24,14 +24,14 @@ std::vector<at::Tensor> split(const Program& program, const at::Tensor& paramete
 }
 
 /// x [E, N, T, n], W [E, m, n] -> [E, N, T, m].
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor apply_weight(const at::Tensor& x, const at::Tensor& weight) {
   const at::Tensor rows = x.reshape({x.size(0), -1, x.size(3)});
   return at::matmul(rows, weight.transpose(1, 2))
       .reshape({std::max(x.size(0), weight.size(0)), x.size(1), x.size(2), -1});
 }
 
 /// softmax(q k' / sqrt(d)) v for heads of d features; q, k, v [E, N, T, n].
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t heads) {
   const std::int64_t d = q.size(3) / heads;
   const auto by_head = [&](const at::Tensor& x) {  // [E, N, heads, T, d]
     return x.reshape({x.size(0), x.size(1), x.size(2), heads, d}).transpose(2, 3);
@@ -40,7 +40,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   return at::matmul(at::softmax(scores, -1), by_head(v)).transpose(2, 3).reshape(q.sizes());
 }
 
-at::Tensor layer_norm(const at::Tensor& x) {
+at::Tensor normalise(const at::Tensor& x) {
   const at::Tensor centred = x - x.mean(-1, /*keepdim=*/true);
   return centred * at::rsqrt(centred.square().mean(-1, /*keepdim=*/true) + 1e-5);
 }
@@ -59,7 +59,7 @@ at::Tensor evaluate(const Program& program, const at::Tensor& parameters, const 
     at::Tensor& y = values[static_cast<std::size_t>(op.output)];
     switch (op.kind) {
       case OpKind::kFlatten: y = in(0).flatten(2).unsqueeze(2); break;
-      case OpKind::kLinear: y = linear(in(0), block()); break;
+      case OpKind::kLinear: y = apply_weight(in(0), block()); break;
       case OpKind::kBias: y = in(0) + block().unsqueeze(1); break;
       case OpKind::kAddParameter: y = in(0) + block().unsqueeze(1); break;
       case OpKind::kAdd: y = in(0) + in(1); break;
@@ -67,8 +67,8 @@ at::Tensor evaluate(const Program& program, const at::Tensor& parameters, const 
       case OpKind::kTanh: y = at::tanh(in(0)); break;
       case OpKind::kRelu: y = at::relu(in(0)); break;
       case OpKind::kGelu: y = at::gelu(in(0)); break;
-      case OpKind::kLayerNorm: y = layer_norm(in(0)); break;
-      case OpKind::kAttention: y = attention(in(0), in(1), in(2), op.heads); break;
+      case OpKind::kLayerNorm: y = normalise(in(0)); break;
+      case OpKind::kAttention: y = attend(in(0), in(1), in(2), op.heads); break;
       case OpKind::kSelect: y = in(0).select(2, op.token).unsqueeze(2); break;
       case OpKind::kMean: y = in(0).mean(2, /*keepdim=*/true); break;
     }

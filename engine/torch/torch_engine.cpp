@@ -1,6 +1,7 @@
 #include "engine/torch/torch_engine.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -101,12 +102,12 @@ std::string TorchEngine::description() const {
 }
 
 at::Tensor TorchEngine::outputs(const at::Tensor& parameters, const at::Tensor& inputs) {
-  const at::NoGradGuard no_graph;
+  const c10::AutoGradMode no_graph(false);
   return evaluate(program_, parameters, with_replicas(inputs));
 }
 
 at::Tensor TorchEngine::loss(const at::Tensor& parameters, const Samples& samples) {
-  const at::NoGradGuard no_graph;
+  const c10::AutoGradMode no_graph(false);
   return mean_squared_error(evaluate(program_, parameters, with_replicas(samples.inputs)), samples.targets);
 }
 

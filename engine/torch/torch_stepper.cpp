@@ -1,6 +1,7 @@
 #include "engine/torch/torch_stepper.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -45,7 +46,7 @@ void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* input
 }
 
 TorchStepper::Chunk TorchStepper::draw(std::int64_t first_step, std::int64_t steps) const {
-  const at::NoGradGuard no_graph;
+  const c10::AutoGradMode no_graph(false);
   const Task& task = *problem_.task;
   const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
   const at::TensorOptions host = options_.device(at::kCPU);
