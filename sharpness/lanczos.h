@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "sharpness/linear_operator.h"
+
+namespace sharpseek {
+
+/// What became of one replica's eigenvalues.
+enum class SpectrumStatus : std::int32_t {
+  kConverged = 0,     ///< every residual is within the tolerance
+  kNotConverged = 1,  ///< the step limit came first; the residuals say how far
+  kNotFinite = 2,     ///< the operator returned NaN or infinity; the values are NaN
+};
+
+/// Which end of the spectrum.
+enum class SpectrumEnd { kLargest, kSmallest };
+
+struct LanczosOptions {
+  std::int64_t count = 5;                   ///< k: eigenvalues wanted, 1 <= k <= P
+  SpectrumEnd end = SpectrumEnd::kLargest;  ///< algebraically largest, or smallest (most negative)
+  double tolerance = 1e-5;                  ///< of residual / largest |Ritz value|; float32 reaches 3e-7
+  std::int64_t steps = 300;                 ///< most Lanczos steps of one pass; capped at P
+  std::uint64_t seed = 0;                   ///< start vectors come from Stream::kProbe of this seed
+  bool vectors = false;                     ///< return eigenvectors
+};
+
+/// Eigenvalues of E replicas. All tensors float64 on the CPU but `vectors`.
+struct Spectrum {
+  at::Tensor values;     ///< [E, k], from the wanted end inwards
+  at::Tensor residuals;  ///< [E, k] |A y - lambda y| / |y|, recomputed with the operator, not the recurrence's bound
+  at::Tensor vectors;    ///< [E, k, P] unit eigenvectors, the operator's options; undefined unless asked for
+  std::int64_t matvecs = 0;            ///< products per replica
+  std::vector<SpectrumStatus> status;  ///< [E]
+};
+
+/// The k eigenvalues at one end of the spectrum, by Lanczos with full reorthogonalisation (two passes of one batched
+/// matrix product each; Parlett, The Symmetric Eigenvalue Problem, ch. 13) on all replicas at once. A pass stops when
+/// |beta_m s_mi| <= tolerance x largest |Ritz value| for the wanted i of every replica; the tridiagonal problems are
+/// solved in float64. When an invariant subspace is exhausted (beta at O(eps)|A|) the recurrence goes on from a fresh
+/// orthogonal vector with beta = 0.
+///
+/// A Krylov space holds one vector of each eigenspace, so that a repeated eigenvalue (deep linear nets have them) shows
+/// once. Therefore converged pairs are locked, and further passes run orthogonally to them until a pass finds nothing
+/// beyond the k-th value: then the k values are the right ones, multiplicities included. Cost: products of the first
+/// pass, and a shorter pass for each repetition and for the proof.
+///
+/// Throws UserError for k < 1 or k > P. Not converging is a status.
+Spectrum lanczos(LinearOperator& op, const LanczosOptions& options);
+
+}  // namespace sharpseek

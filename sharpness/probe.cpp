@@ -1,0 +1,42 @@
+#include "sharpness/probe.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/error.h"
+
+namespace sharpseek {
+
+Probe::Probe(Engine& engine, Samples samples, const std::vector<Noise>& noise, int batch, ProbeOptions options)
+    : engine_(engine),
+      samples_(std::move(samples)),
+      noise_factors_(noise_factors(noise, engine.options())),
+      batch_(batch),
+      options_(std::move(options)),
+      quantities_(select_quantities(options_.quantities)),
+      balances_(find_balances(engine.program())) {
+  require(options_.eigenvalues >= 1, "measure.eigenvalues = ", options_.eigenvalues, ": must be at least 1");
+}
+
+std::int64_t Probe::eigenvalues() const { return std::min(options_.eigenvalues, engine_.program().parameter_count()); }
+
+Measurement Probe::measure(const at::Tensor& parameters) {
+  // Diverged replicas are measured at zero weights and their values replaced, so that one of them costs no other's.
+  const at::Tensor finite = at::isfinite(parameters).all(1);
+  const at::Tensor safe = at::where(finite.unsqueeze(1), parameters, at::zeros({}, parameters.options()));
+  MeasuringContext context(engine_, samples_, noise_factors_, balances_, batch_, options_, safe);
+  Measurement result;
+  for (const Quantity* quantity : quantities_) quantity->measure(context, result);
+
+  const at::Tensor keep = finite.to(at::kCPU);
+  const at::Tensor nothing = at::full({}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  for (auto& [name, values] : result) {
+    values = at::where(values.dim() == 1 ? keep : keep.unsqueeze(1), values, nothing).contiguous();
+  }
+  return result;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,42 @@
+#include <ATen/ATen.h>
+
+#include "sharpness/quantity.h"
+
+namespace sharpseek {
+namespace {
+
+/// Sums of columns of x [E, P] over one side of every balance: [E, balances].
+at::Tensor side_sums(const at::Tensor& x, const std::vector<Balance>& balances, ParameterIndices Balance::*side) {
+  std::vector<at::Tensor> sums;
+  for (const Balance& balance : balances) sums.push_back(x.index_select(1, at::tensor(balance.*side)).sum(1));
+  if (sums.empty()) return at::empty({x.size(0), 0}, at::kDouble);
+  return at::stack(sums, 1);
+}
+
+}  // namespace
+
+/// Squared gradients on the two sides of every symmetry, and its charge.
+Quantity balance_quantity() {
+  return {"balance",
+          false,
+          {{"balance_difference", "balance", "1",
+            "E|g_in|^2 - E|g_out|^2 of the mini-batch gradient at these weights, label noise integrated out; its "
+            "stationary mean is 0 at every learning rate where the symmetry holds"},
+           {"balance_sum", "balance", "1", "E|g_in|^2 + E|g_out|^2 of the mini-batch gradient"},
+           {"charge", "balance", "1", "|w_in|^2 - |w_out|^2"}},
+          [](MeasuringContext& context, Measurement& result) {
+            // A mini-batch gradient of b samples: E g_b^2 = (E g)^2 + (E g^2 - (E g)^2) / b.
+            const GradientMoments& moments = context.moments();
+            const at::Tensor squared_mean = moments.mean.square();
+            const at::Tensor batch = squared_mean + (moments.second_moment - squared_mean) / context.batch;
+            const at::Tensor in = side_sums(batch, context.balances, &Balance::in);
+            const at::Tensor out = side_sums(batch, context.balances, &Balance::out);
+            result["balance_difference"] = in - out;
+            result["balance_sum"] = in + out;
+            const at::Tensor squares = context.parameters.to(at::kCPU, at::kDouble).square();
+            result["charge"] = side_sums(squares, context.balances, &Balance::in) -
+                               side_sums(squares, context.balances, &Balance::out);
+          }};
+}
+
+}  // namespace sharpseek

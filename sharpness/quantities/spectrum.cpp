@@ -1,0 +1,35 @@
+#include <ATen/ATen.h>
+
+#include "sharpness/quantity.h"
+
+namespace sharpseek {
+
+/// Trace, sharpness and largest eigenvalues of the Hessian.
+Quantity spectrum_quantity() {
+  return {
+      "spectrum",
+      true,
+      {{"trace", "", "1",
+        "trace of the Hessian of the loss (mean over samples of the sum over outputs of squared error, clean labels)"},
+       {"trace_standard_error", "", "1", "standard error of trace over Hutchinson probes; 0 where the trace is exact"},
+       {"sharpness", "", "1", "largest eigenvalue of the Hessian of the loss with clean labels"},
+       {"eigenvalues", "eigen", "1", "largest eigenvalues of the Hessian, descending"},
+       {"eigenvalue_residuals", "eigen", "1",
+        "|H v - lambda v| of each eigenvalue with its unit vector: an error bound"},
+       {"spectrum_status", "", "1", "0 converged, 1 not converged within the step limit, 2 not finite"}},
+      [](MeasuringContext& context, Measurement& result) {
+        const auto& curvature = context.curvature();
+        result["trace"] = curvature.trace;
+        result["trace_standard_error"] = curvature.trace_standard_error;
+        result["sharpness"] = curvature.spectrum.values.select(1, 0);
+        result["eigenvalues"] = curvature.spectrum.values;
+        result["eigenvalue_residuals"] = curvature.spectrum.residuals;
+        at::Tensor status = at::empty({curvature.trace.size(0)}, at::kDouble);
+        for (std::int64_t e = 0; e < status.size(0); ++e) {
+          status[e] = static_cast<double>(curvature.spectrum.status[static_cast<std::size_t>(e)]);
+        }
+        result["spectrum_status"] = status;
+      }};
+}
+
+}  // namespace sharpseek

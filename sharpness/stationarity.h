@@ -1,0 +1,33 @@
+#pragma once
+
+#include <span>
+
+namespace sharpseek {
+
+/// The last half of a recorded series, judged.
+struct Stationarity {
+  bool stationary = false;  ///< see assess_stationarity
+  double mean = 0;          ///< over the window
+  double standard_error =
+      0;             ///< of the mean, from batch means; counts correlation in time, not differences between seeds
+  double drift = 0;  ///< mean of the window's second half minus its first half's
+  double drift_standard_error = 0;
+};
+
+/// Fewest records in the window for a verdict.
+inline constexpr int kStationarityRecords = 20;
+/// Batches in each half of the window.
+inline constexpr int kStationarityBatches = 5;
+/// Largest |drift| in standard errors, and as a share of |mean|.
+inline constexpr double kStationarityErrors = 3.5;
+inline constexpr double kStationarityDrift = 0.05;
+
+/// The window is the last half of `series`. It is stationary if the means of its two halves differ by no more than
+/// kStationarityErrors standard errors *and* by no more than kStationarityDrift of the mean. Standard errors come from
+/// the means of kStationarityBatches equal batches in each half, which absorb correlation shorter than a batch. The
+/// second rule refuses runs so noisy that the first one could not see a drift that matters. A window shorter than
+/// kStationarityRecords, or one that holds a value that is not finite, is not stationary. False-alarm and miss rates on
+/// synthetic series: tests/sharpness/stationarity_test.cpp.
+Stationarity assess_stationarity(std::span<const double> series);
+
+}  // namespace sharpseek
