@@ -1,0 +1,58 @@
+#include "training/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/error.h"
+
+namespace sharpseek {
+namespace {
+
+/// Chooses pieces that take about half a second each, from the time that the last one took.
+class Pacer {
+ public:
+  std::int64_t piece(std::int64_t remaining) const { return std::min(remaining, piece_); }
+
+  void took(std::int64_t steps, std::chrono::duration<double> time) {
+    const double rate = static_cast<double>(steps) / std::max(time.count(), 1e-6);
+    piece_ = std::clamp<std::int64_t>(static_cast<std::int64_t>(0.5 * rate), 1, 16 * piece_);
+  }
+
+ private:
+  std::int64_t piece_ = 16;
+};
+
+}  // namespace
+
+TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
+                      const std::atomic<bool>* stop) {
+  require(schedule.steps >= 0, "training.steps = ", schedule.steps, ": must be at least 0");
+  require(schedule.every >= 1, "measure.every = ", schedule.every, ": must be at least 1");
+  const auto stopped = [stop] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
+  const auto record = [&] {
+    observer.record(state);
+    std::fill(state.loss_sum.begin(), state.loss_sum.end(), 0.0);
+    std::fill(state.loss_count.begin(), state.loss_count.end(), 0);
+  };
+  if (state.step == 0) record();
+
+  Pacer pacer;
+  while (state.step < schedule.steps) {
+    const std::int64_t next = std::min(schedule.steps, (state.step / schedule.every + 1) * schedule.every);
+    while (state.step < next) {
+      if (stopped()) return TrainingOutcome::kInterrupted;
+      const auto start = std::chrono::steady_clock::now();
+      const std::int64_t steps = pacer.piece(next - state.step);
+      stepper.advance(state, steps);
+      pacer.took(steps, std::chrono::steady_clock::now() - start);
+      observer.progress(state);
+    }
+    record();
+    if (std::all_of(state.diverged_at.begin(), state.diverged_at.end(), [](std::int64_t at) { return at >= 0; })) {
+      return TrainingOutcome::kAllDiverged;
+    }
+  }
+  return TrainingOutcome::kFinished;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/engine.h"
+#include "training/observer.h"
+
+namespace sharpseek {
+
+/// How long to train and when to record.
+struct Schedule {
+  std::int64_t steps = 0;  ///< last step, >= 0
+  std::int64_t every = 1;  ///< steps between records, >= 1
+
+  /// Records that a run from step 0 makes: at 0, every, 2 every, ..., and at the last step.
+  std::int64_t records() const { return 1 + (steps + every - 1) / every; }
+};
+
+enum class TrainingOutcome {
+  kFinished,     ///< reached the last step
+  kAllDiverged,  ///< stopped at a record because no replica was left
+  kInterrupted,  ///< stopped because `stop` was set
+};
+
+/// Advances `state` to schedule.steps, one record interval after another. Between records it advances in pieces short
+/// enough to see `stop` within about a second. Loss sums are reset after each record.
+TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
+                      const std::atomic<bool>* stop = nullptr);
+
+}  // namespace sharpseek
