@@ -1,0 +1,85 @@
+#include "experiments/arguments.h"
+
+#include <boost/program_options/parsers.hpp>
+#include <iostream>
+#include <utility>
+
+#include "core/error.h"
+
+namespace sharpseek {
+
+namespace po = boost::program_options;
+
+Arguments::Arguments(const std::vector<std::string>& arguments, po::options_description options,
+                     const std::string& usage, const std::string& examples, const std::string& positional)
+    : usage_(usage) {
+  options.add_options()("help,h", "show this help")("quiet,q", "no progress, no remarks");
+  po::options_description all = options;
+  po::positional_options_description places;
+  if (!positional.empty()) {
+    all.add_options()(positional.c_str(), po::value<std::string>());
+    places.add(positional.c_str(), 1);
+  }
+  try {
+    // No guessing of abbreviated flags: what works today must mean the same tomorrow.
+    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(arguments).options(all).positional(places).style(style).run(), values_);
+    po::notify(values_);
+  } catch (const po::error& error) {
+    throw UserError(concat(error.what(), "; see sharpseek ", usage.substr(0, usage.find(' ')), " --help"));
+  }
+  if (has("help")) {
+    std::cout << "usage: sharpseek " << usage << "\n\n" << options << "\nexamples:\n" << examples;
+    done_ = true;
+  }
+}
+
+const std::string& Arguments::required(const std::string& name) const {
+  require(has(name), "missing ", name, "; usage: sharpseek ", usage_);
+  return get<std::string>(name);
+}
+
+void add_set_option(po::options_description& options) {
+  options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
+                        "section.key=value, replaces the file's value; may be repeated");
+}
+
+void add_engine_options(po::options_description& options) {
+  const EngineOptions defaults;
+  options.add_options()("engine", po::value<std::string>()->default_value(defaults.engine), "auto | torch | lanes")(
+      "device", po::value<std::string>()->default_value(defaults.device), "auto | cpu | cuda | cuda:N")(
+      "dtype", po::value<std::string>()->default_value(defaults.dtype), "float32 | float64")(
+      "isa", po::value<std::string>()->default_value(defaults.isa), "lanes: auto | scalar | sse4.2 | avx2 | avx512")(
+      "threads", po::value<int>()->default_value(defaults.threads), "0 = all cores");
+}
+
+void add_format_option(po::options_description& options) {
+  options.add_options()("format", po::value<std::string>()->default_value("table"), "table | json");
+}
+
+EngineOptions engine_options(const Arguments& arguments) {
+  return {.engine = arguments.get<std::string>("engine"),
+          .device = arguments.get<std::string>("device"),
+          .dtype = arguments.get<std::string>("dtype"),
+          .isa = arguments.get<std::string>("isa"),
+          .threads = arguments.get<int>("threads")};
+}
+
+bool wants_json(const Arguments& arguments) {
+  const std::string& format = arguments.get<std::string>("format");
+  require(format == "table" || format == "json", "--format ", format, ": must be table | json");
+  return format == "json";
+}
+
+void apply_sets(const Arguments& arguments, Config& config) {
+  if (!arguments.has("set")) return;
+  for (const std::string& assignment : arguments.get<std::vector<std::string>>("set")) config.set(assignment);
+}
+
+Config config_of(const Arguments& arguments) {
+  Config config = Config::from_file(arguments.required("CONFIG"));
+  apply_sets(arguments, config);
+  return config;
+}
+
+}  // namespace sharpseek

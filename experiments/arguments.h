@@ -1,0 +1,65 @@
+#pragma once
+
+#include <boost/program_options/options_description.hpp>
+#include <boost/program_options/variables_map.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "experiments/config.h"
+
+namespace sharpseek {
+
+/// One command of the program: `run` gets the arguments behind the command's name and returns the exit status.
+struct Command {
+  std::string name;
+  std::string summary;
+  int (*run)(const std::vector<std::string>& arguments);
+};
+
+/// Exit statuses (design: 0 ok, 1 anything else).
+inline constexpr int kExitError = 1;
+inline constexpr int kExitUser = 2;
+inline constexpr int kExitDiverged = 3;
+
+int command_run(const std::vector<std::string>& arguments);
+int command_theory(const std::vector<std::string>& arguments);
+int command_reproduce(const std::vector<std::string>& arguments);
+int command_report(const std::vector<std::string>& arguments);
+int command_list(const std::vector<std::string>& arguments);
+
+/// Parsed arguments of a command with its help.
+class Arguments {
+ public:
+  /// `usage` and `examples` frame the help; `positional` names an argument without a flag (empty: none allowed). Prints
+  /// help and sets done() when --help is among the arguments. Throws UserError for what does not parse.
+  Arguments(const std::vector<std::string>& arguments, boost::program_options::options_description options,
+            const std::string& usage, const std::string& examples, const std::string& positional = "");
+
+  bool done() const { return done_; }
+  bool has(const std::string& name) const { return values_.count(name) > 0; }
+  template <class T>
+  const T& get(const std::string& name) const {
+    return values_[name].as<T>();
+  }
+  /// A required positional or flag. Throws UserError if it is missing.
+  const std::string& required(const std::string& name) const;
+
+ private:
+  std::string usage_;
+  bool done_ = false;
+  boost::program_options::variables_map values_;
+};
+
+/// --set, and --engine --device --dtype --isa --threads, shared by commands.
+void add_set_option(boost::program_options::options_description& options);
+void add_engine_options(boost::program_options::options_description& options);
+void add_format_option(boost::program_options::options_description& options);
+EngineOptions engine_options(const Arguments& arguments);
+/// Whether --format is json. Throws UserError unless it is table or json.
+bool wants_json(const Arguments& arguments);
+/// The file CONFIG with every --set applied.
+Config config_of(const Arguments& arguments);
+void apply_sets(const Arguments& arguments, Config& config);
+
+}  // namespace sharpseek

@@ -1,0 +1,243 @@
+#include "experiments/config.h"
+
+#include <boost/program_options/parsers.hpp>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "experiments/option_table.h"
+
+namespace sharpseek {
+namespace {
+
+std::int64_t parse_integer(std::string_view key, const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size()) return value;
+  // 2e6 is an integer too.
+  const std::optional<double> number = parse_double(text);
+  require(number && *number == std::floor(*number) && std::abs(*number) < 9e15, key, " = ", text,
+          ": must be an integer");
+  return static_cast<std::int64_t>(*number);
+}
+
+/// Throws unless `text` is of the option's type.
+void check_type(const ConfigOption& option, const std::string& text, const std::string& where) {
+  const std::string what = where + ": " + std::string(option.key);
+  switch (option.type) {
+    case OptionType::kText: return;
+    case OptionType::kNumber: {
+      const std::optional<double> number = parse_double(text);
+      require(number && std::isfinite(*number), what, " = ", text, ": must be a finite number");
+      return;
+    }
+    case OptionType::kInteger: parse_integer(what, text); return;
+    case OptionType::kBoolean:
+      require(text == "true" || text == "false", what, " = ", text, ": must be true | false");
+      return;
+  }
+}
+
+/// Cuts comments: from ; or # at the start of a line or behind white space.
+std::string without_comments(const std::string& text) {
+  std::istringstream in(text);
+  std::string result;
+  for (std::string line; std::getline(in, line); result += line + '\n') {
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      if ((line[i] == ';' || line[i] == '#') && (i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t')) {
+        line.resize(i);
+        break;
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+Config::Config(const std::string& text, const std::string& where) {
+  for (const ConfigOption& option : option_table()) {
+    values_[std::string(option.key)] = {std::string(option.default_value)};
+  }
+  namespace po = boost::program_options;
+  std::istringstream in(without_comments(text));
+  std::set<std::string> seen;
+  try {
+    const po::options_description none;
+    for (const po::option& entry : po::parse_config_file(in, none, /*allow_unregistered=*/true).options) {
+      require(seen.insert(entry.string_key).second, where, ": ", entry.string_key, " is given twice");
+      assign(entry.string_key, entry.value.empty() ? "" : entry.value.front(), where);
+    }
+  } catch (const po::error& error) {
+    throw UserError(concat(where, ": ", error.what()));
+  }
+}
+
+Config Config::from_file(const std::string& file) {
+  std::ifstream in(file);
+  require(in.good(), file, ": cannot be read");
+  std::ostringstream text;
+  text << in.rdbuf();
+  require(!in.bad() && !text.fail(), file, ": cannot be read (is it a file?)");
+  return {text.str(), file};
+}
+
+void Config::set(const std::string& assignment) {
+  const std::size_t equals = assignment.find('=');
+  require(equals != std::string::npos, "--set ", assignment, ": must be section.key=value");
+  assign(trimmed(assignment.substr(0, equals)), assignment.substr(equals + 1), "--set");
+}
+
+void Config::assign(const std::string& key, const std::string& text, const std::string& where) {
+  const ConfigOption& option = find_option(key, where);
+  // Free text (a title) keeps its spaces.
+  std::vector<std::string> found = words(text);
+  if (option.sweep == SweepKind::kSingle && option.type == OptionType::kText) found = {trimmed(text)};
+  if (found.empty()) found = {""};
+  require(option.type == OptionType::kText || !found.front().empty(), where, ": ", key, " has no value");
+  require(found.size() == 1 || option.sweep != SweepKind::kSingle, where, ": ", key, " = ", trimmed(text),
+          ": takes one value, cannot be swept");
+  for (const std::string& value : found) check_type(option, value, where);
+  require(std::set<std::string>(found.begin(), found.end()).size() == found.size(), where, ": ", key, " = ",
+          trimmed(text), ": a value is given twice");
+  values_[key] = std::move(found);
+}
+
+const std::vector<std::string>& Config::values(std::string_view key) const {
+  const auto found = values_.find(key);
+  SHARPSEEK_ASSERT(found != values_.end());
+  return found->second;
+}
+
+nlohmann::json Config::json() const {
+  nlohmann::json result;
+  for (const ConfigOption& option : option_table()) {
+    const auto typed = [&](const std::string& text) -> nlohmann::json {
+      if (option.type == OptionType::kNumber) return *parse_double(text);
+      if (option.type == OptionType::kInteger) return parse_integer(option.key, text);
+      if (option.type == OptionType::kBoolean) return text == "true";
+      return text;
+    };
+    nlohmann::json& place = result[std::string(option.section())][std::string(option.name())];
+    const std::vector<std::string>& all = values(option.key);
+    if (all.size() == 1) {
+      place = typed(all.front());
+    } else {
+      for (const std::string& text : all) place.push_back(typed(text));
+    }
+  }
+  return result;
+}
+
+const std::string& Point::text(std::string_view key) const {
+  const auto found = values_.find(key);
+  SHARPSEEK_ASSERT(found != values_.end());
+  return found->second;
+}
+
+double Point::number(std::string_view key) const { return *parse_double(text(key)); }
+std::int64_t Point::integer(std::string_view key) const { return parse_integer(key, text(key)); }
+bool Point::boolean(std::string_view key) const { return text(key) == "true"; }
+
+int Point::small_integer(std::string_view key) const {
+  const std::int64_t value = integer(key);
+  require(std::abs(value) <= 1'000'000'000, key, " = ", value, ": is too large");
+  return static_cast<int>(value);
+}
+
+TaskOptions Point::task() const {
+  TaskOptions options;
+  options.inputs = small_integer("data.inputs");
+  options.outputs = small_integer("data.outputs");
+  options.sequence = small_integer("data.sequence");
+  options.input_covariance = text("data.input_covariance");
+  options.teacher.specification = text("data.teacher");
+  options.teacher.scale = number("data.teacher_scale");
+  options.teacher.width = small_integer("data.teacher_width");
+  if (text("data.samples") != "online") {
+    options.samples = integer("data.samples");
+    require(options.samples >= 1, "data.samples = ", options.samples, ": must be online or at least 1");
+  }
+  options.replacement = boolean("data.replacement");
+  return options;
+}
+
+NoiseOptions Point::noise() const {
+  NoiseOptions options;
+  options.total = number("noise.total");
+  options.condition = number("noise.condition");
+  options.rotation = text("noise.rotation");
+  options.distribution = text("noise.distribution");
+  options.covariance = text("noise.covariance");
+  options.redraw = text("noise.redraw");
+  return options;
+}
+
+ModelOptions Point::model() const {
+  ModelOptions options;
+  options.kind = text("model.kind");
+  options.width = small_integer("model.width");
+  options.depth = small_integer("model.depth");
+  options.activation = text("model.activation");
+  options.heads = small_integer("model.heads");
+  options.mlp_width = small_integer("model.mlp_width");
+  options.layer_norm = boolean("model.layer_norm");
+  options.bias = boolean("model.bias");
+  options.inputs = small_integer("data.inputs");
+  options.outputs = small_integer("data.outputs");
+  options.sequence = small_integer("data.sequence");
+  return options;
+}
+
+InitialisationOptions Point::initialisation() const {
+  return {.scale = number("model.init_scale"), .imbalance = number("model.init_imbalance")};
+}
+
+OptimizerOptions Point::optimizer() const { return {.kind = text("training.optimizer")}; }
+
+ProbeOptions Point::probe() const {
+  ProbeOptions options;
+  options.eigenvalues = integer("measure.eigenvalues");
+  if (!text("measure.quantities").empty()) {
+    for (const std::string& name : split(text("measure.quantities"), ',')) options.quantities.push_back(trimmed(name));
+  }
+  return options;
+}
+
+std::uint64_t Point::seed() const {
+  const std::int64_t seed = integer("experiment.seed");
+  require(seed >= 0, "experiment.seed = ", seed, ": must be at least 0");
+  return static_cast<std::uint64_t>(seed);
+}
+
+std::int64_t Point::steps() const {
+  const double time = number("training.time");
+  require(time >= 0, "training.time = ", time, ": must be at least 0");
+  std::int64_t steps = integer("training.steps");
+  if (time > 0) {
+    const double rate = number("training.learning_rate");
+    require(rate > 0, "training.learning_rate = ", rate, ": must be finite and above 0");
+    const double exact = std::ceil(time * number("training.batch") / (rate * rate));
+    require(exact <= std::numeric_limits<std::uint32_t>::max(), "training.time = ", time, ": needs ", exact,
+            " steps, more than 4294967295");
+    steps = static_cast<std::int64_t>(exact);
+  }
+  require(steps >= 0 && steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps = ", steps,
+          ": must be from 0 to 4294967295");
+  return steps;
+}
+
+std::int64_t Point::every() const {
+  const std::int64_t every = integer("measure.every");
+  require(every >= 0, "measure.every = ", every, ": must be at least 1, or 0 for a hundredth of the run");
+  return every > 0 ? every : std::max<std::int64_t>(1, (steps() + 99) / 100);
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/task.h"
+#include "engine/optimizer.h"
+#include "models/initialisation.h"
+#include "models/model.h"
+#include "sharpness/quantity.h"
+
+namespace sharpseek {
+
+/// Values by key, one per option of the table: a single sweep point.
+class Point {
+ public:
+  explicit Point(std::map<std::string, std::string, std::less<>> values) : values_(std::move(values)) {}
+
+  const std::string& text(std::string_view key) const;
+  double number(std::string_view key) const;
+  std::int64_t integer(std::string_view key) const;
+  bool boolean(std::string_view key) const;
+  const std::map<std::string, std::string, std::less<>>& values() const { return values_; }
+
+  /// The options of each part, as these values give them. Ranges are checked by the parts themselves.
+  TaskOptions task() const;
+  NoiseOptions noise() const;
+  ModelOptions model() const;
+  InitialisationOptions initialisation() const;
+  OptimizerOptions optimizer() const;
+  ProbeOptions probe() const;
+  std::uint64_t seed() const;
+  /// Steps of the run: training.steps, or from training.time: ceil(time x batch / eta^2).
+  std::int64_t steps() const;
+  /// Steps between records: measure.every, or a hundredth of the run.
+  std::int64_t every() const;
+
+ private:
+  int small_integer(std::string_view key) const;
+
+  std::map<std::string, std::string, std::less<>> values_;
+};
+
+/// A resolved configuration: for every option its values, one or, where it is swept, several.
+class Config {
+ public:
+  /// Parses INI text; `where` heads messages (the file's name). Throws UserError naming key, value and what is allowed.
+  Config(const std::string& text, const std::string& where);
+  /// Reads a file; "-" is not special. Throws UserError if it cannot be read.
+  static Config from_file(const std::string& file);
+
+  /// Applies "section.key=value" of a --set flag.
+  void set(const std::string& assignment);
+
+  const std::vector<std::string>& values(std::string_view key) const;
+  const std::string& single(std::string_view key) const { return values(key).front(); }
+  /// {"section": {"name": value or [values]}} with numbers and booleans as such.
+  nlohmann::json json() const;
+
+ private:
+  void assign(const std::string& key, const std::string& text, const std::string& where);
+
+  std::map<std::string, std::vector<std::string>, std::less<>> values_;
+};
+
+}  // namespace sharpseek

@@ -1,0 +1,25 @@
+#include "experiments/interrupt.h"
+
+#include <csignal>
+
+namespace sharpseek {
+namespace {
+
+std::atomic<bool> flag{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void on_signal(int number) {
+  flag.store(true, std::memory_order_relaxed);
+  std::signal(number, SIG_DFL);
+}
+
+}  // namespace
+
+const std::atomic<bool>& interrupted() { return flag; }
+
+void catch_interrupts() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+
+}  // namespace sharpseek

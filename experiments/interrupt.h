@@ -1,0 +1,11 @@
+#pragma once
+
+#include <atomic>
+
+namespace sharpseek {
+
+/// Set by SIGINT and SIGTERM once catch_interrupts() has been called; a second signal kills at once.
+const std::atomic<bool>& interrupted();
+void catch_interrupts();
+
+}  // namespace sharpseek

@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <array>
+#include <iostream>
+
+#include "core/error.h"
+#include "experiments/arguments.h"
+#include "experiments/interrupt.h"
+#include "experiments/option_table.h"
+#include "experiments/provenance.h"
+
+namespace sharpseek {
+namespace {
+
+const std::array kCommands{
+    Command{"run", "train one experiment and record it", command_run},
+    Command{"theory", "what theory predicts for each sweep point", command_theory},
+    Command{"reproduce", "run all experiments of a preset and report", command_reproduce},
+    Command{"report", "write the report of a finished reproduction", command_report},
+    Command{"list", "models, presets, quantities, options", command_list},
+};
+
+constexpr std::array kLater{"measure", "resume", "merge", "verify", "watch", "doctor"};
+
+void print_help() {
+  std::cout << "sharpseek " << version_text() << "\nusage: sharpseek COMMAND [arguments]\n\n";
+  for (const Command& command : kCommands) {
+    std::cout << "  " << command.name << std::string(12 - command.name.size(), ' ') << command.summary << '\n';
+  }
+  std::cout << "\nsharpseek COMMAND --help explains a command.\n";
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments.front() == "--help" || arguments.front() == "-h") {
+    print_help();
+    return arguments.empty() ? kExitUser : 0;
+  }
+  if (arguments.front() == "--version") {
+    std::cout << "sharpseek " << version_text() << '\n';
+    return 0;
+  }
+  const std::string& name = arguments.front();
+  const auto command = std::find_if(kCommands.begin(), kCommands.end(),
+                                    [&](const Command& candidate) { return candidate.name == name; });
+  if (command != kCommands.end()) return command->run({arguments.begin() + 1, arguments.end()});
+  require(std::find(kLater.begin(), kLater.end(), name) == kLater.end(), name, ": comes with a later version");
+  std::vector<std::string> names;
+  for (const Command& known : kCommands) names.push_back(known.name);
+  const std::string meant = nearest(name, names);
+  throw UserError(
+      concat("unknown command ", name, meant.empty() ? "; see sharpseek --help" : ", did you mean " + meant + "?"));
+}
+
+}  // namespace
+}  // namespace sharpseek
+
+int main(int argc, char** argv) {
+  sharpseek::set_command_line(argc, argv);
+  sharpseek::catch_interrupts();
+  try {
+    return sharpseek::dispatch({argv + 1, argv + argc});
+  } catch (const sharpseek::UserError& error) {
+    std::cerr << "sharpseek: " << error.what() << '\n';
+    return sharpseek::kExitUser;
+  } catch (const std::exception& error) {
+    std::cerr << "sharpseek: internal error: " << error.what() << '\n';
+    return sharpseek::kExitError;
+  }
+}

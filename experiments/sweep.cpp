@@ -1,0 +1,94 @@
+#include "experiments/sweep.h"
+
+#include <string_view>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "core/text.h"
+#include "experiments/option_table.h"
+
+namespace sharpseek {
+namespace {
+
+bool separates_groups(const ConfigOption& option, const Config& config) {
+  if (option.sweep == SweepKind::kGroup) return true;
+  const std::vector<std::string>& time = config.values("training.time");
+  const bool by_time = time.size() > 1 || *parse_double(time.front()) > 0;
+  return by_time && option.key == "training.learning_rate";
+}
+
+/// FNV-1a, then mixed: a hash of text that is the same on every machine.
+std::uint64_t hash_text(std::string_view text, std::uint64_t hash) {
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return mix64(hash);
+}
+
+/// Numbers in their shortest form, so that 1, 1.0 and 1e0 are the same coordinate.
+std::string canonical(const ConfigOption& option, const std::string& text) {
+  return option.type == OptionType::kNumber || option.type == OptionType::kInteger ? shortest(*parse_double(text))
+                                                                                   : text;
+}
+
+}  // namespace
+
+std::uint64_t replica_key(const Point& point, std::int64_t seed) {
+  std::uint64_t hash = 0xCBF29CE484222325u;
+  for (const ConfigOption& option : option_table()) {
+    const bool counts = option.section() == "data" || option.section() == "noise" || option.section() == "model" ||
+                        option.key == "training.learning_rate" || option.key == "training.batch";
+    // A default changes no key, so that an option added later leaves old results as they were.
+    const std::string value = canonical(option, point.text(option.key));
+    if (!counts || value == canonical(option, std::string(option.default_value))) continue;
+    hash = hash_text(value, hash_text(option.key, hash));
+  }
+  return mix64(hash + static_cast<std::uint64_t>(seed));
+}
+
+std::vector<std::string> replica_axes(const Config& config) {
+  std::vector<std::string> axes;
+  for (const ConfigOption& option : option_table()) {
+    if (config.values(option.key).size() > 1 && !separates_groups(option, config)) axes.emplace_back(option.key);
+  }
+  return axes;
+}
+
+std::vector<Group> expand(const Config& config) {
+  using Values = std::map<std::string, std::string, std::less<>>;
+  // The product of the axes of one kind, in table order, last one fastest.
+  const auto product = [&](std::vector<Values> points, bool groups) {
+    for (const ConfigOption& option : option_table()) {
+      if (separates_groups(option, config) != groups) continue;
+      std::vector<Values> next;
+      for (const Values& point : points) {
+        for (const std::string& value : config.values(option.key)) {
+          next.push_back(point);
+          next.back()[std::string(option.key)] = value;
+        }
+      }
+      points = std::move(next);
+    }
+    return points;
+  };
+
+  std::vector<Group> groups;
+  for (const Values& shared : product({{}}, true)) {
+    Group group;
+    for (const ConfigOption& option : option_table()) {
+      if (separates_groups(option, config) && config.values(option.key).size() > 1) {
+        group.name += concat(group.name.empty() ? "" : ",", option.name(), "=", shared.at(std::string(option.key)));
+      }
+    }
+    for (const Values& values : product({shared}, false)) {
+      const Point point(values);
+      const std::int64_t seeds = point.integer("experiment.replicas");
+      require(seeds >= 1, "experiment.replicas = ", seeds, ": must be at least 1");
+      for (std::int64_t seed = 0; seed < seeds; ++seed) {
+        group.replicas.push_back({point, seed, replica_key(point, seed)});
+      }
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+}  // namespace sharpseek
