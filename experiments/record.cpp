@@ -73,6 +73,10 @@ RunRecord::RunRecord(std::string path, RecordLayout layout, const Task& task, co
   describe("step", "SGD steps", "steps taken at each record");
   file_.variable("rescaled_time", {"replica", "time"});
   describe("rescaled_time", "1", "learning_rate^2 x step / batch");
+  // CF's way to say which variables are coordinates; xarray heeds it.
+  std::string coordinates = layout_.balances.empty() ? "step rescaled_time" : "step rescaled_time balance_kind";
+  for (const Column& column : layout_.replica_coordinates) coordinates += " " + column.name;
+  file_.attribute("/", "coordinates", coordinates);
 
   // Variables over time.
   std::vector<Variable> variables = layout_.variables;

@@ -115,7 +115,7 @@ std::vector<std::int64_t> record_stationarity(const TrainingState& state, const 
     }
   }
   for (const Variable& variable : variables) {
-    if (!variable.dimension.empty() || variable.name == "spectrum_status") continue;
+    if (!variable.dimension.empty() || !variable.averaged) continue;
     const std::string name(variable.name);
     std::vector<double> means, errors;
     for (std::size_t e = 0; e < replicas; ++e) {

@@ -62,6 +62,7 @@ struct Variable {
   std::string_view dimension;  ///< "" | "eigen" | "layer" | "balance"
   std::string_view units;
   std::string_view definition;
+  bool averaged = true;  ///< has a mean over the stationary window
 };
 
 /// A measurement: the variables it gives and the function that computes them.

@@ -1,0 +1,91 @@
+"""Averages over seeds. What is not stationary or diverged never enters an average; it is counted beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+START_AXES = ("init_imbalance", "init_scale")
+"""Coordinates that tell a flat start from a sharp one, in order of preference."""
+
+
+def swept(run: xr.Dataset) -> list[str]:
+    """The swept coordinates of the replicas: all but the seed."""
+    return [
+        str(name)
+        for name, values in run.coords.items()
+        if values.dims == ("replica",) and name not in ("seed", "replica")
+    ]
+
+
+def start_axis(run: xr.Dataset) -> str | None:
+    """The coordinate whose smallest value is the flat start and whose largest is the sharp one, if one was swept."""
+    for name in START_AXES:
+        if name in run.coords and len(np.unique(run[name])) > 1:
+            return name
+    return None
+
+
+def usable(run: xr.Dataset) -> np.ndarray:
+    """[replica] whether a replica may support a claim: finished and stationary."""
+    return (run["status"].values == 0) & (run["stationary"].values == 1)
+
+
+def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean over seeds with its Student-t interval (mean, low, high); the interval is NaN for fewer than two values."""
+    values = np.asarray(values, dtype=float)
+    if values.size == 0:
+        return np.nan, np.nan, np.nan
+    mean = float(values.mean())
+    if values.size < 2:
+        return mean, np.nan, np.nan
+    half = float(stats.t.ppf(0.5 + confidence / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
+    return mean, mean - half, mean + half
+
+
+def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd.DataFrame:
+    """Mean over seeds of `variable` (a [replica] variable such as trace_mean) at each sweep point.
+
+    Columns: the axes in `by` (default: every swept coordinate), replicas, stationary, diverged, mean, low, high (95 %
+    Student-t interval over stationary replicas). Raises KeyError for an unknown variable.
+    """
+    axes = swept(run) if by is None else by
+    frame = pd.DataFrame({axis: run[axis].values for axis in axes})
+    frame["value"] = run[variable].values
+    frame["usable"] = usable(run)
+    frame["diverged"] = run["status"].values != 0
+    rows = []
+    groups = frame.groupby(axes, sort=True) if axes else [((), frame)]
+    for point, group in groups:
+        mean, low, high = t_interval(group["value"][group["usable"]].to_numpy())
+        rows.append(
+            dict(zip(axes, point, strict=True))
+            | {
+                "replicas": len(group),
+                "stationary": int(group["usable"].sum()),
+                "diverged": int(group["diverged"].sum()),
+                "mean": mean,
+                "low": low,
+                "high": high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def last_half(run: xr.Dataset, variable: str) -> xr.DataArray:
+    """Mean of a time series over the last half of the records: the window of the stationarity test."""
+    series = run[variable]
+    return series.isel(time=slice(series.sizes["time"] - series.sizes["time"] // 2, None)).mean("time", skipna=False)
+
+
+def on_manifold(run: xr.Dataset) -> np.ndarray:
+    """[replica] index of the first record at which the weights have reached the set of minima.
+
+    That is the first record whose excess risk is at most twice its mean over the last half of the records. The initial
+    weights do not fit the teacher; their curvature says nothing about minima.
+    """
+    excess = run["excess_risk"].values
+    level = last_half(run, "excess_risk").values
+    return np.argmax(excess <= 2 * level[:, None], axis=1)
