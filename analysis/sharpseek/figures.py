@@ -150,7 +150,7 @@ def trend(experiments: Iterable[Experiment]) -> Figure:
 
 
 def spectra(experiments: Iterable[Experiment]) -> Figure:
-    """Largest Hessian eigenvalues at the last record: mean over the usable replicas (all, if none is), per condition."""
+    """Largest Hessian eigenvalues at the last record per condition: mean over usable replicas (all, if none is)."""
     chosen = list(experiments)
     columns = min(3, len(chosen))
     rows = -(-len(chosen) // columns)

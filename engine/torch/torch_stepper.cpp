@@ -28,6 +28,9 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
   const Teacher& teacher = problem_.task->teacher;
   teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
   learning_rates_ = at::tensor(problem_.learning_rates, at::kDouble).to(options_).unsqueeze(1);
+  const std::int64_t elements =
+      static_cast<std::int64_t>(problem_.noise.size()) * problem_.batch * problem_.task->input_size();
+  chunk_steps_ = std::clamp<std::int64_t>(kChunkElements / elements, 1, 1000);
 }
 
 template <class Real>
@@ -45,8 +48,10 @@ void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* input
   }
 }
 
-TorchStepper::Chunk TorchStepper::draw(std::int64_t first_step, std::int64_t steps) const {
+TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   const c10::AutoGradMode no_graph(false);
+  const std::int64_t first_step = index * chunk_steps_;
+  const std::int64_t steps = chunk_steps_;
   const Task& task = *problem_.task;
   const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
   const at::TensorOptions host = options_.device(at::kCPU);
@@ -60,23 +65,22 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t first_step, std::int64_t ste
   inputs = inputs.to(options_.device());
   const at::Tensor clean =
       evaluate(task.teacher.program, teacher_parameters_, inputs.reshape({1, -1, task.tokens, task.inputs}));
-  return {inputs, noise.to(options_.device()) + clean.reshape(noise.sizes())};
+  return {index, inputs, noise.to(options_.device()) + clean.reshape(noise.sizes())};
 }
 
-void TorchStepper::train(TrainingState& state, const Chunk& chunk) {
-  const std::int64_t steps = chunk.inputs.size(0);
+void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps) {
   std::vector<at::Tensor> losses;
   for (std::int64_t s = 0; s < steps; ++s) {
     // g = grad of mean over the batch of the summed squared error;  theta <- theta - eta g.
     const at::Tensor p = state.parameters.detach().requires_grad_(true);
-    const at::Tensor residual = evaluate(program_, p, chunk.inputs[s]) - chunk.targets[s];
+    const at::Tensor residual = evaluate(program_, p, chunk.inputs[first + s]) - chunk.targets[first + s];
     const at::Tensor loss = residual.square().sum({1, 2}) / problem_.batch;
     const at::Tensor g = torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front();
     state.parameters = state.parameters - learning_rates_ * g;
     losses.push_back(loss.detach());
   }
 
-  // Sums and divergence, once a chunk: the loss of every step is at hand.
+  // Sums and divergence afterwards: the loss of every step is at hand.
   const at::Tensor table = at::stack(losses).to(at::kCPU, at::kDouble).contiguous();  // [S, E]
   const auto view = table.accessor<double, 2>();
   for (std::int64_t e = 0; e < table.size(1); ++e) {
@@ -94,23 +98,25 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk) {
   state.step += steps;
 }
 
+const TorchStepper::Chunk& TorchStepper::chunk(std::int64_t index) {
+  if (current_.index != index) {
+    current_ = next_.valid() && next_index_ == index ? next_.get() : draw(index);
+  }
+  if (!next_.valid() || next_index_ != index + 1) {
+    next_index_ = index + 1;
+    next_ = std::async(std::launch::async, [this, following = next_index_] { return draw(following); });
+  }
+  return current_;
+}
+
 void TorchStepper::advance(TrainingState& state, std::int64_t steps) {
   require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
           " is beyond 4294967295, the largest that random numbers are defined for");
-  const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
-  const std::int64_t elements = replicas * problem_.batch * problem_.task->input_size();
-  const std::int64_t chunk_steps = std::clamp<std::int64_t>(kChunkElements / elements, 1, 1000);
   const std::int64_t end = state.step + steps;
-  const auto draw_from = [&](std::int64_t first) {
-    return std::async(std::launch::async,
-                      [this, first, count = std::min(chunk_steps, end - first)] { return draw(first, count); });
-  };
-  if (steps == 0) return;
-  std::future<Chunk> next = draw_from(state.step);
   while (state.step < end) {
-    const Chunk chunk = next.get();
-    if (state.step + chunk.inputs.size(0) < end) next = draw_from(state.step + chunk.inputs.size(0));
-    train(state, chunk);
+    const Chunk& here = chunk(state.step / chunk_steps_);
+    const std::int64_t first = state.step % chunk_steps_;
+    train(state, here, first, std::min(chunk_steps_ - first, end - state.step));
   }
 }
 

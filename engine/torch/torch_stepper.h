@@ -1,5 +1,7 @@
 #pragma once
 
+#include <future>
+
 #include "engine/engine.h"
 
 namespace sharpseek {
@@ -13,22 +15,30 @@ class TorchStepper : public Stepper {
   void advance(TrainingState& state, std::int64_t steps) override;
 
  private:
-  /// Mini-batches of consecutive steps: inputs [S, E, b, tokens, features], targets [S, E, b, outputs] with label
-  /// noise.
+  /// Mini-batches of the steps [index S, (index + 1) S), S = chunk_steps_: inputs [S, E, b, tokens, features], targets
+  /// [S, E, b, outputs] with label noise. Chunks lie on a fixed grid, so that where calls of advance() begin and end
+  /// changes no product's shape, and with it no bit.
   struct Chunk {
+    std::int64_t index = -1;
     at::Tensor inputs;
     at::Tensor targets;
   };
-  Chunk draw(std::int64_t first_step, std::int64_t steps) const;
+  Chunk draw(std::int64_t index) const;
   template <class Real>
   void fill(std::int64_t first_step, std::int64_t steps, Real* inputs, Real* noise) const;
-  void train(TrainingState& state, const Chunk& chunk);
+  /// The chunk of this index; the following one is drawn in the background.
+  const Chunk& chunk(std::int64_t index);
+  void train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps);
 
   const Program& program_;
   at::TensorOptions options_;
   TrainingProblem problem_;
   at::Tensor teacher_parameters_;  ///< [1, P of the teacher]
   at::Tensor learning_rates_;      ///< [E, 1]
+  std::int64_t chunk_steps_ = 1;
+  Chunk current_;
+  std::int64_t next_index_ = -1;
+  std::future<Chunk> next_;  ///< last member: destroyed, and waited for, first
 };
 
 }  // namespace sharpseek

@@ -1,0 +1,82 @@
+#include "data/noise.h"
+
+#include <gtest/gtest.h>
+
+#include <Eigen/Eigenvalues>
+#include <Eigen/SVD>
+#include <random>
+
+#include "core/error.h"
+
+namespace sharpseek {
+namespace {
+
+Matrix signal() {
+  std::mt19937_64 generator(5);
+  std::normal_distribution<double> normal;
+  return Matrix::NullaryExpr(3, 4, [&] { return normal(generator); });
+}
+
+TEST(Noise, VariancesIncreaseGeometricallyToTheTotal) {
+  const Vector v = noise_variances(3, 100, 3);
+  EXPECT_NEAR(v.sum(), 3, 1e-15);
+  EXPECT_NEAR(v(2) / v(0), 100, 1e-12);
+  EXPECT_NEAR(v(1) / v(0), 10, 1e-13);
+  EXPECT_NEAR(noise_variances(2, 1, 4)(3), 0.5, 1e-15);
+}
+
+TEST(Noise, EveryRotationKeepsTheSpectrumAndFactorsTheCovariance) {
+  const Matrix s = signal();
+  for (const char* rotation : {"axes", "teacher", "teacher-reversed", "random"}) {
+    NoiseOptions options;
+    options.condition = 100;
+    options.rotation = rotation;
+    const Noise noise = make_noise(options, 3, &s, 1);
+    EXPECT_LT((noise.factor * noise.factor.transpose() - noise.covariance).norm(), 1e-14) << rotation;
+    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(noise.covariance);
+    EXPECT_LT((eigen.eigenvalues() - noise_variances(3, 100, 3)).norm(), 1e-12) << rotation;
+  }
+}
+
+TEST(Noise, TeacherRotationFollowsTheLeftSingularVectors) {
+  const Matrix s = signal();
+  const Eigen::JacobiSVD<Matrix> svd(s, Eigen::ComputeThinU);
+  NoiseOptions options;
+  options.condition = 100;
+  options.rotation = "teacher";
+  const Vector variances = noise_variances(3, 100, 3);
+  // The o-th variance lies on the singular vector of the o-th largest singular value ...
+  const Matrix straight = svd.matrixU().transpose() * make_noise(options, 3, &s, 1).covariance * svd.matrixU();
+  for (int o = 0; o < 3; ++o) EXPECT_NEAR(straight(o, o), variances(o), 1e-13);
+  // ... and reversed the other way round.
+  options.rotation = "teacher-reversed";
+  const Matrix reversed = svd.matrixU().transpose() * make_noise(options, 3, &s, 1).covariance * svd.matrixU();
+  for (int o = 0; o < 3; ++o) EXPECT_NEAR(reversed(o, o), variances(2 - o), 1e-13);
+}
+
+TEST(Noise, RandomRotationBelongsToTheSeed) {
+  NoiseOptions options;
+  options.condition = 10;
+  options.rotation = "random";
+  EXPECT_EQ(make_noise(options, 3, nullptr, 1).covariance, make_noise(options, 3, nullptr, 1).covariance);
+  EXPECT_NE(make_noise(options, 3, nullptr, 1).covariance, make_noise(options, 3, nullptr, 2).covariance);
+}
+
+TEST(Noise, RefusesWhatIsNotPossible) {
+  const auto refused = [](auto change, int outputs = 3) {
+    NoiseOptions options;
+    change(options);
+    EXPECT_THROW(make_noise(options, outputs, nullptr, 0), UserError);
+  };
+  refused([](NoiseOptions& o) { o.condition = 0.5; });
+  refused([](NoiseOptions& o) { o.condition = 10; }, 1);
+  refused([](NoiseOptions& o) { o.total = -1; });
+  refused([](NoiseOptions& o) { o.rotation = "teacher"; });  // no teacher matrix
+  refused([](NoiseOptions& o) { o.rotation = "sideways"; });
+  refused([](NoiseOptions& o) { o.distribution = "cauchy"; });
+  refused([](NoiseOptions& o) { o.redraw = "sometimes"; });
+  refused([](NoiseOptions& o) { o.covariance = "file:/nonexistent.csv"; });
+}
+
+}  // namespace
+}  // namespace sharpseek

@@ -1,0 +1,55 @@
+#include "data/teacher.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace sharpseek {
+namespace {
+
+Teacher teacher(const std::string& specification, double scale = 1, int tokens = 1) {
+  TeacherOptions options;
+  options.specification = specification;
+  options.scale = scale;
+  return make_teacher(options, tokens, 4, 3, 7);
+}
+
+TEST(Teacher, AlignedIsGeometricFromOnePointFiveToPointSeven) {
+  const Matrix v = *teacher("aligned", 2).matrix;
+  EXPECT_NEAR(v(0, 0), 3.0, 1e-15);
+  EXPECT_NEAR(v(2, 2), 1.4, 1e-15);
+  EXPECT_NEAR(v(1, 1), std::sqrt(3.0 * 1.4), 1e-14);
+  EXPECT_EQ(v(0, 1), 0);
+}
+
+TEST(Teacher, DiagonalTakesItsNumbers) {
+  const Matrix v = *teacher("diagonal:1.5,1,0.7").matrix;
+  EXPECT_EQ(v(1, 1), 1);
+  EXPECT_EQ(v(2, 2), 0.7);
+  EXPECT_THROW(teacher("diagonal:1,2"), UserError);
+  EXPECT_THROW(teacher("diagonal:1,x,2"), UserError);
+}
+
+TEST(Teacher, RandomOnesHaveTheirScale) {
+  TeacherOptions options;
+  options.specification = "generic";
+  options.scale = 2;
+  const Matrix v = *make_teacher(options, 3, 40, 50, 7).matrix;  // flattened: 120 inputs
+  EXPECT_EQ(v.cols(), 120);
+  EXPECT_NEAR(v.norm() / std::sqrt(6000.0), 2 / std::sqrt(120.0), 5 * 2 / std::sqrt(120.0) / std::sqrt(2 * 6000.0));
+  EXPECT_FALSE(teacher("mlp").matrix);
+  EXPECT_FALSE(teacher("mlp").linear);
+  EXPECT_FALSE(teacher("tanh").linear);
+  EXPECT_TRUE(teacher("generic").linear);
+}
+
+TEST(Teacher, FileMustFit) {
+  EXPECT_EQ(teacher("file:" SHARPSEEK_TEST_DATA "/teacher_generic.csv").matrix->rows(), 3);
+  EXPECT_THROW(teacher("file:" SHARPSEEK_TEST_DATA "/teacher_generic.csv", 1, 2), UserError);
+  EXPECT_THROW(teacher("oracle"), UserError);
+}
+
+}  // namespace
+}  // namespace sharpseek

@@ -1,0 +1,192 @@
+// Every engine's outputs and derivatives against networks written independently (networks.h) and finite differences.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "engine/cases.h"
+#include "engine/engine.h"
+#include "engine/networks.h"
+
+namespace sharpseek {
+namespace {
+
+using namespace testing_support;
+
+constexpr std::int64_t kReplicas = 3;
+constexpr std::int64_t kSamples = 5;
+
+struct Setting {
+  std::string engine;
+  Case network;
+};
+
+void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.engine << ' ' << setting.network.name; }
+
+class Derivatives : public testing::TestWithParam<Setting> {
+ protected:
+  Derivatives()
+      : options_(GetParam().network.options),
+        program_(make_model(options_)),
+        engine_(make_engine(program_, {.engine = GetParam().engine, .dtype = "float64"})),
+        weights_(random_weights(program_, kReplicas)),
+        samples_{random_tensor({kSamples, options_.sequence, options_.inputs}, 1),
+                 random_tensor({kSamples, options_.outputs}, 2)} {}
+
+  /// The Hessian [P, P] of replica e, row by row through the oracle's double backward pass.
+  at::Tensor oracle_hessian(std::int64_t e, const Samples& samples) const {
+    const at::Tensor w = weights_[e].clone().requires_grad_(true);
+    const at::Tensor loss = oracle_loss(options_, w, samples.inputs, samples.targets);
+    const at::Tensor g = torch::autograd::grad({loss}, {w}, {}, true, true).front();
+    std::vector<at::Tensor> rows;
+    for (std::int64_t p = 0; p < w.size(0); ++p) {
+      const at::Tensor row = torch::autograd::grad({g[p]}, {w}, {}, true, false, /*allow_unused=*/true).front();
+      rows.push_back(row.defined() ? row : at::zeros_like(w));
+    }
+    return at::stack(rows).detach();
+  }
+
+  ModelOptions options_;
+  Program program_;
+  std::unique_ptr<Engine> engine_;
+  at::Tensor weights_;
+  Samples samples_;
+};
+
+TEST_P(Derivatives, OutputsAndLossEqualTheOracle) {
+  const at::Tensor outputs = engine_->outputs(weights_, samples_.inputs);
+  const at::Tensor losses = engine_->loss(weights_, samples_);
+  for (std::int64_t e = 0; e < kReplicas; ++e) {
+    for (std::int64_t n = 0; n < kSamples; ++n) {
+      const at::Tensor expected = oracle_output(options_, weights_[e], samples_.inputs[n]);
+      EXPECT_LT(relative_difference(outputs[e][n], expected), 1e-12);
+    }
+    const double loss = oracle_loss(options_, weights_[e], samples_.inputs, samples_.targets).item<double>();
+    EXPECT_NEAR(losses[e].item<double>() / loss, 1, 1e-12);
+  }
+}
+
+TEST_P(Derivatives, GradientEqualsCentralDifferences) {
+  const LossGradient result = engine_->loss_gradient(weights_, samples_);
+  const at::Tensor direction = random_tensor({kReplicas, program_.parameter_count()}, 3);
+  constexpr double kStep = 1e-6;
+  const at::Tensor difference = (engine_->loss(weights_ + kStep * direction, samples_) -
+                                 engine_->loss(weights_ - kStep * direction, samples_)) /
+                                (2 * kStep);
+  EXPECT_LT(relative_difference((result.gradient * direction).sum(1), difference), 1e-7);
+  EXPECT_LT(relative_difference(result.loss, engine_->loss(weights_, samples_)), 1e-14);
+}
+
+TEST_P(Derivatives, HessianProductEqualsTheDenseOracle) {
+  const Samples few{samples_.inputs.narrow(0, 0, 2), samples_.targets.narrow(0, 0, 2)};
+  const at::Tensor vectors = random_tensor({kReplicas, 4, program_.parameter_count()}, 4);
+  const std::unique_ptr<HessianProduct> hessian = engine_->hessian(weights_, few);
+  const at::Tensor products = hessian->apply(vectors);
+  for (std::int64_t e : {std::int64_t{0}, kReplicas - 1}) {
+    EXPECT_LT(relative_difference(products[e], vectors[e].matmul(oracle_hessian(e, few))), 1e-10);
+  }
+  // A second call with another number of vectors gives the same.
+  EXPECT_LT(relative_difference(hessian->apply(vectors.narrow(1, 1, 1)), products.narrow(1, 1, 1)), 1e-13);
+}
+
+TEST_P(Derivatives, HessianProductEqualsDifferencesOfGradients) {
+  if (!program_.smooth()) GTEST_SKIP() << "a step across a ReLU kink has no derivative";
+  const at::Tensor vector = random_tensor({kReplicas, 1, program_.parameter_count()}, 5);
+  constexpr double kStep = 2e-6;
+  const auto gradient = [&](double step) {
+    return engine_->loss_gradient(weights_ + step * vector.squeeze(1), samples_).gradient;
+  };
+  const at::Tensor difference = (gradient(kStep) - gradient(-kStep)) / (2 * kStep);
+  EXPECT_LT(relative_difference(engine_->hessian(weights_, samples_)->apply(vector).squeeze(1), difference), 1e-7);
+}
+
+TEST_P(Derivatives, PerSamplePullbacksAreEachSamplesGradient) {
+  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, options_.outputs}, 6);
+  const at::Tensor pulled = engine_->per_sample_pullback(weights_, samples_.inputs, cotangents);
+  for (std::int64_t e = 0; e < kReplicas; ++e) {
+    for (std::int64_t n = 0; n < kSamples; ++n) {
+      const at::Tensor w = weights_[e].clone().requires_grad_(true);
+      const at::Tensor y = (oracle_output(options_, w, samples_.inputs[n]) * cotangents[e][n]).sum();
+      EXPECT_LT(relative_difference(pulled[e][n], torch::autograd::grad({y}, {w}).front()), 1e-12);
+    }
+  }
+  const at::Tensor shared = random_tensor({1, kSamples, options_.outputs}, 7);
+  EXPECT_LT(relative_difference(engine_->per_sample_pullback(weights_, samples_.inputs, shared),
+                                engine_->per_sample_pullback(weights_, samples_.inputs,
+                                                             shared.repeat({kReplicas, 1, 1}))),
+            1e-14);
+}
+
+TEST_P(Derivatives, JacobianProductIsTheTransposeOfThePullback) {
+  const at::Tensor vectors = random_tensor({kReplicas, program_.parameter_count()}, 8);
+  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, options_.outputs}, 9);
+  const at::Tensor forward = engine_->jacobian_product(weights_, samples_.inputs, vectors);
+  const at::Tensor backward = engine_->per_sample_pullback(weights_, samples_.inputs, cotangents);
+  // <c_n, J_n v> = <J_n' c_n, v>
+  EXPECT_LT(relative_difference((forward * cotangents).sum(2), (backward * vectors.unsqueeze(1)).sum(2)), 1e-11);
+}
+
+std::vector<Setting> settings() {
+  std::vector<Setting> all;
+  for (const char* engine : {"torch"}) {
+    for (const Case& network : network_cases()) all.push_back({engine, network});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Derivatives, testing::ValuesIn(settings()),
+                         [](const auto& test) { return test.param.engine + "_" + test.param.network.name; });
+
+/// Outputs of one network before and after a change of its weights that must not matter.
+void expect_same_outputs(const Program& program, const at::Tensor& before, const at::Tensor& after) {
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
+  const at::Tensor inputs = random_tensor({kSamples, program.input().tokens, program.input().features}, 1);
+  EXPECT_GT((before - after).abs().max().item<double>(), 0.01);
+  EXPECT_LT(relative_difference(engine->outputs(after, inputs), engine->outputs(before, inputs)), 1e-12);
+}
+
+/// The block called `name` of weights [1, P] as a view [rows, columns].
+at::Tensor block(const Program& program, const at::Tensor& weights, const std::string& name) {
+  for (const Parameter& p : program.parameters()) {
+    if (p.name == name) return weights[0].narrow(0, p.offset, p.size()).view({p.rows, p.columns});
+  }
+  throw std::out_of_range(name);
+}
+
+TEST(Symmetries, PermutingHiddenUnitsChangesNothing) {
+  ModelOptions options;
+  options.kind = "mlp";
+  const Program program = make_model(options);
+  const at::Tensor before = random_weights(program, 1);
+  const at::Tensor after = before.clone();
+  const at::Tensor order = at::tensor({3, 1, 0, 2, 7, 6, 5, 4});
+  block(program, after, "W_1").copy_(block(program, before, "W_1").index_select(0, order));
+  block(program, after, "W_2").copy_(block(program, before, "W_2").index_select(1, order));
+  expect_same_outputs(program, before, after);
+}
+
+TEST(Symmetries, RescalingFactorsChangesNothing) {
+  const auto rescaled = [](const ModelOptions& options, const std::string& in, const std::string& out) {
+    const Program program = make_model(options);
+    const at::Tensor before = random_weights(program, 1);
+    const at::Tensor after = before.clone();
+    block(program, after, in).mul_(1.7);
+    block(program, after, out).div_(1.7);
+    expect_same_outputs(program, before, after);
+  };
+  ModelOptions options;
+  options.kind = "linear";
+  rescaled(options, "W_1", "W_2");
+  options.kind = "mlp";
+  options.activation = "relu";
+  rescaled(options, "W_1", "W_2");
+  options.kind = "transformer";
+  options.width = 6;
+  options.heads = 2;
+  options.sequence = 3;
+  rescaled(options, "block1.W_q", "block1.W_k");
+  rescaled(options, "block1.W_v", "block1.W_p");
+  rescaled(options, "block1.W_1", "block1.W_2");
+}
+
+}  // namespace
+}  // namespace sharpseek

@@ -1,0 +1,131 @@
+#include "models/program.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "models/model.h"
+
+namespace sharpseek {
+namespace {
+
+template <class Call>
+std::string message_of(Call call) {
+  try {
+    call();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(ProgramBuilder, RefusesAValueThatNeverReachesTheOutput) {
+  ProgramBuilder net({1, 4});
+  const ValueId hidden = net.linear(net.input(), net.matrix("W_1", 8, 4));
+  net.tanh(hidden);  // nobody reads it
+  const ValueId output = net.linear(hidden, net.matrix("W_2", 3, 8));
+  EXPECT_THAT(message_of([&] { std::move(net).finish(output); }), testing::HasSubstr("tanh"));
+}
+
+TEST(ProgramBuilder, RefusesAParameterThatIsNeverUsed) {
+  ProgramBuilder net({1, 4});
+  net.matrix("W_forgotten", 8, 4);
+  const ValueId output = net.linear(net.input(), net.matrix("W_1", 3, 4));
+  EXPECT_THAT(message_of([&] { std::move(net).finish(output); }), testing::HasSubstr("W_forgotten"));
+}
+
+TEST(ProgramBuilder, NamesBothShapesOfAMistake) {
+  ProgramBuilder net({2, 4});
+  const ParameterId narrow = net.matrix("W_1", 8, 3);
+  const std::string text = message_of([&] { net.linear(net.input(), narrow); });
+  EXPECT_THAT(text, testing::AllOf(testing::HasSubstr("4"), testing::HasSubstr("3")));
+  EXPECT_THROW(net.select(net.input(), 2), UserError);
+}
+
+TEST(ProgramBuilder, RefusesAnOutputWithSeveralTokens) {
+  ProgramBuilder net({2, 4});
+  const ValueId y = net.linear(net.input(), net.matrix("W_1", 3, 4));
+  EXPECT_THROW(std::move(net).finish(y), UserError);
+}
+
+struct Count {
+  const char* name;
+  ModelOptions options;
+  std::int64_t parameters;
+};
+
+class ParameterCount : public testing::TestWithParam<Count> {};
+
+TEST_P(ParameterCount, IsThatOfTheEquations) {
+  const Program program = make_model(GetParam().options);
+  EXPECT_EQ(program.parameter_count(), GetParam().parameters);
+  std::int64_t offset = 0;
+  for (const Parameter& block : program.parameters()) {
+    EXPECT_EQ(block.offset, offset) << block.name;
+    offset += block.size();
+  }
+  EXPECT_EQ(offset, program.parameter_count());
+  EXPECT_EQ(program.outputs(), GetParam().options.outputs);
+}
+
+ModelOptions options_of(const std::string& kind, int width, int depth) {
+  ModelOptions options;
+  options.kind = kind;
+  options.width = width;
+  options.depth = depth;
+  return options;
+}
+
+std::vector<Count> counts() {
+  ModelOptions biased = options_of("mlp", 8, 3);
+  biased.bias = true;
+  ModelOptions recurrent = options_of("rnn", 8, 2);
+  recurrent.inputs = 2;
+  recurrent.sequence = 3;
+  ModelOptions attention = options_of("transformer", 6, 2);
+  attention.inputs = 2;
+  attention.sequence = 3;
+  attention.heads = 2;
+  attention.mlp_width = 10;
+  return {{"linear", options_of("linear", 8, 4), 8 * 4 + 8 * 8 + 8 * 8 + 3 * 8},
+          {"one_matrix", options_of("linear", 8, 1), 3 * 4},
+          {"mlp_bias", biased, 8 * 4 + 8 + 8 * 8 + 8 + 3 * 8 + 3},
+          {"rnn", recurrent, (8 * 2 + 8 * 8) + (8 * 8 + 8 * 8) + 3 * 8},
+          {"transformer", attention, 6 * 2 + 3 * 6 + 2 * (4 * 6 * 6 + 2 * 6 * 10) + 3 * 6}};
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ParameterCount, testing::ValuesIn(counts()),
+                         [](const auto& test) { return test.param.name; });
+
+TEST(MakeModel, NamesKeyValueAndWhatIsAllowed) {
+  const auto refused = [](auto change) {
+    ModelOptions options;
+    change(options);
+    return message_of([&] { make_model(options); });
+  };
+  EXPECT_THAT(refused([](ModelOptions& o) { o.kind = "cnn"; }),
+              testing::AllOf(testing::HasSubstr("model.kind"), testing::HasSubstr("cnn"), testing::HasSubstr("rnn")));
+  EXPECT_THAT(refused([](ModelOptions& o) { o.width = 0; }), testing::HasSubstr("model.width = 0"));
+  EXPECT_THAT(refused([](ModelOptions& o) { o.depth = 0; }), testing::HasSubstr("model.depth = 0"));
+  EXPECT_THAT(refused([](ModelOptions& o) {
+                o.kind = "mlp";
+                o.activation = "sine";
+              }),
+              testing::AllOf(testing::HasSubstr("model.activation"), testing::HasSubstr("sine")));
+  EXPECT_THAT(refused([](ModelOptions& o) {
+                o.kind = "transformer";
+                o.heads = 3;
+                o.sequence = 2;
+              }),
+              testing::HasSubstr("model.heads"));
+}
+
+TEST(Program, KnowsWhetherItIsSmooth) {
+  ModelOptions options = options_of("mlp", 8, 2);
+  EXPECT_TRUE(make_model(options).smooth());
+  options.activation = "relu";
+  EXPECT_FALSE(make_model(options).smooth());
+}
+
+}  // namespace
+}  // namespace sharpseek

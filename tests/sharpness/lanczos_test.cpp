@@ -1,0 +1,170 @@
+#include "sharpness/lanczos.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "engine/cases.h"
+#include "engine/engine.h"
+#include "sharpness/dense.h"
+#include "sharpness/hessian_operator.h"
+#include "sharpness/trace.h"
+
+namespace sharpseek {
+namespace {
+
+using testing_support::random_tensor;
+
+/// Symmetric matrices [1, P, P] with these eigenvalues and random eigenvectors.
+at::Tensor with_spectrum(const std::vector<double>& eigenvalues, std::uint32_t seed = 1) {
+  const auto p = static_cast<std::int64_t>(eigenvalues.size());
+  const at::Tensor q = std::get<0>(at::linalg_qr(random_tensor({p, p}, seed)));
+  return (q * at::tensor(eigenvalues, at::kDouble)).matmul(q.t()).unsqueeze(0);
+}
+
+/// Lanczos at both ends against LAPACK, and the stored residuals against recomputed ones.
+void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolerance = 1e-10) {
+  DenseOperator op(matrices);
+  const at::Tensor exact = at::linalg_eigvalsh(matrices);  // ascending
+  const double scale = std::max(1e-300, exact.abs().max().item<double>());
+  for (SpectrumEnd end : {SpectrumEnd::kLargest, SpectrumEnd::kSmallest}) {
+    LanczosOptions options;
+    options.count = count;
+    options.end = end;
+    options.tolerance = 1e-11;
+    options.steps = 2000;
+    options.vectors = true;
+    const Spectrum found = lanczos(op, options);
+    const at::Tensor expected = end == SpectrumEnd::kLargest
+                                    ? exact.flip(1).narrow(1, 0, count)
+                                    : exact.narrow(1, 0, count);
+    for (std::int64_t e = 0; e < matrices.size(0); ++e) {
+      EXPECT_EQ(found.status[static_cast<std::size_t>(e)], SpectrumStatus::kConverged);
+      EXPECT_LT((found.values[e] - expected[e]).abs().max().item<double>(), tolerance * scale) << found.values[e];
+      const at::Tensor y = found.vectors[e];
+      const at::Tensor residual = (y.matmul(matrices[e]) - found.values[e].unsqueeze(1) * y).norm(2, 1);
+      EXPECT_LT((residual - found.residuals[e]).abs().max().item<double>(), 1e-13 * scale);
+      EXPECT_LT((y.matmul(y.t()) - at::eye(count, at::kDouble)).abs().max().item<double>(), 1e-9);
+    }
+  }
+}
+
+TEST(Lanczos, EqualsLapackOnARandomMatrix) {
+  const at::Tensor a = random_tensor({3, 40, 40}, 7);
+  expect_lapack(a + a.transpose(1, 2), 6);
+}
+
+TEST(Lanczos, FindsEveryCopyOfARepeatedEigenvalue) {
+  std::vector<double> eigenvalues(50, 0.0);
+  for (int i = 0; i < 4; ++i) eigenvalues[static_cast<std::size_t>(i)] = 5;
+  for (int i = 4; i < 6; ++i) eigenvalues[static_cast<std::size_t>(i)] = 3;
+  eigenvalues[6] = -1;
+  expect_lapack(with_spectrum(eigenvalues), 7);
+}
+
+TEST(Lanczos, SeparatesClusters) {
+  std::vector<double> eigenvalues;
+  for (int i = 0; i < 60; ++i) eigenvalues.push_back(0.01 * i);
+  for (int i = 0; i < 5; ++i) eigenvalues.push_back(10 + 1e-6 * i);
+  expect_lapack(with_spectrum(eigenvalues), 6, 1e-9);
+}
+
+TEST(Lanczos, WorksOnIndefiniteMatrices) { expect_lapack(with_spectrum({-9, -4, -1, 0, 0.5, 2, 3}), 4); }
+
+TEST(Lanczos, WorksAtTheEdges) {
+  expect_lapack(with_spectrum({2}), 1);
+  expect_lapack(with_spectrum({1, 2, 2, 4}), 4);  // k = P
+  expect_lapack(with_spectrum(std::vector<double>(12, 3.0)), 5);
+}
+
+TEST(Lanczos, GivesZerosForAZeroMatrix) {
+  DenseOperator op(at::zeros({2, 8, 8}, at::kDouble));
+  LanczosOptions options;
+  options.count = 3;
+  const Spectrum found = lanczos(op, options);
+  EXPECT_EQ(found.values.abs().max().item<double>(), 0);
+  EXPECT_EQ(found.status[1], SpectrumStatus::kConverged);
+}
+
+TEST(Lanczos, RefusesMoreValuesThanThereAre) {
+  DenseOperator op(at::zeros({1, 4, 4}, at::kDouble));
+  LanczosOptions options;
+  options.count = 5;
+  EXPECT_THROW(lanczos(op, options), UserError);
+  options.count = 0;
+  EXPECT_THROW(lanczos(op, options), UserError);
+}
+
+TEST(Lanczos, MarksAReplicaThatIsNotFiniteAndSolvesTheOthers) {
+  at::Tensor matrices = at::cat({with_spectrum({1, 2, 3, 4}), with_spectrum({1, 2, 3, 5}, 2)});
+  matrices[0].fill_(std::numeric_limits<double>::quiet_NaN());
+  DenseOperator op(matrices);
+  LanczosOptions options;
+  options.count = 2;
+  const Spectrum found = lanczos(op, options);
+  EXPECT_EQ(found.status[0], SpectrumStatus::kNotFinite);
+  EXPECT_TRUE(found.values[0].isnan().all().item<bool>());
+  EXPECT_EQ(found.status[1], SpectrumStatus::kConverged);
+  EXPECT_NEAR(found.values[1][0].item<double>(), 5, 1e-9);
+}
+
+TEST(Lanczos, SaysWhenTheStepLimitCameFirst) {
+  std::vector<double> eigenvalues;
+  for (int i = 0; i < 200; ++i) eigenvalues.push_back(1 - 1e-4 * i);
+  DenseOperator op(with_spectrum(eigenvalues));
+  LanczosOptions options;
+  options.count = 5;
+  options.steps = 6;
+  options.tolerance = 1e-10;
+  const Spectrum found = lanczos(op, options);
+  EXPECT_EQ(found.status[0], SpectrumStatus::kNotConverged);
+  EXPECT_GT(found.residuals.max().item<double>(), 1e-10);
+}
+
+/// One network's Hessian both ways.
+TEST(Spectrum, OfANetworkIsTheSameByLanczosAndDense) {
+  ModelOptions options;
+  options.kind = "mlp";
+  const Program program = make_model(options);
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
+  const at::Tensor weights = testing_support::random_weights(program, 3);
+  const Samples samples{random_tensor({40, 1, 4}, 1), random_tensor({40, 3}, 2)};
+  HessianOperator op(*engine, weights, samples);
+  LanczosOptions lanczos_options;
+  lanczos_options.count = 5;
+  lanczos_options.tolerance = 1e-10;
+  const Spectrum iterative = lanczos(op, lanczos_options);
+  const DenseSpectrum dense = dense_spectrum(op, 5);
+  EXPECT_LT((iterative.values - dense.spectrum.values).abs().max().item<double>(), 1e-8);
+  EXPECT_LT((dense.all_values.sum(1) - dense.trace).abs().max().item<double>(), 1e-9);
+  EXPECT_LT(dense_matrix(op).asymmetry.max().item<double>(), 1e-13);
+}
+
+TEST(HutchinsonTrace, ErrsAsMuchAsItSays) {
+  const at::Tensor a = random_tensor({1, 30, 30}, 3);
+  DenseOperator op(a + a.transpose(1, 2));
+  const double exact = 2 * a[0].trace().item<double>();
+  double chi_square = 0;
+  constexpr int kRepetitions = 200;
+  for (std::uint64_t seed = 0; seed < kRepetitions; ++seed) {
+    const TraceEstimate estimate = hutchinson_trace(op, 64, seed);
+    const double error = (estimate.trace[0].item<double>() - exact) / estimate.standard_error[0].item<double>();
+    chi_square += error * error;
+  }
+  // Student t with 63 degrees: the square has mean 63 / 61 and variance below 2.2.
+  EXPECT_NEAR(chi_square / kRepetitions, 63.0 / 61, 5 * std::sqrt(2.2 / kRepetitions));
+}
+
+TEST(HutchinsonTrace, IsExactForADiagonalMatrix) {
+  DenseOperator op(at::diag(at::tensor({1.0, 2.0, 4.0}, at::kDouble)).unsqueeze(0));
+  const TraceEstimate estimate = hutchinson_trace(op, 4, 1);
+  EXPECT_NEAR(estimate.trace[0].item<double>(), 7, 1e-12);
+  EXPECT_NEAR(estimate.standard_error[0].item<double>(), 0, 1e-12);
+  EXPECT_THROW(hutchinson_trace(op, 1, 1), UserError);
+}
+
+}  // namespace
+}  // namespace sharpseek

@@ -1,0 +1,191 @@
+// What a probe measures, against closed forms, enumeration and brute force.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "data/covariance.h"
+#include "engine/cases.h"
+#include "engine/engine.h"
+#include "sharpness/balance.h"
+#include "sharpness/evaluation.h"
+#include "sharpness/gradient_noise.h"
+#include "sharpness/probe.h"
+#include "theory/closed_form.h"
+
+namespace sharpseek {
+namespace {
+
+using namespace testing_support;
+
+Noise noise_of(double condition, const std::string& rotation = "axes") {
+  NoiseOptions options;
+  options.condition = condition;
+  options.rotation = rotation;
+  return make_noise(options, 3, nullptr, 1);
+}
+
+/// Weights of the closed form as one parameter vector [1, P] of a linear network of hidden width = rank.
+at::Tensor flattened(const std::vector<Matrix>& weights) {
+  std::vector<double> values;
+  for (const Matrix& w : weights) values.insert(values.end(), w.data(), w.data() + w.size());
+  return at::tensor(values, at::kDouble).unsqueeze(0);
+}
+
+TEST(Probe, MeasuresTheClosedFormAtTheClosedFormsWeights) {
+  for (int depth : {2, 3}) {
+    for (const char* covariance : {"identity", "diagonal:2,1,0.5,0.5"}) {
+      TaskOptions task_options;
+      task_options.input_covariance = covariance;
+      task_options.teacher.specification = "generic";
+      const Task task = make_task(task_options, 1);
+      const Noise noise = noise_of(10, "random");
+      const ClosedForm form = closed_form(depth, *task.teacher.matrix, task.input_covariance, noise.covariance);
+      ModelOptions model;
+      model.width = form.rank;
+      model.depth = depth;
+      const Program program = make_model(model);
+      const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
+      Probe probe(*engine, evaluation_samples(task, 32, engine->options()), {noise}, 1, {});
+      const Measurement now = probe.measure(flattened(form.weights));
+      EXPECT_NEAR(now.at("trace").item<double>() / form.trace, 1, 1e-10);
+      EXPECT_NEAR(now.at("sharpness").item<double>() / form.sharpness, 1, 1e-10);
+      EXPECT_NEAR(now.at("gradient_fluctuation").item<double>() / form.gradient_fluctuation, 1, 1e-10);
+      EXPECT_NEAR(now.at("excess_risk").item<double>(), 0, 1e-20);
+      for (int layer = 0; layer < depth; ++layer) {
+        EXPECT_NEAR(now.at("layer_fluctuation")[0][layer].item<double>() / form.layer_fluctuation, 1, 1e-10);
+      }
+    }
+  }
+}
+
+struct Moments {
+  at::Tensor mean;
+  at::Tensor second;
+};
+
+/// E g and E g^2 over all samples and all 2^outputs sign patterns of Rademacher noise, gradient by gradient.
+Moments enumerate_signs(Engine& engine, const at::Tensor& weights, const Samples& samples, const at::Tensor& factor) {
+  at::Tensor mean = at::zeros({weights.size(1)}, at::kDouble);
+  at::Tensor second = mean.clone();
+  const std::int64_t n = samples.inputs.size(0);
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (int signs = 0; signs < 8; ++signs) {
+      at::Tensor z = at::ones({3}, at::kDouble);
+      for (int o = 0; o < 3; ++o) z[o] = (signs >> o) & 1 ? 1.0 : -1.0;
+      const at::Tensor y = samples.targets[i] + factor.mv(z);
+      const at::Tensor g =
+          engine.loss_gradient(weights, {samples.inputs.narrow(0, i, 1), y.unsqueeze(0)}).gradient[0];
+      mean += g / (8.0 * static_cast<double>(n));
+      second += g.square() / (8.0 * static_cast<double>(n));
+    }
+  }
+  return {mean, second};
+}
+
+TEST(GradientMoments, EqualEnumerationOverAllNoiseSigns) {
+  for (const Case& network : network_cases()) {
+    const Program program = make_model(network.options);
+    const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
+    const at::Tensor weights = random_weights(program, 2);
+    const Samples samples{random_tensor({4, network.options.sequence, network.options.inputs}, 1),
+                          random_tensor({4, 3}, 2)};
+    const std::vector<Noise> noise{noise_of(10, "random"), noise_of(3)};
+    const at::Tensor factors = noise_factors(noise, engine->options());
+    // A bound that forces several chunks must change nothing.
+    const GradientMoments moments = gradient_moments(*engine, weights, samples, factors, 300);
+    for (std::int64_t e = 0; e < 2; ++e) {
+      const Moments exact = enumerate_signs(*engine, weights.narrow(0, e, 1), samples, factors[e]);
+      EXPECT_LT(relative_difference(moments.mean[e], exact.mean), 1e-12) << network.name;
+      EXPECT_LT(relative_difference(moments.second_moment[e], exact.second), 1e-12) << network.name;
+    }
+  }
+}
+
+TEST(Probe, GivesNanToAReplicaThatIsNotFinite) {
+  ModelOptions model;
+  const Program program = make_model(model);
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float32"});
+  const Task task = make_task({}, 1);
+  ProbeOptions options;
+  options.quantities = {"excess_risk", "spectrum", "gradient", "balance"};
+  Probe probe(*engine, evaluation_samples(task, 32, engine->options()), {noise_of(1), noise_of(1)}, 1, options);
+  at::Tensor weights = random_weights(program, 2).to(at::kFloat);
+  weights[0].fill_(std::nan(""));
+  const Measurement now = probe.measure(weights);
+  for (const auto& [name, values] : now) {
+    if (name == "spectrum_status") continue;
+    EXPECT_TRUE(values[0].isnan().all().item<bool>()) << name;
+    EXPECT_TRUE(values[1].isfinite().all().item<bool>()) << name;
+  }
+}
+
+TEST(Probe, LanczosAndDensePathsAgree) {
+  ModelOptions model;
+  model.kind = "mlp";
+  const Program program = make_model(model);
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
+  const Samples samples = evaluation_samples(make_task({}, 1), 64, engine->options());
+  const at::Tensor weights = random_weights(program, 2);
+  const auto measure = [&](std::int64_t dense_limit) {
+    ProbeOptions options;
+    options.dense_limit = dense_limit;
+    options.tolerance = 1e-10;
+    options.trace_probes = 4000;
+    return Probe(*engine, samples, {noise_of(1), noise_of(10)}, 1, options).measure(weights);
+  };
+  const Measurement dense = measure(512);
+  const Measurement iterative = measure(1);
+  EXPECT_LT(relative_difference(iterative.at("eigenvalues"), dense.at("eigenvalues")), 1e-9);
+  EXPECT_EQ(dense.at("trace_error").max().item<double>(), 0);
+  for (std::int64_t e = 0; e < 2; ++e) {
+    EXPECT_LT(std::abs((iterative.at("trace")[e] - dense.at("trace")[e]).item<double>()),
+              5 * iterative.at("trace_error")[e].item<double>());
+  }
+}
+
+TEST(Probe, RefusesAnUnknownQuantity) {
+  const Program program = make_model({});
+  const std::unique_ptr<Engine> engine = make_engine(program, {});
+  ProbeOptions options;
+  options.quantities = {"sharpnes"};
+  EXPECT_THROW(Probe(*engine, evaluation_samples(make_task({}, 1), 32, engine->options()), {noise_of(1)}, 1, options),
+               UserError);
+}
+
+/// The kinds of balances of a network with how many there are.
+std::map<std::string, int> kinds_of(const ModelOptions& options) {
+  std::map<std::string, int> kinds;
+  for (const Balance& balance : find_balances(make_model(options))) {
+    ++kinds[balance.kind];
+    EXPECT_EQ(balance.law, balance.kind != "tanh" && balance.kind != "gelu") << balance.name;
+    EXPECT_FALSE(balance.in.empty() || balance.out.empty()) << balance.name;
+  }
+  return kinds;
+}
+
+TEST(FindBalances, KnowsTheSymmetriesOfEveryArchitecture) {
+  using Kinds = std::map<std::string, int>;
+  ModelOptions options;
+  options.depth = 3;
+  EXPECT_EQ(kinds_of(options), (Kinds{{"linear", 2 * (1 + 8)}}));
+  options.kind = "mlp";
+  options.activation = "relu";
+  EXPECT_EQ(kinds_of(options), (Kinds{{"relu", 2 * (1 + 8)}}));
+  options.activation = "tanh";
+  EXPECT_EQ(kinds_of(options), (Kinds{{"tanh", 2 * (1 + 8)}}));
+  options.kind = "transformer";
+  options.depth = 2;
+  options.width = 6;
+  options.heads = 2;
+  options.sequence = 3;
+  EXPECT_EQ(kinds_of(options), (Kinds{{"attention-qk", 4}, {"attention-vp", 4}, {"tanh", 2 * (1 + 6)}}));
+  // Weights shared over time are no factors of a rescaling.
+  options.kind = "rnn";
+  options.depth = 1;
+  EXPECT_EQ(kinds_of(options), (Kinds{}));
+}
+
+}  // namespace
+}  // namespace sharpseek

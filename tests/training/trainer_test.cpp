@@ -1,0 +1,104 @@
+#include "training/trainer.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <vector>
+
+namespace sharpseek {
+namespace {
+
+/// A stepper whose loss is the step number, so that sums are known; replica 1 diverges at step `fails_at`.
+class CountingStepper : public Stepper {
+ public:
+  explicit CountingStepper(std::int64_t fails_at = std::numeric_limits<std::int64_t>::max()) : fails_at_(fails_at) {}
+  void advance(TrainingState& state, std::int64_t steps) override {
+    for (; steps > 0; --steps, ++state.step) {
+      for (std::size_t e = 0; e < 2; ++e) {
+        if (state.diverged_at[e] < 0 && state.step >= fails_at_ - static_cast<std::int64_t>(e)) {
+          state.diverged_at[e] = state.step;
+        }
+        if (state.diverged_at[e] >= 0) continue;
+        state.loss_sum[e] += static_cast<double>(state.step);
+        ++state.loss_count[e];
+      }
+    }
+  }
+
+ private:
+  std::int64_t fails_at_;
+};
+
+struct Seen : Observer {
+  void record(const TrainingState& state) override {
+    steps.push_back(state.step);
+    losses.push_back(state.loss_count[0] > 0 ? state.loss_sum[0] / static_cast<double>(state.loss_count[0]) : -1);
+    if (stop != nullptr && state.step >= stop_at) *stop = true;
+  }
+  std::vector<std::int64_t> steps;
+  std::vector<double> losses;
+  std::atomic<bool>* stop = nullptr;
+  std::int64_t stop_at = 0;
+};
+
+TrainingState fresh() { return initial_state(at::zeros({2, 1}), {}); }
+
+TEST(Train, RecordsAtZeroAtEveryIntervalAndAtTheEnd) {
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  Seen seen;
+  const Schedule schedule{.steps = 25, .every = 10};
+  EXPECT_EQ(train(stepper, state, schedule, seen), TrainingOutcome::kFinished);
+  EXPECT_EQ(seen.steps, (std::vector<std::int64_t>{0, 10, 20, 25}));
+  EXPECT_EQ(schedule.records(), 4);
+}
+
+TEST(Train, AveragesTheLossSinceTheLastRecord) {
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  Seen seen;
+  train(stepper, state, {.steps = 20, .every = 10}, seen);
+  EXPECT_EQ(seen.losses, (std::vector<double>{-1, 4.5, 14.5}));
+}
+
+TEST(Train, RecordsOnceWhenThereIsNothingToDo) {
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  Seen seen;
+  EXPECT_EQ(train(stepper, state, {.steps = 0, .every = 10}, seen), TrainingOutcome::kFinished);
+  EXPECT_EQ(seen.steps, (std::vector<std::int64_t>{0}));
+}
+
+TEST(Train, StopsAtTheRecordAfterTheLastReplicaDiverged) {
+  CountingStepper stepper(12);
+  TrainingState state = fresh();
+  Seen seen;
+  EXPECT_EQ(train(stepper, state, {.steps = 100, .every = 10}, seen), TrainingOutcome::kAllDiverged);
+  EXPECT_EQ(seen.steps, (std::vector<std::int64_t>{0, 10, 20}));
+  EXPECT_EQ(state.diverged_at, (std::vector<std::int64_t>{12, 11}));
+}
+
+TEST(Train, StopsWhenAsked) {
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  std::atomic<bool> stop{false};
+  Seen seen;
+  seen.stop = &stop;
+  seen.stop_at = 20;
+  EXPECT_EQ(train(stepper, state, {.steps = 1000, .every = 10}, seen, &stop), TrainingOutcome::kInterrupted);
+  EXPECT_EQ(seen.steps.back(), 20);
+}
+
+TEST(Train, GoesOnFromTheStepOfTheState) {
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  Seen first, second;
+  train(stepper, state, {.steps = 20, .every = 10}, first);
+  train(stepper, state, {.steps = 40, .every = 10}, second);
+  EXPECT_EQ(state.step, 40);
+  EXPECT_EQ(second.steps.back(), 40);
+}
+
+}  // namespace
+}  // namespace sharpseek
