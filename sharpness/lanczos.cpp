@@ -56,6 +56,7 @@ class Solver {
   Spectrum solve() {
     locked_ = at::empty({replicas_, 0, dimension_}, op_.options());
     locked_values_ = at::empty({replicas_, 0}, at::kDouble);
+    largest_ = at::zeros({replicas_}, at::kDouble);
     finite_ = at::ones({replicas_}, at::kBool);
     const std::int64_t k = options_.count;
     pass(k);
@@ -71,8 +72,8 @@ class Solver {
   }
 
  private:
-  /// Largest |Ritz value| so far [E], float64 on the CPU.
-  at::Tensor scale() const { return at::nan_to_num(locked_values_).abs().amax(-1).clamp_min(1e-300); }
+  /// Largest |Ritz value| of any pass, wanted or not [E]: the norm of A as far as it is known.
+  at::Tensor scale() const { return largest_.clamp_min(1e-300); }
 
   at::Tensor product(const at::Tensor& x) {
     ++matvecs_;
@@ -163,6 +164,7 @@ class Solver {
     for (std::int64_t e = 0; e < replicas_; ++e) {
       const auto replica = static_cast<std::size_t>(e);
       const Ritz pairs = ritz(alpha[replica], beta[replica]);
+      largest_[e] = std::max(largest_[e].item<double>(), pairs.values.cwiseAbs().maxCoeff());
       for (std::int64_t i = 0; i < wanted; ++i) {
         values[e][i] = pairs.values(i);
         for (std::int64_t j = 0; j < m; ++j) weights[e][i][j] = pairs.vectors(j, i);
@@ -219,6 +221,7 @@ class Solver {
   std::uint32_t draws_ = 0;
   at::Tensor locked_;         ///< [E, l, P]
   at::Tensor locked_values_;  ///< [E, l] of sign x A
+  at::Tensor largest_;        ///< [E] see scale()
   at::Tensor finite_;         ///< [E]
 };
 

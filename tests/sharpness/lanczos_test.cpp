@@ -42,7 +42,7 @@ void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolera
                                     ? exact.flip(1).narrow(1, 0, count)
                                     : exact.narrow(1, 0, count);
     for (std::int64_t e = 0; e < matrices.size(0); ++e) {
-      EXPECT_EQ(found.status[static_cast<std::size_t>(e)], SpectrumStatus::kConverged);
+      EXPECT_EQ(found.status[static_cast<std::size_t>(e)], SpectrumStatus::kConverged) << found.residuals[e];
       EXPECT_LT((found.values[e] - expected[e]).abs().max().item<double>(), tolerance * scale) << found.values[e];
       const at::Tensor y = found.vectors[e];
       const at::Tensor residual = (y.matmul(matrices[e]) - found.values[e].unsqueeze(1) * y).norm(2, 1);
