@@ -15,6 +15,10 @@
 namespace sharpseek::hdf5 {
 namespace {
 
+/// HDF5's own clean-up at exit crashes after a write that failed (a full disk). Handles here close themselves, so it is
+/// turned off; this must come before any other call of the library.
+[[maybe_unused]] const herr_t kNoExitHandler = H5dont_atexit();
+
 /// The innermost message of HDF5's error stack.
 std::string reason() {
   std::string text;
@@ -25,6 +29,13 @@ std::string reason() {
         return 0;
       },
       &text);
+  // A driver's message goes over several lines; the first has the cause or the rest names it as errno.
+  const std::size_t cause = text.find("error message = '");
+  if (cause != std::string::npos) {
+    const std::size_t begin = cause + std::strlen("error message = '");
+    return text.substr(begin, text.find('\'', begin) - begin);
+  }
+  std::replace(text.begin(), text.end(), '\n', ' ');
   return text.empty() ? "unknown HDF5 error" : text;
 }
 

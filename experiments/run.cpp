@@ -27,6 +27,9 @@ namespace {
 
 constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
+/// Records of a run are kept in memory until the end.
+constexpr std::int64_t kMostRecords = 1'000'000;
+
 /// A run is stationary when all of these are that it measured.
 constexpr std::array kStationaryVariables{"trace", "gradient_fluctuation", "sharpness"};
 
@@ -153,14 +156,50 @@ void record_balances(std::size_t replicas, std::size_t balances, RunRecord& reco
   record.balance_variable("balance_difference_standard_error", errors, "its standard error from batch means in time");
 }
 
-RunSummary run_group(const PreparedGroup& prepared, const Config& config, const EngineOptions& engine_options,
+/// A result folder in the making: everything is written to DIR.partial and renamed at the end, so that DIR is complete
+/// or absent. Unless committed, the destructor removes it and the parent folders that it had to make.
+class PartialDirectory {
+ public:
+  explicit PartialDirectory(std::filesystem::path goal) : goal_(std::move(goal)), path_(goal_) {
+    namespace fs = std::filesystem;
+    path_ += ".partial";
+    std::error_code error;
+    for (fs::path parent = fs::absolute(goal_).parent_path(); !fs::exists(parent, error) && parent.has_relative_path();
+         parent = parent.parent_path()) {
+      made_.push_back(parent);
+    }
+    fs::remove_all(path_, error);
+    fs::create_directories(path_, error);
+    require(!error, path_.string(), ": cannot be created: ", error.message());
+  }
+  ~PartialDirectory() {
+    if (committed_) return;
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+    for (const std::filesystem::path& parent : made_) std::filesystem::remove(parent, error);  // only if empty
+  }
+  PartialDirectory(const PartialDirectory&) = delete;
+  PartialDirectory& operator=(const PartialDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  void commit() {
+    std::filesystem::rename(path_, goal_);
+    committed_ = true;
+  }
+
+ private:
+  std::filesystem::path goal_;
+  std::filesystem::path path_;
+  std::vector<std::filesystem::path> made_;  ///< innermost first
+  bool committed_ = false;
+};
+
+RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine& engine,
                      const std::filesystem::path& directory, bool quiet) {
   const Point& point = prepared.group.point();
   const Schedule schedule{
       .steps = point.steps(),
       .every = std::max<std::int64_t>(1, std::min(point.every(), std::max<std::int64_t>(1, point.steps())))};
-  const std::unique_ptr<Engine> engine = make_engine(prepared.program, engine_options);
-
   TrainingProblem problem;
   problem.task = prepared.task;
   problem.noise = prepared.noise;
@@ -175,9 +214,9 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, const 
     time_per_step.push_back(problem.learning_rates.back() * problem.learning_rates.back() / problem.batch);
     weights.push_back(at::tensor(prepared.weights[e], at::kDouble));
   }
-  const std::unique_ptr<Stepper> stepper = engine->stepper(problem);
-  TrainingState state = initial_state(at::stack(weights).to(engine->options()), problem.optimizer);
-  Probe probe(*engine, evaluation_samples(*prepared.task, point.integer("measure.samples"), engine->options()),
+  const std::unique_ptr<Stepper> stepper = engine.stepper(problem);
+  TrainingState state = initial_state(at::stack(weights).to(engine.options()), problem.optimizer);
+  Probe probe(engine, evaluation_samples(*prepared.task, point.integer("measure.samples"), engine.options()),
               prepared.noise, problem.batch, point.probe());
 
   RecordLayout layout;
@@ -196,7 +235,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, const 
   layout.attributes["experiment"] = config.single("experiment.name");
   layout.attributes["group"] = prepared.group.name;
   layout.attributes["seed"] = config.single("experiment.seed");
-  layout.attributes["engine"] = engine->description();
+  layout.attributes["engine"] = engine.description();
   layout.attributes["hessian"] = prepared.program.smooth()
                                      ? "of the loss with clean labels"
                                      : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";
@@ -258,7 +297,9 @@ std::vector<PreparedGroup> prepare(const Config& config) {
     }
     problem.noise = next.noise;
     validate(problem, next.program);
-    require(point.steps() >= 0 && point.every() >= 1, "training.steps");
+    const Schedule schedule{.steps = point.steps(), .every = point.every()};
+    require(schedule.records() <= kMostRecords, "measure.every = ", schedule.every, ": makes ", schedule.records(),
+            " records, more than ", kMostRecords);
     require(point.integer("measure.samples") > next.task->input_size(),
             "measure.samples = ", point.integer("measure.samples"), ": must be above the ", next.task->input_size(),
             " inputs of a sample");
@@ -272,48 +313,36 @@ std::vector<PreparedGroup> prepare(const Config& config) {
   return prepared;
 }
 
-RunSummary run_experiment(const Config& config, const EngineOptions& engine, const std::filesystem::path& directory,
-                          bool quiet) {
+RunSummary run_experiment(const Config& config, const EngineOptions& engine_options,
+                          const std::filesystem::path& directory, bool quiet) {
   namespace fs = std::filesystem;
   require(!fs::exists(directory), directory.string(), ": exists already; choose another --out");
   const std::vector<PreparedGroup> groups = prepare(config);
+  std::vector<std::unique_ptr<Engine>> engines;
+  for (const PreparedGroup& group : groups) engines.push_back(make_engine(group.program, engine_options));
 
-  // Everything is written beside the goal and renamed, so that the goal is complete or absent.
-  fs::path partial = directory;
-  partial += ".partial";
-  std::error_code error;
-  fs::remove_all(partial, error);
-  fs::create_directories(partial, error);
-  require(!error, partial.string(), ": cannot be created: ", error.message());
+  PartialDirectory partial(directory);
   RunSummary total;
-  try {
-    nlohmann::json index{{"schema_version", 1}, {"experiment", config.single("experiment.name")}};
-    for (const PreparedGroup& group : groups) {
-      const fs::path place = groups.size() > 1 ? partial / group.group.name : partial;
-      fs::create_directories(place);
-      const RunSummary summary = run_group(group, config, engine, place, quiet);
-      total.replicas += summary.replicas;
-      total.diverged += summary.diverged;
-      total.stationary += summary.stationary;
-      total.interrupted = summary.interrupted;
-      if (total.interrupted) break;
-      index["groups"].push_back({{"name", group.group.name}, {"path", group.group.name + "/run.h5"}});
-    }
-    if (total.interrupted) {
-      fs::remove_all(partial);
-      return total;
-    }
-    if (groups.size() > 1) {
-      std::ofstream out(partial / "index.json");
-      out << index.dump(2) << '\n';
-      out.close();
-      require(out.good(), (partial / "index.json").string(), ": cannot be written");
-    }
-    fs::rename(partial, directory);
-  } catch (...) {
-    fs::remove_all(partial, error);
-    throw;
+  nlohmann::json index{{"schema_version", 1}, {"experiment", config.single("experiment.name")}};
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const std::string& name = groups[i].group.name;
+    const fs::path place = groups.size() > 1 ? partial.path() / name : partial.path();
+    fs::create_directories(place);
+    const RunSummary summary = run_group(groups[i], config, *engines[i], place, quiet);
+    total.replicas += summary.replicas;
+    total.diverged += summary.diverged;
+    total.stationary += summary.stationary;
+    total.interrupted = summary.interrupted;
+    if (total.interrupted) return total;
+    index["groups"].push_back({{"name", name}, {"path", name + "/run.h5"}});
   }
+  if (groups.size() > 1) {
+    std::ofstream out(partial.path() / "index.json");
+    out << index.dump(2) << '\n';
+    out.close();
+    require(out.good(), (partial.path() / "index.json").string(), ": cannot be written");
+  }
+  partial.commit();
   return total;
 }
 

@@ -34,7 +34,7 @@ std::vector<PreparedGroup> prepare(const Config& config);
 /// Trains every group and writes DIR/run.h5, or DIR/<group>/run.h5 with DIR/index.json when there are several. The
 /// folder must not exist; it is made under a temporary name and renamed when complete, so that an error or interrupt
 /// leaves nothing behind.
-RunSummary run_experiment(const Config& config, const EngineOptions& engine, const std::filesystem::path& directory,
-                          bool quiet);
+RunSummary run_experiment(const Config& config, const EngineOptions& engine_options,
+                          const std::filesystem::path& directory, bool quiet);
 
 }  // namespace sharpseek

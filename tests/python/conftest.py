@@ -1,0 +1,61 @@
+"""The program under test: SHARPSEEK_BINARY, or the release build of this tree."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """[experiment]
+name = small
+seed = 1
+replicas = 2
+[data]
+inputs = 4
+outputs = 3
+teacher = aligned
+[noise]
+total = 3
+condition = 1 10
+[model]
+kind = linear
+width = 5
+depth = 2
+[training]
+learning_rate = 0.01
+batch = 2
+steps = 200
+[measure]
+every = 5
+samples = 32
+quantities = excess_risk,spectrum,gradient,balance
+"""
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    path = Path(os.environ.get("SHARPSEEK_BINARY", ROOT / "build" / "release" / "sharpseek"))
+    assert path.exists(), f"{path} is missing: build first, or set SHARPSEEK_BINARY"
+    return path
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def sharpseek(binary: Path, tmp_path: Path) -> Run:
+    """Runs the program in an empty folder; returns the completed process."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([binary, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "small.ini"
+    path.write_text(CONFIG)
+    return path

@@ -1,0 +1,134 @@
+"""The program as users call it: exit statuses, messages, and what is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sharpseek import theory
+
+from conftest import Run
+
+
+def files(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "missing.ini"], "missing.ini"),
+        (["run", "."], "."),
+        (["run", "small.ini", "--set", "training.learning_rate=-1"], "training.learning_rate = -1"),
+        (["run", "small.ini", "--set", "noise.condition=0.5"], "noise.condition = 0.5"),
+        (["run", "small.ini", "--set", "model.width=0"], "model.width = 0"),
+        (["run", "small.ini", "--set", "model.widht=8"], "model.width"),
+        (["run", "small.ini", "--set", "data.input_covariance=file:bad.csv"], "bad.csv"),
+        (["run", "small.ini", "--set", "data.teacher=file:nan.csv"], "nan"),
+        (["run", "small.ini", "--set", "training.steps=1e9"], "measure.every = 5"),
+        (["run", "small.ini", "--out", "exists"], "exists"),
+        (["run", "small.ini", "--out", "/proc/nothing/here"], "/proc/nothing/here"),
+        (["run", "small.ini", "--engine", "jax"], "--engine jax"),
+        (["run", "small.ini", "--dtype", "int8"], "--dtype int8"),
+        (["run", "small.ini", "--device", "cuda:7"], "--device cuda:7"),
+        (["run", "small.ini", "--frobnicate"], "--frobnicate"),
+        (["run"], "CONFIG"),
+        (["reproduce", "--preset", "nonsense"], "nonsense"),
+        (["reproduce", "--only", "nonsense"], "nonsense"),
+        (["theory", "small.ini", "--set", "model.kind=rnn"], "model.kind = rnn"),
+        (["theory", "small.ini", "--format", "xml"], "--format xml"),
+        (["report", "exists"], "reproduce.json"),
+        (["measure", "run.h5"], "later version"),
+        (["runn"], "run"),
+    ],
+)
+def test_bad_input_is_one_line_status_2_and_leaves_nothing(
+    sharpseek: Run, config: Path, tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    (tmp_path / "exists").mkdir()
+    (tmp_path / "bad.csv").write_text("1,0\n0,1\n")
+    (tmp_path / "nan.csv").write_text("1,0,0,0\n0,nan,0,0\n0,0,1,0\n")
+    before = files(tmp_path)
+    result = sharpseek(*arguments)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert expected in result.stderr
+    assert result.stdout == ""
+    assert files(tmp_path) == before
+
+
+def test_theory_agrees_with_numpy(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    teacher = generator.normal(size=(3, 5))
+    a, b = generator.normal(size=(5, 7)), generator.normal(size=(3, 6))
+    np.savetxt(tmp_path / "V.csv", teacher, delimiter=",")
+    np.savetxt(tmp_path / "X.csv", a @ a.T / 5, delimiter=",")
+    np.savetxt(tmp_path / "S.csv", b @ b.T / 3, delimiter=",")
+    settings = ["data.inputs=5", "data.teacher=file:V.csv", "data.input_covariance=file:X.csv"]
+    settings += ["noise.condition=1", "noise.covariance=file:S.csv", "model.depth=2 3 4"]
+    result = sharpseek("theory", "small.ini", "--format", "json", *[f"--set={s}" for s in settings])
+    assert result.returncode == 0, result.stderr
+    points = json.loads(result.stdout)["points"]
+    assert [point["point"]["model.depth"] for point in points] == ["2", "3", "4"]
+    for depth, point in zip((2, 3, 4), points, strict=True):
+        expected = theory.closed_form(depth, teacher, a @ a.T / 5, b @ b.T / 3)
+        for name, value in point["closed_form"].items():
+            assert value == pytest.approx(getattr(expected, name), rel=1e-9), (depth, name)
+        assert not point["commutes"]
+
+
+def test_dry_run_prints_the_grid_and_writes_nothing(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    result = sharpseek("run", "small.ini", "--dry-run")
+    assert result.returncode == 0
+    assert "4 replicas" in result.stdout
+    assert files(tmp_path) == {"small.ini"}
+
+
+def test_diverged_replicas_are_status_3(sharpseek: Run, config: Path) -> None:
+    result = sharpseek("run", "small.ini", "--quiet", "--set", "training.learning_rate=0.01 10")
+    assert result.returncode == 3
+
+
+def test_every_command_has_help_with_an_example(sharpseek: Run) -> None:
+    for command in ("run", "theory", "reproduce", "report", "list"):
+        result = sharpseek(command, "--help")
+        assert result.returncode == 0
+        assert "usage:" in result.stdout
+        assert f"sharpseek {command}" in result.stdout.split("examples:")[1]
+
+
+def test_interrupted_run_leaves_no_half_written_output(binary: Path, config: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [binary, "run", "small.ini", "--set=training.steps=100000000", "--set=measure.every=1000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out" / "small.partial" / "run.h5.partial").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"interrupted" in stderr
+    assert files(tmp_path) == {"small.ini"}
+
+
+def test_full_disk_is_reported_and_leaves_nothing(binary: Path, config: Path, tmp_path: Path) -> None:
+    # A limit on file size stands in for a full disk: writes beyond it fail with EFBIG.
+    result = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; ulimit -f 8; exec {binary} run small.ini --quiet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        timeout=120,
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "run.h5" in result.stderr and "File too large" in result.stderr
+    assert files(tmp_path) == {"small.ini"}
