@@ -32,7 +32,7 @@ def open_run(path: str | Path) -> xr.Dataset:
     if not file.exists():
         raise SharpseekFileError(f"{file}: no such file")
     try:
-        run = xr.open_dataset(file, engine="h5netcdf")
+        run = xr.open_dataset(file, engine="h5netcdf", phony_dims="sort")
     except (OSError, ValueError) as error:
         raise SharpseekFileError(f"{file}: not a readable HDF5 file ({error})") from None
     if "schema_version" not in run.attrs:

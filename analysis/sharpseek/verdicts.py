@@ -246,7 +246,7 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     slope, low, high, used = slope_interval(run, "trace_mean")
     use = usable(run)
     x = np.log(run["condition"].values[use])
-    if used < 2 or np.ptp(x) == 0:
+    if used < USABLE_SHARE * run.sizes["replica"] or np.ptp(x) == 0:
         return [Evidence("slope over theory", np.nan, np.nan, np.nan, UNDECIDED, used, run.sizes["replica"])]
     predicted = float(np.polyfit(x, np.log(run["closed_form_trace"].values[use]), 1)[0])
     outcome = positive(low, high)

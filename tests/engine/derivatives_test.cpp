@@ -69,9 +69,9 @@ TEST_P(Derivatives, GradientEqualsCentralDifferences) {
   const LossGradient result = engine_->loss_gradient(weights_, samples_);
   const at::Tensor direction = random_tensor({kReplicas, program_.parameter_count()}, 3);
   constexpr double kStep = 1e-6;
-  const at::Tensor difference = (engine_->loss(weights_ + kStep * direction, samples_) -
-                                 engine_->loss(weights_ - kStep * direction, samples_)) /
-                                (2 * kStep);
+  const at::Tensor difference =
+      (engine_->loss(weights_ + kStep * direction, samples_) - engine_->loss(weights_ - kStep * direction, samples_)) /
+      (2 * kStep);
   EXPECT_LT(relative_difference((result.gradient * direction).sum(1), difference), 1e-7);
   EXPECT_LT(relative_difference(result.loss, engine_->loss(weights_, samples_)), 1e-14);
 }
@@ -110,10 +110,10 @@ TEST_P(Derivatives, PerSamplePullbacksAreEachSamplesGradient) {
     }
   }
   const at::Tensor shared = random_tensor({1, kSamples, options_.outputs}, 7);
-  EXPECT_LT(relative_difference(engine_->per_sample_pullback(weights_, samples_.inputs, shared),
-                                engine_->per_sample_pullback(weights_, samples_.inputs,
-                                                             shared.repeat({kReplicas, 1, 1}))),
-            1e-14);
+  EXPECT_LT(
+      relative_difference(engine_->per_sample_pullback(weights_, samples_.inputs, shared),
+                          engine_->per_sample_pullback(weights_, samples_.inputs, shared.repeat({kReplicas, 1, 1}))),
+      1e-14);
 }
 
 TEST_P(Derivatives, JacobianProductIsTheTransposeOfThePullback) {

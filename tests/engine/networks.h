@@ -10,7 +10,8 @@ namespace sharpseek::testing_support {
 /// independent oracle of every engine. weights [P], x [tokens, inputs] -> [outputs]; differentiable by autograd.
 at::Tensor oracle_output(const ModelOptions& options, const at::Tensor& weights, const at::Tensor& x);
 
-/// Mean over samples of the sum over outputs of squared error: weights [P], inputs [N, tokens, n], targets [N, outputs].
+/// Mean over samples of the sum over outputs of squared error: weights [P], inputs [N, tokens, n], targets [N,
+/// outputs].
 at::Tensor oracle_loss(const ModelOptions& options, const at::Tensor& weights, const at::Tensor& inputs,
                        const at::Tensor& targets);
 

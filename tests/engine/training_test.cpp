@@ -100,8 +100,8 @@ TEST_P(Training, TakesTheStepsOfTheDefinition) {
       at::Tensor w = start.narrow(0, static_cast<std::int64_t>(e), 1).clone();
       double loss_sum = 0;
       for (std::uint32_t step = 0; step < 20; ++step) {
-        at::Tensor x = at::empty({2, network.options.sequence, network.options.inputs},
-                                 narrow() ? at::kFloat : at::kDouble);
+        at::Tensor x =
+            at::empty({2, network.options.sequence, network.options.inputs}, narrow() ? at::kFloat : at::kDouble);
         at::Tensor eps = at::empty({2, network.options.outputs}, x.options());
         const auto draw = [&]<class Real>(Real) {
           draw_batch<Real>(*problem.task, problem.noise[e], problem.replica_keys[e], step, 2,

@@ -28,7 +28,8 @@ std::string refusal(const std::string& text) {
 
 TEST(Config, ReadsSectionsCommentsAndSweeps) {
   const Config config(
-      "; a comment\n[noise]\ncondition = 1 10 100   ; swept\n[experiment]\ntitle = Noise; and more\n[training]\nsteps = "
+      "; a comment\n[noise]\ncondition = 1 10 100   ; swept\n[experiment]\ntitle = Noise; and more\n[training]\nsteps "
+      "= "
       "2e6\n",
       "x.ini");
   EXPECT_THAT(config.values("noise.condition"), testing::ElementsAre("1", "10", "100"));

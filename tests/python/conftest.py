@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from program import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """[experiment]
@@ -39,9 +39,6 @@ def binary() -> Path:
     path = Path(os.environ.get("SHARPSEEK_BINARY", ROOT / "build" / "release" / "sharpseek"))
     assert path.exists(), f"{path} is missing: build first, or set SHARPSEEK_BINARY"
     return path
-
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

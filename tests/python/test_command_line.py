@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from program import Run
 from sharpseek import theory
-
-from conftest import Run
 
 
 def files(folder: Path) -> set[str]:

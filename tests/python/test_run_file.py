@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import sharpseek as package
 import xarray as xr
+from program import Run
 from sharpseek import theory
-
-from conftest import Run
 
 REQUIRED_ATTRIBUTES = (
     "schema_version config command_line version git_state compiler torch_version hdf5_version cpu threads seed started "
@@ -47,7 +46,9 @@ def test_netcdf_tools_read_it(run: xr.Dataset, tmp_path: Path) -> None:
     tool = shutil.which("ncdump")
     if tool is None:
         pytest.skip("ncdump is not installed")
-    text = subprocess.run([tool, "-h", tmp_path / "out/small/run.h5"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        [tool, "-h", tmp_path / "out/small/run.h5"], capture_output=True, text=True, check=True
+    ).stdout
     assert "replica = 4" in text
 
 
@@ -63,6 +64,7 @@ def test_final_weights_give_the_recorded_curvature(run: xr.Dataset, tmp_path: Pa
             return float(np.sum((p[20:].reshape(3, 5) @ p[:20].reshape(5, 4) - v) ** 2))
 
         assert run["excess_risk"].values[e, -1] == pytest.approx(loss(weights[e]), rel=1e-9)
+
         # With whitened inputs L = |W2 W1 - V|^2: its Hessian by central differences of the exact gradient.
         def gradient(p: np.ndarray) -> np.ndarray:
             a, b = p[:20].reshape(5, 4), p[20:].reshape(3, 5)
@@ -100,7 +102,10 @@ def test_same_configuration_gives_the_same_numbers(sharpseek: Run, config: Path,
 
 
 def test_sweep_over_shapes_writes_groups_and_an_index(sharpseek: Run, config: Path, tmp_path: Path) -> None:
-    assert sharpseek("run", "small.ini", "--quiet", "--set", "model.depth=2 3", "--set", "training.steps=10").returncode == 0
+    assert (
+        sharpseek("run", "small.ini", "--quiet", "--set", "model.depth=2 3", "--set", "training.steps=10").returncode
+        == 0
+    )
     sweep = package.open_sweep(tmp_path / "out" / "small")
     assert list(sweep) == ["depth=2", "depth=3"]
     assert sweep["depth=3"].sizes["layer"] == 3

@@ -38,9 +38,8 @@ void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolera
     options.steps = 2000;
     options.vectors = true;
     const Spectrum found = lanczos(op, options);
-    const at::Tensor expected = end == SpectrumEnd::kLargest
-                                    ? exact.flip(1).narrow(1, 0, count)
-                                    : exact.narrow(1, 0, count);
+    const at::Tensor expected =
+        end == SpectrumEnd::kLargest ? exact.flip(1).narrow(1, 0, count) : exact.narrow(1, 0, count);
     for (std::int64_t e = 0; e < matrices.size(0); ++e) {
       EXPECT_EQ(found.status[static_cast<std::size_t>(e)], SpectrumStatus::kConverged) << found.residuals[e];
       EXPECT_LT((found.values[e] - expected[e]).abs().max().item<double>(), tolerance * scale) << found.values[e];

@@ -75,8 +75,7 @@ Moments enumerate_signs(Engine& engine, const at::Tensor& weights, const Samples
       at::Tensor z = at::ones({3}, at::kDouble);
       for (int o = 0; o < 3; ++o) z[o] = (signs >> o) & 1 ? 1.0 : -1.0;
       const at::Tensor y = samples.targets[i] + factor.mv(z);
-      const at::Tensor g =
-          engine.loss_gradient(weights, {samples.inputs.narrow(0, i, 1), y.unsqueeze(0)}).gradient[0];
+      const at::Tensor g = engine.loss_gradient(weights, {samples.inputs.narrow(0, i, 1), y.unsqueeze(0)}).gradient[0];
       mean += g / (8.0 * static_cast<double>(n));
       second += g.square() / (8.0 * static_cast<double>(n));
     }

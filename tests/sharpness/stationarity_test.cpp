@@ -28,7 +28,8 @@ double stationary_share(double rho, double spread, double drift) {
   std::mt19937_64 generator(1);
   constexpr int kRepetitions = 2000;
   int count = 0;
-  for (int i = 0; i < kRepetitions; ++i) count += assess_stationarity(series(200, rho, spread, drift, generator)).stationary;
+  for (int i = 0; i < kRepetitions; ++i)
+    count += assess_stationarity(series(200, rho, spread, drift, generator)).stationary;
   return static_cast<double>(count) / kRepetitions;
 }
 

@@ -1,0 +1,93 @@
+"""Run files made here, with known truth: what the C++ program writes, without it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+CONDITIONS = (1.0, 10.0, 100.0)
+STARTS = (1.0, 3.0)
+
+Make = Callable[..., Path]
+
+
+def make_run(
+    path: Path,
+    *,
+    seeds: int = 8,
+    slope: float = 0.2,
+    bias: float = 1.0,
+    start_gap: float = 1.0,
+    noise: float = 0.005,
+    stationary: float = 1.0,
+    linear: bool = True,
+    imbalance: float = 0.0,
+    generator_seed: int = 1,
+) -> Path:
+    """Writes a run whose replicas end at 40 kappa^slope (times `bias`, times `start_gap` from the sharp start).
+
+    `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of squared gradients.
+    """
+    generator = np.random.default_rng(generator_seed)
+    condition, start, seed = (a.ravel() for a in np.meshgrid(CONDITIONS, STARTS, np.arange(seeds), indexing="ij"))
+    replicas, times, layers = condition.size, 60, 2
+    theory = 40 * condition**slope
+    end = theory * bias * np.where(start == STARTS[1], start_gap, 1) * (1 + noise * generator.normal(size=replicas))
+    begin = np.where(start == STARTS[0], 30.0, 200.0)
+    approach = np.exp(-np.arange(times) / 5)
+    trace = end[:, None] + (begin - end)[:, None] * approach
+    fluctuation = 80 * (1 + (start == STARTS[1])[:, None] * approach)
+    ok = generator.random(replicas) < stationary
+    per_replica = {
+        "status": np.zeros(replicas, dtype=np.int64),
+        "diverged_at": np.full(replicas, -1),
+        "stationary": ok.astype(np.int64),
+        "trace_mean": np.where(ok, end, np.nan),
+        "sharpness_mean": np.where(ok, end / 5, np.nan),
+        "gradient_fluctuation_mean": np.where(ok, 80.0, np.nan),
+    }
+    if linear:
+        per_replica |= {
+            "closed_form_trace": theory,
+            "closed_form_sharpness": theory / 5,
+            "closed_form_gradient_fluctuation": np.full(replicas, 80.0),
+            "closed_form_flattest_trace": np.full(replicas, 40.0),
+            "commutes": np.ones(replicas, dtype=np.int64),
+        }
+    excess = 0.1 + 5 * np.exp(-np.arange(times) / 2)[None, :] * np.ones((replicas, 1))
+    squares = 2 + 0.02 * generator.normal(size=(replicas, times, 2))
+    run = xr.Dataset(
+        {name: ("replica", values) for name, values in per_replica.items()}
+        | {
+            "trace": (("replica", "time"), trace),
+            "gradient_fluctuation": (("replica", "time"), fluctuation),
+            "excess_risk": (("replica", "time"), excess),
+            "eigenvalues": (("replica", "time", "eigen"), trace[..., None] / np.arange(2.0, 7.0)),
+            "layer_fluctuation": (("replica", "time", "layer"), np.repeat(fluctuation[..., None] / layers, layers, 2)),
+            "balance_difference": (
+                ("replica", "time", "balance"),
+                2 * imbalance + 0.05 * generator.normal(size=(replicas, times, 2)),
+            ),
+            "balance_sum": (("replica", "time", "balance"), squares),
+        },
+        coords={
+            "condition": ("replica", condition),
+            "init_imbalance": ("replica", start),
+            "seed": ("replica", seed),
+            "step": ("time", np.arange(times) * 10),
+            "rescaled_time": (("replica", "time"), np.tile(np.arange(times) * 0.01, (replicas, 1))),
+            "layer": ["W_1", "W_2"],
+            "balance": ["W_1|W_2[0]", "W_1|W_2[1]"],
+            "balance_kind": ("balance", ["linear", "linear"]),
+        },
+        attrs={
+            "schema_version": 1,
+            "config": json.dumps({"noise": {"condition": list(CONDITIONS)}}),
+            "version": "0.1.0",
+        },
+    )
+    path.mkdir(parents=True, exist_ok=True)
+    run.to_netcdf(path / "run.h5", engine="h5netcdf")
+    return path

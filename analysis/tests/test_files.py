@@ -1,0 +1,73 @@
+"""Opening files: what is found, and one clear line when something is wrong."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import sharpseek
+from synthetic import Make, make_run
+
+
+def test_run_opens_by_file_and_by_folder(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    by_folder = sharpseek.open_run(tmp_path)
+    by_file = sharpseek.open_run(tmp_path / "run.h5")
+    assert by_folder.sizes == by_file.sizes
+    assert by_folder.attrs["config"]["noise"]["condition"] == [1.0, 10.0, 100.0]
+    assert "condition" in by_folder.coords
+
+
+def test_sweep_opens_its_groups(tmp_path: Path) -> None:
+    make_run(tmp_path / "depth=2")
+    make_run(tmp_path / "depth=3")
+    groups = [{"name": f"depth={d}", "path": f"depth={d}/run.h5"} for d in (2, 3)]
+    (tmp_path / "index.json").write_text(json.dumps({"schema_version": 1, "groups": groups}))
+    assert list(sharpseek.open_sweep(tmp_path)) == ["depth=2", "depth=3"]
+    with pytest.raises(sharpseek.SharpseekFileError, match="several runs"):
+        sharpseek.open_run(tmp_path)
+
+
+def _foreign(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["x"] = np.zeros(3)
+
+
+def _newer(path: Path) -> None:
+    make_run(path.parent)
+    with h5py.File(path, "a") as file:
+        file.attrs["schema_version"] = 99
+
+
+def _incomplete(path: Path) -> None:
+    make_run(path.parent)
+    with h5py.File(path, "a") as file:
+        del file["stationary"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.write_bytes(b"not hdf5"), "not a readable"),
+        (_foreign, "not a run file"),
+        (_newer, "schema version 99 is newer"),
+        (_incomplete, "stationary is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path: Path, spoil, expected: str) -> None:
+    path = tmp_path / "run.h5"
+    spoil(path)
+    with pytest.raises(sharpseek.SharpseekFileError, match=expected) as error:
+        sharpseek.open_run(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_reproduction_says_what_is_missing(tmp_path: Path, reproduction: Make) -> None:
+    with pytest.raises(sharpseek.SharpseekFileError, match=r"reproduce\.json: no such file"):
+        sharpseek.open_reproduction(tmp_path)
+    (tmp_path / "reproduce.json").write_text("{")
+    with pytest.raises(sharpseek.SharpseekFileError, match="not valid JSON"):
+        sharpseek.open_reproduction(tmp_path)

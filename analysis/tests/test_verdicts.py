@@ -1,0 +1,91 @@
+"""Verdicts on ensembles whose truth is known."""
+
+import numpy as np
+import pytest
+from sharpseek.files import open_reproduction
+from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, UNDECIDED, combine, judge, overall, positive, within
+from synthetic import Make
+
+
+def outcomes(make: Make, **options: object) -> dict[str, str]:
+    return overall(judge(open_reproduction(make(only=options))[1]))
+
+
+def test_a_world_as_claimed_supports_every_claim_on_linear_networks(reproduction: Make) -> None:
+    found = outcomes(reproduction)
+    assert found == dict.fromkeys(["C1", "C2", "C3", "C4", "C5", "C6a", "C6b"], SUPPORTED)
+
+
+def test_trend_of_a_nonlinear_network(reproduction: Make) -> None:
+    common = {"linear": False, "architecture": "tanh mlp", "claims": ["C7"]}
+    assert outcomes(reproduction, slope=0.05, **common) == {"C7": SUPPORTED}
+    assert outcomes(reproduction, slope=-0.05, **common) == {"C7": REFUTED}
+
+
+def test_no_effect_is_not_called_one(reproduction: Make) -> None:
+    supported = 0
+    for seed in range(40):
+        found = outcomes(
+            reproduction,
+            slope=0.0,
+            noise=0.05,
+            linear=False,
+            architecture="rnn",
+            claims=["C7"],
+            generator_seed=seed,
+            seeds=8,
+        )
+        supported += found["C7"] == SUPPORTED
+    # Trace and sharpness share their noise here, so that one side of a 95 % interval errs 1 time in 40.
+    assert supported <= 5
+
+
+def test_a_value_that_theory_does_not_predict_is_not_supported(reproduction: Make) -> None:
+    assert outcomes(reproduction, bias=1.05, claims=["C1"]) == {"C1": UNDECIDED}
+
+
+def test_two_ends_refute_uniqueness(reproduction: Make) -> None:
+    assert outcomes(reproduction, start_gap=1.1, claims=["C2"]) == {"C2": REFUTED}
+    assert outcomes(reproduction, start_gap=1.02, noise=0.03, claims=["C2"]) == {"C2": UNDECIDED}
+
+
+def test_broken_balance_is_refuted_and_noise_alone_is_not(reproduction: Make) -> None:
+    assert outcomes(reproduction, imbalance=0.05, claims=["C6b"]) == {"C6b": REFUTED}
+    refuted = sum(outcomes(reproduction, claims=["C6b"], generator_seed=s) == {"C6b": REFUTED} for s in range(40))
+    assert refuted <= 2
+
+
+def test_too_few_stationary_replicas_decide_nothing(reproduction: Make) -> None:
+    found = outcomes(reproduction, stationary=0.2)
+    assert SUPPORTED not in found.values()
+    assert REFUTED not in found.values()
+    verdict = judge(open_reproduction(reproduction(only={"stationary": 0.2}))[1])[0]
+    assert verdict.usable_share < 0.5
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.99, 1.01, SUPPORTED),
+        (1.03, 1.05, REFUTED),
+        (0.9, 0.95, REFUTED),
+        (0.97, 1.01, UNDECIDED),
+        (np.nan, 1, UNDECIDED),
+    ],
+)
+def test_equivalence(low: float, high: float, expected: str) -> None:
+    assert within(low, high, 0.02) == expected
+
+
+def test_sign_and_combination() -> None:
+    assert (positive(0.1, 1), positive(-1, -0.1), positive(-1, 1)) == (SUPPORTED, REFUTED, UNDECIDED)
+    assert combine([SUPPORTED, SUPPORTED]) == SUPPORTED
+    assert combine([SUPPORTED, UNDECIDED]) == UNDECIDED
+    assert combine([SUPPORTED, UNDECIDED, REFUTED]) == REFUTED
+    assert combine([]) == UNDECIDED
+
+
+def test_every_claim_states_its_rule() -> None:
+    for claim in CLAIMS:
+        assert "upported if" in claim.rule
+        assert claim.test and claim.effect and claim.statement
