@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "core/error.h"
+#include "engine/lanes/isa.h"
+#include "engine/lanes/lane_engine.h"
 #include "engine/torch/torch_engine.h"
 
 namespace sharpseek {
@@ -28,6 +31,19 @@ void validate(const TrainingProblem& problem, const Program& program) {
   }
 }
 
+namespace {
+
+/// The widest value for which lanes beat batched LibTorch on a CPU (docs/engine.md, "Which engine").
+constexpr int kLaneWidth = 128;
+
+bool suits_lanes(const Program& program) {
+  const std::vector<ValueShape>& values = program.values();
+  return std::all_of(values.begin(), values.end(),
+                     [](const ValueShape& shape) { return shape.features <= kLaneWidth; });
+}
+
+}  // namespace
+
 std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions& options) {
   require(options.dtype == "float32" || options.dtype == "float64", "--dtype ", options.dtype,
           ": must be float32 | float64");
@@ -39,7 +55,14 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
   require(options.threads >= 0, "--threads ", options.threads, ": must be at least 1, or 0 for all cores");
   if (options.threads > 0) at::set_num_threads(options.threads);
 
-  require(options.engine == "auto" || options.engine == "torch", "--engine ", options.engine, ": must be auto | torch");
+  require(options.engine == "auto" || options.engine == "torch" || options.engine == "lanes", "--engine ",
+          options.engine, ": must be auto | torch | lanes");
+  require(options.engine != "lanes" || !cuda, "--engine lanes: runs on the CPU, not on --device ", options.device);
+  const std::string isa = lanes::choose_instruction_set(options.isa);
+  if (options.engine == "lanes" || (options.engine == "auto" && !cuda && suits_lanes(program))) {
+    if (dtype == at::kDouble) return std::make_unique<LaneEngine<double>>(program, isa, options.threads);
+    return std::make_unique<LaneEngine<float>>(program, isa, options.threads);
+  }
   const at::Device device(cuda ? options.device : "cpu");
   return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device));
 }

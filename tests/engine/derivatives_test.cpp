@@ -127,7 +127,7 @@ TEST_P(Derivatives, JacobianProductIsTheTransposeOfThePullback) {
 
 std::vector<Setting> settings() {
   std::vector<Setting> all;
-  for (const char* engine : {"torch"}) {
+  for (const char* engine : {"torch", "lanes"}) {
     for (const Case& network : network_cases()) all.push_back({engine, network});
   }
   return all;

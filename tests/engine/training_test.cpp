@@ -224,7 +224,9 @@ TEST_P(Training, KeepsTheChargeLawAtEveryStep) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Training, testing::Values(Setting{"torch", "float32"}, Setting{"torch", "float64"}),
+INSTANTIATE_TEST_SUITE_P(Engines, Training,
+                         testing::Values(Setting{"torch", "float32"}, Setting{"torch", "float64"},
+                                         Setting{"lanes", "float32"}, Setting{"lanes", "float64"}),
                          [](const auto& test) { return test.param.engine + "_" + test.param.dtype; });
 
 TEST(MakeEngine, NamesTheFlagAndItsValue) {

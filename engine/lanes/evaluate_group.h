@@ -1,0 +1,171 @@
+#pragma once
+
+#include "engine/lanes/kernels.h"
+#include "engine/lanes/passes.h"
+#include "engine/lanes/workspace.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// Samples that one pass over a plan handles: enough to reuse weights from registers, few enough for the cache.
+inline constexpr int kChunkSamples = 8;
+
+/// Evaluates one group of lanes on chunks of samples, with R a lane or its Dual. The caller sets weights(), and for
+/// each chunk reads the outputs and sets their gradient.
+template <class R>
+class SampleChunks {
+  using T = typename LaneTraits<R>::Real;
+
+ public:
+  SampleChunks(const PlanView& network, const T* inputs, int samples, int chunk = kChunkSamples)
+      : network_(network),
+        inputs_from_(inputs),
+        samples_(samples),
+        chunk_(chunk < samples ? chunk : samples),
+        space_(2 * static_cast<std::size_t>(network.parameter_count) +
+               static_cast<std::size_t>(chunk_) * static_cast<std::size_t>(2 * network.size + network.input_size)) {
+    weights_ = space_.take(static_cast<std::size_t>(network.parameter_count));
+    gradient_ = space_.take(static_cast<std::size_t>(network.parameter_count));
+    inputs_ = space_.take(static_cast<std::size_t>(chunk_) * static_cast<std::size_t>(network.input_size));
+    values_ = space_.take(static_cast<std::size_t>(chunk_) * static_cast<std::size_t>(network.size));
+    value_gradients_ = space_.take(static_cast<std::size_t>(chunk_) * static_cast<std::size_t>(network.size));
+  }
+
+  R* weights() { return weights_; }
+  const R* weight_gradient() const { return gradient_; }
+
+  /// Calls body(first sample, frame) after the forward pass of each chunk.
+  template <class Body>
+  void each(Body body) {
+    for (int first = 0; first < samples_; first += chunk_) {
+      const int count = samples_ - first < chunk_ ? samples_ - first : chunk_;
+      for (int i = 0; i < count * network_.input_size; ++i) {
+        inputs_[i] = constant<R>(static_cast<double>(inputs_from_[first * network_.input_size + i]));
+      }
+      const Frame<R*> frame{network_, count, weights_, gradient_, inputs_, values_, value_gradients_};
+      forward(frame);
+      body(first, frame);
+    }
+  }
+
+ private:
+  PlanView network_;
+  const T* inputs_from_;
+  int samples_;
+  int chunk_;
+  Workspace<R> space_;
+  R* weights_;
+  R* gradient_;
+  R* inputs_;
+  R* values_;
+  R* value_gradients_;
+};
+
+template <class R, class Real>
+void evaluate_outputs(const OutputJob<Real>& job) {
+  constexpr int kLanes = Lanes<R>::kCount;
+  SampleChunks<R> chunks(job.network, job.inputs, job.samples);
+  for (int i = 0; i < job.network.parameter_count; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
+  const int outputs = job.network.outputs;
+  chunks.each([&](int first, const Frame<R*>& f) {
+    const R* y = f.value(job.network.output);
+    for (int i = 0; i < f.batch * outputs; ++i) {
+      Lanes<R>::store(job.outputs + (std::ptrdiff_t{first} * outputs + i) * kLanes, y[i]);
+    }
+  });
+}
+
+template <class R, class Real>
+void evaluate_gradient(const GradientJob<Real>& job) {
+  constexpr int kLanes = Lanes<R>::kCount;
+  SampleChunks<R> chunks(job.network, job.inputs, job.samples);
+  const int parameters = job.network.parameter_count;
+  const int outputs = job.network.outputs;
+  for (int i = 0; i < parameters; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
+  Workspace<R> sums(static_cast<std::size_t>(parameters));
+  R* gradient = sums.take(static_cast<std::size_t>(parameters));
+  for (int i = 0; i < parameters; ++i) gradient[i] = constant<R>(0);
+  R loss = constant<R>(0);
+  const R scale = constant<R>(2.0 / job.samples);
+  chunks.each([&](int first, const Frame<R*>& f) {
+    const R* y = f.value(job.network.output);
+    R* dy = f.gradient(job.network.output);
+    for (int i = 0; i < f.batch * outputs; ++i) {
+      const R r = y[i] - Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
+      loss = fused(r, r, loss);
+      dy[i] = r * scale;
+    }
+    backward(f);
+    for (int i = 0; i < parameters; ++i) gradient[i] = gradient[i] + chunks.weight_gradient()[i];
+  });
+  Lanes<R>::store(job.loss, loss * constant<R>(1.0 / job.samples));
+  for (int i = 0; i < parameters; ++i) Lanes<R>::store(job.gradient + i * kLanes, gradient[i]);
+}
+
+/// H v: one forward and one backward pass in Dual numbers for each chunk and direction.
+template <class R, class Real>
+void evaluate_product(const ProductJob<Real>& job) {
+  using D = Dual<R>;
+  constexpr int kLanes = Lanes<R>::kCount;
+  SampleChunks<D> chunks(job.network, job.inputs, job.samples);
+  const int parameters = job.network.parameter_count;
+  const int outputs = job.network.outputs;
+  Workspace<R> sums(static_cast<std::size_t>(parameters));
+  R* product = sums.take(static_cast<std::size_t>(parameters));
+  const R scale = constant<R>(2.0 / job.samples);
+  for (int k = 0; k < job.vectors; ++k) {
+    const Real* direction = job.directions + std::ptrdiff_t{k} * parameters * kLanes;
+    for (int i = 0; i < parameters; ++i) {
+      chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
+      product[i] = constant<R>(0);
+    }
+    chunks.each([&](int first, const Frame<D*>& f) {
+      const D* y = f.value(job.network.output);
+      D* dy = f.gradient(job.network.output);
+      for (int i = 0; i < f.batch * outputs; ++i) {
+        const R target = Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
+        dy[i] = D((y[i].value - target) * scale, y[i].tangent * scale);
+      }
+      backward(f);
+      for (int i = 0; i < parameters; ++i) product[i] = product[i] + chunks.weight_gradient()[i].tangent;
+    });
+    Real* to = job.products + std::ptrdiff_t{k} * parameters * kLanes;
+    for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, product[i]);
+  }
+}
+
+template <class R, class Real>
+void evaluate_pullback(const PullbackJob<Real>& job) {
+  constexpr int kLanes = Lanes<R>::kCount;
+  SampleChunks<R> chunks(job.network, job.inputs, job.samples, 1);
+  const int parameters = job.network.parameter_count;
+  const int outputs = job.network.outputs;
+  for (int i = 0; i < parameters; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
+  chunks.each([&](int n, const Frame<R*>& f) {
+    R* dy = f.gradient(job.network.output);
+    for (int o = 0; o < outputs; ++o) {
+      dy[o] = Lanes<R>::load(job.cotangents + (std::ptrdiff_t{n} * outputs + o) * kLanes);
+    }
+    backward(f);
+    Real* to = job.pulled + std::ptrdiff_t{n} * parameters * kLanes;
+    for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, chunks.weight_gradient()[i]);
+  });
+}
+
+template <class R, class Real>
+void evaluate_pushforward(const PushforwardJob<Real>& job) {
+  using D = Dual<R>;
+  constexpr int kLanes = Lanes<R>::kCount;
+  SampleChunks<D> chunks(job.network, job.inputs, job.samples);
+  for (int i = 0; i < job.network.parameter_count; ++i) {
+    chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(job.direction + i * kLanes));
+  }
+  const int outputs = job.network.outputs;
+  chunks.each([&](int first, const Frame<D*>& f) {
+    const D* y = f.value(job.network.output);
+    for (int i = 0; i < f.batch * outputs; ++i) {
+      Lanes<R>::store(job.pushed + (std::ptrdiff_t{first} * outputs + i) * kLanes, y[i].tangent);
+    }
+  });
+}
+
+SHARPSEEK_LANES_END

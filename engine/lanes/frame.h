@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "engine/lanes/dual.h"
+#include "engine/lanes/plan.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// Index arithmetic of inner loops: what addresses are computed in without conversions.
+#ifdef __CUDACC__
+using Index = int;
+#else
+using Index = std::ptrdiff_t;
+#endif
+
+/// A pointer whose elements lie S apart: replica r of a group of S reads p[i S + r]. CUDA threads use it so that
+/// neighbours read neighbouring addresses; the CPU's lanes use a plain R* on the same layout.
+template <class R, int S>
+struct Strided {
+  R* p;
+  SHARPSEEK_HOST_DEVICE R& operator[](Index i) const { return p[i * S]; }
+  SHARPSEEK_HOST_DEVICE Strided operator+(Index i) const { return {p + i * S}; }
+};
+
+/// What P points to.
+template <class P>
+using Element = std::remove_cv_t<std::remove_reference_t<decltype(std::declval<P>()[0])>>;
+
+/// One evaluation of a plan on b samples. P is R* or Strided<R, S>. Values are [sample][token][feature].
+template <class P>
+struct Frame {
+  const PlanView& plan;
+  int batch;
+  P weights;
+  P weight_gradient;
+  P inputs;
+  P values;     ///< [batch x plan.size]
+  P gradients;  ///< of values, same layout
+
+  SHARPSEEK_HOST_DEVICE P value(int i) const {
+    const int offset = plan.values[i].offset;
+    return offset < 0 ? inputs : values + Index{batch} * offset;
+  }
+  SHARPSEEK_HOST_DEVICE P gradient(int i) const { return gradients + Index{batch} * plan.values[i].offset; }
+  SHARPSEEK_HOST_DEVICE int tokens(int i) const { return plan.values[i].tokens; }
+  SHARPSEEK_HOST_DEVICE int features(int i) const { return plan.values[i].features; }
+  SHARPSEEK_HOST_DEVICE int rows(int i) const { return batch * plan.values[i].tokens; }
+  SHARPSEEK_HOST_DEVICE int count(int i) const { return rows(i) * features(i); }
+};
+
+/// to[i] = x, to[i] += x, or nothing.
+template <class P>
+SHARPSEEK_HOST_DEVICE void put(Put how, P to, Index i, Element<P> x) {
+  if (how == Put::kStore) {
+    to[i] = x;
+  } else if (how == Put::kAdd) {
+    to[i] = to[i] + x;
+  }
+}
+
+SHARPSEEK_LANES_END

@@ -1,0 +1,195 @@
+#include "engine/lanes/lane_engine.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "core/error.h"
+#include "engine/lanes/isa.h"
+#include "engine/lanes/lane_stepper.h"
+
+namespace sharpseek {
+
+using lanes::LaneLayout;
+using lanes::SampleJob;
+
+namespace {
+
+template <class Real>
+constexpr at::ScalarType kScalarType = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
+
+/// What all jobs on samples share.
+template <class Real>
+SampleJob<Real> sample_job(const lanes::PlanView& plan, const at::Tensor& inputs, const at::Tensor& packed_weights,
+                           std::int64_t group) {
+  return {plan, static_cast<int>(inputs.size(0)), inputs.data_ptr<Real>(),
+          packed_weights.data_ptr<Real>() + group * packed_weights.stride(0)};
+}
+
+/// Targets or cotangents [N, o] or [E or 1, N, o] as [E or 1, N o].
+at::Tensor flat(const at::Tensor& values) {
+  return values.dim() == 3 ? values.reshape({values.size(0), -1}) : values.reshape({1, -1});
+}
+
+/// H v with everything but the vectors packed once.
+template <class Real>
+class LaneHessian : public HessianProduct {
+ public:
+  LaneHessian(const lanes::PlanView& plan, const lanes::Kernels<Real>& kernels, ThreadPool& pool, LaneLayout layout,
+              const at::Tensor& parameters, const Samples& samples)
+      : plan_(plan),
+        kernels_(kernels),
+        pool_(pool),
+        layout_(layout),
+        weights_(layout.pack(parameters)),
+        inputs_(samples.inputs.contiguous()),
+        targets_(layout.pack(flat(samples.targets))) {}
+
+  at::Tensor apply(const at::Tensor& vectors) override {
+    const std::int64_t count = vectors.size(1);
+    const std::int64_t parameters = vectors.size(2);
+    const at::Tensor packed = layout_.pack(vectors.reshape({vectors.size(0), count * parameters}));  // [G, K P, L]
+    at::Tensor products = at::empty_like(packed);
+    // One task is one group and a few vectors: enough tasks for all threads even when there is one group.
+    const std::int64_t piece = std::max<std::int64_t>(1, count * layout_.groups() / (4 * pool_.threads()));
+    const std::int64_t pieces = (count + piece - 1) / piece;
+    pool_.run(layout_.groups() * pieces, [&](std::int64_t task) {
+      const std::int64_t group = task / pieces;
+      const std::int64_t first = task % pieces * piece;
+      lanes::ProductJob<Real> job{sample_job<Real>(plan_, inputs_, weights_, group)};
+      const std::int64_t offset = group * packed.stride(0) + first * parameters * layout_.lanes();
+      job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
+      job.vectors = static_cast<int>(std::min(piece, count - first));
+      job.directions = packed.data_ptr<Real>() + offset;
+      job.products = products.data_ptr<Real>() + offset;
+      kernels_.product(job);
+    });
+    return layout_.unpack(products).view({vectors.size(0), count, parameters});
+  }
+
+ private:
+  lanes::PlanView plan_;
+  const lanes::Kernels<Real>& kernels_;
+  ThreadPool& pool_;
+  LaneLayout layout_;
+  at::Tensor weights_;
+  at::Tensor inputs_;
+  at::Tensor targets_;
+};
+
+}  // namespace
+
+template <class Real>
+LaneEngine<Real>::LaneEngine(Program program, std::string isa, int threads)
+    : program_(std::move(program)),
+      plan_(program_),
+      isa_(std::move(isa)),
+      kernels_(lanes::kernels<Real>(isa_)),
+      pool_(threads) {}
+
+template <class Real>
+at::TensorOptions LaneEngine<Real>::options() const {
+  return at::TensorOptions().dtype(kScalarType<Real>).device(at::kCPU);
+}
+
+template <class Real>
+std::string LaneEngine<Real>::description() const {
+  return concat("lanes ", isa_, " ", std::is_same_v<Real, double> ? "float64" : "float32");
+}
+
+template <class Real>
+LaneLayout LaneEngine<Real>::layout(const at::Tensor& parameters) const {
+  SHARPSEEK_ASSERT(parameters.scalar_type() == kScalarType<Real> && parameters.size(1) == program_.parameter_count());
+  return {parameters.size(0), kernels_.lanes};
+}
+
+template <class Real>
+at::Tensor LaneEngine<Real>::outputs(const at::Tensor& parameters, const at::Tensor& inputs) {
+  const LaneLayout groups = layout(parameters);
+  const at::Tensor weights = groups.pack(parameters);
+  const at::Tensor x = inputs.contiguous();
+  const std::int64_t samples = x.size(0);
+  at::Tensor y = at::empty({groups.groups(), samples * program_.outputs(), groups.lanes()}, options());
+  pool_.run(groups.groups(), [&](std::int64_t group) {
+    lanes::OutputJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
+    job.outputs = y.data_ptr<Real>() + group * y.stride(0);
+    kernels_.outputs(job);
+  });
+  return groups.unpack(y).view({groups.replicas(), samples, program_.outputs()});
+}
+
+template <class Real>
+at::Tensor LaneEngine<Real>::loss(const at::Tensor& parameters, const Samples& samples) {
+  return (outputs(parameters, samples.inputs) - samples.targets).square().sum(2).mean(1);
+}
+
+template <class Real>
+LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const Samples& samples) {
+  const LaneLayout groups = layout(parameters);
+  const at::Tensor weights = groups.pack(parameters);
+  const at::Tensor x = samples.inputs.contiguous();
+  const at::Tensor targets = groups.pack(flat(samples.targets));
+  at::Tensor losses = at::empty({groups.groups(), 1, groups.lanes()}, options());
+  at::Tensor gradient = at::empty_like(weights);
+  pool_.run(groups.groups(), [&](std::int64_t group) {
+    lanes::GradientJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
+    job.targets = targets.data_ptr<Real>() + group * targets.stride(0);
+    job.loss = losses.data_ptr<Real>() + group * losses.stride(0);
+    job.gradient = gradient.data_ptr<Real>() + group * gradient.stride(0);
+    kernels_.gradient(job);
+  });
+  return {groups.unpack(losses).squeeze(1), groups.unpack(gradient)};
+}
+
+template <class Real>
+std::unique_ptr<HessianProduct> LaneEngine<Real>::hessian(const at::Tensor& parameters, const Samples& samples) {
+  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_, pool_, layout(parameters), parameters, samples);
+}
+
+template <class Real>
+at::Tensor LaneEngine<Real>::per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
+                                                 const at::Tensor& cotangents) {
+  const LaneLayout groups = layout(parameters);
+  const at::Tensor weights = groups.pack(parameters);
+  const at::Tensor x = inputs.contiguous();
+  const std::int64_t samples = x.size(0);
+  const at::Tensor c = groups.pack(flat(cotangents));
+  at::Tensor pulled = at::empty({groups.groups(), samples * program_.parameter_count(), groups.lanes()}, options());
+  pool_.run(groups.groups(), [&](std::int64_t group) {
+    lanes::PullbackJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
+    job.cotangents = c.data_ptr<Real>() + group * c.stride(0);
+    job.pulled = pulled.data_ptr<Real>() + group * pulled.stride(0);
+    kernels_.pullback(job);
+  });
+  return groups.unpack(pulled).view({groups.replicas(), samples, program_.parameter_count()});
+}
+
+template <class Real>
+at::Tensor LaneEngine<Real>::jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
+                                              const at::Tensor& vectors) {
+  const LaneLayout groups = layout(parameters);
+  const at::Tensor weights = groups.pack(parameters);
+  const at::Tensor directions = groups.pack(vectors);
+  const at::Tensor x = inputs.contiguous();
+  const std::int64_t samples = x.size(0);
+  at::Tensor pushed = at::empty({groups.groups(), samples * program_.outputs(), groups.lanes()}, options());
+  pool_.run(groups.groups(), [&](std::int64_t group) {
+    lanes::PushforwardJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
+    job.direction = directions.data_ptr<Real>() + group * directions.stride(0);
+    job.pushed = pushed.data_ptr<Real>() + group * pushed.stride(0);
+    kernels_.pushforward(job);
+  });
+  return groups.unpack(pushed).view({groups.replicas(), samples, program_.outputs()});
+}
+
+template <class Real>
+std::unique_ptr<Stepper> LaneEngine<Real>::stepper(const TrainingProblem& problem) {
+  return std::make_unique<lanes::LaneStepper<Real>>(program_, plan_.view(), kernels_, pool_, problem);
+}
+
+template class LaneEngine<float>;
+template class LaneEngine<double>;
+
+}  // namespace sharpseek

@@ -1,0 +1,160 @@
+#include "engine/lanes/lane_stepper.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "data/batch.h"
+
+namespace sharpseek::lanes {
+namespace {
+
+/// Replica-steps of a slice: long enough that starting one costs nothing, short enough to share the work.
+constexpr std::int64_t kSliceSteps = 2000;
+
+template <class Real>
+std::vector<Real> rounded(const double* values, std::size_t count) {
+  std::vector<Real> result;
+  for (std::size_t i = 0; i < count; ++i) result.push_back(static_cast<Real>(values[i]));
+  return result;
+}
+
+}  // namespace
+
+template <class Real>
+LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kernels<Real>& kernels, ThreadPool& pool,
+                               TrainingProblem problem)
+    : plan_(plan),
+      kernels_(kernels),
+      pool_(pool),
+      problem_(std::move(problem)),
+      layout_(static_cast<std::int64_t>(problem_.noise.size()), kernels.lanes),
+      teacher_(problem_.task->teacher.program) {
+  validate(problem_, program);
+  const Task& task = *problem_.task;
+  teacher_weights_ = rounded<Real>(task.teacher.parameters.data(), task.teacher.parameters.size());
+  if (!task.identity_inputs) {
+    input_factor_ = rounded<Real>(task.input_factor.data(), static_cast<std::size_t>(task.input_factor.size()));
+  }
+  constexpr at::ScalarType kType = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
+  std::vector<at::Tensor> factors;
+  for (const Noise& noise : problem_.noise) {
+    factors.push_back(at::tensor(
+        at::ArrayRef<double>(noise.factor.data(), static_cast<std::size_t>(noise.factor.size())), at::kDouble));
+  }
+  noise_factors_ = layout_.pack(at::stack(factors).to(kType));
+  for (std::int64_t group = 0; group < layout_.groups(); ++group) {
+    bool diagonal = true;
+    bool definition = !task.online();
+    for (std::int64_t lane = 0; lane < layout_.lanes(); ++lane) {
+      const std::size_t e = replica(group, lane);
+      const Noise& noise = problem_.noise[e];
+      keys_.push_back(problem_.replica_keys[e]);
+      diagonal = diagonal && Matrix(noise.factor.diagonal().asDiagonal()) == noise.factor;
+      definition = definition || noise.fixed || noise.distribution != NoiseDistribution::kGaussian;
+    }
+    diagonal_.push_back(diagonal && !definition);
+    by_definition_.push_back(definition);
+  }
+}
+
+template <class Real>
+std::size_t LaneStepper<Real>::replica(std::int64_t group, std::int64_t lane) const {
+  return static_cast<std::size_t>(std::min(group * layout_.lanes() + lane, layout_.replicas() - 1));
+}
+
+template <class Real>
+void LaneStepper<Real>::draw(const void* context, int lane, std::uint32_t step, Real* inputs, Real* noise) {
+  const auto& [stepper, group] = *static_cast<const DrawContext*>(context);
+  const TrainingProblem& problem = stepper->problem_;
+  const std::size_t e = stepper->replica(group, lane);
+  const auto size = [&](int per_sample) { return static_cast<std::size_t>(problem.batch * per_sample); };
+  draw_batch<Real>(*problem.task, problem.noise[e], problem.replica_keys[e], step, problem.batch,
+                   std::span(inputs, size(problem.task->input_size())), std::span(noise, size(problem.task->outputs)));
+}
+
+template <class Real>
+void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
+  require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
+          " is beyond 4294967295, the largest that random numbers are defined for");
+  const Task& task = *problem_.task;
+  const std::int64_t lanes = layout_.lanes();
+  const std::int64_t groups = layout_.groups();
+  at::Tensor weights = layout_.pack(state.parameters);
+  std::vector<double> rates;
+  std::vector<double> loss_sum;
+  std::vector<std::int64_t> loss_count;
+  std::vector<std::int64_t> diverged_at;
+  for (std::int64_t i = 0; i < groups * lanes; ++i) {
+    const std::size_t e = replica(i / lanes, i % lanes);
+    rates.push_back(problem_.learning_rates[e]);
+    loss_sum.push_back(state.loss_sum[e]);
+    loss_count.push_back(state.loss_count[e]);
+    diverged_at.push_back(state.diverged_at[e]);
+  }
+  at::Tensor rates_packed = at::tensor(rates, weights.options());
+
+  // Task t is slice t / G of group t % G; it waits for the group's previous slice, which another thread may be doing.
+  const std::int64_t slices = (steps + kSliceSteps - 1) / kSliceSteps;
+  std::vector<std::atomic<std::int64_t>> done(static_cast<std::size_t>(groups));
+  pool_.run(groups * slices, [&](std::int64_t task_index) {
+    const std::int64_t group = task_index % groups;
+    const std::int64_t slice = task_index / groups;
+    std::atomic<std::int64_t>& progress = done[static_cast<std::size_t>(group)];
+    for (std::int64_t seen = progress.load(); seen != slice; seen = progress.load()) progress.wait(seen);
+
+    const DrawContext context{this, group};
+    const std::int64_t first = group * lanes;
+    TrainJob<Real> job{};
+    job.network = plan_;
+    job.teacher = teacher_.view();
+    job.batch = problem_.batch;
+    job.tokens = task.tokens;
+    job.inputs = task.inputs;
+    job.teacher_weights = teacher_weights_.data();
+    job.input_factor = input_factor_.empty() ? nullptr : input_factor_.data();
+    job.noise_factor = noise_factors_.data_ptr<Real>() + group * noise_factors_.stride(0);
+    job.diagonal_noise = diagonal_[static_cast<std::size_t>(group)];
+    job.keys = keys_.data() + first;
+    job.training_stream = stream_key(task.seed, Stream::kTraining);
+    if (by_definition_[static_cast<std::size_t>(group)]) {
+      job.draw = draw;
+      job.context = &context;
+    }
+    job.first_step = state.step + slice * kSliceSteps;
+    job.steps = std::min(kSliceSteps, steps - slice * kSliceSteps);
+    job.weights = weights.data_ptr<Real>() + group * weights.stride(0);
+    job.learning_rates = rates_packed.data_ptr<Real>() + first;
+    job.loss_sum = loss_sum.data() + first;
+    job.loss_count = loss_count.data() + first;
+    job.diverged_at = diverged_at.data() + first;
+    job.divergence_loss = kDivergenceLoss;
+    kernels_.train(job);
+
+    progress.store(slice + 1);
+    progress.notify_all();
+  });
+
+  state.parameters = layout_.unpack(weights);
+  for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
+    state.loss_sum[e] = loss_sum[e];
+    state.loss_count[e] = loss_count[e];
+    state.diverged_at[e] = diverged_at[e];
+    if (diverged_at[e] >= 0) {
+      state.parameters[static_cast<std::int64_t>(e)].fill_(std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+  state.step += steps;
+}
+
+template class LaneStepper<float>;
+template class LaneStepper<double>;
+
+}  // namespace sharpseek::lanes

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <vector>
+
+#include "core/parallel.h"
+#include "engine/engine.h"
+#include "engine/lanes/kernels.h"
+#include "engine/lanes/layout.h"
+#include "engine/lanes/plan.h"
+
+namespace sharpseek::lanes {
+
+/// SGD of many groups of lanes: cuts the steps into slices and lets threads take (group, slice) in turn, so that all
+/// cores are busy also when there are fewer groups than cores would like.
+template <class Real>
+class LaneStepper : public Stepper {
+ public:
+  /// Everything referred to must outlive the stepper. Throws UserError when the problem's sizes do not fit each other.
+  LaneStepper(const Program& program, PlanView plan, const Kernels<Real>& kernels, ThreadPool& pool,
+              TrainingProblem problem);
+
+  void advance(TrainingState& state, std::int64_t steps) override;
+
+ private:
+  /// What draws a lane's mini-batch by the definition: the stepper and the group.
+  struct DrawContext {
+    const LaneStepper* stepper;
+    std::int64_t group;
+  };
+  static void draw(const void* context, int lane, std::uint32_t step, Real* inputs, Real* noise);
+  /// The replica that lane `lane` of `group` holds; filled-up lanes repeat the last one.
+  std::size_t replica(std::int64_t group, std::int64_t lane) const;
+
+  PlanView plan_;
+  const Kernels<Real>& kernels_;
+  ThreadPool& pool_;
+  TrainingProblem problem_;
+  LaneLayout layout_;
+  LanePlan teacher_;
+  std::vector<Real> teacher_weights_;
+  std::vector<Real> input_factor_;
+  at::Tensor noise_factors_;         ///< [G, outputs^2, L]
+  std::vector<std::uint64_t> keys_;  ///< [G L]
+  std::vector<bool> diagonal_;       ///< [G]
+  std::vector<bool> by_definition_;  ///< [G]
+};
+
+}  // namespace sharpseek::lanes

@@ -1,0 +1,71 @@
+#pragma once
+
+#include "engine/lanes/frame.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// An element-wise function from its value and its derivative. kFromOutput: the derivative is a function of y, so that
+/// the op may overwrite x; otherwise of x.
+template <class Function>
+struct ActivationOp {
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+    const P x = f.value(op.in[0]);
+    const P y = f.value(op.out);
+    for (int i = 0, n = f.count(op.out); i < n; ++i) y[i] = Function::value(Element<P>(x[i]));
+  }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+    if (op.put[0] == Put::kNone) return;
+    const P dy = f.gradient(op.out);
+    const P known = f.value(Function::kFromOutput ? op.out : op.in[0]);
+    const P dx = f.gradient(op.in[0]);
+    for (int i = 0, n = f.count(op.out); i < n; ++i) {
+      put(op.put[0], dx, i, dy[i] * Function::derivative(Element<P>(known[i])));
+    }
+  }
+};
+
+struct Tanh {
+  static constexpr bool kFromOutput = true;
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R value(R x) {
+    return hyperbolic_tangent(x);
+  }
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R derivative(R y) {
+    return constant<R>(1) - y * y;
+  }
+};
+
+/// Derivative 0 at 0; the Hessian is the almost-everywhere one.
+struct Relu {
+  static constexpr bool kFromOutput = true;
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R value(R x) {
+    return positive_part(x);
+  }
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R derivative(R y) {
+    return step(y);
+  }
+};
+
+/// x Phi(x), exact.
+struct Gelu {
+  static constexpr bool kFromOutput = false;
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R value(R x) {
+    return x * normal_distribution(x);
+  }
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R derivative(R x) {
+    return fused(x, normal_density(x), normal_distribution(x));
+  }
+};
+
+using TanhOp = ActivationOp<Tanh>;
+using ReluOp = ActivationOp<Relu>;
+using GeluOp = ActivationOp<Gelu>;
+
+SHARPSEEK_LANES_END

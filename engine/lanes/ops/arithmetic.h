@@ -1,0 +1,48 @@
+#pragma once
+
+#include "engine/lanes/frame.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// y = a + b
+struct AddOp {
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+    const P a = f.value(op.in[0]);
+    const P b = f.value(op.in[1]);
+    const P y = f.value(op.out);
+    for (int i = 0, n = f.count(op.out); i < n; ++i) y[i] = a[i] + b[i];
+  }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+    const P dy = f.gradient(op.out);
+    for (int k = 0; k < 2; ++k) {
+      if (op.put[k] == Put::kNone) continue;
+      const P d = f.gradient(op.in[k]);
+      for (int i = 0, n = f.count(op.out); i < n; ++i) put(op.put[k], d, i, Element<P>(dy[i]));
+    }
+  }
+};
+
+/// y = a * b, element by element
+struct MultiplyOp {
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+    const P a = f.value(op.in[0]);
+    const P b = f.value(op.in[1]);
+    const P y = f.value(op.out);
+    for (int i = 0, n = f.count(op.out); i < n; ++i) y[i] = a[i] * b[i];
+  }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+    const P dy = f.gradient(op.out);
+    for (int k = 0; k < 2; ++k) {
+      if (op.put[k] == Put::kNone) continue;
+      const P d = f.gradient(op.in[k]);
+      const P other = f.value(op.in[1 - k]);
+      for (int i = 0, n = f.count(op.out); i < n; ++i) put(op.put[k], d, i, dy[i] * other[i]);
+    }
+  }
+};
+
+SHARPSEEK_LANES_END

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "engine/lanes/frame.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// y = x + p with p repeated every `period` elements: an offset of each token (period = features) or a learned position
+/// (period = tokens x features).
+template <bool kWholeSample>
+struct AddParameterOp {
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static int period(const PlanOp& op, const Frame<P>& f) {
+    return kWholeSample ? f.tokens(op.out) * f.features(op.out) : f.features(op.out);
+  }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+    const P x = f.value(op.in[0]);
+    const P y = f.value(op.out);
+    const P p = f.weights + op.parameter;
+    const int length = period(op, f);
+    for (int first = 0; first < f.count(op.out); first += length) {
+      for (int i = 0; i < length; ++i) y[first + i] = x[first + i] + p[i];
+    }
+  }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+    const P dy = f.gradient(op.out);
+    const P dp = f.weight_gradient + op.parameter;
+    const int length = period(op, f);
+    const int count = f.count(op.out);
+    for (int i = 0; i < length; ++i) {
+      Element<P> sum = dy[i];
+      for (int first = length; first < count; first += length) sum = sum + dy[first + i];
+      put(op.put_parameter, dp, i, sum);
+    }
+    if (op.put[0] == Put::kNone) return;
+    const P dx = f.gradient(op.in[0]);
+    for (int i = 0; i < count; ++i) put(op.put[0], dx, i, Element<P>(dy[i]));
+  }
+};
+
+using BiasOp = AddParameterOp<false>;
+using PositionOp = AddParameterOp<true>;
+
+SHARPSEEK_LANES_END

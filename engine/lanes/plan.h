@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "models/program.h"
+
+namespace sharpseek::lanes {
+
+/// What backward does with a gradient: nothing, write it, or add to what a later op has written.
+enum class Put : std::uint8_t { kNone, kStore, kAdd };
+
+/// Where a value lives and its shape for one sample. Offsets count features of one sample; a batch of b samples takes
+/// b times as much: value i of the workspace is [b][tokens][features] at b x offset.
+struct PlanValue {
+  int offset;  ///< within the workspace; -1: the program's input, which lives outside
+  int tokens;
+  int features;
+};
+
+/// An op as the kernels read it: plain data.
+struct PlanOp {
+  OpKind kind;
+  int in[3];      ///< value indices, -1 where unused
+  int out;        ///< value index; shares its place with an input where the op works in place
+  int parameter;  ///< first element of its block in [P]
+  int token;
+  int heads;
+  int scratch;  ///< offset of scratch space in values and in gradients, as PlanValue::offset
+  Put put[3];   ///< for the gradient of each input
+  Put put_parameter;
+};
+
+/// A compiled Program as plain data for a kernel: arrays belong to the LanePlan.
+struct PlanView {
+  const PlanOp* ops;
+  const PlanValue* values;
+  int op_count;
+  int output;           ///< value index
+  int parameter_count;  ///< P
+  int size;             ///< workspace elements of one sample
+  int input_size;       ///< tokens x features of the input
+  int outputs;
+};
+
+/// Compiles a Program for the lane kernels:
+///  - every value gets a place in a workspace; kFlatten becomes another name for the same place;
+///  - element-wise ops work in place where nobody else reads their input and no backward pass needs its old value;
+///  - whether an op's backward pass stores a gradient or adds to it is decided here, in reverse op order, so that no
+///    pass sets gradients to zero; gradients that nobody needs (of the input) are left out.
+class LanePlan {
+ public:
+  explicit LanePlan(const Program& program);
+  PlanView view() const;
+
+ private:
+  std::vector<PlanOp> ops_;
+  std::vector<PlanValue> values_;
+  int output_ = 0;
+  int parameter_count_ = 0;
+  int size_ = 0;
+};
+
+}  // namespace sharpseek::lanes
