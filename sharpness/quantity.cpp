@@ -59,7 +59,9 @@ const MeasuringContext::Curvature& MeasuringContext::curvature() {
     lanczos_options.count = count;
     lanczos_options.tolerance = options.tolerance;
     Spectrum spectrum = lanczos(hessian, lanczos_options);
-    const TraceEstimate trace = hutchinson_trace(hessian, options.trace_probes, 0);
+    const TraceEstimate trace = hessian.dimension() <= options.exact_limit
+                                    ? exact_trace(hessian)
+                                    : hutchinson_trace(hessian, options.trace_probes, 0);
     curvature_ = {std::move(spectrum), trace.trace, trace.standard_error};
   }
   return *curvature_;

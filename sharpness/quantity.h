@@ -19,8 +19,9 @@ namespace sharpseek {
 struct ProbeOptions {
   std::int64_t eigenvalues = 5;         ///< largest eigenvalues recorded, at most P
   double tolerance = 1e-5;              ///< relative residual of Lanczos
-  std::int64_t dense_limit = 512;       ///< up to this many parameters the whole Hessian is formed
-  std::int64_t trace_probes = 64;       ///< Hutchinson probes where it is not
+  std::int64_t dense_limit = 64;        ///< up to this many parameters all eigenvalues are computed, by LAPACK
+  std::int64_t exact_limit = 512;       ///< up to this many parameters the trace is exact, by P products
+  std::int64_t trace_probes = 64;       ///< Hutchinson probes beyond
   std::vector<std::string> quantities;  ///< names in quantity_registry(); empty: every one marked `standard`
 };
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "core/error.h"
@@ -23,6 +24,19 @@ TraceEstimate hutchinson_trace(LinearOperator& op, std::int64_t probes, std::uin
   }
   const at::Tensor table = at::stack(samples);  // [probes, E]
   return {table.mean(0), table.std(0, /*unbiased=*/true) / std::sqrt(static_cast<double>(probes))};
+}
+
+TraceEstimate exact_trace(LinearOperator& op) {
+  constexpr std::int64_t kVectors = 64;
+  const std::int64_t dimension = op.dimension();
+  const at::Tensor identity = at::eye(dimension, op.options());
+  at::Tensor trace = at::zeros({op.replicas()}, at::kDouble);
+  for (std::int64_t first = 0; first < dimension; first += kVectors) {
+    const at::Tensor units =
+        identity.narrow(0, first, std::min(kVectors, dimension - first)).unsqueeze(0).repeat({op.replicas(), 1, 1});
+    trace += (op.apply(units) * units).to(at::kDouble).sum({1, 2}).to(at::kCPU);
+  }
+  return {trace, at::zeros_like(trace)};
 }
 
 }  // namespace sharpseek

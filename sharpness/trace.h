@@ -15,4 +15,7 @@ struct TraceEstimate {
 /// `probes` products. (Hutchinson, Commun. Statist. Simula. 18, 1989.) Throws UserError for fewer than 2 probes.
 TraceEstimate hutchinson_trace(LinearOperator& op, std::int64_t probes, std::uint64_t seed);
 
+/// The trace by P products with unit vectors; standard error 0. NaN where the operator is not finite.
+TraceEstimate exact_trace(LinearOperator& op);
+
 }  // namespace sharpseek

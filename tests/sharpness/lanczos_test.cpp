@@ -165,5 +165,14 @@ TEST(HutchinsonTrace, IsExactForADiagonalMatrix) {
   EXPECT_THROW(hutchinson_trace(op, 1, 1), UserError);
 }
 
+TEST(ExactTrace, IsTheSumOfTheDiagonal) {
+  const at::Tensor a = random_tensor({2, 100, 100}, 3);
+  DenseOperator op(a + a.transpose(1, 2));
+  const TraceEstimate estimate = exact_trace(op);
+  for (std::int64_t e = 0; e < 2; ++e) {
+    EXPECT_NEAR(estimate.trace[e].item<double>(), 2 * a[e].trace().item<double>(), 1e-11);
+  }
+}
+
 }  // namespace
 }  // namespace sharpseek

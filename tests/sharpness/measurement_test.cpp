@@ -130,6 +130,7 @@ TEST(Probe, LanczosAndDensePathsAgree) {
   const auto measure = [&](std::int64_t dense_limit) {
     ProbeOptions options;
     options.dense_limit = dense_limit;
+    options.exact_limit = dense_limit;
     options.tolerance = 1e-10;
     options.trace_probes = 4000;
     return Probe(*engine, samples, {noise_of(1), noise_of(10)}, 1, options).measure(weights);
