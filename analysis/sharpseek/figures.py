@@ -1,4 +1,7 @@
-"""Figures of a run. Each function returns the matplotlib figure; styling is one place, at the top."""
+"""Figures of a run. Each function returns the matplotlib figure; styling is one place, at the top.
+
+Where several learning rates were swept, figures show the smallest; balances use all.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import start_axis, summarise, usable
+from sharpseek.summaries import smallest_rate, start_axis, summarise, usable
 from sharpseek.verdicts import balance_table
 
 INK = "#010203"
@@ -82,7 +85,7 @@ def _condition_axis(axes: Axes, run: xr.Dataset) -> None:
 
 def theory_over_condition(experiment: Experiment) -> Figure:
     """Measured trace, sharpness and gradient fluctuation of a linear network over kappa, with the closed form."""
-    run = experiment.run
+    run = smallest_rate(experiment.run)
     names = ("trace", "sharpness", "gradient_fluctuation")
     figure, axes = _figure(len(names))
     with matplotlib.rc_context(STYLE):
@@ -105,7 +108,7 @@ def trajectories(experiment: Experiment, condition: float | None = None) -> Figu
 
     Thin lines: replicas; thick lines: their mean. Non-stationary replicas are drawn too: this figure shows the way.
     """
-    run = experiment.run
+    run = smallest_rate(experiment.run)
     figure, axes = _figure(1, 2, height=2.2, sharex=True)
     with matplotlib.rc_context(STYLE):
         kappa = float(np.max(run["condition"])) if condition is None else condition
@@ -141,9 +144,10 @@ def trend(experiments: Iterable[Experiment]) -> Figure:
     figure, axes = _figure(2, len(chosen), height=2.4)
     with matplotlib.rc_context(STYLE):
         for row, experiment in zip(axes, chosen, strict=True):
+            run = smallest_rate(experiment.run)
             for ax, name in zip(row, ("trace", "sharpness"), strict=True):
-                _points(ax, experiment.run, f"{name}_mean")
-                _condition_axis(ax, experiment.run)
+                _points(ax, run, f"{name}_mean")
+                _condition_axis(ax, run)
                 ax.set_title(f"{experiment.architecture}: {name}")
             row[0].legend()
     return figure
@@ -159,7 +163,7 @@ def spectra(experiments: Iterable[Experiment]) -> Figure:
         for ax in axes.flat[len(chosen) :]:
             ax.set_visible(False)
         for ax, experiment in zip(axes.flat, chosen, strict=False):
-            run = experiment.run
+            run = smallest_rate(experiment.run)
             good = usable(run)
             for i, condition in enumerate(np.unique(run["condition"])):
                 here = run["condition"].values == condition

@@ -33,6 +33,13 @@ def usable(run: xr.Dataset) -> np.ndarray:
     return (run["status"].values == 0) & (run["stationary"].values == 1)
 
 
+def smallest_rate(run: xr.Dataset) -> xr.Dataset:
+    """The replicas at the smallest learning rate: those nearest to what theory is about."""
+    if "learning_rate" not in run.coords:
+        return run
+    return run.isel(replica=np.flatnonzero(run["learning_rate"].values == run["learning_rate"].values.min()))
+
+
 def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
     """Mean over seeds with its Student-t interval (mean, low, high); the interval is NaN for fewer than two values."""
     values = np.asarray(values, dtype=float)

@@ -24,17 +24,22 @@ def make_run(
     stationary: float = 1.0,
     linear: bool = True,
     imbalance: float = 0.0,
+    rates: tuple[float, ...] = (),
+    deficit: float = 0.0,
     generator_seed: int = 1,
 ) -> Path:
     """Writes a run whose replicas end at 40 kappa^slope (times `bias`, times `start_gap` from the sharp start).
 
-    `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of squared gradients.
+    `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of squared gradients,
+    `deficit` the relative shortfall at the first of `rates`, proportional to the rate.
     """
     generator = np.random.default_rng(generator_seed)
-    condition, start, seed = (a.ravel() for a in np.meshgrid(CONDITIONS, STARTS, np.arange(seeds), indexing="ij"))
+    axes = (CONDITIONS, STARTS, rates or (0.002,), np.arange(seeds))
+    condition, start, rate, seed = (a.ravel() for a in np.meshgrid(*axes, indexing="ij"))
     replicas, times, layers = condition.size, 60, 2
     theory = 40 * condition**slope
     end = theory * bias * np.where(start == STARTS[1], start_gap, 1) * (1 + noise * generator.normal(size=replicas))
+    end = end * (1 - deficit * rate / rate.min())
     begin = np.where(start == STARTS[0], 30.0, 200.0)
     approach = np.exp(-np.arange(times) / 5)
     trace = end[:, None] + (begin - end)[:, None] * approach
@@ -76,6 +81,7 @@ def make_run(
             "condition": ("replica", condition),
             "init_imbalance": ("replica", start),
             "seed": ("replica", seed),
+            **({"learning_rate": ("replica", rate)} if rates else {}),
             "step": ("time", np.arange(times) * 10),
             "rescaled_time": (("replica", "time"), np.tile(np.arange(times) * 0.01, (replicas, 1))),
             "layer": ["W_1", "W_2"],

@@ -44,6 +44,12 @@ def test_a_value_that_theory_does_not_predict_is_not_supported(reproduction: Mak
     assert outcomes(reproduction, bias=1.05, claims=["C1"]) == {"C1": UNDECIDED}
 
 
+def test_two_rates_extrapolate_to_the_prediction_or_refute_it(reproduction: Make) -> None:
+    # A deficit of 5 % at the smaller rate that is proportional to the rate vanishes at rate 0.
+    assert outcomes(reproduction, deficit=0.05, rates=(0.001, 0.002), claims=["C1"]) == {"C1": SUPPORTED}
+    assert outcomes(reproduction, bias=1.1, rates=(0.001, 0.002), claims=["C1"]) == {"C1": REFUTED}
+
+
 def test_two_ends_refute_uniqueness(reproduction: Make) -> None:
     assert outcomes(reproduction, start_gap=1.1, claims=["C2"]) == {"C2": REFUTED}
     assert outcomes(reproduction, start_gap=1.02, noise=0.03, claims=["C2"]) == {"C2": UNDECIDED}

@@ -15,7 +15,10 @@ at::Tensor LaneLayout::pack(const at::Tensor& values) const {
   at::Tensor rows = values;
   const std::int64_t missing = groups_ * lanes_ - replicas_;
   if (missing > 0) rows = at::cat({rows, values.narrow(0, replicas_ - 1, 1).expand({missing, m})});
-  return rows.view({groups_, lanes_, m}).transpose(1, 2).contiguous();
+  // Always a copy: with one lane the transposed view would already be contiguous and alias the caller's tensor.
+  at::Tensor packed = at::empty({groups_, m, lanes_}, values.options());
+  packed.copy_(rows.reshape({groups_, lanes_, m}).transpose(1, 2));
+  return packed;
 }
 
 at::Tensor LaneLayout::unpack(const at::Tensor& packed) const {

@@ -10,6 +10,7 @@
 #include "data/batch.h"
 #include "engine/cases.h"
 #include "engine/engine.h"
+#include "engine/problems.h"
 #include "sharpness/balance.h"
 
 namespace sharpseek {
@@ -24,40 +25,6 @@ TEST(Philox, EqualsLibTorchsGenerator) {
     const PhiloxBlock ours = philox({block, 0, 42, 0}, {0x89abcdef, 0x01234567});
     for (std::uint32_t word : ours) EXPECT_EQ(word, theirs());
   }
-}
-
-TaskOptions task_for(const ModelOptions& model) {
-  TaskOptions options;
-  options.inputs = model.inputs;
-  options.outputs = model.outputs;
-  options.sequence = model.sequence;
-  options.teacher.specification = "mlp";
-  return options;
-}
-
-/// A problem of E replicas with different noise, rates and keys.
-TrainingProblem problem_of(const ModelOptions& model, std::size_t replicas, double rate, int batch = 2) {
-  TrainingProblem problem;
-  problem.task = std::make_shared<const Task>(make_task(task_for(model), 1));
-  problem.batch = batch;
-  for (std::size_t e = 0; e < replicas; ++e) {
-    NoiseOptions noise;
-    noise.condition = 1 + static_cast<double>(e);
-    noise.rotation = e % 2 == 0 ? "axes" : "random";
-    problem.noise.push_back(make_noise(noise, model.outputs, nullptr, 1));
-    problem.replica_keys.push_back(1000 + e);
-    problem.learning_rates.push_back(rate * (1 + 0.1 * static_cast<double>(e)));
-  }
-  return problem;
-}
-
-/// The part of a problem that belongs to replica e.
-TrainingProblem alone(const TrainingProblem& problem, std::size_t e) {
-  TrainingProblem single = problem;
-  single.noise = {problem.noise[e]};
-  single.replica_keys = {problem.replica_keys[e]};
-  single.learning_rates = {problem.learning_rates[e]};
-  return single;
 }
 
 struct Setting {
@@ -129,8 +96,7 @@ TEST_P(Training, ReplicaOfAnEnsembleEqualsTheSameReplicaAlone) {
     const at::Tensor start = random_weights(program, 5);
     const TrainingState together = run(network.options, problem, start, {100});
     for (std::int64_t e : {0, 3}) {
-      const TrainingState single =
-          run(network.options, alone(problem, static_cast<std::size_t>(e)), start.narrow(0, e, 1), {100});
+      const TrainingState single = run(network.options, chosen(problem, {e}), start.narrow(0, e, 1), {100});
       EXPECT_LT(relative_difference(together.parameters[e], single.parameters[0]), 1e-6) << network.name;
     }
   }
@@ -160,7 +126,7 @@ TEST_P(Training, MarksADivergedReplicaAndGoesOnWithTheOthers) {
   EXPECT_TRUE(state.parameters[1].isnan().all().item<bool>());
   EXPECT_TRUE(state.parameters[0].isfinite().all().item<bool>());
   // The others are as if it had not been there.
-  const TrainingState single = run(model, alone(problem, 2), start.narrow(0, 2, 1), {100});
+  const TrainingState single = run(model, chosen(problem, {2}), start.narrow(0, 2, 1), {100});
   EXPECT_LT(relative_difference(state.parameters[2], single.parameters[0]), 1e-6);
   EXPECT_EQ(state.loss_count[1], state.diverged_at[1]);
   // The marked step is the first whose loss is not below the limit: until then the replica trained on.
