@@ -21,6 +21,7 @@ enum class Stream : std::uint32_t {
   kProbe = 9,         ///< start vectors of Lanczos, probes of trace estimators
   kPermutation = 10,  ///< order of a finite set within an epoch
   kFixedSigns = 11,   ///< per sample of a finite set: Rademacher label noise drawn once
+  kFreshInputs = 12,  ///< per record: inputs of measurements that take new ones
 };
 
 /// 64-bit finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a bijection that spreads every input bit.

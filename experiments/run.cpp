@@ -42,7 +42,7 @@ class RecordingObserver : public Observer {
   void record(const TrainingState& state) override {
     std::vector<double> time = time_per_step_;
     for (double& t : time) t *= static_cast<double>(state.step);
-    record_.append(state, time, probe_.measure(state.parameters));
+    record_.append(state, time, probe_.measure(state.parameters, state.step));
     progress_.update(state.step);
   }
   void progress(const TrainingState& state) override { progress_.update(state.step); }
@@ -216,7 +216,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   }
   const std::unique_ptr<Stepper> stepper = engine.stepper(problem);
   TrainingState state = initial_state(at::stack(weights).to(engine.options()), problem.optimizer);
-  Probe probe(engine, evaluation_samples(*prepared.task, point.integer("measure.samples"), engine.options()),
+  Probe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
               prepared.noise, problem.batch, point.probe());
 
   RecordLayout layout;

@@ -2,15 +2,43 @@
 
 #include <ATen/ATen.h>
 
-namespace sharpseek {
+#include <span>
 
-Samples evaluation_samples(const Task& task, std::int64_t count, at::TensorOptions options) {
-  Matrix inputs = task.online() ? evaluation_inputs(task, count) : task.dataset;
+#include "core/random.h"
+
+namespace sharpseek {
+namespace {
+
+/// Inputs [N, tokens x inputs] with clean labels.
+Samples labelled(const Task& task, Matrix inputs, at::TensorOptions options) {
   const at::Tensor x = at::from_blob(inputs.data(), {inputs.rows(), task.tokens, task.inputs}, at::kDouble).clone();
   const std::unique_ptr<Engine> teacher =
       make_engine(task.teacher.program, {.engine = "torch", .device = "cpu", .dtype = "float64"});
   const at::Tensor y = teacher->outputs(at::tensor(task.teacher.parameters, at::kDouble).unsqueeze(0), x).squeeze(0);
   return {x.to(options), y.to(options)};
+}
+
+}  // namespace
+
+Samples evaluation_samples(const Task& task, std::int64_t count, at::TensorOptions options) {
+  return labelled(task, task.online() ? evaluation_inputs(task, count) : task.dataset, options);
+}
+
+Samples fresh_samples(const Task& task, std::int64_t count, std::int64_t step, at::TensorOptions options) {
+  if (!task.online()) return labelled(task, task.dataset, options);
+  Matrix inputs(count, task.input_size());
+  standard_normals(task.seed, Stream::kFreshInputs, 0, static_cast<std::uint32_t>(step),
+                   std::span(inputs.data(), static_cast<std::size_t>(inputs.size())));
+  for (int t = 0; t < task.tokens; ++t) {
+    auto token = inputs.middleCols(t * task.inputs, task.inputs);
+    token = (token * task.input_factor).eval();  // the factor is symmetric
+  }
+  return labelled(task, inputs, options);
+}
+
+EvaluationData evaluation_data(const Task& task, std::int64_t count, at::TensorOptions options) {
+  return {evaluation_samples(task, count, options),
+          [&task, count, options](std::int64_t step) { return fresh_samples(task, 4 * count, step, options); }};
 }
 
 }  // namespace sharpseek

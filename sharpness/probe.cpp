@@ -10,9 +10,9 @@
 
 namespace sharpseek {
 
-Probe::Probe(Engine& engine, Samples samples, const std::vector<Noise>& noise, int batch, ProbeOptions options)
+Probe::Probe(Engine& engine, EvaluationData data, const std::vector<Noise>& noise, int batch, ProbeOptions options)
     : engine_(engine),
-      samples_(std::move(samples)),
+      data_(std::move(data)),
       noise_factors_(noise_factors(noise, engine.options())),
       batch_(batch),
       options_(std::move(options)),
@@ -23,11 +23,11 @@ Probe::Probe(Engine& engine, Samples samples, const std::vector<Noise>& noise, i
 
 std::int64_t Probe::eigenvalues() const { return std::min(options_.eigenvalues, engine_.program().parameter_count()); }
 
-Measurement Probe::measure(const at::Tensor& parameters) {
+Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step) {
   // Diverged replicas are measured at zero weights and their values replaced, so that one of them costs no other's.
   const at::Tensor finite = at::isfinite(parameters).all(1);
   const at::Tensor safe = at::where(finite.unsqueeze(1), parameters, at::zeros({}, parameters.options()));
-  MeasuringContext context(engine_, samples_, noise_factors_, balances_, batch_, options_, safe);
+  MeasuringContext context(engine_, data_, noise_factors_, balances_, batch_, options_, safe, step);
   Measurement result;
   for (const Quantity* quantity : quantities_) quantity->measure(context, result);
 

@@ -36,16 +36,18 @@ std::vector<const Quantity*> select_quantities(const std::vector<std::string>& n
   return selected;
 }
 
-MeasuringContext::MeasuringContext(Engine& engine_, const Samples& samples_, const at::Tensor& noise_factors_,
+MeasuringContext::MeasuringContext(Engine& engine_, const EvaluationData& data, const at::Tensor& noise_factors_,
                                    const std::vector<Balance>& balances_, int batch_, const ProbeOptions& options_,
-                                   const at::Tensor& parameters_)
+                                   const at::Tensor& parameters_, std::int64_t step_)
     : engine(engine_),
-      samples(samples_),
+      samples(data.fixed),
       noise_factors(noise_factors_),
       balances(balances_),
       batch(batch_),
       options(options_),
-      parameters(parameters_) {}
+      parameters(parameters_),
+      step(step_),
+      data_(data) {}
 
 const MeasuringContext::Curvature& MeasuringContext::curvature() {
   if (curvature_) return *curvature_;
@@ -70,6 +72,12 @@ const MeasuringContext::Curvature& MeasuringContext::curvature() {
 const GradientMoments& MeasuringContext::moments() {
   if (!moments_) moments_ = gradient_moments(engine, parameters, samples, noise_factors);
   return *moments_;
+}
+
+const GradientMoments& MeasuringContext::fresh_moments() {
+  if (!data_.fresh) return moments();
+  if (!fresh_moments_) fresh_moments_ = gradient_moments(engine, parameters, data_.fresh(step), noise_factors);
+  return *fresh_moments_;
 }
 
 }  // namespace sharpseek

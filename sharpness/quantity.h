@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "sharpness/balance.h"
 #include "sharpness/dense.h"
+#include "sharpness/evaluation.h"
 #include "sharpness/gradient_noise.h"
 
 namespace sharpseek {
@@ -31,9 +32,9 @@ using Measurement = std::map<std::string, at::Tensor>;
 /// What quantities measure from: one set of parameters, with the work that several of them share done at most once.
 class MeasuringContext {
  public:
-  MeasuringContext(Engine& engine, const Samples& samples, const at::Tensor& noise_factors,
+  MeasuringContext(Engine& engine, const EvaluationData& data, const at::Tensor& noise_factors,
                    const std::vector<Balance>& balances, int batch, const ProbeOptions& options,
-                   const at::Tensor& parameters);
+                   const at::Tensor& parameters, std::int64_t step);
 
   Engine& engine;
   const Samples& samples;           ///< clean labels
@@ -42,6 +43,7 @@ class MeasuringContext {
   const int batch;
   const ProbeOptions& options;
   const at::Tensor& parameters;  ///< [E, P]
+  const std::int64_t step;
 
   /// Largest eigenvalues of the Hessian and its trace.
   struct Curvature {
@@ -51,10 +53,14 @@ class MeasuringContext {
   };
   const Curvature& curvature();
   const GradientMoments& moments();
+  /// The same on samples that belong to this step.
+  const GradientMoments& fresh_moments();
 
  private:
   std::optional<Curvature> curvature_;
+  const EvaluationData& data_;
   std::optional<GradientMoments> moments_;
+  std::optional<GradientMoments> fresh_moments_;
 };
 
 /// One variable of the result files.

@@ -31,6 +31,8 @@ BALANCE_ERRORS = 3.0
 """Largest mean imbalance, in standard errors over replicas, that counts as balanced."""
 BALANCE_MARGIN = 0.10
 """Imbalance relative to the squared gradients that the data must be able to see, to call them balanced."""
+BALANCE_BATCHES = 10
+"""Batches of records from which the imbalance's error in time is estimated."""
 USABLE_SHARE = 0.5
 """Share of replicas at a point below which it decides nothing."""
 
@@ -359,41 +361,52 @@ CONSERVED = ("linear", "relu", "attention-qk", "attention-vp")
 
 
 def balance_table(run: xr.Dataset) -> pd.DataFrame:
-    """Mean relative imbalance of each kind of balance over usable replicas, with its standard error over replicas.
+    """Mean relative imbalance of each kind of balance over usable replicas and the last half of the records.
 
-    Relative imbalance of a replica: sum over the kind's balances and the last half of the records of balance_difference
-    over the same sum of balance_sum. Columns kind, conserved, mean, low, high (95 % interval), errors (mean in standard
-    errors), usable, replicas. Replicas are independent; that is where the error comes from.
+    Relative imbalance: sum of balance_difference over the kind's balances over the same sum of balance_sum. Columns
+    kind, conserved, mean, low, high (95 % interval), errors (mean in standard errors), usable, replicas.
+
+    Replicas are independent but see the same inputs at a record; records are independent in their inputs but not in
+    their weights. So the squared error is the sum of two: between replicas (means over records), and between
+    batches of records (means over replicas).
     """
     if "balance_difference" not in run:
         return pd.DataFrame()
     window = {"time": slice(run.sizes["time"] - run.sizes["time"] // 2, None)}
-    difference = run["balance_difference"].isel(window).sum("time").values
-    total = run["balance_sum"].isel(window).sum("time").values
+    difference = run["balance_difference"].isel(window).values
+    total = run["balance_sum"].isel(window).values
     use = usable(run)
     kinds = run["balance_kind"].values.astype(str)
     names = run["balance"].values.astype(str)
     # The balance of a whole layer is the sum of its units' and would be counted twice.
     single = np.array([not any(other.startswith(f"{name}[") for other in names) for name in names])
     rows = []
-    for kind in dict.fromkeys(kinds):
+    for kind in dict.fromkeys(str(k) for k in kinds):
         chosen = (kinds == kind) & single
-        share = difference[:, chosen].sum(axis=1)[use] / total[:, chosen].sum(axis=1)[use]
-        mean, low, high = t_interval(share)
-        error = share.std(ddof=1) / np.sqrt(len(share)) if len(share) > 1 else np.nan
+        share = difference[use][..., chosen].sum(axis=2) / total[use][..., chosen].sum(axis=2)  # [replica, time]
+        mean = error = half = np.nan
+        if len(share) > 1:
+            mean = float(share.mean())
+            batches = [batch.mean() for batch in np.array_split(share.mean(axis=0), BALANCE_BATCHES)]
+            error = float(np.hypot(_standard_error(share.mean(axis=1)), _standard_error(np.array(batches))))
+            half = float(stats.t.ppf(0.975, min(len(share), BALANCE_BATCHES) - 1)) * error
         rows.append(
             {
                 "kind": kind,
                 "conserved": kind in CONSERVED,
                 "mean": mean,
-                "low": low,
-                "high": high,
-                "errors": mean / error if error and np.isfinite(error) else np.nan,
+                "low": mean - half,
+                "high": mean + half,
+                "errors": mean / error if error > 0 else np.nan,
                 "usable": int(use.sum()),
                 "replicas": run.sizes["replica"],
             }
         )
     return pd.DataFrame(rows)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def judge_balance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
@@ -485,7 +498,7 @@ CLAIMS = [
         "C6b",
         "Squared gradients balance wherever two factors can be rescaled against each other, at every learning rate.",
         "mean difference / sum of squared gradients, per kind of symmetry",
-        "mean over replicas against its standard error",
+        "mean over replicas and records against its standard error between replicas and between batches of records",
         f"Supported if the mean is within {BALANCE_ERRORS:g} standard errors of 0 and the interval within "
         f"{BALANCE_MARGIN:.0%}; refuted beyond {BALANCE_ERRORS:g} standard errors. Tanh units are the control.",
         judge_balance,

@@ -47,8 +47,8 @@ TEST(Probe, MeasuresTheClosedFormAtTheClosedFormsWeights) {
       model.depth = depth;
       const Program program = make_model(model);
       const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
-      Probe probe(*engine, evaluation_samples(task, 32, engine->options()), {noise}, 1, {});
-      const Measurement now = probe.measure(flattened(form.weights));
+      Probe probe(*engine, evaluation_data(task, 32, engine->options()), {noise}, 1, {});
+      const Measurement now = probe.measure(flattened(form.weights), 0);
       EXPECT_NEAR(now.at("trace").item<double>() / form.trace, 1, 1e-10);
       EXPECT_NEAR(now.at("sharpness").item<double>() / form.sharpness, 1, 1e-10);
       EXPECT_NEAR(now.at("gradient_fluctuation").item<double>() / form.gradient_fluctuation, 1, 1e-10);
@@ -109,10 +109,10 @@ TEST(Probe, GivesNanToAReplicaThatIsNotFinite) {
   const Task task = make_task({}, 1);
   ProbeOptions options;
   options.quantities = {"excess_risk", "spectrum", "gradient", "balance"};
-  Probe probe(*engine, evaluation_samples(task, 32, engine->options()), {noise_of(1), noise_of(1)}, 1, options);
+  Probe probe(*engine, evaluation_data(task, 32, engine->options()), {noise_of(1), noise_of(1)}, 1, options);
   at::Tensor weights = random_weights(program, 2).to(at::kFloat);
   weights[0].fill_(std::nan(""));
-  const Measurement now = probe.measure(weights);
+  const Measurement now = probe.measure(weights, 0);
   for (const auto& [name, values] : now) {
     if (name == "spectrum_status") continue;
     EXPECT_TRUE(values[0].isnan().all().item<bool>()) << name;
@@ -133,7 +133,7 @@ TEST(Probe, LanczosAndDensePathsAgree) {
     options.exact_limit = dense_limit;
     options.tolerance = 1e-10;
     options.trace_probes = 4000;
-    return Probe(*engine, samples, {noise_of(1), noise_of(10)}, 1, options).measure(weights);
+    return Probe(*engine, {samples, nullptr}, {noise_of(1), noise_of(10)}, 1, options).measure(weights, 0);
   };
   const Measurement dense = measure(512);
   const Measurement iterative = measure(1);
@@ -150,8 +150,24 @@ TEST(Probe, RefusesAnUnknownQuantity) {
   const std::unique_ptr<Engine> engine = make_engine(program, {});
   ProbeOptions options;
   options.quantities = {"sharpnes"};
-  EXPECT_THROW(Probe(*engine, evaluation_samples(make_task({}, 1), 32, engine->options()), {noise_of(1)}, 1, options),
-               UserError);
+  const EvaluationData data{evaluation_samples(make_task({}, 1), 32, engine->options()), nullptr};
+  EXPECT_THROW(Probe(*engine, data, {noise_of(1)}, 1, options), UserError);
+}
+
+TEST(FreshSamples, AreNewAtEveryRecordAndHaveTheirCovariance) {
+  TaskOptions options;
+  options.input_covariance = "diagonal:4,1,1,0.25";
+  options.sequence = 2;
+  options.teacher.specification = "generic";
+  const Task task = make_task(options, 1);
+  const Samples first = fresh_samples(task, 5000, 10, at::kDouble);
+  const Samples second = fresh_samples(task, 5000, 20, at::kDouble);
+  EXPECT_FALSE(at::equal(first.inputs, second.inputs));
+  EXPECT_TRUE(at::equal(first.inputs, fresh_samples(task, 5000, 10, at::kDouble).inputs));
+  const at::Tensor variance = first.inputs.square().flatten(0, 1).mean(0);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_NEAR(variance[i].item<double>() / task.input_covariance(i, i), 1, 5 * std::sqrt(2.0 / 10000));
+  }
 }
 
 /// The kinds of balances of a network with how many there are.
