@@ -77,6 +77,8 @@ class Engine {
   virtual at::TensorOptions options() const = 0;
   /// "torch" or "lanes", and what it runs on: "torch cpu float32", "lanes avx512 float32".
   virtual std::string description() const = 0;
+  /// CPU threads that it uses.
+  virtual int threads() const = 0;
 
   /// f(x) [E, N, outputs].
   virtual at::Tensor outputs(const at::Tensor& parameters, const at::Tensor& inputs) = 0;

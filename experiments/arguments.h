@@ -26,6 +26,7 @@ int command_run(const std::vector<std::string>& arguments);
 int command_theory(const std::vector<std::string>& arguments);
 int command_reproduce(const std::vector<std::string>& arguments);
 int command_report(const std::vector<std::string>& arguments);
+int command_doctor(const std::vector<std::string>& arguments);
 int command_list(const std::vector<std::string>& arguments);
 
 /// Parsed arguments of a command with its help.

@@ -16,10 +16,11 @@ const std::array kCommands{
     Command{"theory", "what theory predicts for each sweep point", command_theory},
     Command{"reproduce", "run all experiments of a preset and report", command_reproduce},
     Command{"report", "write the report of a finished reproduction", command_report},
+    Command{"doctor", "what this machine has and what is used of it", command_doctor},
     Command{"list", "models, presets, quantities, options", command_list},
 };
 
-constexpr std::array kLater{"measure", "resume", "merge", "verify", "watch", "doctor"};
+constexpr std::array kLater{"measure", "resume", "merge", "verify", "watch"};
 
 void print_help() {
   std::cout << "sharpseek " << version_text() << "\nusage: sharpseek COMMAND [arguments]\n\n";

@@ -1,6 +1,5 @@
 #include "experiments/provenance.h"
 
-#include <ATen/Parallel.h>
 #include <hdf5.h>
 #include <unistd.h>
 
@@ -59,7 +58,6 @@ std::map<std::string, std::string> provenance() {
       {"hdf5_version", concat(major, ".", minor, ".", release)},
       {"cpu", processor()},
       {"cores", concat(std::thread::hardware_concurrency())},
-      {"threads", concat(at::get_num_threads())},
       {"host", host.data()},
   };
 }

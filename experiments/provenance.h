@@ -7,8 +7,8 @@
 
 namespace sharpseek {
 
-/// What every result file says about where it came from: version and git state, compiler, libraries, processor, host,
-/// threads. Keys are the names of the file attributes.
+/// What every result file says about where it came from: version and git state, compiler, libraries, processor and
+/// host. Keys are the names of the file attributes.
 std::map<std::string, std::string> provenance();
 
 /// The command line of this process, set once by main.

@@ -236,6 +236,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   layout.attributes["group"] = prepared.group.name;
   layout.attributes["seed"] = config.single("experiment.seed");
   layout.attributes["engine"] = engine.description();
+  layout.attributes["threads"] = std::to_string(engine.threads());
   layout.attributes["hessian"] = prepared.program.smooth()
                                      ? "of the loss with clean labels"
                                      : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";

@@ -22,6 +22,7 @@ class LaneEngine : public Engine {
   const Program& program() const override { return program_; }
   at::TensorOptions options() const override;
   std::string description() const override;
+  int threads() const override { return pool_.threads(); }
 
   at::Tensor outputs(const at::Tensor& parameters, const at::Tensor& inputs) override;
   at::Tensor loss(const at::Tensor& parameters, const Samples& samples) override;

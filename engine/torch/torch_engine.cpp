@@ -1,6 +1,7 @@
 #include "engine/torch/torch_engine.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -100,6 +101,8 @@ TorchEngine::TorchEngine(Program program, at::TensorOptions options)
 std::string TorchEngine::description() const {
   return concat("torch ", options_.device().str(), " ", options_.dtype() == at::kDouble ? "float64" : "float32");
 }
+
+int TorchEngine::threads() const { return at::get_num_threads(); }
 
 at::Tensor TorchEngine::outputs(const at::Tensor& parameters, const at::Tensor& inputs) {
   const c10::AutoGradMode no_graph(false);

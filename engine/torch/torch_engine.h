@@ -16,6 +16,7 @@ class TorchEngine : public Engine {
   const Program& program() const override { return program_; }
   at::TensorOptions options() const override { return options_; }
   std::string description() const override;
+  int threads() const override;
 
   at::Tensor outputs(const at::Tensor& parameters, const at::Tensor& inputs) override;
   at::Tensor loss(const at::Tensor& parameters, const Samples& samples) override;

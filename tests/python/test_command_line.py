@@ -93,11 +93,19 @@ def test_diverged_replicas_are_status_3(sharpseek: Run, config: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example(sharpseek: Run) -> None:
-    for command in ("run", "theory", "reproduce", "report", "list"):
+    for command in ("run", "theory", "reproduce", "report", "list", "doctor"):
         result = sharpseek(command, "--help")
         assert result.returncode == 0
         assert "usage:" in result.stdout
         assert f"sharpseek {command}" in result.stdout.split("examples:")[1]
+
+
+def test_doctor_names_the_instruction_set_that_is_used(sharpseek: Run) -> None:
+    found = json.loads(sharpseek("doctor", "--format", "json").stdout)
+    chosen = next(s for s in found["instruction_sets"] if s["name"] == found["chosen"])
+    assert chosen["available"]
+    assert found["threads"] >= 1
+    assert found["chosen"] in sharpseek("doctor").stdout
 
 
 def test_interrupted_run_leaves_no_half_written_output(binary: Path, config: Path, tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+// Ensemble training by sharpseek's engines: microseconds per replica-step as JSON on standard output, with the fraction
+// of this machine's FMA peak, measured in the same run. Networks as in peer_jax.py, batch 4, all cores.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/parallel.h"
+#include "engine/engine.h"
+#include "models/initialisation.h"
+#include "models/model.h"
+
+namespace sharpseek {
+namespace {
+
+constexpr int kBatch = 4;
+
+struct Network {
+  std::string name;
+  ModelOptions model;
+  std::string teacher;
+  double multiply_adds;  ///< of one step: products of teacher, forward and backward pass
+};
+
+std::vector<Network> networks() {
+  const auto make = [](const std::string& kind, int width, int tokens, int inputs) {
+    ModelOptions options;
+    options.kind = kind;
+    options.width = width;
+    options.inputs = inputs;
+    options.sequence = tokens;
+    options.depth = kind == "rnn" || kind == "transformer" ? 1 : 2;
+    return options;
+  };
+  return {{"linear", make("linear", 8, 1, 4), "generic", 592},
+          {"mlp", make("mlp", 8, 1, 4), "mlp", 768},
+          {"rnn", make("rnn", 8, 3, 2), "tanh", 2280},
+          {"transformer", make("transformer", 6, 3, 2), "tanh", 9648}};
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Microseconds per replica-step: the best of three runs of about `seconds` each.
+double measure(const Network& network, const std::string& engine_name, std::int64_t replicas, double seconds) {
+  const Program program = make_model(network.model);
+  TaskOptions task;
+  task.inputs = network.model.inputs;
+  task.sequence = network.model.sequence;
+  task.teacher.specification = network.teacher;
+  TrainingProblem problem;
+  problem.task = std::make_shared<const Task>(make_task(task, 1));
+  problem.batch = kBatch;
+  NoiseOptions noise;
+  noise.condition = 2;
+  std::vector<at::Tensor> weights;
+  for (std::int64_t e = 0; e < replicas; ++e) {
+    problem.noise.push_back(make_noise(noise, task.outputs, nullptr, 1));
+    problem.replica_keys.push_back(static_cast<std::uint64_t>(e));
+    problem.learning_rates.push_back(1e-3);
+    weights.push_back(at::tensor(initial_parameters(program, {}, 1, static_cast<std::uint64_t>(e)), at::kDouble));
+  }
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name});
+  const std::unique_ptr<Stepper> stepper = engine->stepper(problem);
+  TrainingState state = initial_state(at::stack(weights).to(engine->options()), {});
+
+  std::int64_t steps = 16;
+  double took = 0;
+  for (;; steps *= 2) {
+    const auto start = std::chrono::steady_clock::now();
+    stepper->advance(state, steps);
+    took = seconds_since(start);
+    if (took > seconds / 2) break;
+  }
+  for (int i = 0; i < 2; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    stepper->advance(state, steps);
+    took = std::min(took, seconds_since(start));
+  }
+  return took / static_cast<double>(steps) / static_cast<double>(replicas) * 1e6;
+}
+
+/// Microseconds per replica for one Hessian product over 256 samples of 256 networks.
+double measure_product(const Network& network, const std::string& engine_name) {
+  const Program program = make_model(network.model);
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name});
+  constexpr std::int64_t kReplicas = 256;
+  constexpr std::int64_t kSamples = 256;
+  constexpr std::int64_t kVectors = 8;
+  const at::Tensor weights = 0.3 * at::randn({kReplicas, program.parameter_count()}, engine->options());
+  const Samples samples{at::randn({kSamples, network.model.sequence, network.model.inputs}, engine->options()),
+                        at::randn({kSamples, network.model.outputs}, engine->options())};
+  const at::Tensor vectors = at::randn({kReplicas, kVectors, program.parameter_count()}, engine->options());
+  const std::unique_ptr<HessianProduct> hessian = engine->hessian(weights, samples);
+  double best = 1e30;
+  for (int i = 0; i < 10; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    hessian->apply(vectors);
+    best = std::min(best, seconds_since(start));
+  }
+  return best / (kReplicas * kVectors) * 1e6;
+}
+
+/// Independent chains of 16-wide fused multiply-adds in registers on all cores: multiply-adds per second.
+__attribute__((target_clones("avx512f", "arch=haswell", "default"))) void multiply_add_chains(float* out,
+                                                                                              std::int64_t rounds) {
+  constexpr int kChains = 16;
+  constexpr int kLanes = 16;
+  typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
+  Vector sum[kChains];
+  Vector a;
+  Vector b;
+  for (int l = 0; l < kLanes; ++l) {
+    a[l] = 0.999f;
+    b[l] = 0.001f;
+  }
+  for (auto& s : sum) s = b;
+  for (std::int64_t r = 0; r < rounds; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kChains; ++c) sum[c] = sum[c] * a + b;
+  }
+  for (int c = 1; c < kChains; ++c) sum[0] += sum[c];
+  for (int l = 0; l < kLanes; ++l) out[l] = sum[0][l];
+}
+
+double measure_peak() {
+  ThreadPool pool(0);
+  std::vector<float> sink(static_cast<std::size_t>(pool.threads()) * 16);
+  constexpr std::int64_t kRounds = 20'000'000;
+  double best = 1e30;
+  for (int i = 0; i < 3; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    pool.run(pool.threads(), [&](std::int64_t t) { multiply_add_chains(sink.data() + 16 * t, kRounds); });
+    best = std::min(best, seconds_since(start));
+  }
+  return static_cast<double>(pool.threads()) * kRounds * 16 * 16 / best;
+}
+
+int run(int argc, char** argv) {
+  const double seconds = argc > 1 ? std::atof(argv[1]) : 1.0;
+  const double peak = measure_peak();
+  nlohmann::json report{{"threads", available_threads()}, {"multiply_adds_per_second", peak}};
+  for (const Network& network : networks()) {
+    for (const char* engine : {"lanes", "torch"}) {
+      for (std::int64_t replicas : {16, 256, 4096}) {
+        const double time = measure(network, engine, replicas, seconds);
+        std::fprintf(stderr, "  %s %s %lld: %.4f us\n", engine, network.name.c_str(), static_cast<long long>(replicas),
+                     time);
+        report["results"].push_back({{"network", network.name},
+                                     {"engine", engine},
+                                     {"replicas", replicas},
+                                     {"us_per_replica_step", time},
+                                     {"peak_share", network.multiply_adds / (time * 1e-6) / peak}});
+      }
+    }
+    report["products"].push_back(
+        {{"network", network.name}, {"engine", "lanes"}, {"us_per_replica", measure_product(network, "lanes")}});
+  }
+  std::cout << report.dump(1) << '\n';
+  return 0;
+}
+
+}  // namespace
+}  // namespace sharpseek
+
+int main(int argc, char** argv) { return sharpseek::run(argc, argv); }

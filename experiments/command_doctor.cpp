@@ -1,0 +1,77 @@
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "core/parallel.h"
+#include "engine/lanes/isa.h"
+#include "experiments/arguments.h"
+#include "experiments/provenance.h"
+
+namespace sharpseek {
+namespace {
+
+/// Memory of the machine in GiB: total and free for use.
+nlohmann::json memory() {
+  struct sysinfo info {};
+  sysinfo(&info);
+  const double unit = static_cast<double>(info.mem_unit) / (1 << 30);
+  return {{"total_gib", static_cast<double>(info.totalram) * unit},
+          {"available_gib", static_cast<double>(sysconf(_SC_AVPHYS_PAGES)) *
+                                static_cast<double>(sysconf(_SC_PAGESIZE)) / static_cast<double>(1 << 30)}};
+}
+
+nlohmann::json examine() {
+  const std::map<std::string, std::string> origin = provenance();
+  nlohmann::json sets = nlohmann::json::array();
+  for (const lanes::InstructionSet& set : lanes::instruction_sets()) {
+    sets.push_back(
+        {{"name", set.name}, {"available", set.available}, {"lanes", lanes::kernels<float>("scalar").lanes}});
+    if (set.available) sets.back()["lanes"] = lanes::kernels<float>(set.name).lanes;
+  }
+  return {{"version", version_text()},
+          {"cpu", origin.at("cpu")},
+          {"threads", available_threads()},
+          {"memory", memory()},
+          {"instruction_sets", sets},
+          {"chosen", lanes::choose_instruction_set("auto")},
+          {"torch", origin.at("torch_version")},
+          {"hdf5", origin.at("hdf5_version")},
+          {"nvidia_driver", access("/dev/nvidiactl", F_OK) == 0},
+          {"cuda", false}};
+}
+
+}  // namespace
+
+int command_doctor(const std::vector<std::string>& arguments) {
+  boost::program_options::options_description options("options");
+  add_format_option(options);
+  const Arguments parsed(arguments, options, "doctor [options]",
+                         "  sharpseek doctor\n  sharpseek doctor --format json\n");
+  if (parsed.done()) return 0;
+  const nlohmann::json found = examine();
+  if (wants_json(parsed)) {
+    std::cout << found.dump(2) << '\n';
+    return 0;
+  }
+  std::cout << "sharpseek   " << found["version"].get<std::string>() << "\ncpu         "
+            << found["cpu"].get<std::string>() << ", " << found["threads"] << " threads usable\n";
+  std::printf("memory      %.1f GiB, %.1f GiB free\n", found["memory"]["total_gib"].get<double>(),
+              found["memory"]["available_gib"].get<double>());
+  std::cout << "vectors    ";
+  for (const nlohmann::json& set : found["instruction_sets"]) {
+    std::cout << ' ' << set["name"].get<std::string>() << (set["available"].get<bool>() ? "" : " (not here)");
+    if (set["name"] == found["chosen"]) std::cout << " <- chosen, " << set["lanes"] << " replicas at once in float32";
+    std::cout << (set == found["instruction_sets"].back() ? "\n" : ",");
+  }
+  std::cout << "libtorch    " << found["torch"].get<std::string>() << "\nhdf5        "
+            << found["hdf5"].get<std::string>() << "\ngpu         "
+            << (found["nvidia_driver"].get<bool>() ? "an NVIDIA driver is present; this version computes on the CPU"
+                                                   : "none found")
+            << '\n';
+  return 0;
+}
+
+}  // namespace sharpseek
