@@ -13,6 +13,7 @@
 #include "core/text.h"
 #include "experiments/interrupt.h"
 #include "experiments/option_table.h"
+#include "experiments/partial_directory.h"
 #include "experiments/progress.h"
 #include "experiments/provenance.h"
 #include "experiments/record.h"
@@ -155,44 +156,6 @@ void record_balances(std::size_t replicas, std::size_t balances, RunRecord& reco
                           "mean of balance_difference over the last half of the records");
   record.balance_variable("balance_difference_standard_error", errors, "its standard error from batch means in time");
 }
-
-/// A result folder in the making: everything is written to DIR.partial and renamed at the end, so that DIR is complete
-/// or absent. Unless committed, the destructor removes it and the parent folders that it had to make.
-class PartialDirectory {
- public:
-  explicit PartialDirectory(std::filesystem::path goal) : goal_(std::move(goal)), path_(goal_) {
-    namespace fs = std::filesystem;
-    path_ += ".partial";
-    std::error_code error;
-    for (fs::path parent = fs::absolute(goal_).parent_path(); !fs::exists(parent, error) && parent.has_relative_path();
-         parent = parent.parent_path()) {
-      made_.push_back(parent);
-    }
-    fs::remove_all(path_, error);
-    fs::create_directories(path_, error);
-    require(!error, path_.string(), ": cannot be created: ", error.message());
-  }
-  ~PartialDirectory() {
-    if (committed_) return;
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-    for (const std::filesystem::path& parent : made_) std::filesystem::remove(parent, error);  // only if empty
-  }
-  PartialDirectory(const PartialDirectory&) = delete;
-  PartialDirectory& operator=(const PartialDirectory&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  void commit() {
-    std::filesystem::rename(path_, goal_);
-    committed_ = true;
-  }
-
- private:
-  std::filesystem::path goal_;
-  std::filesystem::path path_;
-  std::vector<std::filesystem::path> made_;  ///< innermost first
-  bool committed_ = false;
-};
 
 RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine& engine,
                      const std::filesystem::path& directory, bool quiet) {
