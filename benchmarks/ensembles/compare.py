@@ -45,6 +45,9 @@ def main() -> None:
         print(f"{name:12}" + "".join(f"{cell:>10}" for cell in cells))
     print("\nexact Hessian products, 256 networks, 256 samples, all cores, us per replica: "
           + ", ".join(f"{row['network']} {row['us_per_replica']:.2f}" for row in ours["products"]))  # fmt: skip
+    print("\nwidth of a tanh MLP with two hidden layers, 64 replicas: us per replica-step, lanes and torch")
+    for row in ours["crossover"]:
+        print(f"{row['width']:12d}{row['lanes']:10.3f}{row['torch']:10.3f}")
     machine = {"cpu": cpu(), "system": platform.platform(), "python": platform.python_version()}
     Path(sys.argv[3]).write_text(
         json.dumps({"machine": machine, "sharpseek": ours, "jax": peer, "ratios": ratios}, indent=1) + "\n"
