@@ -43,7 +43,11 @@ def open_run(path: str | Path) -> xr.Dataset:
     if missing:
         run.close()
         raise SharpseekFileError(f"{file}: variable {missing[0]} is missing")
-    run.attrs["config"] = json.loads(run.attrs["config"])
+    try:
+        run.attrs["config"] = json.loads(run.attrs["config"])
+    except (KeyError, ValueError):
+        run.close()
+        raise SharpseekFileError(f"{file}: attribute config is missing or not valid JSON") from None
     run.attrs["file"] = str(file)
     return run
 
@@ -54,7 +58,11 @@ def open_sweep(directory: str | Path) -> dict[str, xr.Dataset]:
     if not (directory / "index.json").exists():
         return {"": open_run(directory)}
     index = _read_json(directory / "index.json")
-    return {group["name"]: open_run(directory / group["path"]) for group in index["groups"]}
+    try:
+        places = {group["name"]: directory / group["path"] for group in index["groups"]}
+    except (KeyError, TypeError) as error:
+        raise SharpseekFileError(f"{directory / 'index.json'}: {error} is missing") from None
+    return {name: open_run(place) for name, place in places.items()}
 
 
 @dataclass
@@ -82,17 +90,16 @@ def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Exper
     """
     directory = Path(directory)
     index = _read_json(directory / "reproduce.json")
-    experiments = [
-        Experiment(
-            entry["name"],
-            entry["title"],
-            entry["architecture"],
-            list(entry["claims"]),
-            open_sweep(directory / entry["path"]),
-        )
-        for entry in index["experiments"]
-    ]
-    return index, experiments
+    try:
+        entries = [
+            (Experiment(entry["name"], entry["title"], entry["architecture"], list(entry["claims"])), entry["path"])
+            for entry in index["experiments"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise SharpseekFileError(f"{directory / 'reproduce.json'}: {error} is missing") from None
+    for experiment, path in entries:
+        experiment.runs = open_sweep(directory / path)
+    return index, [experiment for experiment, _ in entries]
 
 
 def _check_schema(version: int, file: Path) -> None:

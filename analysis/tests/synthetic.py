@@ -26,12 +26,15 @@ def make_run(
     imbalance: float = 0.0,
     rates: tuple[float, ...] = (),
     deficit: float = 0.0,
+    unusable: float | None = None,
+    commutes: int = 1,
     generator_seed: int = 1,
 ) -> Path:
     """Writes a run whose replicas end at 40 kappa^slope (times `bias`, times `start_gap` from the sharp start).
 
     `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of squared gradients,
-    `deficit` the relative shortfall at the first of `rates`, proportional to the rate.
+    `deficit` the relative shortfall at the first of `rates`, proportional to the rate, `unusable` the condition at
+    which no replica is stationary.
     """
     generator = np.random.default_rng(generator_seed)
     axes = (CONDITIONS, STARTS, rates or (0.002,), np.arange(seeds))
@@ -44,7 +47,7 @@ def make_run(
     approach = np.exp(-np.arange(times) / 5)
     trace = end[:, None] + (begin - end)[:, None] * approach
     fluctuation = 80 * (1 + (start == STARTS[1])[:, None] * approach)
-    ok = generator.random(replicas) < stationary
+    ok = (generator.random(replicas) < stationary) & (condition != unusable)
     per_replica = {
         "status": np.zeros(replicas, dtype=np.int64),
         "diverged_at": np.full(replicas, -1),
@@ -59,7 +62,7 @@ def make_run(
             "closed_form_sharpness": theory / 5,
             "closed_form_gradient_fluctuation": np.full(replicas, 80.0),
             "closed_form_flattest_trace": np.full(replicas, 40.0),
-            "commutes": np.ones(replicas, dtype=np.int64),
+            "commutes": np.full(replicas, commutes),
         }
     excess = 0.1 + 5 * np.exp(-np.arange(times) / 2)[None, :] * np.ones((replicas, 1))
     squares = 2 + 0.02 * generator.normal(size=(replicas, times, 2))

@@ -46,6 +46,12 @@ def _incomplete(path: Path) -> None:
         del file["stationary"]
 
 
+def _without_config(path: Path) -> None:
+    make_run(path.parent)
+    with h5py.File(path, "a") as file:
+        del file.attrs["config"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
@@ -54,6 +60,7 @@ def _incomplete(path: Path) -> None:
         (_foreign, "not a run file"),
         (_newer, "schema version 99 is newer"),
         (_incomplete, "stationary is missing"),
+        (_without_config, "config is missing"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path: Path, spoil, expected: str) -> None:
@@ -71,3 +78,12 @@ def test_reproduction_says_what_is_missing(tmp_path: Path, reproduction: Make) -
     (tmp_path / "reproduce.json").write_text("{")
     with pytest.raises(sharpseek.SharpseekFileError, match="not valid JSON"):
         sharpseek.open_reproduction(tmp_path)
+    (tmp_path / "reproduce.json").write_text('{"schema_version": 1, "experiments": [{"name": "a"}]}')
+    with pytest.raises(sharpseek.SharpseekFileError, match=r"reproduce\.json: 'title' is missing"):
+        sharpseek.open_reproduction(tmp_path)
+
+
+def test_sweep_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text('{"schema_version": 1}')
+    with pytest.raises(sharpseek.SharpseekFileError, match=r"index\.json: 'groups' is missing"):
+        sharpseek.open_sweep(tmp_path)

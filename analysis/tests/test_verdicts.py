@@ -69,6 +69,18 @@ def test_too_few_stationary_replicas_decide_nothing(reproduction: Make) -> None:
     assert verdict.usable_share < 0.5
 
 
+@pytest.mark.parametrize("condition", [1.0, 100.0])
+def test_a_slope_without_one_of_its_ends_decides_nothing(reproduction: Make, condition: float) -> None:
+    # Two thirds of all replicas are usable, but none at this condition.
+    assert outcomes(reproduction, unusable=condition, claims=["C4"]) == {"C4": UNDECIDED}
+    nonlinear = {"linear": False, "architecture": "rnn", "claims": ["C7"]}
+    assert outcomes(reproduction, unusable=condition, **nonlinear) == {"C7": UNDECIDED}
+
+
+def test_the_closed_form_is_no_prediction_where_noise_and_signal_do_not_commute(reproduction: Make) -> None:
+    assert outcomes(reproduction, commutes=0, claims=["C1", "C4", "C6a"]) == {}
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
