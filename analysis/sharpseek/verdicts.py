@@ -1,4 +1,4 @@
-"""The claims, the rules that decide them, and the verdicts. The rules (docs/claims.md) were fixed before the data.
+"""The claims, the rules that decide them, and the verdicts. docs/claims.md says when each rule was fixed.
 
 Every verdict carries an effect with a 95 % interval over seeds and the share of replicas that could be used. Replicas
 that are not stationary or diverged support nothing. Too few of them: undecided.
@@ -369,8 +369,10 @@ CONSERVED = ("linear", "relu", "attention-qk", "attention-vp")
 def balance_table(run: xr.Dataset) -> pd.DataFrame:
     """Mean relative imbalance of each kind of balance over usable replicas and the last half of the records.
 
-    Relative imbalance: sum of balance_difference over the kind's balances over the same sum of balance_sum. Columns
-    kind, conserved, mean, low, high (95 % interval), errors (mean in standard errors), usable, replicas.
+    Relative imbalance: sum of balance_difference over the kind's balances over the replica's mean in time of the same
+    sum of balance_sum. The law is about the mean difference; a record's own sum is correlated with its difference, and
+    the mean of their ratio is not 0. Columns kind, conserved, mean, low, high (95 % interval), errors (mean in standard
+    errors), usable, replicas.
 
     Replicas are independent but see the same inputs at a record; records are independent in their inputs but not in
     their weights. So the squared error is the sum of two: between replicas (means over records), and between
@@ -389,7 +391,8 @@ def balance_table(run: xr.Dataset) -> pd.DataFrame:
     rows = []
     for kind in dict.fromkeys(str(k) for k in kinds):
         chosen = (kinds == kind) & single
-        share = difference[use][..., chosen].sum(axis=2) / total[use][..., chosen].sum(axis=2)  # [replica, time]
+        size = total[use][..., chosen].sum(axis=2).mean(axis=1, keepdims=True)  # [replica, 1]
+        share = difference[use][..., chosen].sum(axis=2) / size  # [replica, time]
         mean = error = half = np.nan
         if len(share) > 1:
             mean = float(share.mean())

@@ -26,6 +26,7 @@ def make_run(
     imbalance: float = 0.0,
     rates: tuple[float, ...] = (),
     deficit: float = 0.0,
+    tails: float = 0.0,
     unusable: float | None = None,
     commutes: int = 1,
     generator_seed: int = 1,
@@ -33,8 +34,9 @@ def make_run(
     """Writes a run whose replicas end at 40 kappa^slope (times `bias`, times `start_gap` from the sharp start).
 
     `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of squared gradients,
-    `deficit` the relative shortfall at the first of `rates`, proportional to the rate, `unusable` the condition at
-    which no replica is stationary.
+    `deficit` the relative shortfall at the first of `rates`, proportional to the rate, `tails` the standard
+    deviation of the log of incoming squared gradients at a record (mean 1, shared by replicas: they see the same
+    inputs) beside steady outgoing ones, `unusable` the condition at which no replica is stationary.
     """
     generator = np.random.default_rng(generator_seed)
     axes = (CONDITIONS, STARTS, rates or (0.002,), np.arange(seeds))
@@ -66,6 +68,7 @@ def make_run(
         }
     excess = 0.1 + 5 * np.exp(-np.arange(times) / 2)[None, :] * np.ones((replicas, 1))
     squares = 2 + 0.02 * generator.normal(size=(replicas, times, 2))
+    incoming = np.exp(tails * generator.normal(size=(times, 1)) - tails**2 / 2) - 1 if tails else 0.0
     run = xr.Dataset(
         {name: ("replica", values) for name, values in per_replica.items()}
         | {
@@ -76,9 +79,9 @@ def make_run(
             "layer_fluctuation": (("replica", "time", "layer"), np.repeat(fluctuation[..., None] / layers, layers, 2)),
             "balance_difference": (
                 ("replica", "time", "balance"),
-                2 * imbalance + 0.05 * generator.normal(size=(replicas, times, 2)),
+                2 * imbalance + 0.05 * generator.normal(size=(replicas, times, 2)) + incoming,
             ),
-            "balance_sum": (("replica", "time", "balance"), squares),
+            "balance_sum": (("replica", "time", "balance"), squares + incoming),
         },
         coords={
             "condition": ("replica", condition),

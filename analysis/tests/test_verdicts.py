@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 from sharpseek.files import open_reproduction
-from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, UNDECIDED, combine, judge, overall, positive, within
+from sharpseek.verdicts import (
+    CLAIMS,
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    balance_table,
+    combine,
+    judge,
+    overall,
+    positive,
+    within,
+)
 from synthetic import Make
 
 
@@ -59,6 +70,18 @@ def test_broken_balance_is_refuted_and_noise_alone_is_not(reproduction: Make) ->
     assert outcomes(reproduction, imbalance=0.05, claims=["C6b"]) == {"C6b": REFUTED}
     refuted = sum(outcomes(reproduction, claims=["C6b"], generator_seed=s) == {"C6b": REFUTED} for s in range(40))
     assert refuted <= 2
+
+
+def test_heavy_tailed_gradients_do_not_bias_the_imbalance(reproduction: Make) -> None:
+    # The mean difference is 0. The mean of difference / sum is -0.03: large sums come with large differences.
+    means, errors = [], []
+    for seed in range(30):
+        with open_reproduction(reproduction(only={"tails": 0.5, "generator_seed": seed}))[1][0].run as run:
+            row = balance_table(run).iloc[0]
+        means.append(row["mean"])
+        errors.append(row["errors"])
+    assert abs(np.mean(means)) < 3 * np.std(means, ddof=1) / np.sqrt(len(means))
+    assert np.sum(np.abs(errors) > 3) <= 2
 
 
 def test_too_few_stationary_replicas_decide_nothing(reproduction: Make) -> None:
