@@ -128,7 +128,7 @@ def test_interrupted_run_leaves_no_half_written_output(binary: Path, config: Pat
 def test_full_disk_is_reported_and_leaves_nothing(binary: Path, config: Path, tmp_path: Path) -> None:
     # A limit on file size stands in for a full disk: writes beyond it fail with EFBIG.
     result = subprocess.run(
-        ["bash", "-c", f"trap '' XFSZ; ulimit -f 8; exec {binary} run small.ini --quiet"],
+        ["bash", "-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" run small.ini --quiet", str(binary)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
