@@ -66,7 +66,7 @@ in_root() {
 timed() {
   local name=$1 start=$SECONDS
   shift
-  "$@"
+  "$@" || { echo "bare_machine.sh: $name failed with status $?" >&2; exit 1; }
   say "$name: $((SECONDS - start)) s"
 }
 
