@@ -14,13 +14,13 @@
 #include "experiments/interrupt.h"
 #include "experiments/option_table.h"
 #include "experiments/partial_directory.h"
+#include "experiments/predictions.h"
 #include "experiments/progress.h"
 #include "experiments/provenance.h"
 #include "experiments/record.h"
 #include "sharpness/evaluation.h"
 #include "sharpness/probe.h"
 #include "sharpness/stationarity.h"
-#include "theory/closed_form.h"
 #include "training/trainer.h"
 
 namespace sharpseek {
@@ -77,30 +77,6 @@ std::vector<Column> coordinates(const Group& group, const Config& config) {
   for (const Replica& replica : group.replicas) seeds.push_back(replica.seed);
   columns.push_back({"seed", std::move(seeds), "", "index of the repetition at a sweep point"});
   return columns;
-}
-
-/// closed_form_* of each replica where the theory applies.
-void record_theory(const PreparedGroup& prepared, RunRecord& record) {
-  const ModelOptions model = prepared.group.point().model();
-  const Task& task = *prepared.task;
-  const bool linear = model.kind == "linear" || (model.kind == "mlp" && model.activation == "identity");
-  if (!linear || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 || !task.online()) return;
-  std::map<std::string, std::vector<double>> columns;
-  std::vector<std::int64_t> commutes;
-  for (const Noise& noise : prepared.noise) {
-    const ClosedForm form = closed_form(model.depth, *task.teacher.matrix, task.input_covariance, noise.covariance);
-    const bool reachable = model.width >= form.rank;
-    columns["closed_form_trace"].push_back(reachable ? form.trace : kNotMeasured);
-    columns["closed_form_sharpness"].push_back(reachable ? form.sharpness : kNotMeasured);
-    columns["closed_form_gradient_fluctuation"].push_back(reachable ? form.gradient_fluctuation : kNotMeasured);
-    columns["closed_form_flattest_trace"].push_back(reachable ? form.flattest_trace : kNotMeasured);
-    commutes.push_back(form.commutes ? 1 : 0);
-  }
-  for (const auto& [name, values] : columns) {
-    record.replica_variable({name, values, "1", "minimal-fluctuation solution in closed form (docs/theory.md)"});
-  }
-  record.replica_variable(
-      {"commutes", commutes, "", "1 where noise and signal commute, so that SGD goes to the closed form as eta -> 0"});
 }
 
 /// Means over the stationary window, standard errors and the verdict; returns which replicas are stationary.
@@ -205,7 +181,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
                                      : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";
   layout.attributes["started"] = utc_now();
   RunRecord record((directory / "run.h5").string(), layout, *prepared.task, prepared.noise);
-  record_theory(prepared, record);
+  record_predictions(prepared, record);
 
   const std::string title =
       config.single("experiment.name") + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
