@@ -1,0 +1,41 @@
+"""The claims, the rules that decide them, and the verdicts. docs/claims.md says when each rule was fixed.
+
+Every verdict carries an effect with a 95 % interval over seeds and the share of replicas that could be used. Replicas
+that are not stationary or diverged support nothing. Too few of them: undecided.
+
+`rules` says what a claim, evidence and a verdict are, `statistics` estimates effects, `registry` lists the claims, the
+other modules judge one family of claims each.
+"""
+
+from sharpseek.verdicts.balance import balance_table
+from sharpseek.verdicts.judge import judge, overall
+from sharpseek.verdicts.registry import CLAIMS
+from sharpseek.verdicts.rules import (
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    Claim,
+    Evidence,
+    Verdict,
+    combine,
+    positive,
+    within,
+)
+from sharpseek.verdicts.value import prediction_table
+
+__all__ = [
+    "CLAIMS",
+    "REFUTED",
+    "SUPPORTED",
+    "UNDECIDED",
+    "Claim",
+    "Evidence",
+    "Verdict",
+    "balance_table",
+    "combine",
+    "judge",
+    "overall",
+    "positive",
+    "prediction_table",
+    "within",
+]

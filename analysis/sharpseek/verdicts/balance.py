@@ -1,0 +1,98 @@
+"""C6b: squared gradients balance wherever two factors can be rescaled against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from sharpseek.files import Experiment
+from sharpseek.summaries import usable
+from sharpseek.verdicts.rules import REFUTED, SUPPORTED, UNDECIDED, USABLE_SHARE, Claim, Evidence
+from sharpseek.verdicts.statistics import standard_error
+
+CONSERVED = ("linear", "relu", "attention-qk", "attention-vp")
+"""Kinds of balances that hold at every learning rate. The others are the control."""
+BALANCE_ERRORS = 3.0
+"""Largest mean imbalance, in standard errors over replicas, that counts as balanced."""
+BALANCE_MARGIN = 0.10
+"""Imbalance relative to the squared gradients that the data must be able to see, to call them balanced."""
+BALANCE_BATCHES = 10
+"""Batches of records from which the imbalance's error in time is estimated."""
+
+
+def balance_table(run: xr.Dataset) -> pd.DataFrame:
+    """Mean relative imbalance of each kind of balance over usable replicas and the last half of the records.
+
+    Relative imbalance: sum of balance_difference over the kind's balances over the replica's mean in time of the same
+    sum of balance_sum. The law is about the mean difference; a record's own sum is correlated with its difference, and
+    the mean of their ratio is not 0. Columns kind, conserved, mean, low, high (95 % interval), errors (mean in standard
+    errors), usable, replicas.
+
+    Replicas are independent but see the same inputs at a record; records are independent in their inputs but not in
+    their weights. So the squared error is the sum of two: between replicas (means over records), and between
+    batches of records (means over replicas).
+    """
+    if "balance_difference" not in run:
+        return pd.DataFrame()
+    window = {"time": slice(run.sizes["time"] - run.sizes["time"] // 2, None)}
+    difference = run["balance_difference"].isel(window).values
+    total = run["balance_sum"].isel(window).values
+    use = usable(run)
+    kinds = run["balance_kind"].values.astype(str)
+    names = run["balance"].values.astype(str)
+    # The balance of a whole layer is the sum of its units' and would be counted twice.
+    single = np.array([not any(other.startswith(f"{name}[") for other in names) for name in names])
+    rows = []
+    for kind in dict.fromkeys(str(k) for k in kinds):
+        chosen = (kinds == kind) & single
+        size = total[use][..., chosen].sum(axis=2).mean(axis=1, keepdims=True)  # [replica, 1]
+        share = difference[use][..., chosen].sum(axis=2) / size  # [replica, time]
+        mean = error = half = np.nan
+        if len(share) > 1:
+            mean = float(share.mean())
+            batches = [batch.mean() for batch in np.array_split(share.mean(axis=0), BALANCE_BATCHES)]
+            error = float(np.hypot(standard_error(share.mean(axis=1)), standard_error(np.array(batches))))
+            half = float(stats.t.ppf(0.975, min(len(share), BALANCE_BATCHES) - 1)) * error
+        rows.append(
+            {
+                "kind": kind,
+                "conserved": kind in CONSERVED,
+                "mean": mean,
+                "low": mean - half,
+                "high": mean + half,
+                "errors": mean / error if error > 0 else np.nan,
+                "usable": int(use.sum()),
+                "replicas": run.sizes["replica"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def judge_balance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+    """C6b: relative imbalance of squared gradients for each kind of symmetry."""
+    evidence = []
+    for row in balance_table(run).itertuples():
+        if not row.conserved:
+            continue
+        outcome = UNDECIDED
+        if row.usable >= max(2, USABLE_SHARE * row.replicas) and np.isfinite(row.errors):
+            if abs(row.errors) > BALANCE_ERRORS:
+                outcome = REFUTED
+            elif max(abs(row.low), abs(row.high)) < BALANCE_MARGIN:
+                outcome = SUPPORTED
+        evidence.append(Evidence(row.kind, row.mean, row.low, row.high, outcome, row.usable, row.replicas))
+    return evidence
+
+
+BALANCE = Claim(
+    "C6b",
+    "Squared gradients balance wherever two factors can be rescaled against each other, at every learning rate.",
+    "mean difference / sum of squared gradients, per kind of symmetry",
+    "mean over replicas and records against its standard error between replicas and between batches of records",
+    f"Supported if the mean is within {BALANCE_ERRORS:g} standard errors of 0 and the interval within "
+    f"{BALANCE_MARGIN:.0%}; refuted beyond {BALANCE_ERRORS:g} standard errors. Tanh units are the control.",
+    judge_balance,
+    every_rate=True,
+)

@@ -1,0 +1,91 @@
+"""C3 and C4: isotropic noise gives the flattest minimum, imbalanced noise sharper ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from sharpseek.files import Experiment
+from sharpseek.summaries import usable
+from sharpseek.verdicts.rules import SUPPORTED, TRACE_MARGIN, UNDECIDED, Claim, Evidence, positive, within
+from sharpseek.verdicts.statistics import (
+    at,
+    conditions,
+    enough_at_every_condition,
+    label,
+    ratio_evidence,
+    slope_interval,
+)
+
+
+def judge_flattest(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+    """C3: trace over the flattest possible trace, at kappa = 1 and at the largest condition."""
+    if "closed_form_flattest_trace" not in run or "condition" not in run.coords:
+        return []
+    ratio = run["trace_mean"].values / run["closed_form_flattest_trace"].values
+    levels = conditions(run)
+    evidence = []
+    if levels[0] == 1:
+        evidence.append(
+            ratio_evidence(run, at(run, 1), ratio, "kappa 1", lambda low, high: within(low, high, TRACE_MARGIN))
+        )
+    for condition in levels[levels > 1]:
+        evidence.append(
+            ratio_evidence(
+                run,
+                at(run, condition),
+                ratio,
+                label(condition),
+                lambda low, high: positive(low - 1 - TRACE_MARGIN, high - 1 - TRACE_MARGIN),
+            )
+        )
+    return evidence
+
+
+FLATTEST = Claim(
+    "C3",
+    "Isotropic label noise, and only that, leads to the flattest minimum.",
+    "trace / flattest possible trace",
+    "Student t interval over seeds of the log ratio",
+    f"Supported if the interval lies within {TRACE_MARGIN:.0%} of 1 at kappa 1 and above 1 + {TRACE_MARGIN:.0%} at "
+    "every other kappa; refuted if the first lies entirely outside or another entirely below.",
+    judge_flattest,
+)
+
+
+def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+    """C4: measured over predicted slope of log trace over log kappa, where noise and signal commute."""
+    if "closed_form_trace" not in run or len(conditions(run)) < 2 or not (run["commutes"].values == 1).all():
+        return []
+    slope, low, high, used = slope_interval(run, "trace_mean")
+    use = usable(run)
+    x = np.log(run["condition"].values[use])
+    if not enough_at_every_condition(run):
+        return [Evidence("slope over theory", np.nan, np.nan, np.nan, UNDECIDED, used, run.sizes["replica"])]
+    predicted = float(np.polyfit(x, np.log(run["closed_form_trace"].values[use]), 1)[0])
+    outcome = positive(low, high)
+    if outcome == SUPPORTED and within(low / predicted, high / predicted, SLOPE_MARGIN) != SUPPORTED:
+        outcome = UNDECIDED
+    return [
+        Evidence(
+            "slope over theory",
+            slope / predicted,
+            low / predicted,
+            high / predicted,
+            outcome,
+            used,
+            run.sizes["replica"],
+        )
+    ]
+
+
+SLOPE_MARGIN = 0.10
+"""Largest relative difference of the measured and the predicted slope of log trace over log kappa."""
+IMBALANCE = Claim(
+    "C4",
+    "The more imbalanced the noise, the sharper the end, by as much as theory says.",
+    "slope of log trace over log kappa / predicted slope",
+    "bootstrap over seeds",
+    f"Supported if the interval is above 0 and within {SLOPE_MARGIN:.0%} of 1; refuted if it is below 0.",
+    judge_imbalance,
+)

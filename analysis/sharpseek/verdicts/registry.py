@@ -1,0 +1,22 @@
+"""The claims, in the order of the report: one line each. A new claim is a file with a `Claim` and a line here."""
+
+from __future__ import annotations
+
+from sharpseek.verdicts.balance import BALANCE
+from sharpseek.verdicts.fluctuation import FLUCTUATION
+from sharpseek.verdicts.imbalance import FLATTEST, IMBALANCE
+from sharpseek.verdicts.rules import Claim
+from sharpseek.verdicts.starts import BOTH_WAYS, UNIQUENESS
+from sharpseek.verdicts.trend import TREND
+from sharpseek.verdicts.value import VALUE
+
+CLAIMS: list[Claim] = [
+    VALUE,
+    UNIQUENESS,
+    FLATTEST,
+    IMBALANCE,
+    BOTH_WAYS,
+    FLUCTUATION,
+    BALANCE,
+    TREND,
+]
