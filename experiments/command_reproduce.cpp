@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "experiments/arguments.h"
 #include "experiments/option_table.h"
+#include "experiments/prepare.h"
 #include "experiments/presets.h"
 #include "experiments/provenance.h"
 #include "experiments/report.h"

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "experiments/arguments.h"
+#include "experiments/prepare.h"
 #include "experiments/run.h"
 
 namespace sharpseek {

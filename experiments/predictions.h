@@ -1,7 +1,7 @@
 #pragma once
 
+#include "experiments/prepare.h"
 #include "experiments/record.h"
-#include "experiments/run.h"
 
 namespace sharpseek {
 

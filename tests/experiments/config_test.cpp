@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "experiments/option_table.h"
+#include "experiments/prepare.h"
 #include "experiments/presets.h"
-#include "experiments/run.h"
 
 namespace sharpseek {
 namespace {

@@ -1,0 +1,58 @@
+#include "experiments/prepare.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/error.h"
+#include "engine/engine.h"
+#include "sharpness/quantity.h"
+#include "training/trainer.h"
+
+namespace sharpseek {
+namespace {
+
+/// Records of a run are kept in memory until the end.
+constexpr std::int64_t kMostRecords = 1'000'000;
+
+}  // namespace
+
+std::vector<PreparedGroup> prepare(const Config& config) {
+  std::vector<PreparedGroup> prepared;
+  for (Group& group : expand(config)) {
+    const Point& point = group.point();
+    PreparedGroup next;
+    next.program = make_model(point.model());
+    next.task = std::make_shared<const Task>(make_task(point.task(), point.seed()));
+    const std::optional<Matrix> signal =
+        next.task->teacher.matrix ? std::optional<Matrix>(next.task->signal()) : std::nullopt;
+    TrainingProblem problem;
+    problem.task = next.task;
+    problem.batch = static_cast<int>(std::clamp<std::int64_t>(point.integer("training.batch"), 0, 1 << 20));
+    for (const Replica& replica : group.replicas) {
+      next.noise.push_back(
+          make_noise(replica.point.noise(), next.task->outputs, signal ? &*signal : nullptr, point.seed()));
+      next.weights.push_back(
+          initial_parameters(next.program, replica.point.initialisation(), point.seed(), replica.key));
+      problem.replica_keys.push_back(replica.key);
+      problem.learning_rates.push_back(replica.point.number("training.learning_rate"));
+    }
+    problem.noise = next.noise;
+    validate(problem, next.program);
+    const Schedule schedule{.steps = point.steps(), .every = point.every()};
+    require(schedule.records() <= kMostRecords, "measure.every = ", schedule.every, ": makes ", schedule.records(),
+            " records, more than ", kMostRecords);
+    require(point.integer("measure.samples") > next.task->input_size(),
+            "measure.samples = ", point.integer("measure.samples"), ": must be above the ", next.task->input_size(),
+            " inputs of a sample");
+    require(point.integer("measure.eigenvalues") >= 1, "measure.eigenvalues = ", point.integer("measure.eigenvalues"),
+            ": must be at least 1");
+    select_quantities(point.probe().quantities);
+    require(point.optimizer().kind == "sgd", "training.optimizer = ", point.optimizer().kind, ": must be sgd");
+    next.group = std::move(group);
+    prepared.push_back(std::move(next));
+  }
+  return prepared;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "experiments/record.h"
+
+namespace sharpseek {
+
+/// Writes NAME_mean and NAME_standard_error [replica] of every averaged variable over the stationary window, NaN where
+/// a replica is not stationary. Returns [E] 1 where all of trace, sharpness and gradient_fluctuation that were measured
+/// are stationary. `records` is the length of the time dimension.
+std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::vector<Variable>& variables,
+                                              RunRecord& record, std::int64_t records);
+
+/// Writes the mean of balance_difference over the window and its standard error, both [replica, balance].
+void record_balances(std::size_t replicas, std::size_t balances, RunRecord& record, std::int64_t records);
+
+}  // namespace sharpseek
