@@ -4,6 +4,9 @@ Units everywhere: loss = mean over samples of the sum over outputs of squared er
 with it. Not measured is NaN.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from sharpseek.files import Experiment, SharpseekFileError, open_reproduction, open_run, open_sweep
 from sharpseek.summaries import start_axis, summarise
 
@@ -16,3 +19,12 @@ __all__ = [
     "start_axis",
     "summarise",
 ]
+
+_MODULES = ("figures", "plot", "report", "theory", "theory_limit", "verdicts")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Modules load when they are first used: plots need no report, a summary needs no matplotlib."""
+    if name in _MODULES:
+        return import_module(f"sharpseek.{name}")
+    raise AttributeError(f"module sharpseek has no attribute {name}")

@@ -1,26 +1,35 @@
-"""The HTML report of a reproduction: `python -m sharpseek.report DIR` writes DIR/report.html, one file, no requests."""
+"""The report of a reproduction: `python -m sharpseek.report DIR` writes report.html, verdicts.json, figures/ in DIR.
+
+report.html is one file that asks nothing of the network: figures are interactive by plotly.js, which is inside.
+figures/ holds each figure as PDF, SVG and CSV.
+"""
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
-from matplotlib.figure import Figure
+from plotly.offline import get_plotlyjs
 
-from sharpseek import figures
+from sharpseek.figures import Chart, sections
+from sharpseek.figures.forest import no_effect
+from sharpseek.figures.interactive import plotly_figure
+from sharpseek.figures.static import save_chart
 from sharpseek.files import Experiment, SharpseekFileError, open_reproduction
-from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, judge, overall, prediction_table
+from sharpseek.findings import Finding, answer, as_json, findings
+from sharpseek.summaries import summarise, swept
+from sharpseek.verdicts import Verdict, judge, overall, prediction_table
 
 PROVENANCE = (
     "version",
@@ -37,103 +46,49 @@ PROVENANCE = (
     "finished",
     "command_line",
 )
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure with its caption and what it was drawn from."""
-
-    caption: str
-    source: str
-    svg: Markup
-
-
-def to_svg(figure: Figure, name: str) -> Markup:
-    """Inline SVG that takes the page's text colour; `name` keeps its ids apart from other figures'."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({**figures.STYLE, "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(figures.INK, "currentColor")
-    return Markup(text.replace('id="', f'id="{name}-').replace('"#', f'"#{name}-').replace("url(#", f"url(#{name}-"))
-
-
-def _picture(
-    name: str, draw: Callable[[], Figure], caption: str, experiments: list[Experiment], variables: str
-) -> Picture:
-    files = ", ".join(f"{e.name}/run.h5" for e in experiments)
-    return Picture(caption, f"{files}: {variables}", to_svg(draw(), name))
-
-
-def pictures(experiments: list[Experiment]) -> list[Picture]:
-    """Every figure that the experiments have data for."""
-    single = [e for e in experiments if len(e.runs) == 1 and "condition" in e.run.coords]
-    linear = [e for e in single if "closed_form_trace" in e.run and "trace_mean" in e.run]
-    others = [e for e in single if e.architecture != "linear" and "trace_mean" in e.run]
-    shown = []
-    for e in linear:
-        shown.append(
-            _picture(
-                f"theory-{e.name}",
-                lambda e=e: figures.theory_over_condition(e),
-                f"{e.title}: where SGD ends, against theory. Means over seeds with 95 % intervals; open marks: fewer "
-                "than half of the replicas stationary.",
-                [e],
-                "trace_mean, sharpness_mean, gradient_fluctuation_mean, closed_form_*",
-            )
-        )
-    for e in [x for x in single if "trace" in x.run and "gradient_fluctuation" in x.run]:
-        shown.append(
-            _picture(
-                f"way-{e.name}",
-                lambda e=e: figures.trajectories(e),
-                f"{e.title}: the way from a flat and a sharp start at the largest condition.",
-                [e],
-                "trace, gradient_fluctuation over rescaled_time",
-            )
-        )
-    if others:
-        shown.append(
-            _picture(
-                "trend",
-                lambda: figures.trend(others),
-                "Trace and sharpness over the condition of the noise, for each architecture.",
-                others,
-                "trace_mean, sharpness_mean",
-            )
-        )
-    spectral = [e for e in single if "eigenvalues" in e.run]
-    if spectral:
-        shown.append(
-            _picture(
-                "spectra",
-                lambda: figures.spectra(spectral),
-                "Largest Hessian eigenvalues at the last record.",
-                spectral,
-                "eigenvalues",
-            )
-        )
-    balanced = [e for e in single if "balance_difference" in e.run]
-    if balanced:
-        shown.append(
-            _picture(
-                "balances",
-                lambda: figures.balances(balanced),
-                "Balance of squared gradients over the last half of the records, stationary replicas, 95 % intervals.",
-                balanced,
-                "balance_difference, balance_sum",
-            )
-        )
-    return shown
+SUMMARISED = ("trace", "sharpness", "gradient_fluctuation", "excess_risk")
 
 
 def _number(value: float) -> str:
     return "not measured" if not np.isfinite(value) else f"{value:.4g}"
 
 
-def _predictions(experiments: list[Experiment]) -> list[tuple[str, pd.DataFrame]]:
-    tables = [(e.title, prediction_table(e)) for e in experiments]
-    return [(title, table) for title, table in tables if len(table)]
+def _glyph(finding: Finding) -> Markup:
+    """A small picture of the interval beside the value of no effect."""
+    e = finding.shown
+    if e is None or not np.isfinite([e.low, e.high]).all():
+        return Markup("")
+    null = no_effect(finding.claim.effect, [v.estimate for v in (e,)])
+    low, high = min(e.low, null), max(e.high, null)
+    span = (high - low) or 1.0
+
+    def at(value: float) -> float:
+        return round(6 + 76 * (value - low) / span, 1)
+
+    return Markup(
+        f'<svg class="glyph" viewBox="0 0 88 14" aria-hidden="true"><path d="M{at(null)} 1v12" class="null"/>'
+        f'<path d="M{at(e.low)} 7H{at(e.high)}" class="span"/><circle cx="{at(e.estimate)}" cy="7" r="3.2"/></svg>'
+    )
+
+
+def summary_table(experiments: list[Experiment]) -> pd.DataFrame:
+    """Mean over usable seeds with 95 % interval of every summarised quantity at every sweep point of every run."""
+    tables = []
+    for experiment in experiments:
+        for group, run in experiment.runs.items():
+            for name in SUMMARISED:
+                if f"{name}_mean" not in run:
+                    continue
+                table = summarise(run, f"{name}_mean")
+                table.insert(0, "experiment", f"{experiment.name} {group}".strip())
+                table.insert(1, "quantity", name)
+                tables.append(table)
+    if not tables:
+        return pd.DataFrame()
+    everything = pd.concat(tables, ignore_index=True)
+    axes = [a for e in experiments for run in e.runs.values() for a in swept(run)]
+    last = ["replicas", "stationary", "diverged", "mean", "low", "high"]
+    return everything[["experiment", "quantity", *dict.fromkeys(axes), *last]]
 
 
 def _counts(experiments: list[Experiment]) -> list[dict[str, object]]:
@@ -154,66 +109,114 @@ def _counts(experiments: list[Experiment]) -> list[dict[str, object]]:
     return rows
 
 
-def _answer(outcomes: dict[str, str]) -> str:
-    """The question's answer as far as these data go."""
-    if outcomes.get("C2") == SUPPORTED and outcomes.get("C5") == SUPPORTED:
-        return (
-            "Neither: the data decide. Flat and sharp starts end at the same curvature, one rising, the other falling."
-        )
-    if REFUTED in (outcomes.get("C2"), outcomes.get("C5")):
-        return "These data contradict the claim that the data alone decide: see C2 and C5."
-    return "Not decided by these data alone: see which claims need longer runs."
+def _script(text: str) -> Markup:
+    """Text that is safe inside a script element."""
+    return Markup(text.replace("</", "<\\/"))
 
 
-def render(directory: Path) -> str:
-    """The report's HTML. Raises SharpseekFileError."""
-    index, experiments = open_reproduction(directory)
-    verdicts = judge(experiments)
-    outcomes = overall(verdicts)
-    claims = [
-        (claim, outcomes[claim.name], [v for v in verdicts if v.claim == claim.name])
-        for claim in CLAIMS
-        if claim.name in outcomes
-    ]
+def _asset(name: str) -> str:
+    return (resources.files("sharpseek") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _data(charts: list[Chart]) -> Markup:
+    figures: dict[str, Any] = {}
+    for chart in charts:
+        figure = plotly_figure(chart)
+        figure["narrow"] = plotly_figure(replace(chart, columns=1))["layout"]
+        figure["off"] = sorted(chart.hidden)
+        figures[chart.name] = figure
+    return _script(json.dumps(figures, separators=(",", ":"), allow_nan=False, ensure_ascii=False))
+
+
+def render(
+    index: dict[str, Any],
+    experiments: list[Experiment],
+    verdicts: list[Verdict],
+    found: list[tuple[str, list[Chart]]],
+) -> str:
+    """The report's HTML."""
+    charts = [chart for _, group in found for chart in group]
+    predictions = [(e.title, table) for e in experiments if len(table := prediction_table(e))]
     settings = [
         (f"{e.name} {group}".strip(), json.dumps(run.attrs["config"], indent=1, sort_keys=True))
         for e in experiments
         for group, run in e.runs.items()
     ]
     provenance = [
-        (e.name, [(key, run.attrs[key]) for key in PROVENANCE if key in run.attrs])
+        (f"{e.name} {group}".strip(), [(key, run.attrs[key]) for key in PROVENANCE if key in run.attrs])
         for e in experiments
-        for run in e.runs.values()
+        for group, run in e.runs.items()
     ]
     environment = Environment(loader=PackageLoader("sharpseek"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
+    environment.filters["glyph"] = _glyph
     return environment.get_template("report.html.j2").render(
         index=index,
-        answer=_answer(outcomes),
-        claims=claims,
-        pictures=pictures(experiments),
-        predictions=_predictions(experiments),
+        answer=answer(overall(verdicts)),
+        findings=findings(verdicts),
+        sections=found,
+        predictions=predictions,
+        table=summary_table(experiments),
         counts=_counts(experiments),
         settings=settings,
         provenance=provenance,
+        css=Markup(_asset("report.css")),
+        script=_script(_asset("report.js")),
+        plotly=_script(get_plotlyjs()),
+        data=_data(charts),
     )
 
 
-def write_report(directory: Path) -> Path:
-    """Writes DIR/report.html whole or not at all; returns its path. Raises SharpseekFileError."""
-    html = render(directory)
-    target = directory / "report.html"
-    partial = directory / "report.html.partial"
-    partial.write_text(html, encoding="utf-8")
+def write_report(directory: Path, figures: bool = True) -> Path:
+    """Writes report.html, verdicts.json and (if `figures`) figures/, each whole or not at all; returns the first.
+
+    Raises SharpseekFileError.
+    """
+    index, experiments = open_reproduction(directory)
+    verdicts = judge(experiments)
+    found = sections(experiments, verdicts)
+    if figures:
+        folder, partial = directory / "figures", directory / "figures.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        for _, charts in found:
+            for chart in charts:
+                save_chart(chart, partial)
+                chart.frame().to_csv(partial / f"{chart.name}.csv", index=False)
+        shutil.rmtree(folder, ignore_errors=True)
+        if partial.exists():
+            os.replace(partial, folder)
+    summary = {
+        "schema_version": 1,
+        **{key: index.get(key) for key in ("preset", "version", "started", "finished")},
+        "answer": answer(overall(verdicts)),
+        "claims": as_json(findings(verdicts)),
+        "runs": _counts(experiments),
+        "origin": {
+            key: str(run.attrs[key])
+            for e in experiments[:1]
+            for run in e.runs.values()
+            for key in PROVENANCE
+            if key in run.attrs and key not in ("host", "command_line", "started", "finished")
+        },
+    }
+    _write(directory / "verdicts.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    return _write(directory / "report.html", render(index, experiments, verdicts, found))
+
+
+def _write(target: Path, text: str) -> Path:
+    partial = target.with_name(target.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, target)
     return target
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m sharpseek.report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m sharpseek.report", description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path, help="the folder that `sharpseek reproduce` wrote")
+    parser.add_argument("--no-figures", action="store_true", help="only report.html and verdicts.json")
+    arguments = parser.parse_args()
     try:
-        write_report(parser.parse_args().directory)
+        write_report(arguments.directory, figures=not arguments.no_figures)
     except SharpseekFileError as error:
         print(f"sharpseek.report: {error}", file=sys.stderr)
         return 2

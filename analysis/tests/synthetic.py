@@ -103,3 +103,19 @@ def make_run(
     path.mkdir(parents=True, exist_ok=True)
     run.to_netcdf(path / "run.h5", engine="h5netcdf")
     return path
+
+
+def write_reproduction(directory: Path, **experiments: dict) -> Path:
+    """Writes a reproduction of experiments given as name -> options of make_run, plus `claims` and `architecture`."""
+    index = {"schema_version": 1, "preset": "test", "version": "0.1.0", "started": "a", "finished": "b"}
+    index["experiments"] = []
+    for name, options in experiments.items():
+        options = dict(options)
+        claims = options.pop("claims", ["C1", "C2", "C3", "C4", "C5", "C6a", "C6b", "C7"])
+        architecture = options.pop("architecture", "linear")
+        make_run(directory / name, **options)
+        index["experiments"].append(
+            {"name": name, "path": name, "title": name, "claims": claims, "architecture": architecture}
+        )
+    (directory / "reproduce.json").write_text(json.dumps(index))
+    return directory

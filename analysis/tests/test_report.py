@@ -1,29 +1,129 @@
-"""The report: one file, complete, and honest about what is missing."""
+"""The report: complete, self-contained, and honest about what is missing. test_browser.py opens it."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from sharpseek.figures import sections
+from sharpseek.figures.interactive import plotly_figure
+from sharpseek.figures.static import save_chart
+from sharpseek.files import open_reproduction
 from sharpseek.report import write_report
-from synthetic import Make
+from sharpseek.verdicts import CLAIMS, judge
+from synthetic import Make, write_reproduction
+
+EXPERIMENTS = {"linear-2": {}, "rnn": {"linear": False, "architecture": "rnn", "claims": ["C2", "C7"]}}
 
 
-def test_report_is_self_contained_and_complete(reproduction: Make) -> None:
-    directory = reproduction(**{"linear-2": {}, "rnn": {"linear": False, "architecture": "rnn", "claims": ["C7"]}})
-    html = write_report(directory).read_text()
-    assert not re.search(r"(src|href)=[\"']https?:", html)
-    assert "@import" not in html
-    assert html.count("<figure>") == 6  # theory, two ways, trend, spectra, balances
-    for text in ("C1 supported", "C7 supported", "prefers-color-scheme: dark", "linear-2/run.h5", "closed form"):
-        assert text in html
-    ids = re.findall(r'\bid="([^"]+)"', html)
-    assert len(ids) == len(set(ids)), "figures share ids"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reproduction with its report and figures."""
+    directory = write_reproduction(tmp_path_factory.mktemp("whole"), **EXPERIMENTS)
+    write_report(directory)
+    return directory
 
 
-def test_report_omits_what_was_not_measured(reproduction: Make) -> None:
-    html = write_report(reproduction(rnn={"linear": False, "architecture": "rnn", "claims": ["C7"]})).read_text()
+def test_report_is_whole_and_asks_nothing_of_the_network(whole: Path) -> None:
+    directory = whole
+    report = directory / "report.html"
+    html = report.read_text()
+    assert report.stat().st_size < 8e6
+    page = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=[\"'](?!#)", page)
+    assert "@import" not in page and "url(" not in page
+    assert "default-src 'none'" in page
+    names = {c.name for _, charts in sections(*_judged(directory)) for c in charts}
+    for name in names:
+        assert f'id="figure-{name}"' in page
+        assert {"pdf", "svg", "csv"} == {p.suffix[1:] for p in (directory / "figures").glob(f"{name}.*")}
+    assert {"theory-linear-2", "way-rnn", "trend", "spectrum-rnn", "layers-linear-2", "balances"} <= names
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_first_lines_state_every_claim_with_number_and_interval(reproduction: Make) -> None:
+    directory = reproduction(**EXPERIMENTS)
+    page = write_report(directory, figures=False).read_text()
+    cards = re.findall(r'<span class="found">(.*?)</span>', page)
+    claims = json.loads((directory / "verdicts.json").read_text())["claims"]
+    assert [c["claim"] for c in claims] == [c.name for c in CLAIMS if f'id="{c.name}"' in page]
+    assert len(cards) == len(claims) >= 8
+    for card in cards:
+        assert re.search(r"<b>-?[\d.e-]+ \[-?[\d.e-]+, -?[\d.e-]+\]</b>", card), card
+    assert page.index('class="found"') < page.index("<figure")
+
+
+def _judged(directory: Path) -> tuple[list, list]:
+    experiments = open_reproduction(directory)[1]
+    return experiments, judge(experiments)
+
+
+def test_every_figure_is_valid_plotly_and_holds_the_csvs_points(whole: Path) -> None:
+    for _, charts in sections(*_judged(whole)):
+        for chart in charts:
+            text = json.dumps(plotly_figure(chart), allow_nan=False).replace('"ink"', '"#123456"')
+            figure = go.Figure(json.loads(text))
+            points = sum(len(s.x) for panel in chart.panels for s in panel.series)
+            assert len(figure.data) >= sum(len(panel.series) for panel in chart.panels)
+            table = pd.read_csv(whole / "figures" / f"{chart.name}.csv")
+            assert len(table) == points == len(chart.frame())
+
+
+def test_figures_name_files_and_variables_that_exist(reproduction: Make) -> None:
+    experiments, verdicts = _judged(reproduction(**EXPERIMENTS))
+    runs = {e.name: e.run for e in experiments}
+    for _, charts in sections(experiments, verdicts):
+        for chart in charts:
+            if chart.source.startswith("verdicts.json"):
+                continue
+            for part in chart.source.split("; "):
+                file, variables = part.split(": ")
+                for name in variables.split(", "):
+                    if name.replace("_", "").isalnum():
+                        assert name in runs[file.split("/")[0]].variables, chart.source
+
+
+def test_same_data_give_the_same_files(whole: Path, tmp_path: Path) -> None:
+    before = (whole / "report.html").read_bytes()
+    assert write_report(whole, figures=False).read_bytes() == before
+    charts = {c.name: c for _, group in sections(*_judged(whole)) for c in group}
+    for path in save_chart(charts["trend"], tmp_path):
+        assert path.read_bytes() == (whole / "figures" / path.name).read_bytes()
+
+
+def test_values_in_the_chart_are_the_runs(reproduction: Make) -> None:
+    experiments, verdicts = _judged(reproduction(**{"linear-2": {"bias": 1.03, "noise": 0.001}}))
+    charts = {c.name: c for _, group in sections(experiments, verdicts) for c in group}
+    trace, residual = charts["theory-linear-2"].panels[0], charts["theory-linear-2"].panels[3]
+    measured = next(s for s in trace.series if s.label == "flat start")
+    np.testing.assert_allclose(measured.y, 1.03 * 40 * np.array([1, 10, 100]) ** 0.2, rtol=2e-3)
+    assert all((measured.low < measured.y) & (measured.y < measured.high))
+    np.testing.assert_allclose(residual.series[0].y, 1.03, rtol=2e-3)
+    layers = charts["layers-linear-2"].panels[0].series[0]
+    np.testing.assert_allclose(layers.y, 1.0)  # two equal layers
+
+
+def test_a_figure_without_its_variables_is_left_out(reproduction: Make) -> None:
+    html = write_report(reproduction(**{"rnn": EXPERIMENTS["rnn"]}), figures=False).read_text()
     assert "No experiment here has a closed form" in html
+    assert 'id="figure-theory' not in html
+
+
+def test_what_is_not_stationary_is_drawn_open(reproduction: Make) -> None:
+    experiments, verdicts = _judged(reproduction(**{"linear-2": {"unusable": 100.0}}))
+    charts = {c.name: c for _, group in sections(experiments, verdicts) for c in group}
+    measured = [s for s in charts["trend"].panels[0].series if s.firm is not None]
+    for series in measured:
+        assert list(series.firm) == [True, True, False]
+        assert np.isnan(series.y[2])
+    plt.close("all")
 
 
 def test_module_says_what_is_missing(tmp_path: Path) -> None:
@@ -41,3 +141,16 @@ def test_summary_prints_every_point(reproduction: Make) -> None:
         [sys.executable, "-m", "sharpseek", "summary", directory], capture_output=True, text=True, check=True
     )
     assert result.stdout.count("\n") == 1 + 3 * (2 + 6)
+
+
+def test_a_hostile_title_stays_text(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {}})
+    index = json.loads((directory / "reproduce.json").read_text())
+    index["experiments"][0]["title"] = "</script><script>alert(1)</script>"
+    (directory / "reproduce.json").write_text(json.dumps(index))
+    assert "<script>alert(1)" not in write_report(directory, figures=False).read_text()
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> None:
+    plt.close("all")

@@ -1,0 +1,134 @@
+"""What a figure is, apart from how it is drawn: panels of series, with tags that a reader can switch on and off.
+
+A chart is built once from data (the other modules of this package), then drawn by matplotlib (`static`) for print and
+by plotly (`interactive`) for the report, so that the two cannot disagree; its table (`frame`) is what the CSV holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+PALETTE = ("#2a7fc9", "#d9722b", "#2f9e73", "#9a5fc0", "#b08a00", "#c2447e", "#5b7083", "#3aa6a6")
+"""Colours of series: each has a contrast of at least 3 with white and with the report's dark page."""
+
+
+def colour_of(index: int) -> str:
+    """The index-th colour; colours repeat."""
+    return PALETTE[index % len(PALETTE)]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One mark type over x and y. Arrays are one-dimensional and of equal length; NaN is a gap.
+
+    `style`: points (with intervals), line, thin (one replica), reference (theory), mark (a horizontal interval: y is
+    the row, x the estimate). `low` and `high` are ends of the 95 % interval of y (of x for mark). `firm` is False where
+    fewer than half of the replicas are stationary: drawn open. `tags` are the switches that the series answers to.
+    """
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    style: str
+    colour: int | None = None
+    """Index of the palette; None = the colour of text."""
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    firm: np.ndarray | None = None
+    dash: str = "solid"
+    """solid, dash or dot."""
+    symbol: str = "circle"
+    """circle, square, diamond or triangle."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    """Text that hovering shows for each point."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    x_log: bool = False
+    y_log: bool = False
+    x_ticks: tuple[float, ...] = ()
+    """Ticks instead of automatic ones: the conditions that were run."""
+    rows: tuple[str, ...] = ()
+    """Names of the rows of mark series, top first."""
+    line_at: float | None = None
+    """Horizontal line (vertical where there are rows): the value of no effect."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure: its panels, what it says, and the files and variables it was drawn from."""
+
+    name: str
+    """Unique, fit for a file name."""
+    title: str
+    caption: str
+    source: str
+    panels: tuple[Panel, ...]
+    columns: int
+    hidden: frozenset[tuple[str, str]] = frozenset()
+    """(tag, value) that are off at first, in print too."""
+    row_height: float = 2.6
+    """Inches per row of panels."""
+
+    def switches(self) -> dict[str, list[str]]:
+        """Values of each tag in order of appearance; a single value is no switch unless off at first."""
+        found: dict[str, list[str]] = {}
+        for panel in self.panels:
+            for series in panel.series:
+                for tag, value in series.tags.items():
+                    if value not in found.setdefault(tag, []):
+                        found[tag].append(value)
+        off = {tag for tag, _ in self.hidden}
+        return {tag: values for tag, values in found.items() if len(values) > 1 or tag in off}
+
+    def shows(self, series: Series) -> bool:
+        """Whether the series is visible at first."""
+        return not any(pair in self.hidden for pair in series.tags.items())
+
+    def alt(self) -> str:
+        """The figure in words, with the ends of its main series, for those who do not see it."""
+        parts = [f"{self.title}. {self.caption}"]
+        for panel in self.panels:
+            said = []
+            for series in panel.series:
+                finite = np.flatnonzero(np.isfinite(series.y) & np.isfinite(series.x))
+                if series.style == "thin" or not len(finite) or len(said) == 6:
+                    continue
+                first, last = finite[0], finite[-1]
+                if series.style == "mark":
+                    said += [
+                        f"{panel.rows[int(y)]} {x:.3g}" for x, y in zip(series.x[finite], series.y[finite], strict=True)
+                    ][: 6 - len(said)]
+                elif series.style != "reference" or first != last:
+                    said.append(f"{series.label} from {series.y[first]:.3g} to {series.y[last]:.3g}")
+            if said:
+                parts.append(f"{panel.title}: {'; '.join(said)}.")
+        return " ".join(parts)
+
+    def frame(self) -> pd.DataFrame:
+        """All points that the figure shows or can show, one row each."""
+        rows = []
+        for panel in self.panels:
+            for series in panel.series:
+                table = pd.DataFrame({"panel": panel.title, "series": series.label, "x": series.x, "y": series.y})
+                for name in ("low", "high", "firm"):
+                    values = getattr(series, name)
+                    table[name] = np.nan if values is None else values
+                for tag, value in series.tags.items():
+                    table[tag] = value
+                if panel.rows:
+                    table["row"] = [panel.rows[int(y)] for y in series.y]
+                rows.append(table.astype(object))
+        return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

@@ -1,0 +1,87 @@
+"""Hessian eigenvalues: at the end for every condition, over time, and as densities."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from sharpseek.figures.chart import Chart, Panel, Series
+from sharpseek.figures.common import (
+    TIME_LABEL,
+    condition_text,
+    conditions,
+    mean_over,
+    single_runs,
+    source,
+    thinned,
+)
+from sharpseek.files import Experiment
+from sharpseek.summaries import smallest_rate
+from sharpseek.verdicts import Verdict
+
+
+def spectrum_panel(run: xr.Dataset) -> Panel:
+    """Largest eigenvalues at the last record: mean over usable replicas (over all, said so, if none is)."""
+    run = smallest_rate(run)
+    series = []
+    for colour, condition in enumerate(conditions(run)):
+        values, good = mean_over(run, run["condition"].values == condition, run["eigenvalues"].values[:, -1])
+        label = condition_text(condition) + ("" if good else " (none stationary)")
+        index = np.arange(1, len(values) + 1)
+        series.append(
+            Series(label, index, values, "points", colour, firm=np.full(len(index), good),
+                   tags={"condition": condition_text(condition)})
+        )  # fmt: skip
+    return Panel("at the end", "index of the eigenvalue", "eigenvalue", tuple(series))
+
+
+def spectrum_over_time_panel(run: xr.Dataset) -> Panel:
+    """The largest eigenvalues over rescaled time, means over usable replicas of all starts."""
+    run = smallest_rate(run)
+    records = thinned(run)
+    series = []
+    for colour, condition in enumerate(conditions(run)):
+        here = run["condition"].values == condition
+        values, _ = mean_over(run, here, run["eigenvalues"].values[:, records])
+        time, _ = mean_over(run, here, run["rescaled_time"].values[:, records])
+        for k in range(values.shape[1]):
+            label = f"{condition_text(condition)}, eigenvalue {k + 1}"
+            tags = {"condition": condition_text(condition), "eigenvalue": str(k + 1)}
+            series.append(Series(label, time, values[:, k], "line" if k == 0 else "reference", colour, tags=tags))
+    return Panel("over time", TIME_LABEL, "eigenvalue", tuple(series))
+
+
+def density_panel(run: xr.Dataset) -> Panel:
+    """Spectral density at the last record: density [replica, time, density_bin] over its coordinate."""
+    run = smallest_rate(run)
+    grid = run["spectral_density"].dims[2]
+    series = []
+    for colour, condition in enumerate(conditions(run)):
+        here = run["condition"].values == condition
+        values, _ = mean_over(run, here, run["spectral_density"].values[:, -1])
+        x = run[grid].values.astype(float) if grid in run.coords else np.arange(len(values), dtype=float)
+        series.append(
+            Series(condition_text(condition), x, values, "line", colour, tags={"condition": condition_text(condition)})
+        )
+    return Panel("density at the end", "eigenvalue", "density", tuple(series), y_log=True)
+
+
+def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart]:
+    found = []
+    for experiment in single_runs(experiments, "eigenvalues"):
+        panels = [spectrum_panel(experiment.run), spectrum_over_time_panel(experiment.run)]
+        if "spectral_density" in experiment.run:
+            panels.append(density_panel(experiment.run))
+        shown = [str(k + 1) for k in range(1, experiment.run.sizes["eigen"])]
+        found.append(
+            Chart(
+                f"spectrum-{experiment.name}",
+                f"Largest Hessian eigenvalues: {experiment.title}",
+                "Mean over usable replicas (over all where none is stationary: open marks).",
+                source(experiment, "eigenvalues"),
+                tuple(panels),
+                columns=len(panels),
+                hidden=frozenset(("eigenvalue", k) for k in shown[1:]),
+            )
+        )
+    return found

@@ -1,0 +1,143 @@
+"""Charts drawn by matplotlib: for print, and for the plotting functions of `sharpseek.plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import matplotlib.ticker
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpseek.figures.chart import Chart, Panel, Series, colour_of
+
+INK = "#1c2128"
+DASHES = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5))}
+SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^"}
+COLUMN_WIDTH = 3.4
+"""Inches: a column of a two-column page."""
+
+STYLE = {
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "font.size": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+}
+
+
+def draw_series(axes: Axes, series: Series) -> None:
+    """Adds one series."""
+    colour = INK if series.colour is None else colour_of(series.colour)
+    line = DASHES[series.dash]
+    if series.style == "thin":
+        axes.plot(series.x, series.y, color=colour, linewidth=0.4, alpha=0.4, linestyle=line, rasterized=True)
+        return
+    if series.style in ("line", "reference"):
+        width = 1.4 if series.style == "line" else 1.0
+        axes.plot(series.x, series.y, color=colour, linewidth=width, linestyle=line, label=series.label)
+        if series.low is not None:
+            axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.18, linewidth=0)
+        return
+    value = series.x if series.style == "mark" else series.y
+    finite = np.isfinite(series.x) & np.isfinite(series.y)
+    firm = np.ones(len(value), dtype=bool) if series.firm is None else np.asarray(series.firm, dtype=bool)
+    if series.low is not None:
+        errors = np.nan_to_num(np.abs(np.array([series.low, series.high]) - value))[:, finite]
+        bars = {"xerr": errors} if series.style == "mark" else {"yerr": errors}
+        axes.errorbar(series.x[finite], series.y[finite], **bars, fmt="none", ecolor=colour, elinewidth=1.1, capsize=2)
+    if series.style == "points":
+        axes.plot(series.x[finite], series.y[finite], color=colour, linewidth=0.7, linestyle=line, alpha=0.6)
+    marker = SYMBOLS[series.symbol]
+    axes.scatter(
+        series.x[finite & firm],
+        series.y[finite & firm],
+        s=16,
+        color=colour,
+        marker=marker,
+        label=series.label,
+        zorder=3,
+    )
+    axes.scatter(
+        series.x[finite & ~firm], series.y[finite & ~firm], s=16, facecolors="white", edgecolors=colour, marker=marker,
+        zorder=3,
+    )  # fmt: skip
+
+
+def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = None, legend: bool = True) -> Axes:
+    """Draws the panel (or some of its series) on these axes and returns them."""
+    with matplotlib.rc_context(STYLE):
+        if panel.line_at is not None:
+            line = axes.axvline if panel.rows else axes.axhline
+            line(panel.line_at, color=INK, linewidth=0.7, linestyle=DASHES["dot"])
+        for one in panel.series if series is None else series:
+            draw_series(axes, one)
+        if panel.x_log:
+            axes.set_xscale("log")
+        if panel.y_log:
+            axes.set_yscale("log")
+            for locate in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                locate(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_locator(matplotlib.ticker.LogLocator(subs=(2, 5)))
+        if panel.x_ticks:
+            axes.set_xlim(panel.x_ticks[0] / 1.4, panel.x_ticks[-1] * 1.4)
+            axes.set_xticks(panel.x_ticks, [f"{tick:g}" for tick in panel.x_ticks])
+            axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+        if panel.rows:
+            axes.set_yticks(range(len(panel.rows)), panel.rows)
+            axes.set_ylim(len(panel.rows) - 0.4, -0.6)
+        axes.set_title(panel.title)
+        axes.set_xlabel(panel.x_label)
+        axes.set_ylabel(panel.y_label)
+        handles, labels = axes.get_legend_handles_labels()
+        unique = dict(zip(labels, handles, strict=True))
+        if legend and len(unique) > 1 and not panel.rows:
+            axes.legend(unique.values(), unique.keys())
+    return axes
+
+
+def draw_chart(chart: Chart) -> Figure:
+    """The whole chart with what is visible at first."""
+    rows = -(-len(chart.panels) // chart.columns)
+    with matplotlib.rc_context(STYLE):
+        width = max(COLUMN_WIDTH, 3.0 * chart.columns)
+        figure = Figure(figsize=(width, chart.row_height * rows), layout="constrained")
+        grid = figure.subplots(rows, chart.columns, squeeze=False).ravel()
+        for axes in grid[len(chart.panels) :]:
+            axes.set_visible(False)
+        for axes, panel in zip(grid, chart.panels, strict=False):
+            draw_panel(axes, panel, tuple(s for s in panel.series if chart.shows(s)), legend=False)
+        entries = {
+            label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if len(entries) > 1:
+            # One legend under all panels: inside them it would cover data.
+            columns = max(1, int(width / 1.5))
+            figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+            figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(entries) // columns))
+    return figure
+
+
+def save_chart(chart: Chart, directory: Path) -> list[Path]:
+    """Writes directory/NAME.pdf and NAME.svg, without dates, so that the same data give the same files."""
+    directory.mkdir(parents=True, exist_ok=True)
+    figure = draw_chart(chart)
+    written = []
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": chart.name}):
+        for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
+            path = directory / f"{chart.name}.{ending}"
+            figure.savefig(path, metadata=metadata)
+            written.append(path)
+    return written
