@@ -7,6 +7,8 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from sharpseek.files import Experiment
+
 START_AXES = ("init_imbalance", "init_scale")
 """Coordinates that tell a flat start from a sharp one, in order of preference."""
 
@@ -38,6 +40,30 @@ def smallest_rate(run: xr.Dataset) -> xr.Dataset:
     if "learning_rate" not in run.coords:
         return run
     return run.isel(replica=np.flatnonzero(run["learning_rate"].values == run["learning_rate"].values.min()))
+
+
+def pooled(experiment: Experiment) -> xr.Dataset:
+    """All replicas of a sweep over shapes in one dataset: variables on replica, the groups' axes as coordinates.
+
+    A single run is returned as it is, with its time series.
+    """
+    if len(experiment.runs) == 1:
+        return experiment.run
+    parts = []
+    for group, run in experiment.runs.items():
+        part = run[[name for name, variable in run.data_vars.items() if variable.dims == ("replica",)]]
+        for axis in group.split(","):
+            name, _, text = axis.partition("=")
+            part = part.assign_coords({name: ("replica", [_number(text)] * part.sizes["replica"])})
+        parts.append(part.drop_vars([name for name in part.coords if part[name].dims != ("replica",)]))
+    return xr.concat(parts, "replica")
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from sharpseek.files import Experiment
 
 CONDITIONS = (1.0, 10.0, 100.0)
 STARTS = (1.0, 3.0)
@@ -13,11 +14,12 @@ STARTS = (1.0, 3.0)
 Make = Callable[..., Path]
 
 
-def make_run(
-    path: Path,
+def make_dataset(
     *,
     seeds: int = 8,
     slope: float = 0.2,
+    predicted_slope: float | None = None,
+    begins: tuple[float, float] = (30.0, 200.0),
     bias: float = 1.0,
     start_gap: float = 1.0,
     noise: float = 0.005,
@@ -30,22 +32,29 @@ def make_run(
     unusable: float | None = None,
     commutes: int = 1,
     generator_seed: int = 1,
-) -> Path:
-    """Writes a run whose replicas end at 40 kappa^slope (times `bias`, times `start_gap` from the sharp start).
+) -> xr.Dataset:
+    """A run whose replicas end at 40 kappa^slope (times `bias`, times `start_gap` from the sharp start).
 
-    `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of squared gradients,
-    `deficit` the relative shortfall at the first of `rates`, proportional to the rate, `tails` the standard
-    deviation of the log of incoming squared gradients at a record (mean 1, shared by replicas: they see the same
-    inputs) beside steady outgoing ones, `unusable` the condition at which no replica is stationary.
+    Theory predicts the exponent `predicted_slope` (default: that one). The traces of the flat and the sharp start are
+    `begins` at first. `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of
+    squared gradients, `deficit` the relative shortfall at the first of `rates`, proportional to the rate, `tails` the
+    standard deviation of the log of incoming squared gradients at a record (mean 1, shared by replicas: they see the
+    same inputs) beside steady outgoing ones, `unusable` the condition at which no replica is stationary.
     """
     generator = np.random.default_rng(generator_seed)
     axes = (CONDITIONS, STARTS, rates or (0.002,), np.arange(seeds))
     condition, start, rate, seed = (a.ravel() for a in np.meshgrid(*axes, indexing="ij"))
     replicas, times, layers = condition.size, 60, 2
-    theory = 40 * condition**slope
-    end = theory * bias * np.where(start == STARTS[1], start_gap, 1) * (1 + noise * generator.normal(size=replicas))
+    theory = 40 * condition ** (slope if predicted_slope is None else predicted_slope)
+    end = (
+        40
+        * condition**slope
+        * bias
+        * np.where(start == STARTS[1], start_gap, 1)
+        * (1 + noise * generator.normal(size=replicas))
+    )
     end = end * (1 - deficit * rate / rate.min())
-    begin = np.where(start == STARTS[0], 30.0, 200.0)
+    begin = np.where(start == STARTS[0], *begins)
     approach = np.exp(-np.arange(times) / 5)
     trace = end[:, None] + (begin - end)[:, None] * approach
     fluctuation = 80 * (1 + (start == STARTS[1])[:, None] * approach)
@@ -69,7 +78,7 @@ def make_run(
     excess = 0.1 + 5 * np.exp(-np.arange(times) / 2)[None, :] * np.ones((replicas, 1))
     squares = 2 + 0.02 * generator.normal(size=(replicas, times, 2))
     incoming = np.exp(tails * generator.normal(size=(times, 1)) - tails**2 / 2) - 1 if tails else 0.0
-    run = xr.Dataset(
+    return xr.Dataset(
         {name: ("replica", values) for name, values in per_replica.items()}
         | {
             "trace": (("replica", "time"), trace),
@@ -100,8 +109,12 @@ def make_run(
             "version": "0.1.0",
         },
     )
+
+
+def make_run(path: Path, **options: object) -> Path:
+    """Writes make_dataset's run as the program would."""
     path.mkdir(parents=True, exist_ok=True)
-    run.to_netcdf(path / "run.h5", engine="h5netcdf")
+    make_dataset(**options).to_netcdf(path / "run.h5", engine="h5netcdf")
     return path
 
 
@@ -119,3 +132,9 @@ def write_reproduction(directory: Path, **experiments: dict) -> Path:
         )
     (directory / "reproduce.json").write_text(json.dumps(index))
     return directory
+
+
+def make_experiment(claims: list[str] | None = None, architecture: str = "linear", **options: object) -> Experiment:
+    """An experiment in memory with one run."""
+    speaks_to = claims or ["C1", "C2", "C3", "C4", "C5", "C6a", "C6b", "C7"]
+    return Experiment("only", "only", architecture, speaks_to, {"": make_dataset(**options)})

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sharpseek.files import open_reproduction
 from sharpseek.verdicts import (
     CLAIMS,
     REFUTED,
@@ -15,29 +14,28 @@ from sharpseek.verdicts import (
     positive,
     within,
 )
-from synthetic import Make
+from synthetic import make_experiment
 
 
-def outcomes(make: Make, **options: object) -> dict[str, str]:
-    return overall(judge(open_reproduction(make(only=options))[1]))
+def outcomes(**options: object) -> dict[str, str]:
+    return overall(judge([make_experiment(**options)]))
 
 
-def test_a_world_as_claimed_supports_every_claim_on_linear_networks(reproduction: Make) -> None:
-    found = outcomes(reproduction)
+def test_a_world_as_claimed_supports_every_claim_on_linear_networks() -> None:
+    found = outcomes()
     assert found == dict.fromkeys(["C1", "C2", "C3", "C4", "C5", "C6a", "C6b"], SUPPORTED)
 
 
-def test_trend_of_a_nonlinear_network(reproduction: Make) -> None:
+def test_trend_of_a_nonlinear_network() -> None:
     common = {"linear": False, "architecture": "tanh mlp", "claims": ["C7"]}
-    assert outcomes(reproduction, slope=0.05, **common) == {"C7": SUPPORTED}
-    assert outcomes(reproduction, slope=-0.05, **common) == {"C7": REFUTED}
+    assert outcomes(slope=0.05, **common) == {"C7": SUPPORTED}
+    assert outcomes(slope=-0.05, **common) == {"C7": REFUTED}
 
 
-def test_no_effect_is_not_called_one(reproduction: Make) -> None:
+def test_no_effect_is_not_called_one() -> None:
     supported = 0
     for seed in range(40):
         found = outcomes(
-            reproduction,
             slope=0.0,
             noise=0.05,
             linear=False,
@@ -51,57 +49,56 @@ def test_no_effect_is_not_called_one(reproduction: Make) -> None:
     assert supported <= 5
 
 
-def test_a_value_that_theory_does_not_predict_is_not_supported(reproduction: Make) -> None:
-    assert outcomes(reproduction, bias=1.05, claims=["C1"]) == {"C1": UNDECIDED}
+def test_a_value_that_theory_does_not_predict_is_not_supported() -> None:
+    assert outcomes(bias=1.05, claims=["C1"]) == {"C1": UNDECIDED}
 
 
-def test_two_rates_extrapolate_to_the_prediction_or_refute_it(reproduction: Make) -> None:
+def test_two_rates_extrapolate_to_the_prediction_or_refute_it() -> None:
     # A deficit of 5 % at the smaller rate that is proportional to the rate vanishes at rate 0.
-    assert outcomes(reproduction, deficit=0.05, rates=(0.001, 0.002), claims=["C1"]) == {"C1": SUPPORTED}
-    assert outcomes(reproduction, bias=1.1, rates=(0.001, 0.002), claims=["C1"]) == {"C1": REFUTED}
+    assert outcomes(deficit=0.05, rates=(0.001, 0.002), claims=["C1"]) == {"C1": SUPPORTED}
+    assert outcomes(bias=1.1, rates=(0.001, 0.002), claims=["C1"]) == {"C1": REFUTED}
 
 
-def test_two_ends_refute_uniqueness(reproduction: Make) -> None:
-    assert outcomes(reproduction, start_gap=1.1, claims=["C2"]) == {"C2": REFUTED}
-    assert outcomes(reproduction, start_gap=1.02, noise=0.03, claims=["C2"]) == {"C2": UNDECIDED}
+def test_two_ends_refute_uniqueness() -> None:
+    assert outcomes(start_gap=1.1, claims=["C2"]) == {"C2": REFUTED}
+    assert outcomes(start_gap=1.02, noise=0.03, claims=["C2"]) == {"C2": UNDECIDED}
 
 
-def test_broken_balance_is_refuted_and_noise_alone_is_not(reproduction: Make) -> None:
-    assert outcomes(reproduction, imbalance=0.05, claims=["C6b"]) == {"C6b": REFUTED}
-    refuted = sum(outcomes(reproduction, claims=["C6b"], generator_seed=s) == {"C6b": REFUTED} for s in range(40))
+def test_broken_balance_is_refuted_and_noise_alone_is_not() -> None:
+    assert outcomes(imbalance=0.05, claims=["C6b"]) == {"C6b": REFUTED}
+    refuted = sum(outcomes(claims=["C6b"], generator_seed=s) == {"C6b": REFUTED} for s in range(40))
     assert refuted <= 2
 
 
-def test_heavy_tailed_gradients_do_not_bias_the_imbalance(reproduction: Make) -> None:
+def test_heavy_tailed_gradients_do_not_bias_the_imbalance() -> None:
     # The mean difference is 0. The mean of difference / sum is -0.03: large sums come with large differences.
     means, errors = [], []
     for seed in range(30):
-        with open_reproduction(reproduction(only={"tails": 0.5, "generator_seed": seed}))[1][0].run as run:
-            row = balance_table(run).iloc[0]
+        row = balance_table(make_experiment(tails=0.5, generator_seed=seed).run).iloc[0]
         means.append(row["mean"])
         errors.append(row["errors"])
     assert abs(np.mean(means)) < 3 * np.std(means, ddof=1) / np.sqrt(len(means))
     assert np.sum(np.abs(errors) > 3) <= 2
 
 
-def test_too_few_stationary_replicas_decide_nothing(reproduction: Make) -> None:
-    found = outcomes(reproduction, stationary=0.2)
+def test_too_few_stationary_replicas_decide_nothing() -> None:
+    found = outcomes(stationary=0.2)
     assert SUPPORTED not in found.values()
     assert REFUTED not in found.values()
-    verdict = judge(open_reproduction(reproduction(only={"stationary": 0.2}))[1])[0]
+    verdict = judge([make_experiment(stationary=0.2)])[0]
     assert verdict.usable_share < 0.5
 
 
 @pytest.mark.parametrize("condition", [1.0, 100.0])
-def test_a_slope_without_one_of_its_ends_decides_nothing(reproduction: Make, condition: float) -> None:
+def test_a_slope_without_one_of_its_ends_decides_nothing(condition: float) -> None:
     # Two thirds of all replicas are usable, but none at this condition.
-    assert outcomes(reproduction, unusable=condition, claims=["C4"]) == {"C4": UNDECIDED}
+    assert outcomes(unusable=condition, claims=["C4"]) == {"C4": UNDECIDED}
     nonlinear = {"linear": False, "architecture": "rnn", "claims": ["C7"]}
-    assert outcomes(reproduction, unusable=condition, **nonlinear) == {"C7": UNDECIDED}
+    assert outcomes(unusable=condition, **nonlinear) == {"C7": UNDECIDED}
 
 
-def test_the_closed_form_is_no_prediction_where_noise_and_signal_do_not_commute(reproduction: Make) -> None:
-    assert outcomes(reproduction, commutes=0, claims=["C1", "C4", "C6a"]) == {}
+def test_the_closed_form_is_no_prediction_where_noise_and_signal_do_not_commute() -> None:
+    assert outcomes(commutes=0, claims=["C1", "C4", "C6a"]) == {}
 
 
 @pytest.mark.parametrize(

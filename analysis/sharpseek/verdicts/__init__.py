@@ -8,7 +8,7 @@ other modules judge one family of claims each.
 """
 
 from sharpseek.verdicts.balance import balance_table
-from sharpseek.verdicts.judge import judge, overall
+from sharpseek.verdicts.judge import adjusted_p, judge, overall
 from sharpseek.verdicts.registry import CLAIMS
 from sharpseek.verdicts.rules import (
     REFUTED,
@@ -31,6 +31,7 @@ __all__ = [
     "Claim",
     "Evidence",
     "Verdict",
+    "adjusted_p",
     "balance_table",
     "combine",
     "judge",

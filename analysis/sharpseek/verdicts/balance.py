@@ -9,7 +9,7 @@ from scipy import stats
 
 from sharpseek.files import Experiment
 from sharpseek.summaries import usable
-from sharpseek.verdicts.rules import REFUTED, SUPPORTED, UNDECIDED, USABLE_SHARE, Claim, Evidence
+from sharpseek.verdicts.rules import LEVEL, REFUTED, SUPPORTED, UNDECIDED, USABLE_SHARE, Claim, Evidence
 from sharpseek.verdicts.statistics import standard_error
 
 CONSERVED = ("linear", "relu", "attention-qk", "attention-vp")
@@ -28,7 +28,7 @@ def balance_table(run: xr.Dataset) -> pd.DataFrame:
     Relative imbalance: sum of balance_difference over the kind's balances over the replica's mean in time of the same
     sum of balance_sum. The law is about the mean difference; a record's own sum is correlated with its difference, and
     the mean of their ratio is not 0. Columns kind, conserved, mean, low, high (95 % interval), errors (mean in standard
-    errors), usable, replicas.
+    errors), p (two one-sided tests of the margin), usable, replicas.
 
     Replicas are independent but see the same inputs at a record; records are independent in their inputs but not in
     their weights. So the squared error is the sum of two: between replicas (means over records), and between
@@ -49,12 +49,14 @@ def balance_table(run: xr.Dataset) -> pd.DataFrame:
         chosen = (kinds == kind) & single
         size = total[use][..., chosen].sum(axis=2).mean(axis=1, keepdims=True)  # [replica, 1]
         share = difference[use][..., chosen].sum(axis=2) / size  # [replica, time]
-        mean = error = half = np.nan
+        mean = error = half = p = np.nan
         if len(share) > 1:
             mean = float(share.mean())
             batches = [batch.mean() for batch in np.array_split(share.mean(axis=0), BALANCE_BATCHES)]
             error = float(np.hypot(standard_error(share.mean(axis=1)), standard_error(np.array(batches))))
-            half = float(stats.t.ppf(0.975, min(len(share), BALANCE_BATCHES) - 1)) * error
+            freedom = min(len(share), BALANCE_BATCHES) - 1
+            half = float(stats.t.ppf(1 - LEVEL, freedom)) * error
+            p = float(stats.t.sf((BALANCE_MARGIN - abs(mean)) / error, freedom)) if error > 0 else np.nan
         rows.append(
             {
                 "kind": kind,
@@ -63,6 +65,7 @@ def balance_table(run: xr.Dataset) -> pd.DataFrame:
                 "low": mean - half,
                 "high": mean + half,
                 "errors": mean / error if error > 0 else np.nan,
+                "p": p,
                 "usable": int(use.sum()),
                 "replicas": run.sizes["replica"],
             }
@@ -82,7 +85,7 @@ def judge_balance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
                 outcome = REFUTED
             elif max(abs(row.low), abs(row.high)) < BALANCE_MARGIN:
                 outcome = SUPPORTED
-        evidence.append(Evidence(row.kind, row.mean, row.low, row.high, outcome, row.usable, row.replicas))
+        evidence.append(Evidence(row.kind, row.mean, row.low, row.high, outcome, row.usable, row.replicas, row.p))
     return evidence
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
@@ -11,10 +13,10 @@ from sharpseek.verdicts.rules import SUPPORTED, TRACE_MARGIN, UNDECIDED, Claim, 
 from sharpseek.verdicts.statistics import (
     at,
     conditions,
-    enough_at_every_condition,
+    evidence_of,
     label,
     ratio_evidence,
-    slope_interval,
+    slope_effect,
 )
 
 
@@ -57,26 +59,20 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """C4: measured over predicted slope of log trace over log kappa, where noise and signal commute."""
     if "closed_form_trace" not in run or len(conditions(run)) < 2 or not (run["commutes"].values == 1).all():
         return []
-    slope, low, high, used = slope_interval(run, "trace_mean")
     use = usable(run)
-    x = np.log(run["condition"].values[use])
-    if not enough_at_every_condition(run):
-        return [Evidence("slope over theory", np.nan, np.nan, np.nan, UNDECIDED, used, run.sizes["replica"])]
-    predicted = float(np.polyfit(x, np.log(run["closed_form_trace"].values[use]), 1)[0])
-    outcome = positive(low, high)
-    if outcome == SUPPORTED and within(low / predicted, high / predicted, SLOPE_MARGIN) != SUPPORTED:
-        outcome = UNDECIDED
-    return [
-        Evidence(
-            "slope over theory",
-            slope / predicted,
-            low / predicted,
-            high / predicted,
-            outcome,
-            used,
-            run.sizes["replica"],
-        )
-    ]
+    x, y = np.log(run["condition"].values[use]), np.log(run["closed_form_trace"].values[use])
+    if len(np.unique(x)) < 2:
+        return [Evidence("slope over theory", np.nan, np.nan, np.nan, UNDECIDED, int(use.sum()), use.size)]
+    predicted = float(np.polyfit(x, y, 1)[0])
+
+    def rule(low: float, high: float) -> str:
+        if positive(low, high) != SUPPORTED:
+            return positive(low, high)
+        close = within(low / predicted, high / predicted, SLOPE_MARGIN)
+        return SUPPORTED if close == SUPPORTED else UNDECIDED
+
+    found = evidence_of(slope_effect(run, "trace_mean"), "slope over theory", rule)
+    return [replace(found, estimate=found.estimate / predicted, low=found.low / predicted, high=found.high / predicted)]
 
 
 SLOPE_MARGIN = 0.10
@@ -85,7 +81,7 @@ IMBALANCE = Claim(
     "C4",
     "The more imbalanced the noise, the sharper the end, by as much as theory says.",
     "slope of log trace over log kappa / predicted slope",
-    "bootstrap over seeds",
+    "studentised bootstrap over seeds",
     f"Supported if the interval is above 0 and within {SLOPE_MARGIN:.0%} of 1; refuted if it is below 0.",
     judge_imbalance,
 )

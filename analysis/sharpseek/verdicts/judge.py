@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import smallest_rate
+from sharpseek.summaries import pooled, smallest_rate
 from sharpseek.verdicts.registry import CLAIMS
-from sharpseek.verdicts.rules import Claim, Evidence, Verdict, combine
+from sharpseek.verdicts.rules import LEVEL, SUPPORTED, UNDECIDED, Claim, Evidence, Verdict, combine
 
 
 def _sentence(claim: Claim, evidence: list[Evidence], outcome: str) -> str:
@@ -19,10 +21,22 @@ def _sentence(claim: Claim, evidence: list[Evidence], outcome: str) -> str:
         return f"Undecided: no point has two stationary seeds ({used} of {replicas} replica readings usable)."
     worst = [e for e in measured if e.outcome == outcome] or measured
     shown = max(worst, key=lambda e: e.high - e.low)
+    p = float(np.max([e.p for e in evidence]))
+    level = f", p = {p:.2g}" if np.isfinite(p) else ""
     return (
-        f"{claim.effect.capitalize()}: {shown.estimate:.3g} [{shown.low:.3g}, {shown.high:.3g}] ({shown.subject}); "
+        f"{claim.effect.capitalize()}: {shown.estimate:.3g} [{shown.low:.3g}, {shown.high:.3g}] ({shown.subject})"
+        f"{level}; "
         f"{used} of {replicas} replica readings usable."
     )
+
+
+def _evidence(claim: Claim, experiment: Experiment) -> list[Evidence]:
+    runs = {"": pooled(experiment)} if claim.pooled else experiment.runs
+    evidence = []
+    for group, run in runs.items():
+        found = claim.judge(experiment, run if claim.every_rate else smallest_rate(run))
+        evidence += [replace(e, subject=", ".join(filter(None, (group, e.subject)))) for e in found]
+    return evidence
 
 
 def judge(experiments: list[Experiment]) -> list[Verdict]:
@@ -32,8 +46,7 @@ def judge(experiments: list[Experiment]) -> list[Verdict]:
         for experiment in experiments:
             if claim.name not in experiment.claims:
                 continue
-            runs = [run if claim.every_rate else smallest_rate(run) for run in experiment.runs.values()]
-            evidence = [e for run in runs for e in claim.judge(experiment, run)]
+            evidence = _evidence(claim, experiment)
             if not evidence:
                 continue
             outcome = combine(e.outcome for e in evidence)
@@ -46,15 +59,43 @@ def judge(experiments: list[Experiment]) -> list[Verdict]:
                     claim.effect,
                     claim.test,
                     tuple(evidence),
+                    tuple(run.attrs.get("file", "") for run in experiment.runs.values()),
                 )
             )
     return verdicts
 
 
+def adjusted_p(verdicts: list[Verdict]) -> dict[str, tuple[float, float]]:
+    """For each claim, the p value of "supported" and the same after Holm's correction over the claims.
+
+    A claim needs every piece of its evidence, so that its p is the largest of theirs. Claims whose rules have no p
+    value are NaN and do not enter the correction.
+    """
+    raw = {}
+    for claim in dict.fromkeys(v.claim for v in verdicts):
+        raw[claim] = float(np.max([v.p for v in verdicts if v.claim == claim]))
+    order = sorted((claim for claim in raw if np.isfinite(raw[claim])), key=raw.__getitem__)
+    result = {claim: (p, np.nan) for claim, p in raw.items()}
+    reached = 0.0
+    for position, claim in enumerate(order):
+        reached = min(1.0, max(reached, (len(order) - position) * raw[claim]))
+        result[claim] = (raw[claim], reached)
+    return result
+
+
 def overall(verdicts: list[Verdict]) -> dict[str, str]:
-    """Outcome of each claim over all experiments that speak to it."""
-    return {
-        claim.name: combine(v.outcome for v in verdicts if v.claim == claim.name)
-        for claim in CLAIMS
-        if any(v.claim == claim.name for v in verdicts)
-    }
+    """Outcome of each claim over all experiments that speak to it.
+
+    Supported only if it is so after Holm's correction over the claims as well: the chance that any claim of a report is
+    called supported although it is false then stays below LEVEL.
+    """
+    adjusted = adjusted_p(verdicts)
+    outcomes = {}
+    for claim in CLAIMS:
+        if claim.name not in adjusted:
+            continue
+        outcome = combine(v.outcome for v in verdicts if v.claim == claim.name)
+        if outcome == SUPPORTED and adjusted[claim.name][1] > LEVEL:
+            outcome = UNDECIDED
+        outcomes[claim.name] = outcome
+    return outcomes

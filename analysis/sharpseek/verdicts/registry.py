@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sharpseek.verdicts.ablations import ABLATIONS
 from sharpseek.verdicts.balance import BALANCE
 from sharpseek.verdicts.fluctuation import FLUCTUATION
 from sharpseek.verdicts.imbalance import FLATTEST, IMBALANCE
@@ -19,4 +20,5 @@ CLAIMS: list[Claim] = [
     FLUCTUATION,
     BALANCE,
     TREND,
+    *ABLATIONS,
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -20,6 +21,8 @@ NETWORK_MARGIN = 0.05
 """Largest relative difference of trace that counts as the same end for nonlinear networks."""
 USABLE_SHARE = 0.5
 """Share of replicas at a point below which it decides nothing."""
+LEVEL = 0.025
+"""Largest probability, on each side, of an error of a single rule: intervals are 95 % intervals."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Evidence:
     outcome: str
     usable: int
     replicas: int
+    p: float = np.nan
+    """Smallest one-sided level at which the rule still supports the claim; NaN where the rule has none."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,19 @@ class Verdict:
     effect: str
     test: str
     evidence: tuple[Evidence, ...]
+    files: tuple[str, ...] = ()
+    """The run files that were judged."""
 
     @property
     def usable_share(self) -> float:
         """Share of replicas that could be used."""
         replicas = sum(e.replicas for e in self.evidence)
         return sum(e.usable for e in self.evidence) / replicas if replicas else 0.0
+
+    @property
+    def p(self) -> float:
+        """Every piece of evidence must support the claim, so that the largest p is the claim's; NaN if one has none."""
+        return float(np.max([e.p for e in self.evidence])) if self.evidence else np.nan
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,14 @@ class Claim:
     judge: Callable[[Experiment, xr.Dataset], list[Evidence]]
     every_rate: bool = False
     """Whether replicas of all learning rates are evidence; otherwise those of the smallest."""
+    pooled: bool = False
+    """Whether the replicas of all groups of a sweep over shapes are judged together; otherwise each group alone."""
+
+    @property
+    def code(self) -> str:
+        """Where the judge is written: "verdicts/trend.py:20"."""
+        code = self.judge.__code__
+        return f"verdicts/{Path(code.co_filename).name}:{code.co_firstlineno}"
 
 
 def within(low: float, high: float, margin: float) -> str:

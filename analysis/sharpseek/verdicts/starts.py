@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import start_axis, usable
+from sharpseek.summaries import start_axis
 from sharpseek.verdicts.rules import (
     NETWORK_MARGIN,
     TRACE_MARGIN,
-    UNDECIDED,
-    USABLE_SHARE,
     Claim,
     Evidence,
     positive,
@@ -22,7 +19,9 @@ from sharpseek.verdicts.statistics import (
     at,
     change_since_arrival,
     conditions,
+    evidence_of,
     label,
+    quotient_effect,
     ratio_evidence,
 )
 
@@ -34,34 +33,26 @@ def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return []
     margin = TRACE_MARGIN if "closed_form_trace" in run else NETWORK_MARGIN
     starts = np.unique(run[axis])
-    evidence = []
-    for condition in conditions(run):
-        logs = []
-        replicas = 0
-        enough = True
-        for start in (starts[0], starts[-1]):
-            select = at(run, condition) & (run[axis].values == start)
-            use = select & usable(run)
-            replicas += int(select.sum())
-            enough = enough and use.sum() >= max(2, USABLE_SHARE * select.sum())
-            logs.append(np.log(run["trace_mean"].values[use]))
-        used = sum(len(values) for values in logs)
-        estimate = low = high = np.nan
-        if min(len(values) for values in logs) >= 2:
-            difference = stats.ttest_ind(logs[1], logs[0], equal_var=False)
-            interval = difference.confidence_interval(0.95)
-            estimate = float(np.exp(logs[1].mean() - logs[0].mean()))
-            low, high = float(np.exp(interval.low)), float(np.exp(interval.high))
-        outcome = within(low, high, margin) if enough else UNDECIDED
-        evidence.append(Evidence(label(condition), estimate, low, high, outcome, used, replicas))
-    return evidence
+    return [
+        evidence_of(
+            quotient_effect(
+                run,
+                "trace_mean",
+                at(run, condition) & (run[axis].values == starts[-1]),
+                at(run, condition) & (run[axis].values == starts[0]),
+            ),
+            label(condition),
+            lambda low, high: within(low, high, margin),
+        )
+        for condition in conditions(run)
+    ]
 
 
 UNIQUENESS = Claim(
     "C2",
     "A flat and a sharp start end at the same trace.",
     "trace from the sharp start / trace from the flat start",
-    "Welch t interval over seeds of the log ratio (equivalence)",
+    "two one-sided Welch t tests over seeds of the log ratio (equivalence)",
     f"Supported if every interval lies within {TRACE_MARGIN:.0%} of 1 ({NETWORK_MARGIN:.0%} for nonlinear "
     "networks); refuted if one lies entirely outside.",
     judge_uniqueness,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from sharpseek.summaries import on_manifold, t_interval, usable
-from sharpseek.verdicts.rules import UNDECIDED, USABLE_SHARE, Evidence
+from sharpseek.summaries import on_manifold, usable
+from sharpseek.verdicts.rules import LEVEL, SUPPORTED, UNDECIDED, USABLE_SHARE, Evidence
 
 
 def conditions(run: xr.Dataset) -> np.ndarray:
@@ -40,69 +41,172 @@ def change_since_arrival(run: xr.Dataset, variable: str) -> np.ndarray:
     return run[f"{variable}_mean"].values / begin
 
 
+@dataclass(frozen=True)
+class Effect:
+    """An estimate with its error: intervals at any level, and how many replicas stand behind it."""
+
+    estimate: float
+    interval: Callable[[float], tuple[float, float]]
+    """(low, high) that the truth lies below or above with at most this probability each."""
+    usable: int
+    replicas: int
+    enough: bool
+    """Whether enough replicas could be used to decide anything."""
+
+
+def evidence_of(effect: Effect, subject: str, judge: Callable[[float, float], str]) -> Evidence:
+    """What a rule on intervals makes of an effect, with the p value of "supported"."""
+    low, high = effect.interval(LEVEL)
+    outcome = judge(low, high) if effect.enough else UNDECIDED
+    p = smallest_level(effect, judge) if effect.enough else np.nan
+    return Evidence(subject, effect.estimate, low, high, outcome, effect.usable, effect.replicas, p)
+
+
+def smallest_level(effect: Effect, judge: Callable[[float, float], str]) -> float:
+    """The p value of a rule: the smallest one-sided level at which its interval still supports, to 1 % of itself.
+
+    For `within` this is the p value of two one-sided tests (TOST), for `positive` that of the one-sided test.
+    """
+    if judge(*effect.interval(0.5 - 1e-9)) != SUPPORTED:
+        return 1.0
+    low, high = -12.0, float(np.log10(0.5))
+    while high - low > 0.004:
+        middle = (low + high) / 2
+        low, high = (low, middle) if judge(*effect.interval(10**middle)) == SUPPORTED else (middle, high)
+    return float(10**high)
+
+
+def _nothing(level: float) -> tuple[float, float]:
+    return np.nan, np.nan
+
+
+def mean_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effect:
+    """Mean over the usable replicas of a ratio, by its logarithm: Student t."""
+    use = select & usable(run) & np.isfinite(ratio) & (ratio > 0)
+    logs, replicas = np.log(ratio[use]), int(select.sum())
+    enough = len(logs) >= max(2, USABLE_SHARE * replicas)
+    if len(logs) < 2:
+        return Effect(float(np.exp(logs.mean())) if len(logs) else np.nan, _nothing, len(logs), replicas, False)
+    mean, error = logs.mean(), standard_error(logs)
+
+    def interval(level: float) -> tuple[float, float]:
+        half = stats.t.ppf(1 - level, len(logs) - 1) * error
+        return float(np.exp(mean - half)), float(np.exp(mean + half))
+
+    return Effect(float(np.exp(mean)), interval, len(logs), replicas, enough)
+
+
 def ratio_evidence(
     run: xr.Dataset, select: np.ndarray, ratio: np.ndarray, subject: str, judge: Callable[[float, float], str]
 ) -> Evidence:
-    """Mean over the usable replicas of a ratio, by its logarithm."""
-    use = select & usable(run) & np.isfinite(ratio) & (ratio > 0)
-    mean, low, high = t_interval(np.log(ratio[use]))
-    estimate, low, high = np.exp(mean), np.exp(low), np.exp(high)
-    enough = use.sum() >= max(2, USABLE_SHARE * select.sum())
-    outcome = judge(low, high) if enough else UNDECIDED
-    return Evidence(subject, float(estimate), float(low), float(high), outcome, int(use.sum()), int(select.sum()))
+    """What a rule says of the mean over replicas of a ratio."""
+    return evidence_of(mean_effect(run, select, ratio), subject, judge)
 
 
-def extrapolated(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> tuple[float, float, float, int]:
-    """The ratio at learning rate 0: a straight line through its means at the two smallest rates, with a 95 % interval.
+def quotient_effect(run: xr.Dataset, variable: str, above: np.ndarray, below: np.ndarray) -> Effect:
+    """Geometric mean of a positive [replica] variable over the replicas `above`, over that of those `below`: Welch."""
+    logs, enough, replicas = [], True, 0
+    for select in (above, below):
+        use = select & usable(run)
+        replicas += int(select.sum())
+        enough = enough and use.sum() >= max(2, USABLE_SHARE * select.sum())
+        logs.append(np.log(run[variable].values[use]))
+    used = sum(len(values) for values in logs)
+    if min(len(values) for values in logs) < 2:
+        return Effect(np.nan, _nothing, used, replicas, False)
+    test = stats.ttest_ind(logs[0], logs[1], equal_var=False)
 
-    Student t with the smaller of the two degrees of freedom. NaN unless both rates have two usable replicas.
+    def interval(level: float) -> tuple[float, float]:
+        found = test.confidence_interval(1 - 2 * level)
+        return float(np.exp(found.low)), float(np.exp(found.high))
+
+    return Effect(float(np.exp(logs[0].mean() - logs[1].mean())), interval, used, replicas, bool(enough))
+
+
+def rate_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effect:
+    """The ratio at learning rate 0: a straight line through its means at the two smallest rates.
+
+    Student t with the smaller of the two degrees of freedom.
     """
     rates = np.unique(run["learning_rate"])[:2]
     use = select & usable(run) & np.isfinite(ratio)
     samples = [ratio[use & (run["learning_rate"].values == rate)] for rate in rates]
-    count = sum(len(s) for s in samples)
-    if min(len(s) for s in samples) < 2:
-        return np.nan, np.nan, np.nan, count
+    used = sum(len(s) for s in samples)
+    replicas = int((select & np.isin(run["learning_rate"], rates)).sum())
+    fewest = min(len(s) for s in samples)
+    if fewest < 2:
+        return Effect(np.nan, _nothing, used, replicas, False)
     # r(0) = r1 + (r1 - r2) a, a = eta1 / (eta2 - eta1)
     a = rates[0] / (rates[1] - rates[0])
-    value = (1 + a) * samples[0].mean() - a * samples[1].mean()
-    errors = [s.std(ddof=1) / np.sqrt(len(s)) for s in samples]
-    half = stats.t.ppf(0.975, min(len(s) for s in samples) - 1) * np.hypot((1 + a) * errors[0], a * errors[1])
-    return float(value), float(value - half), float(value + half), count
+    value = float((1 + a) * samples[0].mean() - a * samples[1].mean())
+    error = np.hypot((1 + a) * standard_error(samples[0]), a * standard_error(samples[1]))
+
+    def interval(level: float) -> tuple[float, float]:
+        half = float(stats.t.ppf(1 - level, fewest - 1) * error)
+        return value - half, value + half
+
+    return Effect(value, interval, used, replicas, used >= USABLE_SHARE * replicas)
 
 
-def slope_interval(
-    run: xr.Dataset, variable: str, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float, float, int]:
-    """Slope of log `variable` over log kappa with a 95 % bootstrap interval: seeds are resampled whole.
+def slope_effect(run: xr.Dataset, variable: str, resamples: int = 4000, seed: int = 0) -> Effect:
+    """Slope of log `variable` over log kappa: seeds are clusters, resampled whole, and the bootstrap is studentised.
 
-    Returns slope, low, high, number of usable replicas. NaN unless two conditions have two usable seeds.
+    Plain percentiles of so few clusters are too narrow; quantiles of (slope* - slope) / error* are not (Cameron,
+    Gelbach, Miller, Review of Economics and Statistics 90, 2008). Nothing is decided unless every condition has enough
+    usable replicas.
     """
     use = usable(run)
-    frame = pd.DataFrame(
-        {
-            "x": np.log(run["condition"].values[use]),
-            "y": np.log(run[variable].values[use]),
-            "seed": run["seed"].values[use],
-        }
-    )
-    seeds = frame["seed"].unique()
-    if frame["x"].nunique() < 2 or len(seeds) < 2:
-        return np.nan, np.nan, np.nan, int(use.sum())
-
+    replicas = run.sizes["replica"]
+    x = np.log(run["condition"].values[use])
+    y = np.log(run[variable].values[use])
+    seeds = run["seed"].values[use]
+    if len(np.unique(x)) < 2 or len(np.unique(seeds)) < 3:
+        return Effect(np.nan, _nothing, int(use.sum()), replicas, False)
     # Sums of each seed are enough for a regression: resampling seeds is resampling rows of this table.
-    frame = frame.assign(one=1.0, xx=frame["x"] ** 2, xy=frame["x"] * frame["y"])
-    sums = frame.groupby("seed")[["one", "x", "y", "xx", "xy"]].sum().to_numpy()
-
-    def slope(totals: np.ndarray) -> np.ndarray:
-        n, x, y, xx, xy = np.moveaxis(totals, -1, 0)
-        spread = n * xx - x * x
-        return np.divide(n * xy - x * y, spread, out=np.full_like(spread, np.nan), where=spread > 1e-9)
-
+    table = pd.DataFrame({"seed": seeds, "n": 1.0, "x": x, "y": y, "xx": x * x, "xy": x * y})
+    sums = table.groupby("seed").sum().to_numpy()  # [clusters, 5]
+    slope, error = _cluster_regression(sums[None])
     draws = np.random.default_rng(seed).integers(len(sums), size=(resamples, len(sums)))
-    resampled = slope(sums[draws].sum(axis=1))
-    low, high = np.nanpercentile(resampled, [2.5, 97.5])
-    return float(slope(sums.sum(axis=0)[None])[0]), float(low), float(high), int(use.sum())
+    slopes, errors = _cluster_regression(sums[draws])
+    deviations = (slopes - slope) / errors
+    deviations = np.sort(deviations[np.isfinite(deviations)])
+
+    def interval(level: float) -> tuple[float, float]:
+        # Beyond the resamples' reach: their extremes, stretched like a normal's tail.
+        reach = 1 / (len(deviations) + 1)
+        stretch = stats.norm.ppf(level) / stats.norm.ppf(reach) if level < reach else 1.0
+        lower, upper = np.quantile(deviations, [max(level, reach), 1 - max(level, reach)])
+        return float((slope - stretch * upper * error)[0]), float((slope - stretch * lower * error)[0])
+
+    return Effect(float(slope[0]), interval, int(use.sum()), replicas, enough_at_every_condition(run))
+
+
+def _cluster_regression(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and its cluster-robust standard error from sums (n, x, y, xx, xy) [..., clusters, 5]."""
+    n, x, y, xx, xy = np.moveaxis(sums.sum(axis=-2), -1, 0)
+    spread = xx - x * x / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = (xy - x * y / n) / spread
+        intercept = (y - slope * x) / n
+        own = np.moveaxis(sums, -1, 0)  # (n, x, y, xx, xy) [..., clusters]
+        residual = own[2] - intercept[..., None] * own[0] - slope[..., None] * own[1]
+        score = own[4] - intercept[..., None] * own[1] - slope[..., None] * own[3] - (x / n)[..., None] * residual
+        clusters = sums.shape[-2]
+        error = np.sqrt((score**2).sum(axis=-1) * clusters / (clusters - 1)) / spread
+    return np.where(spread > 1e-9, slope, np.nan), error
+
+
+def ordered_p(run: xr.Dataset, variable: str) -> tuple[float, float]:
+    """Jonckheere's test that `variable` rises (and that it falls) with kappa: one-sided p values.
+
+    Jonckheere's statistic is a linear function of Kendall's S between value and group, and that is how it is computed.
+    Replicas at different kappa share no random numbers.
+    """
+    use = usable(run)
+    x, y = run["condition"].values[use], run[f"{variable}"].values[use]
+    if len(np.unique(x)) < 2:
+        return np.nan, np.nan
+    return tuple(float(stats.kendalltau(x, y, alternative=side).pvalue) for side in ("greater", "less"))
 
 
 def standard_error(values: np.ndarray) -> float:

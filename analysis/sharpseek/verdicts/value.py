@@ -13,12 +13,11 @@ from sharpseek.verdicts.rules import (
     SHARPNESS_MARGIN,
     TRACE_MARGIN,
     UNDECIDED,
-    USABLE_SHARE,
     Claim,
     Evidence,
     within,
 )
-from sharpseek.verdicts.statistics import at, conditions, extrapolated, label, ratio_evidence
+from sharpseek.verdicts.statistics import at, conditions, evidence_of, label, rate_effect, ratio_evidence
 
 
 def judge_value(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
@@ -35,11 +34,11 @@ def judge_value(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
             if not select.any():
                 continue
             if several_rates:
-                value, low, high, used = extrapolated(run, select, ratio)
-                replicas = int((select & np.isin(run["learning_rate"], np.unique(run["learning_rate"])[:2])).sum())
-                outcome = within(low, high, margin) if used >= USABLE_SHARE * replicas else UNDECIDED
+                effect = rate_effect(run, select, ratio)
                 subject = f"{name}, {label(condition)}, rate to 0"
-                evidence.append(Evidence(subject, value, low, high, outcome, used, replicas))
+                evidence.append(
+                    evidence_of(effect, subject, lambda low, high, margin=margin: within(low, high, margin))
+                )
                 continue
 
             def rule(low: float, high: float, margin: float = margin) -> str:
