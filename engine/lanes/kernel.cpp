@@ -19,6 +19,8 @@ extern const Kernels<KernelReal> SHARPSEEK_KERNELS;
 const Kernels<KernelReal> SHARPSEEK_KERNELS{
     Lanes<KernelLane>::kCount,
     [](const TrainJob<KernelReal>& job) { TrainGroup<KernelLane>(job).run(); },
+    draw_one_batch<KernelLane, KernelReal>,
+    [](const NormalJob<KernelReal>& job) { map_words<KernelLane>(job.words, job.count, job.normals); },
     evaluate_outputs<KernelLane, KernelReal>,
     evaluate_gradient<KernelLane, KernelReal>,
     evaluate_product<KernelLane, KernelReal>,

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "core/philox.h"
 #include "engine/lanes/plan.h"
 
 namespace sharpseek::lanes {
@@ -11,24 +10,39 @@ namespace sharpseek::lanes {
 /// plain data only. Real is float or double; "[M][L]" is M values of the L lanes of one group, lane fastest, aligned to
 /// 64 bytes.
 
+/// Where a replica's label noise comes from, before its factor (data/batch.h).
+enum class NoiseKind : std::uint8_t { kGaussian, kSigns, kFixedGaussian, kFixedSigns };
+inline constexpr int kNoiseKinds = 4;
+
+/// The mini-batches of one group of L replicas.
+template <class Real>
+struct DrawJob {
+  std::uint64_t seed;         ///< of the experiment
+  const std::uint64_t* keys;  ///< [L] replica keys
+  int batch;
+  int tokens;
+  int inputs;  ///< features of a token
+  int outputs;
+  const Real* input_factor;      ///< [inputs, inputs] of online tasks, or null where Sigma_x = I
+  const Real* dataset;           ///< [samples, tokens x inputs] of finite sets, null online
+  std::uint32_t samples;         ///< of the data set
+  bool replacement;              ///< finite sets: drawn with replacement, or by a new random order each epoch
+  const NoiseKind* noise_kinds;  ///< [L]
+  const Real* noise_factor;      ///< [outputs x outputs][L]
+  bool diagonal_noise;           ///< of every lane: the off-diagonal elements are not read
+};
+
+/// What a step does; benchmarks leave parts out to see what each costs.
+enum StepPart : unsigned { kDrawing = 1, kTeaching = 2, kForward = 4, kBackward = 8, kUpdating = 16, kWholeStep = 31 };
+
 /// SGD of one group of L replicas.
 template <class Real>
 struct TrainJob {
   PlanView network;
   PlanView teacher;
-  int batch;
-  int tokens;
-  int inputs;  ///< features of a token
   const Real* teacher_weights;
-  const Real* input_factor;   ///< [inputs, inputs], or null where Sigma_x = I
-  const Real* noise_factor;   ///< [outputs x outputs][L]
-  bool diagonal_noise;        ///< of every lane: the off-diagonal elements are not read
-  const std::uint64_t* keys;  ///< [L] replica keys
-  PhiloxKey training_stream;
-  /// Not null: draws a lane's mini-batch by the definition instead (finite sets, Rademacher or fixed noise). Gives
-  /// noise with its covariance.
-  void (*draw)(const void* context, int lane, std::uint32_t step, Real* inputs, Real* noise);
-  const void* context;
+  DrawJob<Real> draws;
+  unsigned parts = kWholeStep;
 
   std::int64_t first_step;
   std::int64_t steps;
@@ -38,6 +52,23 @@ struct TrainJob {
   std::int64_t* loss_count;   ///< [L] added to
   std::int64_t* diverged_at;  ///< [L] -1 until the lane diverges; its weights are then zero
   double divergence_loss;
+};
+
+/// The mini-batch of one step, for tests: inputs [batch x tokens x inputs][L], noise [batch x outputs][L].
+template <class Real>
+struct BatchJob {
+  DrawJob<Real> draws;
+  std::uint32_t step;
+  Real* inputs;
+  Real* noise;
+};
+
+/// The map from words to normals by itself, for tests: words [count][L] (double: [2 count][L]) to [2 count][L].
+template <class Real>
+struct NormalJob {
+  int count;
+  const std::uint32_t* words;
+  Real* normals;
 };
 
 /// Evaluations of one group on N samples.
@@ -91,6 +122,8 @@ template <class Real>
 struct Kernels {
   int lanes;  ///< L
   void (*train)(const TrainJob<Real>&);
+  void (*batch)(const BatchJob<Real>&);
+  void (*normals)(const NormalJob<Real>&);
   void (*outputs)(const OutputJob<Real>&);
   void (*gradient)(const GradientJob<Real>&);
   void (*product)(const ProductJob<Real>&);

@@ -5,13 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
-#include <span>
 #include <type_traits>
 #include <utility>
 
 #include "core/error.h"
-#include "core/random.h"
-#include "data/batch.h"
 
 namespace sharpseek::lanes {
 namespace {
@@ -24,6 +21,12 @@ std::vector<Real> rounded(const double* values, std::size_t count) {
   std::vector<Real> result;
   for (std::size_t i = 0; i < count; ++i) result.push_back(static_cast<Real>(values[i]));
   return result;
+}
+
+NoiseKind kind_of(const Noise& noise) {
+  const bool gaussian = noise.distribution == NoiseDistribution::kGaussian;
+  if (noise.fixed) return gaussian ? NoiseKind::kFixedGaussian : NoiseKind::kFixedSigns;
+  return gaussian ? NoiseKind::kGaussian : NoiseKind::kSigns;
 }
 
 }  // namespace
@@ -43,6 +46,9 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
   if (!task.identity_inputs) {
     input_factor_ = rounded<Real>(task.input_factor.data(), static_cast<std::size_t>(task.input_factor.size()));
   }
+  for (Eigen::Index n = 0; n < task.dataset.rows(); ++n) {
+    for (Eigen::Index i = 0; i < task.dataset.cols(); ++i) dataset_.push_back(static_cast<Real>(task.dataset(n, i)));
+  }
   constexpr at::ScalarType kType = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
   std::vector<at::Tensor> factors;
   for (const Noise& noise : problem_.noise) {
@@ -52,16 +58,14 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
   noise_factors_ = layout_.pack(at::stack(factors).to(kType));
   for (std::int64_t group = 0; group < layout_.groups(); ++group) {
     bool diagonal = true;
-    bool definition = !task.online();
     for (std::int64_t lane = 0; lane < layout_.lanes(); ++lane) {
       const std::size_t e = replica(group, lane);
       const Noise& noise = problem_.noise[e];
       keys_.push_back(problem_.replica_keys[e]);
       diagonal = diagonal && Matrix(noise.factor.diagonal().asDiagonal()) == noise.factor;
-      definition = definition || noise.fixed || noise.distribution != NoiseDistribution::kGaussian;
+      kinds_.push_back(kind_of(noise));
     }
-    diagonal_.push_back(diagonal && !definition);
-    by_definition_.push_back(definition);
+    diagonal_.push_back(diagonal);
   }
 }
 
@@ -71,20 +75,30 @@ std::size_t LaneStepper<Real>::replica(std::int64_t group, std::int64_t lane) co
 }
 
 template <class Real>
-void LaneStepper<Real>::draw(const void* context, int lane, std::uint32_t step, Real* inputs, Real* noise) {
-  const auto& [stepper, group] = *static_cast<const DrawContext*>(context);
-  const TrainingProblem& problem = stepper->problem_;
-  const std::size_t e = stepper->replica(group, lane);
-  const auto size = [&](int per_sample) { return static_cast<std::size_t>(problem.batch * per_sample); };
-  draw_batch<Real>(*problem.task, problem.noise[e], problem.replica_keys[e], step, problem.batch,
-                   std::span(inputs, size(problem.task->input_size())), std::span(noise, size(problem.task->outputs)));
+DrawJob<Real> LaneStepper<Real>::draw_job(std::int64_t group) const {
+  const Task& task = *problem_.task;
+  const std::int64_t first = group * layout_.lanes();
+  DrawJob<Real> job{};
+  job.seed = task.seed;
+  job.keys = keys_.data() + first;
+  job.batch = problem_.batch;
+  job.tokens = task.tokens;
+  job.inputs = task.inputs;
+  job.outputs = task.outputs;
+  job.input_factor = input_factor_.empty() ? nullptr : input_factor_.data();
+  job.dataset = dataset_.empty() ? nullptr : dataset_.data();
+  job.samples = static_cast<std::uint32_t>(task.dataset.rows());
+  job.replacement = task.replacement;
+  job.noise_kinds = kinds_.data() + first;
+  job.noise_factor = noise_factors_.data_ptr<Real>() + group * noise_factors_.stride(0);
+  job.diagonal_noise = diagonal_[static_cast<std::size_t>(group)];
+  return job;
 }
 
 template <class Real>
 void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
   require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
           " is beyond 4294967295, the largest that random numbers are defined for");
-  const Task& task = *problem_.task;
   const std::int64_t lanes = layout_.lanes();
   const std::int64_t groups = layout_.groups();
   at::Tensor weights = layout_.pack(state.parameters);
@@ -110,24 +124,12 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     std::atomic<std::int64_t>& progress = done[static_cast<std::size_t>(group)];
     for (std::int64_t seen = progress.load(); seen != slice; seen = progress.load()) progress.wait(seen);
 
-    const DrawContext context{this, group};
     const std::int64_t first = group * lanes;
     TrainJob<Real> job{};
     job.network = plan_;
     job.teacher = teacher_.view();
-    job.batch = problem_.batch;
-    job.tokens = task.tokens;
-    job.inputs = task.inputs;
     job.teacher_weights = teacher_weights_.data();
-    job.input_factor = input_factor_.empty() ? nullptr : input_factor_.data();
-    job.noise_factor = noise_factors_.data_ptr<Real>() + group * noise_factors_.stride(0);
-    job.diagonal_noise = diagonal_[static_cast<std::size_t>(group)];
-    job.keys = keys_.data() + first;
-    job.training_stream = stream_key(task.seed, Stream::kTraining);
-    if (by_definition_[static_cast<std::size_t>(group)]) {
-      job.draw = draw;
-      job.context = &context;
-    }
+    job.draws = draw_job(group);
     job.first_step = state.step + slice * kSliceSteps;
     job.steps = std::min(kSliceSteps, steps - slice * kSliceSteps);
     job.weights = weights.data_ptr<Real>() + group * weights.stride(0);

@@ -22,12 +22,8 @@ class LaneStepper : public Stepper {
   void advance(TrainingState& state, std::int64_t steps) override;
 
  private:
-  /// What draws a lane's mini-batch by the definition: the stepper and the group.
-  struct DrawContext {
-    const LaneStepper* stepper;
-    std::int64_t group;
-  };
-  static void draw(const void* context, int lane, std::uint32_t step, Real* inputs, Real* noise);
+  /// What the mini-batches of a group are.
+  DrawJob<Real> draw_job(std::int64_t group) const;
   /// The replica that lane `lane` of `group` holds; filled-up lanes repeat the last one.
   std::size_t replica(std::int64_t group, std::int64_t lane) const;
 
@@ -42,7 +38,8 @@ class LaneStepper : public Stepper {
   at::Tensor noise_factors_;         ///< [G, outputs^2, L]
   std::vector<std::uint64_t> keys_;  ///< [G L]
   std::vector<bool> diagonal_;       ///< [G]
-  std::vector<bool> by_definition_;  ///< [G]
+  std::vector<Real> dataset_;        ///< [N, tokens x inputs] of finite sets
+  std::vector<NoiseKind> kinds_;     ///< [G L]
 };
 
 }  // namespace sharpseek::lanes

@@ -1,33 +1,30 @@
 #pragma once
 
 #include "core/normals.h"
-#include "core/random.h"
-#include "engine/lanes/batch.h"
+#include "engine/lanes/words.h"
+#if defined(__AVX512F__)
+#include "engine/lanes/normal_tables.h"
+#endif
 
 SHARPSEEK_LANES_BEGIN
 
 /// The normals of core/normals.h for many replicas at once: normals 2i and 2i + 1 of every lane from word(s) i of its
-/// (stream key, replica key, step). Integer words are core/philox.h's to the bit; normals differ from the reference
-/// maps by float rounding.
+/// (stream, replica key, step). They differ from the reference maps by float rounding (docs/random.md).
 
-/// Replica keys of a group of lanes, as the counter takes them.
-template <class R>
-struct LaneKeys;
+/// Normals of one block, from the words of its parts.
+template <class T>
+inline constexpr int kBlockNormals = sizeof(T) == 4 ? 8 : 4;
 
-/// One lane: the reference itself.
+// --- one lane: the reference itself ----------------------------------------------------------------------------------
+
+/// Writes `count` normals, rounded up to an even number, of every lane [count][L].
 template <Scalar T>
-struct LaneKeys<T> {
-  std::uint64_t key;
-  explicit LaneKeys(const std::uint64_t* keys) : key(keys[0]) {}
-};
-
-template <Scalar T>
-void normals(T* z, int count, const LaneKeys<T>& keys, std::uint32_t step, PhiloxKey stream) {
+void normals(T* z, int count, const LaneKeys<T>& keys, std::uint32_t step, const StreamKey<T>& stream) {
   constexpr int kWords = sizeof(T) == 4 ? 1 : 2;  // of a pair
-  for (int i = 0; i < count; i += 8 / kWords) {
+  for (int i = 0; i < count; i += kBlockNormals<T>) {
     const PhiloxBlock words =
-        philox(philox_counter(static_cast<std::uint32_t>(i * kWords / 8), step, keys.key), stream);
-    for (int pair = 0; pair < 4 / kWords; ++pair) {
+        philox(philox_counter(static_cast<std::uint32_t>(i / kBlockNormals<T>), step, keys.key), stream.key);
+    for (int pair = 0; pair < 4 / kWords && i + 2 * pair < count; ++pair) {
       NormalPair p{};
       if constexpr (kWords == 1) {
         p = normal_pair32(words[static_cast<std::size_t>(pair)]);
@@ -40,66 +37,25 @@ void normals(T* z, int count, const LaneKeys<T>& keys, std::uint32_t step, Philo
   }
 }
 
+/// The pairs of words [count][1] (double: [2 count][1]).
+template <Scalar T>
+void map_words(const std::uint32_t* words, int count, T* z) {
+  for (int i = 0; i < count; ++i) {
+    const NormalPair p = sizeof(T) == 4 ? normal_pair32(words[i]) : normal_pair64(words[2 * i], words[2 * i + 1]);
+    z[2 * i] = static_cast<T>(p.z0);
+    z[2 * i + 1] = static_cast<T>(p.z1);
+  }
+}
+
+/// The same with a step of each lane's own [L].
+template <Scalar T>
+void normals(T* z, int count, const LaneKeys<T>& keys, const std::uint32_t* steps, const StreamKey<T>& stream) {
+  normals(z, count, keys, *steps, stream);
+}
+
 // --- SIMD ------------------------------------------------------------------------------------------------------------
 
-template <class A>
-using Words = xsimd::batch<std::uint64_t, A>;  ///< one 32-bit word in the low half of each 64-bit lane
-
-/// Low halves multiplied to 64 bits; high halves are ignored. One instruction, so that Philox needs no shuffles.
-#if defined(__AVX512F__)
-SHARPSEEK_HOST_DEVICE Words<xsimd::avx512bw> multiply_low(Words<xsimd::avx512bw> a, Words<xsimd::avx512bw> b) {
-  return _mm512_mul_epu32(a, b);
-}
-#elif defined(__AVX2__)
-SHARPSEEK_HOST_DEVICE Words<xsimd::fma3<xsimd::avx2>> multiply_low(Words<xsimd::fma3<xsimd::avx2>> a,
-                                                                   Words<xsimd::fma3<xsimd::avx2>> b) {
-  return _mm256_mul_epu32(a, b);
-}
-#elif defined(__SSE4_2__)
-SHARPSEEK_HOST_DEVICE Words<xsimd::sse4_2> multiply_low(Words<xsimd::sse4_2> a, Words<xsimd::sse4_2> b) {
-  return _mm_mul_epu32(a, b);
-}
-#endif
-
-/// Ten Philox rounds; what the high halves of c hold does not matter.
-template <class A>
-SHARPSEEK_HOST_DEVICE void philox_rounds(Words<A> (&c)[4], PhiloxKey key) {
-  const Words<A> m0(std::uint64_t{kPhiloxMultiplier0});
-  const Words<A> m1(std::uint64_t{kPhiloxMultiplier1});
-#pragma GCC unroll 10
-  for (int round = 0; round < kPhiloxRounds; ++round) {
-    const Words<A> p = multiply_low(c[0], m0);
-    const Words<A> q = multiply_low(c[2], m1);
-    c[0] = (q >> 32) ^ c[1] ^ Words<A>(std::uint64_t{key[0]});
-    c[2] = (p >> 32) ^ c[3] ^ Words<A>(std::uint64_t{key[1]});
-    c[1] = q;
-    c[3] = p;
-    key[0] += kPhiloxWeyl0;
-    key[1] += kPhiloxWeyl1;
-  }
-}
-
-template <class A>
-using Bits = xsimd::batch<std::uint32_t, A>;
-
-template <class A>
-struct LaneKeys<Batch<float, A>> {
-  Words<A> even_low, even_high, odd_low, odd_high;  ///< key words of even and odd lanes, in low halves
-  explicit LaneKeys(const std::uint64_t* keys) {
-    constexpr std::size_t kLanes = Batch<float, A>::size;
-    alignas(64) std::uint64_t even[kLanes / 2];
-    alignas(64) std::uint64_t odd[kLanes / 2];
-    for (std::size_t i = 0; i < kLanes / 2; ++i) {
-      even[i] = keys[2 * i];
-      odd[i] = keys[2 * i + 1];
-    }
-    even_low = Words<A>::load_aligned(even);
-    odd_low = Words<A>::load_aligned(odd);
-    even_high = even_low >> 32;
-    odd_high = odd_low >> 32;
-  }
-};
-
+#if !defined(__AVX512F__)
 /// log u for 0 < u <= 1 (polynomial of Cephes' logf).
 template <class A>
 SHARPSEEK_HOST_DEVICE Batch<float, A> unit_logarithm(Batch<float, A> u) {
@@ -150,31 +106,7 @@ SHARPSEEK_HOST_DEVICE void normal_pair(Bits<A> word, Batch<float, A>& z0, Batch<
   z0 = xsimd::bitwise_cast<R>(a ^ swap ^ (((word << 31) ^ (word << 30)) & top));
   z1 = xsimd::bitwise_cast<R>(b ^ swap ^ ((word << 30) & top));
 }
-
-/// Writes `count` normals, rounded up to a multiple of 8, of every lane.
-template <class A>
-SHARPSEEK_HOST_DEVICE void normals(Batch<float, A>* z, int count, const LaneKeys<Batch<float, A>>& keys,
-                                   std::uint32_t step, PhiloxKey stream) {
-  const Words<A> low(std::uint64_t{0xffffffff});
-  for (int i = 0; i < count; i += 8) {
-    const Words<A> index(static_cast<std::uint64_t>(i / 8));
-    const Words<A> at(std::uint64_t{step});
-    Words<A> even[4] = {index, keys.even_low, at, keys.even_high};
-    Words<A> odd[4] = {index, keys.odd_low, at, keys.odd_high};
-    philox_rounds<A>(even, stream);
-    philox_rounds<A>(odd, stream);
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      normal_pair<A>(xsimd::bitwise_cast<Bits<A>>((even[j] & low) | (odd[j] << 32)), z[i + 2 * j], z[i + 2 * j + 1]);
-    }
-  }
-}
-
-template <class A>
-struct LaneKeys<Batch<double, A>> {
-  Words<A> low, high;
-  explicit LaneKeys(const std::uint64_t* keys) : low(Words<A>::load_unaligned(keys)), high(low >> 32) {}
-};
+#endif
 
 /// normal_pair64 in lanes; `high` and `low` are words in low halves.
 template <class A>
@@ -197,15 +129,77 @@ SHARPSEEK_HOST_DEVICE void normal_pair(Words<A> high, Words<A> low, Batch<double
   z1 = xsimd::bitwise_cast<R>(b ^ swap ^ ((bits << 62) & top));
 }
 
-/// Writes `count` normals, rounded up to a multiple of 4, of every lane.
+/// The pairs of one block that are asked for: `count` normals at most, rounded up to an even number.
 template <class A>
-SHARPSEEK_HOST_DEVICE void normals(Batch<double, A>* z, int count, const LaneKeys<Batch<double, A>>& keys,
-                                   std::uint32_t step, PhiloxKey stream) {
+SHARPSEEK_HOST_DEVICE void block_normals(Batch<float, A>* z, int count, const Words<A> (&even)[4],
+                                         const Words<A> (&odd)[4]) {
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    if (2 * j < count) normal_pair<A>(interleaved(even[j], odd[j]), z[2 * j], z[2 * j + 1]);
+  }
+}
+
+template <class A>
+void normals(Batch<float, A>* z, int count, const LaneKeys<Batch<float, A>>& keys, std::uint32_t step,
+             const StreamKey<Batch<float, A>>& stream) {
+  const StepBlocks<Batch<float, A>> blocks(keys, step, stream);
+  for (int i = 0; i < count; i += 8) {
+    Words<A> even[4];
+    Words<A> odd[4];
+    blocks.block(static_cast<std::uint32_t>(i / 8), 0, even);
+    blocks.block(static_cast<std::uint32_t>(i / 8), 1, odd);
+    block_normals<A>(z + i, count - i, even, odd);
+  }
+}
+
+template <class A>
+void normals(Batch<double, A>* z, int count, const LaneKeys<Batch<double, A>>& keys, std::uint32_t step,
+             const StreamKey<Batch<double, A>>& stream) {
+  const StepBlocks<Batch<double, A>> blocks(keys, step, stream);
   for (int i = 0; i < count; i += 4) {
-    Words<A> c[4] = {Words<A>(static_cast<std::uint64_t>(i / 4)), keys.low, Words<A>(std::uint64_t{step}), keys.high};
-    philox_rounds<A>(c, stream);
+    Words<A> c[4];
+    blocks.block(static_cast<std::uint32_t>(i / 4), 0, c);
     normal_pair<A>(c[0], c[1], z[i], z[i + 1]);
-    normal_pair<A>(c[2], c[3], z[i + 2], z[i + 3]);
+    if (count - i > 2) normal_pair<A>(c[2], c[3], z[i + 2], z[i + 3]);
+  }
+}
+
+/// The pairs of words [count][L] (double: [2 count][L]).
+template <class R>
+  requires(!Scalar<R>)
+void map_words(const std::uint32_t* words, int count, typename LaneTraits<R>::Real* z) {
+  using T = typename LaneTraits<R>::Real;
+  using A = typename R::arch_type;
+  constexpr int kLanes = Lanes<R>::kCount;
+  for (int i = 0; i < count; ++i) {
+    R z0;
+    R z1;
+    if constexpr (kParts<T> == 2) {
+      normal_pair<A>(Bits<A>::load_unaligned(words + i * kLanes), z0, z1);
+    } else {
+      normal_pair<A>(lane_words<T, A>(words + 2 * i * kLanes, 0), lane_words<T, A>(words + (2 * i + 1) * kLanes, 0), z0,
+                     z1);
+    }
+    Lanes<R>::store(z + 2 * i * kLanes, z0);
+    Lanes<R>::store(z + (2 * i + 1) * kLanes, z1);
+  }
+}
+
+/// With a step of each lane's own [L].
+template <class T, class A>
+void normals(Batch<T, A>* z, int count, const LaneKeys<Batch<T, A>>& keys, const std::uint32_t* steps,
+             const StreamKey<Batch<T, A>>& stream) {
+  for (int i = 0; i < count; i += kBlockNormals<T>) {
+    std::uint32_t index[Batch<T, A>::size];
+    for (std::uint32_t& own : index) own = static_cast<std::uint32_t>(i / kBlockNormals<T>);
+    Words<A> c[kParts<T>][4];
+    for (int part = 0; part < kParts<T>; ++part) lane_block<T, A>(c[part], part, index, steps, keys, stream);
+    if constexpr (kParts<T> == 2) {
+      block_normals<A>(z + i, count - i, c[0], c[1]);
+    } else {
+      normal_pair<A>(c[0][0], c[0][1], z[i], z[i + 1]);
+      if (count - i > 2) normal_pair<A>(c[0][2], c[0][3], z[i + 2], z[i + 3]);
+    }
   }
 }
 

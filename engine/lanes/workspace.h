@@ -41,6 +41,7 @@ struct Lanes<T> {
   static constexpr int kCount = 1;
   static T load(const T* from) { return *from; }
   static void store(T* to, T x) { *to = x; }
+  static bool all_below(T x, T limit) { return x < limit; }  ///< false with NaN
 };
 
 template <class T, class A>
@@ -48,6 +49,9 @@ struct Lanes<xsimd::batch<T, A>> {
   static constexpr int kCount = static_cast<int>(xsimd::batch<T, A>::size);
   static SHARPSEEK_HOST_DEVICE xsimd::batch<T, A> load(const T* from) { return xsimd::batch<T, A>::load_aligned(from); }
   static SHARPSEEK_HOST_DEVICE void store(T* to, xsimd::batch<T, A> x) { x.store_aligned(to); }
+  static SHARPSEEK_HOST_DEVICE bool all_below(xsimd::batch<T, A> x, T limit) {
+    return xsimd::all(x < xsimd::batch<T, A>(limit));
+  }
 };
 
 SHARPSEEK_LANES_END
