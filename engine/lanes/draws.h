@@ -41,8 +41,8 @@ class Draws {
     for (int l = 0; l < kLanes; ++l) has_[static_cast<int>(job.noise_kinds[l])] = true;
   }
 
-  R* inputs() const { return inputs_; }  ///< [batch x tokens x inputs]
-  const R* noise() const { return noise_; }    ///< [batch x outputs]
+  R* inputs() const { return inputs_; }      ///< [batch x tokens x inputs]
+  const R* noise() const { return noise_; }  ///< [batch x outputs]
 
   /// Draws the mini-batch of this step.
   void draw(std::uint32_t step) {
@@ -128,7 +128,8 @@ class Draws {
       block_words(words, lane_numbers(static_cast<std::uint32_t>(first / 128)).of, steps, keys_, stream);
       for (int j = 0; j < std::min(128, count - first); ++j) {
         const std::uint32_t* word = words + j / 32 * kLanes;
-        for (int l = 0; l < kLanes; ++l) to[(first + j) * kLanes + l] = (word[l] >> (j % 32) & 1u) != 0 ? Real(1) : Real(-1);
+        for (int l = 0; l < kLanes; ++l)
+          to[(first + j) * kLanes + l] = (word[l] >> (j % 32) & 1u) != 0 ? Real(1) : Real(-1);
       }
     }
   }

@@ -166,8 +166,7 @@ void normals(Batch<double, A>* z, int count, const LaneKeys<Batch<double, A>>& k
 
 /// The pairs of words [count][L] (double: [2 count][L]).
 template <class R>
-  requires(!Scalar<R>)
-void map_words(const std::uint32_t* words, int count, typename LaneTraits<R>::Real* z) {
+requires(!Scalar<R>) void map_words(const std::uint32_t* words, int count, typename LaneTraits<R>::Real* z) {
   using T = typename LaneTraits<R>::Real;
   using A = typename R::arch_type;
   constexpr int kLanes = Lanes<R>::kCount;

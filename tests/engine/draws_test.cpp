@@ -140,16 +140,11 @@ TEST(Draws, AreTheDefinitionsOnEveryInstructionSet) {
   const std::vector<NoiseKind> all = {NoiseKind::kGaussian, NoiseKind::kSigns, NoiseKind::kFixedGaussian,
                                       NoiseKind::kFixedSigns};
   const std::vector<Setting> settings = {
-      {0, true, false, {NoiseKind::kGaussian}},
-      {0, true, true, {NoiseKind::kGaussian}},
-      {0, true, false, {NoiseKind::kSigns}},
-      {0, true, true, {NoiseKind::kSigns, NoiseKind::kGaussian}},
-      {50, true, false, {NoiseKind::kGaussian}},
-      {50, false, false, {NoiseKind::kGaussian}},
-      {1, false, false, {NoiseKind::kSigns}},
-      {5, false, true, {NoiseKind::kFixedGaussian}},
-      {257, true, true, {NoiseKind::kFixedSigns}},
-      {64, false, false, all},
+      {0, true, false, {NoiseKind::kGaussian}},    {0, true, true, {NoiseKind::kGaussian}},
+      {0, true, false, {NoiseKind::kSigns}},       {0, true, true, {NoiseKind::kSigns, NoiseKind::kGaussian}},
+      {50, true, false, {NoiseKind::kGaussian}},   {50, false, false, {NoiseKind::kGaussian}},
+      {1, false, false, {NoiseKind::kSigns}},      {5, false, true, {NoiseKind::kFixedGaussian}},
+      {257, true, true, {NoiseKind::kFixedSigns}}, {64, false, false, all},
   };
   for_each_available_set([&](const std::string& set) {
     for (std::size_t i = 0; i < settings.size(); ++i) {
