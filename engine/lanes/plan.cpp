@@ -18,6 +18,20 @@ bool may_overwrite(OpKind kind) {
          kind == OpKind::kAdd;
 }
 
+/// The sum that alone reads the output of `op`, if `op` is linear and the other summand comes earlier: the op can then
+/// add it itself. Null otherwise.
+const Op* fused_sum(const Program& program, const Op& op, const std::vector<int>& readers) {
+  if (op.kind != OpKind::kLinear || readers[at(op.output)] != 1) return nullptr;
+  for (const Op& sum : program.ops()) {
+    if (sum.kind != OpKind::kAdd) continue;
+    for (int i = 0; i < 2; ++i) {
+      // Values are numbered in the order of the ops that write them.
+      if (sum.inputs[at(i)] == op.output && sum.inputs[at(1 - i)] < op.output) return &sum;
+    }
+  }
+  return nullptr;
+}
+
 /// Scratch elements of one sample.
 int scratch_size(const Op& op, const ValueShape& input) {
   if (op.kind == OpKind::kAttention) return op.heads * input.tokens * input.tokens;
@@ -54,8 +68,11 @@ LanePlan::LanePlan(const Program& program) {
     size_ += elements;
     return offset;
   };
+  std::vector<bool> absorbed(count, false);  // sums that became part of a linear op, by output
   for (const Op& op : program.ops()) {
-    PlanValue& out = values_[at(op.output)];
+    if (absorbed[at(op.output)]) continue;
+    const Op* sum = fused_sum(program, op, readers);
+    PlanValue& out = values_[at(sum != nullptr ? sum->output : op.output)];
     if (op.kind == OpKind::kFlatten) {
       out.offset = values_[at(op.inputs[0])].offset;
       continue;
@@ -63,9 +80,15 @@ LanePlan::LanePlan(const Program& program) {
     PlanOp planned{op.kind,   {op.inputs[0], op.inputs[1], op.inputs[2]}, op.output, 0, op.token, op.heads, 0, {},
                    Put::kNone};
     if (op.parameter >= 0) planned.parameter = static_cast<int>(program.parameters()[at(op.parameter)].offset);
+    if (sum != nullptr) {
+      absorbed[at(sum->output)] = true;
+      planned.out = sum->output;
+      planned.in[1] = sum->inputs[0] == op.output ? sum->inputs[1] : sum->inputs[0];
+    }
     out.offset = -1;
-    for (int input : op.inputs) {
-      if (input < 0 || !may_overwrite(op.kind)) continue;
+    for (int i = sum != nullptr ? 1 : 0; i < 3; ++i) {
+      const int input = planned.in[i];
+      if (input < 0 || !may_overwrite(sum != nullptr ? sum->kind : op.kind)) continue;
       const PlanValue& in = values_[at(input)];
       const std::size_t source = at(root[at(input)]);
       if (in.offset >= 0 && readers[source] == 1 && !needs_output(producer[source])) out.offset = in.offset;

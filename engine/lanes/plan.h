@@ -21,7 +21,7 @@ struct PlanValue {
 /// An op as the kernels read it: plain data.
 struct PlanOp {
   OpKind kind;
-  int in[3];      ///< value indices, -1 where unused
+  int in[3];      ///< value indices, -1 where unused; kLinear: in[1] is added to the product
   int out;        ///< value index; shares its place with an input where the op works in place
   int parameter;  ///< first element of its block in [P]
   int token;
@@ -46,6 +46,7 @@ struct PlanView {
 /// Compiles a Program for the lane kernels:
 ///  - every value gets a place in a workspace; kFlatten becomes another name for the same place;
 ///  - element-wise ops work in place where nobody else reads their input and no backward pass needs its old value;
+///  - a sum that is the only reader of a linear op's output becomes part of that op;
 ///  - whether an op's backward pass stores a gradient or adds to it is decided here, in reverse op order, so that no
 ///    pass sets gradients to zero; gradients that nobody needs (of the input) are left out.
 class LanePlan {

@@ -12,8 +12,8 @@
 
 SHARPSEEK_LANES_BEGIN
 
-/// C[m cm + n] (+)= sum_k A[m am + k ak] B[n bn + k bk], one matrix of a product in every lane. Strides choose what is
-/// transposed.
+/// C[m cm + n] = (F[m cm + n] +) sum_k A[m am + k ak] B[n bn + k bk], one matrix of a product in every lane. Strides
+/// choose what is transposed.
 template <class P>
 struct Product {
   int depth;  ///< K
@@ -23,17 +23,20 @@ struct Product {
   Index bn, bk;
   P c;
   Index cm;
-  bool add;
+  bool add;  ///< F, which may be C
+  P from;
 };
 
-/// One register tile of M x N accumulators; a, b and c point to its corner.
+/// One register tile of M x N accumulators whose corner is element (row, column) of C.
 template <int M, int N, class P>
-SHARPSEEK_HOST_DEVICE void tile(const Product<P>& product, P a, P b, P c) {
+SHARPSEEK_HOST_DEVICE void tile(const Product<P>& product, int row, int column) {
   using R = Element<P>;
   R sum[M][N];
   SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
     SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) sum[m][n] = constant<R>(0);
   }
+  P a = product.a + row * product.am;
+  P b = product.b + column * product.bn;
   // Pointers are incremented: with strides of ptrdiff_t the compiler keeps them in registers.
   int k = product.depth;
   do {
@@ -46,23 +49,59 @@ SHARPSEEK_HOST_DEVICE void tile(const Product<P>& product, P a, P b, P c) {
     a = a + product.ak;
     b = b + product.bk;
   } while (--k);
-  SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
-    SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) {
-      const Index i = m * product.cm + n;
-      c[i] = product.add ? c[i] + sum[m][n] : sum[m][n];
+  const Index corner = row * product.cm + column;
+  const P c = product.c + corner;
+  if (product.add) {
+    const P from = product.from + corner;
+    SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
+      SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) c[m * product.cm + n] = from[m * product.cm + n] + sum[m][n];
+    }
+  } else {
+    SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
+      SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) c[m * product.cm + n] = sum[m][n];
     }
   }
 }
 
-/// tile<m, n> for m <= M, n <= N known at run time.
+/// tile<m, n> for m <= M, n <= N known at run time: the ragged ends of wide products.
 template <int M, int N, class P>
-SHARPSEEK_HOST_DEVICE void tile_of(int m, int n, const Product<P>& product, P a, P b, P c) {
-  if (m == M && n == N) return tile<M, N>(product, a, b, c);
+SHARPSEEK_HOST_DEVICE void tile_of(int m, int n, const Product<P>& product, int row, int column) {
+  if (m == M && n == N) return tile<M, N>(product, row, column);
   if constexpr (N > 1) {
-    if (n < N) return tile_of<M, N - 1>(m, n, product, a, b, c);
+    if (n < N) return tile_of<M, N - 1>(m, n, product, row, column);
   }
   if constexpr (M > 1) {
-    if (m < M) return tile_of<M - 1, N>(m, n, product, a, b, c);
+    if (m < M) return tile_of<M - 1, N>(m, n, product, row, column);
+  }
+}
+
+/// What is left over: fewer than a tile's rows or columns.
+template <int M, int N, class P>
+SHARPSEEK_NOINLINE void ragged_tile(int m, int n, const Product<P>& product, int row, int column) {
+  tile_of<M, N>(m, n, product, row, column);
+}
+
+/// All tiles, for edges m <= M, n <= N known at run time: one choice for the whole product.
+template <int M, int N, int kRows, int kColumns, class P>
+SHARPSEEK_HOST_DEVICE void tiles_of(int m, int n, int rows, int columns, const Product<P>& product) {
+  if (m == M && n == N) {
+    for (int row = 0; row < rows; row += M) {
+      for (int column = 0; column < columns; column += N) {
+        if (rows - row >= M && columns - column >= N) {
+          tile<M, N>(product, row, column);
+        } else {
+          ragged_tile<kRows, kColumns>(rows - row < M ? rows - row : M, columns - column < N ? columns - column : N,
+                                       product, row, column);
+        }
+      }
+    }
+    return;
+  }
+  if constexpr (N > 1) {
+    if (n < N) return tiles_of<M, N - 1, kRows, kColumns>(m, n, rows, columns, product);
+  }
+  if constexpr (M > 1) {
+    if (m < M) return tiles_of<M - 1, N, kRows, kColumns>(m, n, rows, columns, product);
   }
 }
 
@@ -76,15 +115,8 @@ template <class P>
 SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P> product) {
   constexpr int kRows = 4;
   constexpr int kColumns = LaneTraits<Element<P>>::dual ? 2 : 4;  // a Dual takes two registers
-  const int m_edge = even_edge<kRows>(rows);
-  const int n_edge = even_edge<kColumns>(columns);
-  for (int m = 0; m < rows; m += m_edge) {
-    for (int n = 0; n < columns; n += n_edge) {
-      tile_of<kRows, kColumns>(rows - m < m_edge ? rows - m : m_edge, columns - n < n_edge ? columns - n : n_edge,
-                               product, product.a + m * product.am, product.b + n * product.bn,
-                               product.c + (m * product.cm + n));
-    }
-  }
+  tiles_of<kRows, kColumns, kRows, kColumns>(even_edge<kRows>(rows), even_edge<kColumns>(columns), rows, columns,
+                                             product);
 }
 
 SHARPSEEK_LANES_END

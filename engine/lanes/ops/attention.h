@@ -36,7 +36,7 @@ struct AttentionOp {
     const R scale = constant<R>(1.0 / std::sqrt(static_cast<double>(d)));
 
     each_head(op, f, [&](Index first, Index at) {  // a = q k'
-      multiply<P>(tokens, tokens, {d, q + first, n, 1, k + first, n, 1, a + at, tokens, false});
+      multiply<P>(tokens, tokens, {d, q + first, n, 1, k + first, n, 1, a + at, tokens, false, a + at});
     });
     for (int row = 0; row < f.batch * op.heads * tokens; ++row) {
       const P r = a + Index{row} * tokens;
@@ -53,7 +53,7 @@ struct AttentionOp {
       for (int j = 0; j < tokens; ++j) r[j] = r[j] * inverse;
     }
     each_head(op, f, [&](Index first, Index at) {  // y = a v
-      multiply<P>(tokens, d, {tokens, a + at, tokens, 1, v + first, 1, n, y + first, n, false});
+      multiply<P>(tokens, d, {tokens, a + at, tokens, 1, v + first, 1, n, y + first, n, false, y + first});
     });
   }
 
@@ -72,13 +72,13 @@ struct AttentionOp {
     const R scale = constant<R>(1.0 / std::sqrt(static_cast<double>(d)));
 
     each_head(op, f, [&](Index first, Index at) {  // da = dy v'
-      multiply<P>(tokens, tokens, {d, dy + first, n, 1, v + first, n, 1, da + at, tokens, false});
+      multiply<P>(tokens, tokens, {d, dy + first, n, 1, v + first, n, 1, da + at, tokens, false, a + at});
     });
     if (op.put[2] != Put::kNone) {
+      const P dv = f.gradient(op.in[2]);
       each_head(op, f, [&](Index first, Index at) {  // dv = a' dy
-        multiply<P>(
-            tokens, d,
-            {tokens, a + at, 1, tokens, dy + first, 1, n, f.gradient(op.in[2]) + first, n, op.put[2] == Put::kAdd});
+        multiply<P>(tokens, d,
+                    {tokens, a + at, 1, tokens, dy + first, 1, n, dv + first, n, op.put[2] == Put::kAdd, dv + first});
       });
     }
     // Through the softmax and the scale: d score_j = (da_j - sum_i a_i da_i) a_j / sqrt(d).
@@ -90,17 +90,17 @@ struct AttentionOp {
       for (int j = 0; j < tokens; ++j) dr[j] = (R(dr[j]) - along) * r[j] * scale;
     }
     if (op.put[0] != Put::kNone) {
+      const P dq = f.gradient(op.in[0]);
       each_head(op, f, [&](Index first, Index at) {  // dq = ds k
-        multiply<P>(
-            tokens, d,
-            {tokens, da + at, tokens, 1, k + first, 1, n, f.gradient(op.in[0]) + first, n, op.put[0] == Put::kAdd});
+        multiply<P>(tokens, d,
+                    {tokens, da + at, tokens, 1, k + first, 1, n, dq + first, n, op.put[0] == Put::kAdd, dq + first});
       });
     }
     if (op.put[1] != Put::kNone) {
+      const P dk = f.gradient(op.in[1]);
       each_head(op, f, [&](Index first, Index at) {  // dk = ds' q
-        multiply<P>(
-            tokens, d,
-            {tokens, da + at, 1, tokens, q + first, 1, n, f.gradient(op.in[1]) + first, n, op.put[1] == Put::kAdd});
+        multiply<P>(tokens, d,
+                    {tokens, da + at, 1, tokens, q + first, 1, n, dk + first, n, op.put[1] == Put::kAdd, dk + first});
       });
     }
   }
