@@ -41,7 +41,7 @@ Matrix read_matrix(const std::string& file) {
   return matrix;
 }
 
-Matrix read_covariance(const std::string& file, int size) {
+Matrix read_covariance(const std::string& file, int size, bool may_be_singular) {
   Matrix m = read_matrix(file);
   require(m.rows() == m.cols(), file, ": a covariance must be square, this is ", m.rows(), " x ", m.cols());
   require(m.rows() == size, file, ": must be ", size, " x ", size, ", is ", m.rows(), " x ", m.cols());
@@ -54,7 +54,8 @@ Matrix read_covariance(const std::string& file, int size) {
   }
   m = (m + m.transpose()).eval() / 2;
   const double smallest = Eigen::SelfAdjointEigenSolver<Matrix>(m, Eigen::EigenvaluesOnly).eigenvalues().minCoeff();
-  require(smallest > 1e-14 * scale, file, ": not positive definite: the smallest eigenvalue is ", smallest);
+  require(smallest > (may_be_singular ? -1e-14 : 1e-14) * scale, file, ": not positive ",
+          may_be_singular ? "semidefinite" : "definite", ": the smallest eigenvalue is ", smallest);
   return m;
 }
 

@@ -11,8 +11,9 @@ namespace sharpseek {
 Matrix read_matrix(const std::string& file);
 
 /// As read_matrix, and requires a covariance: square of size `size`, symmetric to 1e-12 of its largest element,
-/// positive definite. Throws UserError naming the file and the offending row, value or eigenvalue.
-Matrix read_covariance(const std::string& file, int size);
+/// positive definite, or semidefinite where it may be singular. Throws UserError naming the file and the offending row,
+/// value or eigenvalue.
+Matrix read_covariance(const std::string& file, int size, bool may_be_singular = false);
 
 /// Sigma_x [inputs, inputs] of one token from data.input_covariance: identity | diagonal:a,b,.. (variances) |
 /// file:M.csv.

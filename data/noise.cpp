@@ -69,8 +69,9 @@ Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal,
   noise.fixed = options.redraw == "fixed";
   if (!options.covariance.empty()) {
     require(options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance, ": must be file:S.csv");
-    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(read_covariance(options.covariance.substr(5), outputs));
-    noise.factor = eigen.eigenvectors() * eigen.eigenvalues().cwiseSqrt().asDiagonal();
+    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(
+        read_covariance(options.covariance.substr(5), outputs, /*may_be_singular=*/true));
+    noise.factor = eigen.eigenvectors() * eigen.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
   } else {
     const Vector variances = noise_variances(options.total, options.condition, outputs);
     noise.factor = noise_directions(options.rotation, outputs, signal, seed) * variances.cwiseSqrt().asDiagonal();

@@ -51,7 +51,7 @@ std::vector<PresetFile> selected(const std::string& name, const std::vector<std:
 int command_reproduce(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
-  options.add_options()("preset", po::value<std::string>()->default_value("quick"), "quick | smoke")(
+  options.add_options()("preset", po::value<std::string>()->default_value("quick"), "paper | quick | smoke")(
       "only", po::value<std::vector<std::string>>()->multitoken(), "experiments by name or beginning of name")(
       "out", po::value<std::string>(), "result folder, must not exist (default out/PRESET)")("no-report",
                                                                                              "measure only");

@@ -1,87 +1,148 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/error.h"
 #include "experiments/arguments.h"
 #include "experiments/option_table.h"
+#include "experiments/predictions.h"
 #include "experiments/sweep.h"
-#include "theory/closed_form.h"
+#include "training/trainer.h"
 
 namespace sharpseek {
 namespace {
 
 constexpr const char* kExamples =
     "  sharpseek theory sweep.ini\n"
-    "  sharpseek theory sweep.ini --format json --set noise.condition='1 10 100'\n";
+    "  sharpseek theory sweep.ini --format json --set noise.condition='1 10 100'\n"
+    "  sharpseek theory sweep.ini --path                # trajectory of each point, at the records of its run\n";
 
-/// A sweep point without its seeds: its settings by swept key, the prediction, and what to be careful about.
-struct Prediction {
-  nlohmann::json point;
-  ClosedForm closed;
-  bool applies = true;
-  std::vector<std::string> warnings;
+/// A sweep point without its seeds.
+struct Row {
+  Point point;
+  nlohmann::json axes = nlohmann::json::object();  ///< settings by swept key
+  Prediction prediction;
+  std::optional<SlowPath> path{};
+  std::vector<std::int64_t> steps{};  ///< of the path's readings
 };
 
-Prediction predict(const Point& point, const std::vector<std::string>& axes) {
-  const ModelOptions model = point.model();
-  require(model.kind == "linear" || (model.kind == "mlp" && model.activation == "identity"),
-          "model.kind = ", model.kind, ": the closed form is for linear networks");
-  require(model.depth >= 2, "model.depth = ", model.depth,
-          ": the closed form needs at least 2 (one matrix has a single minimum)");
-  require(!model.bias, "model.bias = true: the closed form is for networks without offsets");
-  const Task task = make_task(point.task(), point.seed());
-  require(task.teacher.linear, "data.teacher = ", point.text("data.teacher"),
-          ": the closed form needs a linear teacher");
-  require(task.tokens == 1, "data.sequence = ", task.tokens, ": the closed form is for one token");
-  const Matrix signal = task.signal();
-  const Noise noise = make_noise(point.noise(), task.outputs, &signal, point.seed());
-
-  Prediction prediction;
-  for (const std::string& axis : axes) prediction.point[axis] = point.text(axis);
-  prediction.closed = closed_form(model.depth, *task.teacher.matrix, task.input_covariance, noise.covariance);
-  const ClosedForm& closed = prediction.closed;
-  if (closed.rank < std::min(task.outputs, task.inputs)) {
-    prediction.warnings.push_back(concat("the teacher has rank ", closed.rank, " of ",
-                                         std::min(task.outputs, task.inputs), ": zero singular values are dropped"));
-  }
-  if (model.width < closed.rank) {
-    prediction.applies = false;
-    prediction.warnings.push_back(concat("model.width = ", model.width, " is below the teacher's rank ", closed.rank,
-                                         ": no global minimum fits the teacher"));
-  }
-  if (!closed.commutes) {
-    prediction.warnings.push_back("noise and signal do not commute: SGD does not settle at the closed form");
-  }
-  return prediction;
-}
-
-/// The sweep points of all groups, each once.
-std::vector<Point> sweep_points(const Config& config) {
-  std::vector<Point> points;
+/// The sweep points of all groups, each once, with the random-number key of its first seed.
+std::vector<Replica> sweep_points(const Config& config) {
+  std::vector<Replica> points;
   for (const Group& group : expand(config)) {
     for (const Replica& replica : group.replicas) {
-      if (replica.seed == 0) points.push_back(replica.point);
+      if (replica.seed == 0) points.push_back(replica);
     }
   }
   return points;
 }
 
-nlohmann::json to_json(const Prediction& prediction) {
-  const ClosedForm& closed = prediction.closed;
-  nlohmann::json result{{"point", prediction.point}, {"commutes", closed.commutes}, {"warnings", prediction.warnings}};
-  if (prediction.point.is_null()) result["point"] = nlohmann::json::object();
-  result["closed_form"] = nullptr;
-  if (prediction.applies) {
-    result["closed_form"] = {{"trace", closed.trace},
-                             {"flattest_trace", closed.flattest_trace},
-                             {"gradient_fluctuation", closed.gradient_fluctuation},
-                             {"sharpness", closed.sharpness}};
+/// The flow from the initial weights of the point's first seed, read at the records of its run.
+void add_path(Row& row, const Replica& replica, const Task& task, const Noise& noise) {
+  const Point& point = replica.point;
+  const Schedule schedule{.steps = point.steps(), .every = point.every()};
+  const double rate = point.number("training.learning_rate");
+  const double batch = point.number("training.batch");
+  std::vector<double> times;
+  for (std::int64_t r = 0; r < schedule.records(); ++r) {
+    row.steps.push_back(std::min(r * schedule.every, schedule.steps));
+    times.push_back(static_cast<double>(row.steps.back()) * rate * rate / batch);
   }
-  result["small_lr_limit"] = nullptr;  // null: not computed by this version
+  const ModelOptions model = point.model();
+  const std::vector<double> parameters = initial_weights(replica, make_model(model), &row.prediction);
+  const Vector flat = Eigen::Map<const Vector>(parameters.data(), static_cast<Eigen::Index>(parameters.size()));
+  const SlowManifold manifold({*task.teacher.matrix, task.input_covariance, noise.covariance});
+  row.path =
+      slow_path(manifold, unflatten(flat, linear_shapes(model.inputs, model.width, model.outputs, model.depth)), times);
+}
+
+Row make_row(const Replica& replica, const std::vector<std::string>& axes, bool with_path) {
+  const Point& point = replica.point;
+  const Task task = make_task(point.task(), point.seed());
+  require_linear_theory(point.model(), task);
+  const Matrix signal = task.signal();
+  const Noise noise = make_noise(point.noise(), task.outputs, &signal, point.seed());
+  Row row{.point = point, .prediction = predict(point.model(), task, noise)};
+  for (const std::string& axis : axes) row.axes[axis] = point.text(axis);
+  if (with_path && row.prediction.closed_form) add_path(row, replica, task, noise);
+  return row;
+}
+
+nlohmann::json to_json(const SlowPath& path, const std::vector<std::int64_t>& steps) {
+  nlohmann::json result{{"status", to_string(path.status)}, {"rescaled_time", path.time}};
+  for (const char* name : {"step", "trace", "sharpness", "gradient_fluctuation", "layer_fluctuation", "speed"}) {
+    result[name] = nlohmann::json::array();
+  }
+  for (std::size_t i = 0; i < path.readings.size(); ++i) {
+    const MinimumReading& reading = path.readings[i];
+    result["step"].push_back(steps[i]);
+    result["trace"].push_back(reading.trace);
+    result["sharpness"].push_back(reading.sharpness);
+    result["gradient_fluctuation"].push_back(reading.gradient_fluctuation);
+    result["layer_fluctuation"].push_back(reading.layer_fluctuation);
+    result["speed"].push_back(reading.speed);
+  }
   return result;
+}
+
+nlohmann::json to_json(const Row& row) {
+  const Prediction& prediction = row.prediction;
+  nlohmann::json result{{"point", row.axes}, {"commutes", prediction.commutes}, {"warnings", prediction.warnings}};
+  result["closed_form"] = nullptr;
+  if (const auto& closed = prediction.closed_form) {
+    result["closed_form"] = {{"trace", closed->trace},
+                             {"flattest_trace", closed->flattest_trace},
+                             {"gradient_fluctuation", closed->gradient_fluctuation},
+                             {"sharpness", closed->sharpness}};
+  }
+  result["small_lr_limit"] = nullptr;
+  if (const auto& limit = prediction.limit) {
+    result["small_lr_limit"] = {{"trace", limit->reading.trace},
+                                {"gradient_fluctuation", limit->reading.gradient_fluctuation},
+                                {"sharpness", limit->reading.sharpness},
+                                {"circulation", limit->reading.speed},
+                                {"layer_fluctuation", limit->reading.layer_fluctuation},
+                                {"relaxation_rate", limit->relaxation_rate}};
+  }
+  if (row.path) result["path"] = to_json(*row.path, row.steps);
+  return result;
+}
+
+void print(const Row& row, bool quiet) {
+  std::string name;
+  for (const auto& [key, value] : row.axes.items()) {
+    name += concat(name.empty() ? "" : ",", find_option(key, "sweep").name(), "=", value.get<std::string>());
+  }
+  const Prediction& prediction = row.prediction;
+  std::printf("%-30s", name.c_str());
+  if (const auto& closed = prediction.closed_form) {
+    std::printf(" %11.5f %11.5f %11.5f %11.5f", closed->flattest_trace, closed->trace, closed->gradient_fluctuation,
+                closed->sharpness);
+  } else {
+    std::printf(" %11s %11s %11s %11s", "-", "-", "-", "-");
+  }
+  if (const auto& limit = prediction.limit) {
+    std::printf(" | %11.5f %11.5f %11.5f %9.4f %9.4f", limit->reading.trace, limit->reading.gradient_fluctuation,
+                limit->reading.sharpness, limit->reading.speed, limit->relaxation_rate);
+  } else {
+    std::printf(" | %11s %11s %11s %9s %9s", "-", "-", "-", "-", "-");
+  }
+  std::printf(" %s\n", prediction.commutes ? "yes" : "no");
+  if (!quiet) {
+    for (const std::string& warning : prediction.warnings) std::printf("  note: %s\n", warning.c_str());
+  }
+  if (!row.path) return;
+  std::printf("  %12s %12s %12s %12s %12s %12s\n", "step", "tau", "trace", "fluctuation", "sharpness", "speed");
+  for (std::size_t i = 0; i < row.path->readings.size(); ++i) {
+    const MinimumReading& reading = row.path->readings[i];
+    std::printf("  %12lld %12.6g %12.6f %12.6f %12.6f %12.6f\n", static_cast<long long>(row.steps[i]),
+                row.path->time[i], reading.trace, reading.gradient_fluctuation, reading.sharpness, reading.speed);
+  }
+  std::printf("  path: %s\n", to_string(row.path->status).c_str());
 }
 
 }  // namespace
@@ -89,46 +150,32 @@ nlohmann::json to_json(const Prediction& prediction) {
 int command_theory(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
-  options.add_options()("path", "trajectory of the small-rate limit (a later version)")(
+  options.add_options()("path", "the way of the first seed's weights along the minima, at the records of the run")(
       "flow", "slow-manifold flow of any network (a later version)");
   add_set_option(options);
   add_format_option(options);
   const Arguments parsed(arguments, options, "theory CONFIG [options]", kExamples, "CONFIG");
   if (parsed.done()) return 0;
-  require(!parsed.has("path"), "theory --path: comes with a later version");
   require(!parsed.has("flow"), "theory --flow: comes with a later version");
   const bool json = wants_json(parsed);
   const Config config = config_of(parsed);
-  const std::vector<Point> points = sweep_points(config);
   std::vector<std::string> axes;
-  for (const auto& [key, value] : points.front().values()) {
-    if (config.values(key).size() > 1) axes.push_back(key);
+  for (const ConfigOption& option : option_table()) {
+    if (config.values(option.key).size() > 1) axes.emplace_back(option.key);
   }
 
-  std::vector<Prediction> predictions;
-  for (const Point& point : points) predictions.push_back(predict(point, axes));
+  std::vector<Row> rows;
+  for (const Replica& replica : sweep_points(config)) rows.push_back(make_row(replica, axes, parsed.has("path")));
   if (json) {
     nlohmann::json all = nlohmann::json::array();
-    for (const Prediction& prediction : predictions) all.push_back(to_json(prediction));
+    for (const Row& row : rows) all.push_back(to_json(row));
     std::cout << nlohmann::json{{"points", all}}.dump(2) << '\n';
     return 0;
   }
-  std::printf("%-40s %12s %12s %14s %12s %s\n", "point", "trace", "flattest", "fluctuation", "sharpness", "commutes");
-  for (const Prediction& prediction : predictions) {
-    std::string name;
-    for (const auto& [key, value] : prediction.point.items()) {
-      name += concat(name.empty() ? "" : ",", find_option(key, "sweep").name(), "=", value.get<std::string>());
-    }
-    const ClosedForm& closed = prediction.closed;
-    if (prediction.applies) {
-      std::printf("%-40s %12.6f %12.6f %14.6f %12.6f %s\n", name.c_str(), closed.trace, closed.flattest_trace,
-                  closed.gradient_fluctuation, closed.sharpness, closed.commutes ? "yes" : "no");
-    } else {
-      std::printf("%-40s %12s\n", name.c_str(), "-");
-    }
-    if (parsed.has("quiet")) continue;
-    for (const std::string& warning : prediction.warnings) std::printf("  note: %s\n", warning.c_str());
-  }
+  std::printf("%-30s %47s | %53s\n", "", "closed form (minimal fluctuation)", "limit of small learning rates");
+  std::printf("%-30s %11s %11s %11s %11s | %11s %11s %11s %9s %9s %s\n", "point", "flattest", "trace", "fluctuation",
+              "sharpness", "trace", "fluctuation", "sharpness", "circulat.", "relaxat.", "commutes");
+  for (const Row& row : rows) print(row, parsed.has("quiet"));
   return 0;
 }
 

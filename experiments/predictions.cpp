@@ -1,35 +1,138 @@
 #include "experiments/predictions.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 
-#include "theory/closed_form.h"
+#include "core/error.h"
 
 namespace sharpseek {
 namespace {
 
 constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+/// Smallest over largest noise variance below which the theory's Sigma_eps^-1 means nothing in float64.
+constexpr double kSingular = 1e-13;
+/// Horizontal directions times (outputs n)^3: minutes of work.
+constexpr double kMostWork = 1e9;
+
+bool is_linear(const ModelOptions& model) {
+  return model.kind == "linear" || (model.kind == "mlp" && model.activation == "identity");
+}
+
+bool singular(const Matrix& covariance) {
+  const Vector eigenvalues = Eigen::SelfAdjointEigenSolver<Matrix>(covariance, Eigen::EigenvaluesOnly).eigenvalues();
+  return eigenvalues.minCoeff() <= kSingular * eigenvalues.maxCoeff();
+}
 
 }  // namespace
+
+void require_linear_theory(const ModelOptions& model, const Task& task) {
+  require(is_linear(model), "model.kind = ", model.kind, ": this theory is for linear networks");
+  require(model.depth >= 2, "model.depth = ", model.depth,
+          ": this theory needs at least 2 (one matrix has a single minimum)");
+  require(!model.bias, "model.bias = true: this theory is for networks without offsets");
+  require(task.teacher.linear, "data.teacher: this theory needs a linear teacher");
+  require(task.tokens == 1, "data.sequence = ", task.tokens, ": this theory is for one token");
+  require(task.online(), "data.samples = ", task.dataset.rows(), ": this theory is for fresh samples (online)");
+}
+
+Prediction predict(const ModelOptions& model, const Task& task, const Noise& noise) {
+  require_linear_theory(model, task);
+  Prediction prediction;
+  const Matrix& teacher = *task.teacher.matrix;
+  if (singular(noise.covariance)) {
+    prediction.warnings.push_back(
+        "the noise covariance is singular: some output has no noise, the minimum of the fluctuation is not attained");
+    return prediction;
+  }
+  ClosedForm closed = closed_form(model.depth, teacher, task.input_covariance, noise.covariance);
+  prediction.commutes = closed.commutes;
+  if (model.width < closed.rank) {
+    prediction.warnings.push_back(concat("model.width = ", model.width, " is below the teacher's rank ", closed.rank,
+                                         ": no global minimum fits the teacher"));
+    return prediction;
+  }
+  const int full = std::min(task.outputs, task.inputs);
+  if (closed.rank < full) {
+    prediction.warnings.push_back(concat("the teacher has rank ", closed.rank, " of ", full,
+                                         ": zero singular values are dropped; valid for hidden width ", closed.rank));
+  }
+  if (!closed.commutes) {
+    prediction.warnings.push_back("noise and signal do not commute: SGD settles at small_lr_limit, not at closed_form");
+  }
+  const double directions = (model.depth - 1) * closed.rank * (closed.rank + 1) / 2.0;
+  if (directions * std::pow(teacher.size(), 3) > kMostWork) {
+    prediction.warnings.push_back("small_lr_limit is not computed: too expensive at this size");
+  } else {
+    SmallRateLimit limit =
+        small_rate_limit(model.depth, model.width, {teacher, task.input_covariance, noise.covariance});
+    if (limit.status == LimitStatus::kConverged) {
+      prediction.limit = std::move(limit);
+    } else {
+      prediction.warnings.push_back("small_lr_limit: " + to_string(limit.status));
+    }
+  }
+  prediction.closed_form = std::move(closed);
+  return prediction;
+}
+
+std::vector<Prediction> predict(const ModelOptions& model, const Task& task, const std::vector<Noise>& noise) {
+  std::vector<Prediction> predictions;
+  for (std::size_t e = 0; e < noise.size(); ++e) {
+    const auto same = std::find_if(noise.begin(), noise.begin() + static_cast<std::ptrdiff_t>(e),
+                                   [&](const Noise& other) { return other.covariance == noise[e].covariance; });
+    const auto index = static_cast<std::size_t>(same - noise.begin());
+    predictions.push_back(index < e ? predictions[index] : predict(model, task, noise[e]));
+  }
+  return predictions;
+}
+
+std::vector<double> limit_parameters(const ModelOptions& model, const Prediction* prediction) {
+  SHARPSEEK_ASSERT(prediction != nullptr);
+  require(prediction->limit.has_value(),
+          "model.init = limit: there is none: ", prediction->warnings.empty() ? "" : prediction->warnings.back());
+  std::vector<Matrix> weights = linear_shapes(model.inputs, model.width, model.outputs, model.depth);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const Matrix& w = prediction->limit->weights[i];
+    weights[i].topLeftCorner(w.rows(), w.cols()) = w;
+  }
+  const Vector parameters = flatten(weights);
+  return {parameters.begin(), parameters.end()};
+}
 
 void record_predictions(const PreparedGroup& prepared, RunRecord& record) {
   const ModelOptions model = prepared.group.point().model();
   const Task& task = *prepared.task;
-  const bool linear = model.kind == "linear" || (model.kind == "mlp" && model.activation == "identity");
-  if (!linear || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 || !task.online()) return;
-  std::map<std::string, std::vector<double>> columns;
-  std::vector<std::int64_t> commutes;
-  for (const Noise& noise : prepared.noise) {
-    const ClosedForm form = closed_form(model.depth, *task.teacher.matrix, task.input_covariance, noise.covariance);
-    const bool reachable = model.width >= form.rank;
-    columns["closed_form_trace"].push_back(reachable ? form.trace : kNotMeasured);
-    columns["closed_form_sharpness"].push_back(reachable ? form.sharpness : kNotMeasured);
-    columns["closed_form_gradient_fluctuation"].push_back(reachable ? form.gradient_fluctuation : kNotMeasured);
-    columns["closed_form_flattest_trace"].push_back(reachable ? form.flattest_trace : kNotMeasured);
-    commutes.push_back(form.commutes ? 1 : 0);
+  if (!is_linear(model) || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 ||
+      !task.online()) {
+    return;
   }
-  for (const auto& [name, values] : columns) {
-    record.replica_variable({name, values, "1", "minimal-fluctuation solution in closed form (docs/theory.md)"});
+  std::map<std::string, std::vector<double>> closed;
+  std::map<std::string, std::vector<double>> limit;
+  std::vector<std::int64_t> commutes;
+  for (const Prediction& prediction : predict(model, task, prepared.noise)) {
+    const std::optional<ClosedForm>& form = prediction.closed_form;
+    closed["trace"].push_back(form ? form->trace : kNotMeasured);
+    closed["sharpness"].push_back(form ? form->sharpness : kNotMeasured);
+    closed["gradient_fluctuation"].push_back(form ? form->gradient_fluctuation : kNotMeasured);
+    closed["flattest_trace"].push_back(form ? form->flattest_trace : kNotMeasured);
+    const std::optional<SmallRateLimit>& end = prediction.limit;
+    limit["trace"].push_back(end ? end->reading.trace : kNotMeasured);
+    limit["sharpness"].push_back(end ? end->reading.sharpness : kNotMeasured);
+    limit["gradient_fluctuation"].push_back(end ? end->reading.gradient_fluctuation : kNotMeasured);
+    limit["circulation"].push_back(end ? end->reading.speed : kNotMeasured);
+    limit["relaxation_rate"].push_back(end ? end->relaxation_rate : kNotMeasured);
+    commutes.push_back(prediction.commutes ? 1 : 0);
+  }
+  for (const auto& [name, values] : closed) {
+    record.replica_variable(
+        {"closed_form_" + name, values, "1", "minimal-fluctuation solution in closed form (docs/theory.md)"});
+  }
+  for (const auto& [name, values] : limit) {
+    const bool per_time = name == "circulation" || name == "relaxation_rate";
+    record.replica_variable({"small_lr_limit_" + name, values, per_time ? "1 / rescaled time" : "1",
+                             "where SGD ends as the learning rate goes to 0 (docs/theory.md); NaN = no limit found"});
   }
   record.replica_variable(
       {"commutes", commutes, "", "1 where noise and signal commute, so that SGD goes to the closed form as eta -> 0"});

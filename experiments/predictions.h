@@ -1,12 +1,41 @@
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "experiments/prepare.h"
 #include "experiments/record.h"
+#include "theory/closed_form.h"
+#include "theory/small_rate_limit.h"
 
 namespace sharpseek {
 
-/// Writes what theory predicts for each replica into the run file, as variables [replica]: closed_form_* and commutes.
-/// NaN where no global minimum exists (width below the teacher's rank); nothing at all where the theory does not apply.
+/// What theory says about one network, task and noise (docs/theory.md), and what to be careful about.
+struct Prediction {
+  bool commutes = false;                  ///< noise and signal commute: both predictions are the same
+  std::optional<ClosedForm> closed_form;  ///< none where Sigma_eps is singular or no global minimum exists
+  std::optional<SmallRateLimit> limit;    ///< none there, or where the search did not converge or is too expensive
+  std::vector<std::string> warnings;
+};
+
+/// Throws UserError naming the key unless the linear theory applies: a linear network of two or more matrices without
+/// offsets, one token, a linear teacher.
+void require_linear_theory(const ModelOptions& model, const Task& task);
+
+/// Requires what require_linear_theory() checks. Cost: see small_rate_limit(); skipped with a warning where
+/// (D-1) r (r+1)/2 (outputs n)^3 > 1e9.
+Prediction predict(const ModelOptions& model, const Task& task, const Noise& noise);
+
+/// The same for each of `noise`; equal covariances are computed once.
+std::vector<Prediction> predict(const ModelOptions& model, const Task& task, const std::vector<Noise>& noise);
+
+/// Parameters [P] of the small-rate limit, in the first rank-V hidden units of a network of this width; the others are
+/// 0. Throws UserError naming model.init where there is no limit.
+std::vector<double> limit_parameters(const ModelOptions& model, const Prediction* prediction);
+
+/// Writes what theory predicts for each replica into the run file, as variables [replica]: closed_form_*,
+/// small_lr_limit_* and commutes. NaN where a prediction is missing; nothing at all where the theory does not apply.
 void record_predictions(const PreparedGroup& prepared, RunRecord& record);
 
 }  // namespace sharpseek

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "engine/engine.h"
+#include "experiments/predictions.h"
 #include "sharpness/quantity.h"
 #include "training/trainer.h"
 
@@ -15,7 +16,24 @@ namespace {
 /// Records of a run are kept in memory until the end.
 constexpr std::int64_t kMostRecords = 1'000'000;
 
+/// Whether model.init asks for the small-rate limit of theory.
+bool starts_at_limit(const Replica& replica) {
+  const std::string& start = replica.point.text("model.init");
+  require(start == "random" || start == "limit", "model.init = ", start, ": must be random | limit");
+  return start == "limit";
+}
+
 }  // namespace
+
+std::vector<double> initial_weights(const Replica& replica, const Program& program, const Prediction* prediction) {
+  const InitialisationOptions options = replica.point.initialisation();
+  if (!starts_at_limit(replica)) {
+    return initial_parameters(program, options, replica.point.seed(), replica.key);
+  }
+  std::vector<double> weights = limit_parameters(replica.point.model(), prediction);
+  rescale(program, options, weights);
+  return weights;
+}
 
 std::vector<PreparedGroup> prepare(const Config& config) {
   std::vector<PreparedGroup> prepared;
@@ -32,10 +50,16 @@ std::vector<PreparedGroup> prepare(const Config& config) {
     for (const Replica& replica : group.replicas) {
       next.noise.push_back(
           make_noise(replica.point.noise(), next.task->outputs, signal ? &*signal : nullptr, point.seed()));
-      next.weights.push_back(
-          initial_parameters(next.program, replica.point.initialisation(), point.seed(), replica.key));
       problem.replica_keys.push_back(replica.key);
       problem.learning_rates.push_back(replica.point.number("training.learning_rate"));
+    }
+    std::vector<Prediction> predictions;
+    if (std::any_of(group.replicas.begin(), group.replicas.end(), starts_at_limit)) {
+      predictions = predict(point.model(), *next.task, next.noise);
+    }
+    for (std::size_t e = 0; e < group.replicas.size(); ++e) {
+      next.weights.push_back(
+          initial_weights(group.replicas[e], next.program, predictions.empty() ? nullptr : &predictions[e]));
     }
     problem.noise = next.noise;
     validate(problem, next.program);

@@ -18,4 +18,7 @@ struct InitialisationOptions {
 std::vector<double> initial_parameters(const Program& program, const InitialisationOptions& options, std::uint64_t seed,
                                        std::uint64_t replica_key);
 
+/// Applies scale and imbalance to weights [P] that are there already.
+void rescale(const Program& program, const InitialisationOptions& options, std::vector<double>& weights);
+
 }  // namespace sharpseek

@@ -7,12 +7,6 @@
 namespace sharpseek {
 namespace {
 
-Matrix power(const Matrix& covariance, double exponent) {
-  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(covariance);
-  return eigen.eigenvectors() * eigen.eigenvalues().array().pow(exponent).matrix().asDiagonal() *
-         eigen.eigenvectors().transpose();
-}
-
 /// Singular values above rounding, largest first.
 struct ReducedSvd {
   Matrix u;
@@ -29,22 +23,6 @@ ReducedSvd reduced_svd(const Matrix& m) {
 
 bool commute(const Matrix& a, const Matrix& b) { return (a * b - b * a).norm() <= 1e-10 * a.norm() * b.norm(); }
 
-/// A_i = W_D .. W_(i+1) for i = 1..D.
-std::vector<Matrix> products_above(const std::vector<Matrix>& weights) {
-  std::vector<Matrix> above(weights.size());
-  above.back() = Matrix::Identity(weights.back().rows(), weights.back().rows());
-  for (std::size_t i = weights.size() - 1; i > 0; --i) above[i - 1] = above[i] * weights[i];
-  return above;
-}
-
-/// B_i Sigma_x^(1/2) with B_i = W_(i-1) .. W_1, for i = 1..D.
-std::vector<Matrix> products_below(const std::vector<Matrix>& weights, const Matrix& input_root) {
-  std::vector<Matrix> below(weights.size());
-  below.front() = input_root;
-  for (std::size_t i = 1; i < weights.size(); ++i) below[i] = weights[i - 1] * below[i - 1];
-  return below;
-}
-
 }  // namespace
 
 ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_covariance,
@@ -57,8 +35,8 @@ ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_cov
   require(teacher.cwiseAbs().maxCoeff() > 0, "closed form: the teacher is zero");
   const double d = depth;
   const double outputs = static_cast<double>(teacher.rows());
-  const Matrix input_root = power(input_covariance, 0.5);
-  const Matrix noise_root = power(noise_covariance, 0.5);
+  const Matrix input_root = symmetric_power(input_covariance, 0.5);
+  const Matrix noise_root = symmetric_power(noise_covariance, 0.5);
   const double input_total = input_covariance.trace();
   const double noise_total = noise_covariance.trace();
 
@@ -73,7 +51,7 @@ ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_cov
   result.layer_fluctuation = 4 * c;
 
   // trace = 2c [ (D-1) Tr(Sigma_eps^-1 P S' P') / T + dy / Tr Sigma_eps ].
-  const Matrix noise_inverse = power(noise_covariance, -1);
+  const Matrix noise_inverse = symmetric_power(noise_covariance, -1);
   const double weighted_inverse =
       (noise_inverse * weighted.u * weighted.values.asDiagonal() * weighted.u.transpose()).trace();
   result.trace = 2 * c * ((d - 1) * weighted_inverse / t + outputs / noise_total);
@@ -90,42 +68,12 @@ ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_cov
     return (p / t * weighted.values).cwiseSqrt();
   };
   result.weights.push_back(weighted.values.cwiseQuotient(a(1)).asDiagonal() * weighted.v.transpose() *
-                           power(input_covariance, -0.5));
+                           symmetric_power(input_covariance, -0.5));
   for (int i = 2; i < depth; ++i) result.weights.push_back(Matrix(a(i - 1).cwiseQuotient(a(i)).asDiagonal()));
-  result.weights.push_back(power(noise_covariance, -0.5) * weighted.u * a(depth - 1).asDiagonal());
+  result.weights.push_back(symmetric_power(noise_covariance, -0.5) * weighted.u * a(depth - 1).asDiagonal());
 
   result.sharpness = linear_curvature(result.weights, input_covariance).sharpness;
   return result;
-}
-
-LinearCurvature linear_curvature(const std::vector<Matrix>& weights, const Matrix& input_covariance) {
-  const std::vector<Matrix> above = products_above(weights);
-  const std::vector<Matrix> below = products_below(weights, power(input_covariance, 0.5));
-  const Eigen::Index outputs = weights.back().rows();
-  const Eigen::Index inputs = input_covariance.rows();
-
-  Matrix k = Matrix::Zero(outputs * inputs, outputs * inputs);
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const Matrix left = above[i] * above[i].transpose();
-    const Matrix right = below[i].transpose() * below[i];
-    for (Eigen::Index r = 0; r < outputs; ++r) {
-      for (Eigen::Index s = 0; s < outputs; ++s) {
-        k.block(r * inputs, s * inputs, inputs, inputs) += 2 * left(r, s) * right;
-      }
-    }
-  }
-  return {k.trace(), Eigen::SelfAdjointEigenSolver<Matrix>(k, Eigen::EigenvaluesOnly).eigenvalues().maxCoeff()};
-}
-
-std::vector<double> linear_fluctuation(const std::vector<Matrix>& weights, const Matrix& input_covariance,
-                                       const Matrix& noise_covariance) {
-  const std::vector<Matrix> above = products_above(weights);
-  const std::vector<Matrix> below = products_below(weights, power(input_covariance, 0.5));
-  std::vector<double> layers;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    layers.push_back(4 * (above[i].transpose() * noise_covariance * above[i]).trace() * below[i].squaredNorm());
-  }
-  return layers;
 }
 
 }  // namespace sharpseek

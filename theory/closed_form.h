@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/matrix.h"
+#include "theory/linear_chain.h"
 
 namespace sharpseek {
 
@@ -24,18 +25,5 @@ struct ClosedForm {
 /// definite. Throws UserError for depth < 2, shapes that do not fit, or V = 0.
 ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_covariance,
                        const Matrix& noise_covariance);
-
-/// Trace and lambda_max of the Hessian at a global minimum given by its weights W_1 .. W_D: of the matrix
-///     K = 2 sum_i (A_i A_i') kron (Sigma_x^(1/2) B_i' B_i Sigma_x^(1/2)),  A_i = W_D..W_(i+1), B_i = W_(i-1)..W_1,
-/// which has the non-zero spectrum of the Hessian. Cost: an eigenproblem of size outputs x n.
-struct LinearCurvature {
-  double trace = 0;
-  double sharpness = 0;
-};
-LinearCurvature linear_curvature(const std::vector<Matrix>& weights, const Matrix& input_covariance);
-
-/// E|grad_(W_i) l|^2 of one sample for each layer at a global minimum: 4 Tr(Sigma_eps A_i A_i') Tr(B_i Sigma_x B_i').
-std::vector<double> linear_fluctuation(const std::vector<Matrix>& weights, const Matrix& input_covariance,
-                                       const Matrix& noise_covariance);
 
 }  // namespace sharpseek

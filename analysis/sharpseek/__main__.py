@@ -1,4 +1,7 @@
-"""`python -m sharpseek summary DIR`: means over seeds at every sweep point of a run, a sweep or a reproduction."""
+"""`python -m sharpseek summary DIR`: means over seeds at every sweep point of a run, a sweep or a reproduction.
+
+`python -m sharpseek predictions DIR`: theory against SGD for every linear setting of a reproduction, as Markdown.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
+from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise
 
 
@@ -30,13 +34,24 @@ def print_summary(directory: Path) -> None:
         run.close()
 
 
+def print_predictions(directory: Path) -> None:
+    """Prints `linear_settings.settings_table`. Raises SharpseekFileError."""
+    table = settings_table(open_reproduction(directory)[1])
+    print(to_markdown(table) if len(table) else "no linear setting was run at four learning rates")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sharpseek", description=__doc__)
     commands = parser.add_subparsers(required=True)
     summary = commands.add_parser("summary", help="means over seeds")
     summary.add_argument("directory", type=Path)
+    summary.set_defaults(command=print_summary)
+    predictions = commands.add_parser("predictions", help="theory against SGD for every linear setting")
+    predictions.add_argument("directory", type=Path)
+    predictions.set_defaults(command=print_predictions)
+    arguments = parser.parse_args()
     try:
-        print_summary(parser.parse_args().directory)
+        arguments.command(arguments.directory)
     except SharpseekFileError as error:
         print(f"sharpseek: {error}", file=sys.stderr)
         return 2

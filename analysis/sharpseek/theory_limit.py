@@ -23,7 +23,8 @@ class Limit:
     """Where the flow settles. Units: loss = mean over samples of the sum over outputs of squared error.
 
     `circulation` is |d theta / d tau| there; `settled` is False where trace, sharpness or fluctuation still changed by
-    more than the tolerance over the last tenth of the time: then they are no limit.
+    more than the tolerance over the last tenth of the time: then they are no limit. `rotation` are the antisymmetric
+    Omega_1 .. Omega_(D-1) of d W_i / d tau = Omega_i W_i - W_i Omega_(i-1) at the end, by least squares.
     """
 
     trace: float
@@ -31,6 +32,7 @@ class Limit:
     gradient_fluctuation: float
     circulation: float
     weights: list[np.ndarray]
+    rotation: list[np.ndarray]
     time: float
     settled: bool
 
@@ -121,6 +123,26 @@ def _retract(network: _Network, theta: np.ndarray) -> np.ndarray:
     return theta
 
 
+def _rotation(network: _Network, theta: np.ndarray, velocity: np.ndarray) -> list[np.ndarray]:
+    """The rotations of the hidden frames that explain a velocity best."""
+    weights = network.matrices(theta)
+    generators, columns = [], []
+    for i, w in enumerate(weights[:-1]):
+        for a, b in zip(*np.tril_indices(w.shape[0], -1), strict=True):
+            omega = np.zeros((w.shape[0], w.shape[0]))
+            omega[a, b], omega[b, a] = 1, -1
+            change = [np.zeros_like(each) for each in weights]
+            change[i], change[i + 1] = omega @ w, -weights[i + 1] @ omega
+            generators.append((i, omega))
+            columns.append(np.concatenate([each.ravel() for each in change]))
+    result = [np.zeros((w.shape[0], w.shape[0])) for w in weights[:-1]]
+    if columns:
+        found = np.linalg.lstsq(np.stack(columns, axis=1), velocity, rcond=None)[0]
+        for (i, omega), value in zip(generators, found, strict=True):
+            result[i] += value * omega
+    return result
+
+
 def small_rate_limit(
     weights: list[np.ndarray], teacher: np.ndarray, input_covariance: np.ndarray, noise: np.ndarray, *,
     time: float = 60.0, step: float = 2e-3, tolerance: float = 1e-4,
@@ -149,6 +171,6 @@ def small_rate_limit(
     change = np.abs(np.diff(values[[0, -1], :3], axis=0) / values[-1, :3]).max()
     trace, sharpness, fluctuation, circulation = values.mean(axis=0)
     return Limit(
-        float(trace), float(sharpness), float(fluctuation), float(circulation), network.matrices(theta), time,
-        bool(change < tolerance),
+        float(trace), float(sharpness), float(fluctuation), float(circulation), network.matrices(theta),
+        _rotation(network, theta, _velocity(network, theta, noise)[0]), time, bool(change < tolerance),
     )  # fmt: skip

@@ -73,6 +73,9 @@ def make_dataset(
             "closed_form_sharpness": theory / 5,
             "closed_form_gradient_fluctuation": np.full(replicas, 80.0),
             "closed_form_flattest_trace": np.full(replicas, 40.0),
+            "small_lr_limit_trace": theory,
+            "small_lr_limit_sharpness": theory / 5,
+            "small_lr_limit_gradient_fluctuation": np.full(replicas, 80.0),
             "commutes": np.full(replicas, commutes),
         }
     excess = 0.1 + 5 * np.exp(-np.arange(times) / 2)[None, :] * np.ones((replicas, 1))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from program import Run
-from sharpseek import theory
+from sharpseek import open_run, theory, theory_limit
 
 
 def files(folder: Path) -> set[str]:
@@ -40,6 +40,7 @@ def files(folder: Path) -> set[str]:
         (["reproduce", "--only", "nonsense"], "nonsense"),
         (["theory", "small.ini", "--set", "model.kind=rnn"], "model.kind = rnn"),
         (["theory", "small.ini", "--format", "xml"], "--format xml"),
+        (["run", "small.ini", "--set", "model.init=best"], "model.init = best"),
         (["report", "exists"], "reproduce.json"),
         (["measure", "run.h5"], "later version"),
         (["runn"], "run"),
@@ -78,6 +79,70 @@ def test_theory_agrees_with_numpy(sharpseek: Run, config: Path, tmp_path: Path) 
         for name, value in point["closed_form"].items():
             assert value == pytest.approx(getattr(expected, name), rel=1e-9), (depth, name)
         assert not point["commutes"]
+
+
+def test_the_limit_of_small_rates_agrees_with_numpy(sharpseek: Run, config: Path) -> None:
+    file = Path(__file__).parents[1] / "data" / "teacher_generic.csv"
+    settings = ["data.inputs=4", "data.outputs=3", f"data.teacher=file:{file}", "noise.condition=1 100"]
+    settings += ["model.depth=2", "data.input_covariance=diagonal:1.5,1,0.8,0.7"]
+    result = sharpseek("theory", "small.ini", "--format", "json", *[f"--set={s}" for s in settings])
+    assert result.returncode == 0, result.stderr
+    isotropic, found = json.loads(result.stdout)["points"]
+    for name in ("trace", "gradient_fluctuation", "sharpness"):
+        assert isotropic["small_lr_limit"][name] == pytest.approx(isotropic["closed_form"][name], rel=1e-9)
+    teacher, inputs = np.loadtxt(file, delimiter=","), np.diag([1.5, 1, 0.8, 0.7])
+    noise = np.diag(3 * np.array([1, 10, 100]) / 111)
+    start = theory.closed_form(2, teacher, inputs, noise).weights
+    expected = theory_limit.small_rate_limit(start, teacher, inputs, noise, time=8, step=0.02)
+    assert expected.settled
+    for name in ("trace", "gradient_fluctuation", "sharpness", "circulation"):
+        assert found["small_lr_limit"][name] == pytest.approx(getattr(expected, name), rel=2e-6), name
+
+
+def test_theory_warns_where_its_formulas_do_not_apply(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "singular.csv").write_text("1,0,0\n0,1,0\n0,0,0\n")
+    (tmp_path / "thin.csv").write_text("1,0,0,0\n0,1,0,0\n0,0,0,0\n")
+    common = ["data.inputs=4", "data.outputs=3", "noise.condition=1", "model.depth=2", "model.init_imbalance=1"]
+    for settings, warning, applies in (
+        (["noise.covariance=file:singular.csv"], "singular", False),
+        (["model.width=2"], "below the teacher's rank", False),
+        (["data.teacher=file:thin.csv"], "rank 2 of 3", True),
+    ):
+        result = sharpseek("theory", "small.ini", "--format", "json", *[f"--set={s}" for s in common + settings])
+        assert result.returncode == 0, result.stderr
+        (point,) = json.loads(result.stdout)["points"]
+        assert any(warning in w for w in point["warnings"])
+        assert (point["closed_form"] is not None) == (point["small_lr_limit"] is not None) == applies
+
+
+def test_the_path_ends_at_the_limit(sharpseek: Run, config: Path) -> None:
+    settings = ["data.inputs=4", "data.outputs=3", "data.teacher=aligned", "noise.condition=10", "model.depth=2"]
+    settings += [
+        "model.init_imbalance=3",
+        "training.learning_rate=0.02",
+        "training.steps=100000",
+        "measure.every=10000",
+    ]
+    result = sharpseek("theory", "small.ini", "--path", "--format", "json", *[f"--set={s}" for s in settings])
+    assert result.returncode == 0, result.stderr
+    (point,) = json.loads(result.stdout)["points"]
+    path = point["path"]
+    assert path["status"] == "stationary"
+    assert path["step"][:3] == [0, 10000, 20000]
+    assert path["rescaled_time"][-1] == pytest.approx(20)
+    assert path["trace"][-1] == pytest.approx(point["small_lr_limit"]["trace"], rel=1e-6)
+    assert path["trace"][0] > 1.1 * path["trace"][-1]
+
+
+def test_a_run_may_start_at_the_limit(sharpseek: Run, config: Path) -> None:
+    settings = ["data.inputs=4", "data.outputs=3", "data.teacher=aligned", "noise.condition=10", "model.depth=2"]
+    settings += ["model.init=limit", "model.init_imbalance=1", "training.steps=0"]
+    result = sharpseek("run", "small.ini", "--quiet", "--out", "at", *[f"--set={s}" for s in settings])
+    assert result.returncode in (0, 3), result.stderr
+    with open_run(config.parent / "at") as run:
+        assert np.allclose(run["excess_risk"].values, 0, atol=1e-9)
+        assert np.allclose(run["trace"].values[:, 0], run["small_lr_limit_trace"].values, rtol=1e-5)
+        assert np.allclose(run["small_lr_limit_trace"].values, run["closed_form_trace"].values, rtol=1e-9)
 
 
 def test_dry_run_prints_the_grid_and_writes_nothing(sharpseek: Run, config: Path, tmp_path: Path) -> None:

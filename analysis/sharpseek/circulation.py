@@ -1,0 +1,71 @@
+"""The rotation of the hidden frame of a two-layer linear network, measured from the weights over time.
+
+Theory: at the limit of small rates W_1 = U W_1*, W_2 = W_2* U' with a frame U [width, rank] that turns as
+U(tau) = U(0) exp(Omega* tau), W_1*, W_2*, Omega* those of `theory_limit.small_rate_limit`. Each record gives the
+frame that fits it best (orthogonal Procrustes); from one record to the next it turns by exp(Omega dtau). In these
+coordinates all replicas share one Omega, whatever their own frames.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+from scipy.linalg import logm
+
+from sharpseek.theory import closed_form
+from sharpseek.theory_limit import Limit, small_rate_limit
+
+
+def frames(w1: np.ndarray, w2: np.ndarray, limit: Limit) -> np.ndarray:
+    """U [.., width, rank] of least |W_1 - U W_1*|^2 + |W_2 - W_2* U'|^2.
+
+    w1 [.., width, n], w2 [.., outputs, width].
+    """
+    overlap = w1 @ limit.weights[0].T + np.swapaxes(w2, -1, -2) @ limit.weights[1]
+    left, _, right = np.linalg.svd(overlap, full_matrices=False)
+    return left @ right
+
+
+def rotation_rates(w1: np.ndarray, w2: np.ndarray, time: np.ndarray, limit: Limit) -> np.ndarray:
+    """Mean Omega [rank, rank] of one replica over its records w1 [T, width, n], w2 [T, outputs, width], time tau [T].
+
+    The frame must turn by less than half a turn between records. Steps that are no rotation (a frame that flipped) have
+    no logarithm: NaN.
+    """
+    u = frames(w1, w2, limit)
+    total = np.zeros((u.shape[-1], u.shape[-1]))
+    for before, after in pairwise(u):
+        left, _, right = np.linalg.svd(before.T @ after)
+        turn = left @ right
+        if np.linalg.det(turn) < 0:
+            return np.full_like(total, np.nan)
+        total += np.real(logm(turn))
+    return (total - total.T) / 2 / (time[-1] - time[0])
+
+
+def measured_circulation(run: xr.Dataset, replicas: np.ndarray) -> tuple[np.ndarray, Limit]:
+    """The component of the measured Omega along theory's, <Omega, Omega*>/|Omega*|^2, of each of `replicas` (indices).
+
+    Over the last half of the records. 1 where SGD circulates as theory says, 0 where it does not circulate. All
+    replicas must have the same noise.
+
+    Needs `parameters` (measure.keep_parameters = true) of a two-layer linear network. Raises KeyError without.
+    """
+    teacher = run["teacher"].values
+    inputs, outputs = teacher.shape[1], teacher.shape[0]
+    covariance, noise = run["input_covariance"].values, run["noise_covariance"].values[replicas[0]]
+    start = closed_form(2, teacher, covariance, noise).weights
+    limit = small_rate_limit(start, teacher, covariance, noise, time=8.0, step=0.02)
+    omega = limit.rotation[0]
+    half = run.sizes["time"] // 2
+    parameters = run["parameters"].values[replicas, half:]
+    time = run["rescaled_time"].values[replicas, half:]
+    width = parameters.shape[-1] // (inputs + outputs)
+    w1 = parameters[..., : width * inputs].reshape(*parameters.shape[:2], width, inputs)
+    w2 = parameters[..., width * inputs :].reshape(*parameters.shape[:2], outputs, width)
+    ratios = [
+        np.sum(rotation_rates(w1[e], w2[e], time[e], limit) * omega) / np.sum(omega**2) for e in range(len(replicas))
+    ]
+    return np.array(ratios), limit
