@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, Claim, Evidence, Verdict, overall
+from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, Claim, Evidence, Verdict, adjusted_p, overall
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class Finding:
     shown: Evidence | None
     """The widest interval among the evidence with the claim's outcome; None if nothing could be measured."""
     experiment: str
+    p: float = np.nan
+    """The largest p value of "supported" among the evidence; NaN where the rule has none."""
+    holm: float = np.nan
+    """The same after Holm's correction over the claims."""
 
     @property
     def usable(self) -> tuple[int, int]:
@@ -43,12 +47,16 @@ class Finding:
         count = sum(len(v.evidence) for v in self.verdicts)
         least = f", the least certain of {count}" if count > 1 else ""
         where = ", ".join(filter(None, (self.experiment, self.shown.subject)))
-        return f"{self.claim.effect} {self.number} ({where}{least}; {used} of {replicas} replica readings usable)."
+        level = f"; p = {self.p:.2g}, {self.holm:.2g} after Holm" if np.isfinite(self.p) else ""
+        return (
+            f"{self.claim.effect} {self.number} ({where}{least}{level}; {used} of {replicas} replica readings usable)."
+        )
 
 
 def findings(verdicts: list[Verdict]) -> list[Finding]:
     """A finding for every claim that the verdicts speak to, in the order of the claims."""
     outcomes = overall(verdicts)
+    levels = adjusted_p(verdicts)
     found = []
     for claim in CLAIMS:
         if claim.name not in outcomes:
@@ -58,7 +66,8 @@ def findings(verdicts: list[Verdict]) -> list[Finding]:
         measured = [(v, e) for v in mine for e in v.evidence if np.isfinite([e.low, e.high]).all()]
         decisive = [(v, e) for v, e in measured if e.outcome == outcome] or measured
         best = max(decisive, key=lambda pair: pair[1].high - pair[1].low, default=None)
-        found.append(Finding(claim, outcome, mine, best[1] if best else None, best[0].subject if best else ""))
+        shown, where = (best[1], best[0].subject) if best else (None, "")
+        found.append(Finding(claim, outcome, mine, shown, where, *levels[claim.name]))
     return found
 
 
@@ -85,6 +94,8 @@ def as_json(found: list[Finding]) -> list[dict[str, Any]]:
             "statement": f.claim.statement,
             "outcome": f.outcome,
             "sentence": f.sentence,
+            "p": number(f.p),
+            "p_holm": number(f.holm),
             "effect": f.claim.effect,
             "test": f.claim.test,
             "rule": f.claim.rule,
@@ -95,6 +106,7 @@ def as_json(found: list[Finding]) -> list[dict[str, Any]]:
                     "estimate": number(e.estimate),
                     "low": number(e.low),
                     "high": number(e.high),
+                    "p": number(e.p),
                     "outcome": e.outcome,
                     "usable": e.usable,
                     "replicas": e.replicas,

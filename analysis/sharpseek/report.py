@@ -25,7 +25,7 @@ from plotly.offline import get_plotlyjs
 from sharpseek.figures import Chart, sections
 from sharpseek.figures.forest import no_effect
 from sharpseek.figures.interactive import plotly_figure
-from sharpseek.figures.static import save_chart
+from sharpseek.figures.static import save_charts
 from sharpseek.files import Experiment, SharpseekFileError, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings
 from sharpseek.summaries import summarise, swept
@@ -178,13 +178,9 @@ def write_report(directory: Path, figures: bool = True) -> Path:
     if figures:
         folder, partial = directory / "figures", directory / "figures.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        for _, charts in found:
-            for chart in charts:
-                save_chart(chart, partial)
-                chart.frame().to_csv(partial / f"{chart.name}.csv", index=False)
+        save_charts([chart for _, charts in found for chart in charts], partial)
         shutil.rmtree(folder, ignore_errors=True)
-        if partial.exists():
-            os.replace(partial, folder)
+        os.replace(partial, folder)
     summary = {
         "schema_version": 1,
         **{key: index.get(key) for key in ("preset", "version", "started", "finished")},

@@ -126,6 +126,14 @@ def test_what_is_not_stationary_is_drawn_open(reproduction: Make) -> None:
     plt.close("all")
 
 
+def test_nothing_stationary_still_makes_a_report(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"stationary": 0.0, "seeds": 2}})
+    page = write_report(directory, figures=False).read_text()
+    assert page.count("No point has two stationary seeds") >= 6
+    charts = {c.name: c for _, group in sections(*_judged(directory)) for c in group}
+    assert all(path.stat().st_size > 0 for path in save_chart(charts["trend"], directory))
+
+
 def test_module_says_what_is_missing(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "sharpseek.report", tmp_path], capture_output=True, text=True, check=False

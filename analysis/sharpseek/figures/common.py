@@ -12,7 +12,7 @@ from sharpseek.figures.chart import Series
 from sharpseek.files import Experiment
 from sharpseek.summaries import start_axis, summarise, usable
 
-CONDITION_LABEL = "condition κ of the label noise"
+CONDITION_LABEL = "condition κ of the noise"
 TIME_LABEL = "rescaled time η² · steps / batch"
 SYMBOLS = ("circle", "square", "diamond", "triangle")
 DASHES = ("solid", "dash", "dot")
@@ -112,8 +112,10 @@ def mean_over(run: xr.Dataset, select: np.ndarray, values: np.ndarray) -> tuple[
 
 
 def single_runs(experiments: list[Experiment], *variables: str) -> Iterator[Experiment]:
-    """Experiments of one run that sweep the condition and have all these variables."""
+    """Experiments of one run that sweep the condition and have all these variables, ablations apart (see forest)."""
     for experiment in experiments:
+        if experiment.claims and all(claim.startswith("C9") for claim in experiment.claims):
+            continue
         if len(experiment.runs) != 1 or "condition" not in experiment.run.coords:
             continue
         if all(variable in experiment.run for variable in variables):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -82,11 +87,12 @@ def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = Non
         if panel.line_at is not None:
             line = axes.axvline if panel.rows else axes.axhline
             line(panel.line_at, color=INK, linewidth=0.7, linestyle=DASHES["dot"])
-        for one in panel.series if series is None else series:
+        drawn = panel.series if series is None else series
+        for one in drawn:
             draw_series(axes, one)
         if panel.x_log:
             axes.set_xscale("log")
-        if panel.y_log:
+        if panel.y_log and any((one.y > 0).any() for one in drawn):  # all NaN: nothing was stationary
             axes.set_yscale("log")
             for locate in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
                 locate(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
@@ -131,13 +137,25 @@ def draw_chart(chart: Chart) -> Figure:
 
 
 def save_chart(chart: Chart, directory: Path) -> list[Path]:
-    """Writes directory/NAME.pdf and NAME.svg, without dates, so that the same data give the same files."""
+    """Writes directory/NAME.pdf, .svg (without dates, so that the same data give the same files) and .csv."""
     directory.mkdir(parents=True, exist_ok=True)
     figure = draw_chart(chart)
     written = []
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": chart.name}):
+        figure.draw_without_rendering()  # lays out
+        figure.set_layout_engine("none")  # once for both files: laying out is most of the time
         for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
             path = directory / f"{chart.name}.{ending}"
             figure.savefig(path, metadata=metadata)
             written.append(path)
+    written.append(directory / f"{chart.name}.csv")
+    chart.frame().to_csv(written[-1], index=False)
     return written
+
+
+def save_charts(charts: Iterable[Chart], directory: Path) -> None:
+    """save_chart for each, on all cores."""
+    directory.mkdir(parents=True, exist_ok=True)
+    workers = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
+        list(pool.map(partial(save_chart, directory=directory), charts))

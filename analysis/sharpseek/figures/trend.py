@@ -36,7 +36,7 @@ def trend_panel(run: xr.Dataset, name: str) -> Panel:
 
 
 def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart]:
-    chosen = [e for e in single_runs(experiments, "trace_mean") if len(conditions(e.run)) > 1 and is_trend(e)]
+    chosen = [e for e in single_runs(experiments, "trace_mean") if len(conditions(e.run)) > 1]
     if not chosen:
         return []
     ticks = tuple(np.unique(np.concatenate([conditions(e.run) for e in chosen])))
@@ -60,8 +60,3 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
             row_height=3.6,
         )
     ]
-
-
-def is_trend(experiment: Experiment) -> bool:
-    """Whether the experiment bears on the trend: ablations have their own figure."""
-    return not experiment.claims or any(not claim.startswith("C9") for claim in experiment.claims)

@@ -36,7 +36,7 @@
     const layout = inked(width < NARROW ? figure.narrow : figure.layout, ink);
     Object.assign(layout, {
       width, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
-      font: { color: ink, size: 12, family: "system-ui, 'DejaVu Sans', sans-serif" },
+      font: { color: ink, size: printing ? 9 : 12, family: "system-ui, 'DejaVu Sans', sans-serif" },
       margin: { l: 58, r: 12, t: 12, b: 46 },
       hoverlabel: { bgcolor: colour("--panel"), bordercolor: line, font: { color: ink } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: ink },

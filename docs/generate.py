@@ -1,0 +1,177 @@
+"""Writes the parts of the documentation that the program and recorded results determine.
+
+    python docs/generate.py --program build/release/sharpseek [--check]
+
+configuration.md from the option table, schema.md from a small run of each architecture, results.md from
+docs/results/*.json (a report's verdicts.json), performance.md from benchmarks/results/*.json. A generated part stands
+between two comments. --check changes nothing and fails if something would change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import sharpseek
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+SWEEP = {"one value": "no", "replicas": "replicas", "groups": "groups"}
+SMALL = ["--set=training.steps=20", "--set=measure.every=2", "--set=experiment.replicas=1", "--quiet"]
+
+
+def escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def options(program: Path) -> str:
+    """A table of keys for each section."""
+    listed = subprocess.run([program, "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
+    parts: dict[str, list[str]] = {}
+    for option in json.loads(listed)["options"]:
+        section, name = option["key"].split(".", 1)
+        value = f"`{option['default']}`" if option["default"] else ""
+        parts.setdefault(section, []).append(
+            f"| `{name}` | {value} | {SWEEP[option['sweep']]} | {escaped(option['help'])} |"
+        )
+    head = "| key | default | sweep | meaning |\n|---|---|---|---|\n"
+    return "\n\n".join(f"## [{section}]\n\n{head}" + "\n".join(rows) for section, rows in parts.items())
+
+
+def schema(program: Path) -> str:
+    """Every variable that a run writes, with dimensions, units and definition, as its file has them."""
+    listed = subprocess.run([program, "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
+    quantities = ",".join(dict.fromkeys(q["quantity"] for q in json.loads(listed)["quantities"]))
+    found: dict[str, tuple[str, str, str]] = {}
+    attributes: dict[str, None] = {}
+    config = "[noise]\ncondition = 1 10\n[measure]\nkeep_parameters = true\nsamples = 16\n"
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("linear", "mlp"):
+            file = Path(folder) / f"{kind}.ini"
+            file.write_text(f"[experiment]\nname = {kind}\n[model]\nkind = {kind}\n{config}")
+            out = Path(folder) / "out" / kind
+            command = [program, "run", file, "--out", out, f"--set=measure.quantities={quantities}", *SMALL]
+            subprocess.run(command, check=True, cwd=folder)
+            with sharpseek.open_run(out) as run:
+                attributes |= dict.fromkeys(k for k in run.attrs if k != "file")
+                for name, variable in run.variables.items():
+                    dims = ", ".join(str(d) for d in variable.dims)
+                    text = (dims, str(variable.attrs.get("units", "")), str(variable.attrs.get("long_name", "")))
+                    found.setdefault(str(name), text)
+    rows = [
+        f"| `{name}` | {dims} | {escaped(units)} | {escaped(definition)} |"
+        for name, (dims, units, definition) in sorted(found.items())
+    ]
+    table = "| variable | dimensions | units | definition |\n|---|---|---|---|\n" + "\n".join(rows)
+    listing = ", ".join(f"`{name}`" for name in sorted(attributes))
+    return f"{table}\n\nAttributes of the file: {listing}."
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def results() -> str:
+    """The claims with their findings and all evidence, for each recorded result."""
+    parts = []
+    for file in sorted((DOCS / "results").glob("*.json")):
+        found = json.loads(file.read_text())
+        lines = [f"## Preset {found['preset']}", "", f"**{found['answer']}**", ""]
+        origin = found["origin"]
+        lines += [
+            f"Recorded {found['finished']}, version {origin['version']} ({origin.get('git_state', '')}), engine "
+            f"{origin.get('engine', '')}, {origin.get('cpu', '')}. Evidence: estimates with 95 % intervals over seeds.",
+            "",
+            "| claim | outcome | found |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
+            for c in found["claims"]
+        ]
+        lines += ["", "| experiment | replicas | stationary | diverged | steps |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {r['name']}: {r['title']} | {r['replicas']} | {r['stationary']} | {r['diverged']} | {r['steps']} |"
+            for r in found["runs"]
+        ]
+        for c in found["claims"]:
+            lines += ["", f"### {found['preset']}: evidence for {c['claim']}", "", f"{c['effect']}. {c['rule']}", ""]
+            lines += [
+                "| experiment | at | estimate | low | high | p | says | usable |",
+                "|---|---|---|---|---|---|---|---|",
+            ]
+            lines += [
+                f"| {e['experiment']} | {escaped(e['at'])} | {number(e['estimate'])} | {number(e['low'])} | "
+                f"{number(e['high'])} | {number(e['p'])} | {e['outcome']} | {e['usable']} / {e['replicas']} |"
+                for e in c["evidence"]
+            ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) if parts else "No result has been recorded yet."
+
+
+def cells(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return escaped(", ".join(f"{k} {cells(v)}" for k, v in value.items()) if isinstance(value, dict) else str(value))
+
+
+def performance() -> str:
+    """Each recorded benchmark as its file has it: lists of records become tables, the rest a list."""
+    parts = []
+    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        content = json.loads(file.read_text())
+        entries = content.items() if isinstance(content, dict) else [("results", content)]
+        lines = [f"## {file.stem}", ""]
+        tables = []
+        for key, value in entries:
+            if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+                columns = list(dict.fromkeys(column for row in value for column in row))
+                tables += ["", f"**{key}**", "", "| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+                tables += ["| " + " | ".join(cells(row.get(column, "")) for column in columns) + " |" for row in value]
+            else:
+                lines.append(f"- {key}: {cells(value)}")
+        parts.append("\n".join(lines + tables))
+    return "\n\n".join(parts) if parts else "No benchmark result is recorded in `benchmarks/results/` in this version."
+
+
+def replaced(text: str, name: str, content: str) -> str:
+    """The text with its generated part `name` replaced. Raises ValueError if the marks are missing."""
+    begin, end = f"<!-- generated: {name} (docs/generate.py) -->\n", "<!-- end of generated -->"
+    if begin not in text or end not in text.split(begin, 1)[1]:
+        raise ValueError(f"marks of the generated part {name} are missing")
+    before, rest = text.split(begin, 1)
+    return f"{before}{begin}\n{content}\n\n{end}{rest.split(end, 1)[1]}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    program = arguments.program.resolve()
+    stale = []
+    for page, name, content in (
+        ("configuration.md", "options", options(program)),
+        ("schema.md", "schema", schema(program)),
+        ("results.md", "results", results()),
+        ("performance.md", "performance", performance()),
+    ):
+        path = DOCS / page
+        old = path.read_text(encoding="utf-8")
+        new = replaced(old, name, content)
+        if old != new:
+            stale.append(page)
+            if not arguments.check:
+                path.write_text(new, encoding="utf-8")
+    if arguments.check and stale:
+        print(f"docs/generate.py: not up to date: {', '.join(stale)}; `./lab docs` writes them", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""README and docs: every command and every Python example is executed, generated parts are up to date, links resolve.
+
+Commands run in an empty folder as a reader would type them, with one difference: training is cut to a few steps (see
+the wrapper). What cannot be run here is listed with its reason; a command that is neither run nor listed fails.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOT_RUN = {
+    r"^\./lab ": "the way these tests are run; CI runs the verbs",
+    r"^cmake ": "a second build of everything",
+    r"^SHARPSEEK_PYTHON=/path": "a place holder",
+    r"^(git clone|pip install|\.venv/bin/pip)": "needs the network; the package's installation is tested by itself",
+}
+WRAPPER = """#!/bin/bash
+# The program with less training: a run's folder may exist from an earlier page.
+program={program}
+small="--set training.steps=200 --set measure.every=10 --set experiment.replicas=2 --set measure.samples=16 --quiet"
+out=$(printf '%s\\n' "$@" | grep -A1 -x -- --out | tail -n 1)
+case $1 in
+  run) [[ " $* " == *" --dry-run "* ]] || {{ rm -rf "${{out:-out/run}}"; set -- "$@" $small; }} ;;
+  reproduce)
+    rm -rf "${{out:-out/quick}}"
+    [[ " $* " == *" --only "* ]] || set -- "$@" --only linear-2
+    set -- "$@" --no-report $small ;;
+esac
+exec "$program" "$@"
+"""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def not_run(command: str) -> str | None:
+    return next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, command)), None)
+
+
+@pytest.fixture(scope="module")
+def place(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like a clone after `./lab reproduce` and the README's sweep, with little training."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "build/release").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    (folder / ".venv/bin").mkdir(parents=True)
+    wrapper = folder / "build/release/sharpseek"
+    wrapper.write_text(WRAPPER.format(program=shlex.quote(str(binary))))
+    wrapper.chmod(0o755)
+    (folder / "bin/sharpseek").symlink_to(wrapper)
+    python = folder / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    for inis in blocks(ROOT / "README.md", "ini"):
+        (folder / "sweep.ini").write_text(inis)
+    call(folder, "build/release/sharpseek reproduce --preset quick --only linear-2 --out out/quick")
+    call(folder, "build/release/sharpseek run sweep.ini --out out/my-sweep")
+    shutil.copytree(folder / "out/my-sweep", folder / "out/mine")
+    return folder
+
+
+def call(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PATH": f"{folder}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT}/analysis",
+        "SHARPSEEK_PYTHON": sys.executable,
+        "MPLBACKEND": "Agg",
+        "OMP_NUM_THREADS": "1",
+    }
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.name)
+def test_every_command_runs(page: Path, place: Path) -> None:
+    for command in commands(page):
+        if not not_run(command):
+            call(place, command)
+
+
+def test_every_reason_not_to_run_is_needed_and_every_verb_exists() -> None:
+    listed = [command for page in PAGES for command in commands(page) if not_run(command)]
+    usage = subprocess.run([ROOT / "lab", "help"], capture_output=True, text=True, check=True).stdout
+    for command in listed:
+        if command.startswith("./lab"):
+            assert f"\n  {command.split()[1]}" in usage, command
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+def test_every_python_example_runs(page: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if page.name == "quickstart.md":
+        call(place, "build/release/sharpseek run sweep.ini --out out/first")
+    for number, block in enumerate(blocks(page, "python")):
+        (place / f"example{number}.py").write_text(block)
+        call(place, f".venv/bin/python example{number}.py")
+
+
+def test_the_readmes_trend_plot_takes_at_most_six_lines(place: Path) -> None:
+    block = next(b for b in blocks(ROOT / "README.md", "python") if "trend" in b)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 6
+    picture = place / "trend.png"
+    picture.unlink(missing_ok=True)
+    (place / "trend.py").write_text(block)
+    call(place, ".venv/bin/python trend.py")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size > 5000
+
+
+def test_generated_parts_are_up_to_date(binary: Path, place: Path) -> None:
+    call(place, f"{sys.executable} {ROOT}/docs/generate.py --check --program {shlex.quote(str(binary))}")
+
+
+def test_site_builds_without_warnings(place: Path) -> None:
+    result = call(
+        place, f"NO_MKDOCS_2_WARNING=1 {sys.executable} -m mkdocs build --strict -f {ROOT}/mkdocs.yml -d {place}/site"
+    )
+    assert "WARNING" not in result.stderr
+    built = {p.stem for p in (place / "site").glob("*.html")}
+    assert {p.stem for p in (ROOT / "docs").glob("*.md")} <= built
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_to_files_resolve(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http:", "https:", "mailto:")):
+            assert (page.parent / target).exists(), target
