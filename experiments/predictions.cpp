@@ -104,8 +104,7 @@ std::vector<double> limit_parameters(const ModelOptions& model, const Prediction
 void record_predictions(const PreparedGroup& prepared, RunRecord& record) {
   const ModelOptions model = prepared.group.point().model();
   const Task& task = *prepared.task;
-  if (!is_linear(model) || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 ||
-      !task.online()) {
+  if (!is_linear(model) || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 || !task.online()) {
     return;
   }
   std::map<std::string, std::vector<double>> closed;

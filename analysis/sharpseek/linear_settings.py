@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
@@ -28,9 +29,9 @@ def group_values(run: xr.Dataset) -> dict[str, str]:
 def _rates(run: xr.Dataset) -> np.ndarray:
     if "learning_rate" in run.coords:
         return run["learning_rate"].values.astype(float)
-    rate = group_values(run).get("learning_rate") or run.attrs["config"].get("training", {}).get(
-        "learning_rate", np.nan
-    )
+    config = run.attrs["config"]
+    config = json.loads(config) if isinstance(config, str) else config
+    rate = group_values(run).get("learning_rate") or config.get("training", {}).get("learning_rate", np.nan)
     return np.full(run.sizes["replica"], float(rate))
 
 
@@ -51,7 +52,7 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
                     f"{value:g}" if isinstance(value, float) else str(value) for value in coordinate.values
                 ]
         settings = [
-            ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()])
+            ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()]) or "all"
             for i in range(run.sizes["replica"])
         ]
         frame = pd.DataFrame({"setting": settings, "rate": _rates(run), "usable": usable(run)})
@@ -68,7 +69,7 @@ def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] 
     """Theory against SGD at learning rate 0, for every setting that was run at four rates or more.
 
     Columns: experiment, setting, quantity, commutes, closed_form, predicted (the limit of small rates), measured, low,
-    high (95 %), half_width (relative), error, z = (measured - predicted)/error, rates (how many entered), fit_p,
+    high (95 %), half_width (relative), error, z = (measured - predicted)/error, rates (how many entered), seeds, fit_p,
     widened (`extrapolation`), usable, replicas. Settings whose fit is impossible have NaN.
     """
     rows = []
@@ -98,6 +99,7 @@ def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] 
                         "error": error,
                         "z": (value - predicted) / error,
                         "rates": len(found.rates) if found else 0,
+                        "seeds": found.seeds if found else 0,
                         "fit_p": found.fit_p if found else np.nan,
                         "widened": found.widened if found else np.nan,
                         "usable": int(part["usable"].sum()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sharpseek.verdicts.ablations import ABLATIONS
 from sharpseek.verdicts.balance import BALANCE
+from sharpseek.verdicts.circulation import CIRCULATION
 from sharpseek.verdicts.fluctuation import FLUCTUATION
 from sharpseek.verdicts.imbalance import FLATTEST, IMBALANCE
 from sharpseek.verdicts.rules import Claim
@@ -20,5 +21,6 @@ CLAIMS: list[Claim] = [
     FLUCTUATION,
     BALANCE,
     TREND,
+    CIRCULATION,
     *ABLATIONS,
 ]

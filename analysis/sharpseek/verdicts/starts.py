@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import start_axis
+from sharpseek.summaries import START_AXES, start_axis
 from sharpseek.verdicts.rules import (
     NETWORK_MARGIN,
     TRACE_MARGIN,
@@ -27,10 +27,17 @@ from sharpseek.verdicts.statistics import (
 
 
 def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
-    """C2: trace reached from the sharp start over trace reached from the flat one (Welch interval of the logarithm)."""
+    """C2: trace reached from the sharp start over trace reached from the flat one (Welch interval of the logarithm).
+
+    Where more than two starts were swept (scale and imbalance), each of them over all the others.
+    """
     axis = start_axis(run)
     if axis is None:
         return []
+    axes = [name for name in START_AXES if name in run.coords]
+    every = np.unique(np.stack([run[name].values for name in axes], axis=1), axis=0)
+    if len(every) > 2:
+        return _every_start(run, axes, every)
     margin = TRACE_MARGIN if "closed_form_trace" in run else NETWORK_MARGIN
     starts = np.unique(run[axis])
     return [
@@ -48,10 +55,23 @@ def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     ]
 
 
+def _every_start(run: xr.Dataset, axes: list[str], starts: np.ndarray) -> list[Evidence]:
+    margin = TRACE_MARGIN if "closed_form_trace" in run else NETWORK_MARGIN
+    evidence = []
+    for condition in conditions(run):
+        for start in starts:
+            here = np.all([run[name].values == value for name, value in zip(axes, start, strict=True)], axis=0)
+            words = [f"{name.removeprefix('init_')} {value:g}" for name, value in zip(axes, start, strict=True)]
+            effect = quotient_effect(run, "trace_mean", at(run, condition) & here, at(run, condition) & ~here)
+            subject = ", ".join(filter(None, (label(condition), *words)))
+            evidence.append(evidence_of(effect, subject, lambda low, high: within(low, high, margin)))
+    return evidence
+
+
 UNIQUENESS = Claim(
     "C2",
-    "A flat and a sharp start end at the same trace.",
-    "trace from the sharp start / trace from the flat start",
+    "All starts, flat and sharp, end at the same trace.",
+    "trace from the sharp start / trace from the flat start (more than two starts: from each / from the others)",
     "two one-sided Welch t tests over seeds of the log ratio (equivalence)",
     f"Supported if every interval lies within {TRACE_MARGIN:.0%} of 1 ({NETWORK_MARGIN:.0%} for nonlinear "
     "networks); refuted if one lies entirely outside.",

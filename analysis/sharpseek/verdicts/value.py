@@ -2,37 +2,102 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import stats
 
 from sharpseek.files import Experiment
+from sharpseek.linear_settings import agreement, settings_table
 from sharpseek.summaries import smallest_rate, summarise
 from sharpseek.verdicts.rules import (
     REFUTED,
     SHARPNESS_MARGIN,
+    SUPPORTED,
     TRACE_MARGIN,
     UNDECIDED,
+    USABLE_SHARE,
     Claim,
     Evidence,
     within,
 )
-from sharpseek.verdicts.statistics import at, conditions, evidence_of, label, rate_effect, ratio_evidence
+from sharpseek.verdicts.statistics import (
+    Effect,
+    at,
+    conditions,
+    evidence_of,
+    label,
+    rate_effect,
+    ratio_evidence,
+)
+
+AGREEMENT_ERRORS = 3.5
+"""Largest distance from theory, in standard errors, that counts as agreement at one of many settings."""
+AGREEMENT_LEVEL = 0.01
+"""Chi-squared level of agreement over all settings of an experiment."""
+MARGINS = {"trace": TRACE_MARGIN, "sharpness": SHARPNESS_MARGIN}
 
 
-def judge_value(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
-    """C1: measured over predicted trace and sharpness at each condition where noise and signal commute."""
-    if "closed_form_trace" not in run:
+def judge_value(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
+    """C1: measured over predicted trace and sharpness of every setting.
+
+    With four learning rates or more by `extrapolation`; with two or three by the straight line through the two
+    smallest; a single rate cannot refute.
+    """
+    table = settings_table([experiment], MARGINS)
+    if len(table):
+        return _judge_settings(table)
+    return [
+        replace(e, subject=", ".join(filter(None, (group, e.subject))))
+        for group, run in experiment.runs.items()
+        for e in _judge_few_rates(run)
+    ]
+
+
+def setting_effect(row: pd.Series, predicted: float) -> Effect:
+    """Measured over predicted of a row of `settings_table`."""
+
+    def interval(level: float) -> tuple[float, float]:
+        half = stats.t.ppf(1 - level, row.seeds - 1) * row.error if row.seeds > 1 else np.nan
+        return float((row.measured - half) / predicted), float((row.measured + half) / predicted)
+
+    enough = row.usable >= USABLE_SHARE * row.replicas and np.isfinite(row.measured)
+    return Effect(float(row.measured / predicted), interval, int(row.usable), int(row.replicas), bool(enough))
+
+
+def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
+    evidence = []
+    for _, row in table.iterrows():
+        margin = MARGINS[row.quantity]
+        subject = ", ".join(filter(None, (row.quantity, row.setting, "rate to 0")))
+        evidence.append(
+            evidence_of(
+                setting_effect(row, row.predicted),
+                subject,
+                lambda low, high, margin=margin: within(low, high, margin),
+            )
+        )
+    trace = table[table["quantity"] == "trace"]
+    chi2, count, p = agreement(trace)
+    z = float(trace["z"].abs().max())
+    agrees = p > AGREEMENT_LEVEL and z < AGREEMENT_ERRORS
+    subject = f"trace of all settings, chi-squared over settings (p = {p:.2g}, largest |z| {z:.2f})"
+    outcome = SUPPORTED if agrees else UNDECIDED
+    evidence.append(Evidence(subject, chi2 / max(count, 1), np.nan, np.nan, outcome, count, len(trace)))
+    return evidence
+
+
+def _judge_few_rates(run: xr.Dataset) -> list[Evidence]:
+    if "small_lr_limit_trace" not in run:
         return []
     evidence = []
     several_rates = "learning_rate" in run.coords and len(np.unique(run["learning_rate"])) > 1
-    commutes = run["commutes"].values == 1
-    for name, margin in (("trace", TRACE_MARGIN), ("sharpness", SHARPNESS_MARGIN)):
-        ratio = run[f"{name}_mean"].values / run[f"closed_form_{name}"].values
+    for name, margin in MARGINS.items():
+        ratio = run[f"{name}_mean"].values / run[f"small_lr_limit_{name}"].values
         for condition in conditions(run):
-            select = at(run, condition) & commutes
-            if not select.any():
-                continue
+            select = at(run, condition)
             if several_rates:
                 effect = rate_effect(run, select, ratio)
                 subject = f"{name}, {label(condition)}, rate to 0"
@@ -52,14 +117,17 @@ def judge_value(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
 
 VALUE = Claim(
     "C1",
-    "A linear network ends at the trace and sharpness that the closed form predicts.",
+    "A linear network ends at the trace and sharpness that theory predicts for small learning rates.",
     "measured / predicted",
-    "Student t interval over seeds; with several learning rates, of the straight line through the two smallest",
-    f"Supported if every interval lies within {TRACE_MARGIN:.0%} (trace) or {SHARPNESS_MARGIN:.0%} (sharpness) of "
-    "1; refuted entirely outside, but only by two rates: the prediction is the limit of small rates, and one rate "
-    "cannot refute it.",
+    "extrapolation to rate 0 from four or more rates with a test of the fit; a straight line through the two smallest "
+    "where there are fewer; Student t interval over seeds where there is one",
+    f"Supported if every interval lies within {TRACE_MARGIN:.0%} (trace) or {SHARPNESS_MARGIN:.0%} (sharpness) of 1 "
+    f"and, with four rates, no trace is {AGREEMENT_ERRORS:g} standard errors away and chi-squared over all settings "
+    f"has p above {AGREEMENT_LEVEL:g}; refuted if an interval lies entirely outside, but not by a single rate: the "
+    "prediction is the limit of small rates.",
     judge_value,
     every_rate=True,
+    pooled=True,
 )
 
 
@@ -67,13 +135,13 @@ def prediction_table(experiment: Experiment) -> pd.DataFrame:
     """Predicted, measured and interval of trace, sharpness and fluctuation at each condition of a linear network."""
     tables = []
     for run in map(smallest_rate, experiment.runs.values()):
-        if "closed_form_trace" not in run:
+        if "small_lr_limit_trace" not in run:
             continue
         by = ["condition"] if "condition" in run.coords else []
         for name in ("trace", "sharpness", "gradient_fluctuation"):
             table = summarise(run, f"{name}_mean", by)
             predicted = [
-                float(run[f"closed_form_{name}"].values[at(run, condition)][0]) for condition in conditions(run)
+                float(run[f"small_lr_limit_{name}"].values[at(run, condition)][0]) for condition in conditions(run)
             ]
             table.insert(0, "quantity", name.replace("_", " "))
             table.insert(1, "predicted", predicted)
