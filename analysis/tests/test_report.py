@@ -126,6 +126,24 @@ def test_what_is_not_stationary_is_drawn_open(reproduction: Make) -> None:
     plt.close("all")
 
 
+def test_ablations_share_a_forest_with_ratios_and_slopes_apart(reproduction: Make) -> None:
+    tanh = {"linear": False, "architecture": "tanh mlp", "seeds": 4}
+    directory = reproduction(
+        **{
+            "batch": {**tanh, "claims": ["C9d"]},
+            "stays": {**tanh, "claims": ["C9i"]},
+            "mlp-tanh": {**tanh, "claims": ["C7"]},
+        }
+    )
+    experiments, verdicts = _judged(directory)
+    charts = {c.name: c for _, group in sections(experiments, verdicts) for c in group}
+    panels = charts["ablations"].panels
+    assert [panel.line_at for panel in panels] == [1.0, 0.0]
+    assert all(row.startswith("C9i") for row in panels[0].rows) and all(row.startswith("C9d") for row in panels[1].rows)
+    assert "With Adam" in charts["ablations"].caption
+    assert {name for name in charts if name.startswith("way-")} == {"way-mlp-tanh"}
+
+
 def test_nothing_stationary_still_makes_a_report(reproduction: Make) -> None:
     directory = reproduction(**{"linear-2": {"stationary": 0.0, "seeds": 2}})
     page = write_report(directory, figures=False).read_text()

@@ -4,6 +4,7 @@ Commands run in an empty folder as a reader would type them, with one difference
 the wrapper). What cannot be run here is listed with its reason; a command that is neither run nor listed fails.
 """
 
+import json
 import os
 import re
 import shlex
@@ -121,6 +122,15 @@ def test_the_readmes_trend_plot_takes_at_most_six_lines(place: Path) -> None:
     call(place, ".venv/bin/python trend.py")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda p: p.name)
+def test_every_notebook_runs_from_top_to_bottom(notebook: Path, place: Path) -> None:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 3
+    (place / "notebook.py").write_text("\n".join(code))
+    call(place, ".venv/bin/python notebook.py")
 
 
 def test_generated_parts_are_up_to_date(binary: Path, place: Path) -> None:

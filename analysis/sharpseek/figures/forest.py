@@ -44,23 +44,33 @@ def forest_panel(title: str, effect: str, verdicts: list[Verdict], with_claim: b
     return Panel(title, effect, "", tuple(series), rows=rows, line_at=null)
 
 
-def _chart(name: str, title: str, caption: str, panel: Panel) -> Chart:
-    height = max(1.6, 0.19 * len(panel.rows) + 0.9)
-    return Chart(name, title, caption, "verdicts.json, from all runs", (panel,), columns=1, row_height=height)
+def _chart(name: str, title: str, caption: str, panels: list[Panel]) -> Chart:
+    height = max(1.6, 0.19 * max(len(panel.rows) for panel in panels) + 0.9)
+    return Chart(name, title, caption, "verdicts.json, from all runs", tuple(panels), columns=1, row_height=height)
 
 
 def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart]:
     found = []
+    statements = {claim.name: claim.statement for claim in CLAIMS}
     ablations = [v for v in verdicts if v.claim.startswith("C9")]
     if ablations:
-        panel = forest_panel("ablations", "effect (each claim names its own)", ablations, with_claim=True)
-        caption = "One change each; the effect and its expectation are named by the claim. 95 % intervals over seeds."
-        found.append(_chart("ablations", "Ablations", caption, panel))
+        # Ratios have no effect at 1, slopes at 0: they do not share an axis.
+        panels = []
+        for effect, ratio in (
+            ("trace / trace it is compared with", True),
+            ("slope of log trace over log kappa", False),
+        ):
+            chosen = [v for v in ablations if ("/" in v.effect) == ratio]
+            if chosen:
+                panels.append(forest_panel("ratios" if ratio else "slopes", effect, chosen, with_claim=True))
+        expected = " ".join(f"{name}: {statements[name]}" for name in dict.fromkeys(v.claim for v in ablations))
+        caption = f"One change each, with what was expected of it; 95 % intervals over seeds. {expected}"
+        found.append(_chart("ablations", "Ablations", caption, panels))
     for claim in CLAIMS:
         mine = [v for v in verdicts if v.claim == claim.name]
         if mine and not claim.name.startswith("C9"):
             panel = forest_panel(claim.name, claim.effect, mine)
             found.append(
-                _chart(f"evidence-{claim.name}", f"Evidence for {claim.name}: {claim.statement}", claim.rule, panel)
+                _chart(f"evidence-{claim.name}", f"Evidence for {claim.name}: {claim.statement}", claim.rule, [panel])
             )
     return found

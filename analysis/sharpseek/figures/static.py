@@ -142,8 +142,8 @@ def save_chart(chart: Chart, directory: Path) -> list[Path]:
     figure = draw_chart(chart)
     written = []
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": chart.name}):
-        figure.draw_without_rendering()  # lays out
-        figure.set_layout_engine("none")  # once for both files: laying out is most of the time
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")  # laid out once for both files
         for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
             path = directory / f"{chart.name}.{ending}"
             figure.savefig(path, metadata=metadata)
