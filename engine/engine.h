@@ -95,6 +95,16 @@ class Engine {
   virtual at::Tensor jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
                                       const at::Tensor& vectors) = 0;
 
+  /// D^3 L[u, u, .] for the loss of these samples and vectors u [E, K, P]: [E, K, P]; exact up to rounding (no finite
+  /// differences). For ReLU the almost-everywhere one.
+  virtual at::Tensor third_derivative(const at::Tensor& parameters, const Samples& samples,
+                                      const at::Tensor& vectors) = 0;
+  /// sum_n d/dt J_n(theta + t v_n)' c_n at t = 0: the second derivative of the outputs along one direction v_n for each
+  /// sample, [E, P], for cotangents c [E, N, outputs] and directions v [E, N, P]. Costs no more than one Hessian
+  /// product.
+  virtual at::Tensor pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs,
+                                         const at::Tensor& cotangents, const at::Tensor& directions) = 0;
+
   /// Prepares training on `problem`; the engine must outlive the stepper.
   virtual std::unique_ptr<Stepper> stepper(const TrainingProblem& problem) = 0;
 };

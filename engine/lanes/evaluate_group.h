@@ -1,5 +1,6 @@
 #pragma once
 
+#include "engine/lanes/jet.h"
 #include "engine/lanes/kernels.h"
 #include "engine/lanes/passes.h"
 #include "engine/lanes/workspace.h"
@@ -9,8 +10,8 @@ SHARPSEEK_LANES_BEGIN
 /// Samples that one pass over a plan handles: enough to reuse weights from registers, few enough for the cache.
 inline constexpr int kChunkSamples = 8;
 
-/// Evaluates one group of lanes on chunks of samples, with R a lane or its Dual. The caller sets weights(), and for
-/// each chunk reads the outputs and sets their gradient.
+/// Evaluates one group of lanes on chunks of samples, with R a lane, its Dual or its Jet. The caller sets weights(),
+/// and for each chunk reads the outputs and sets their gradient.
 template <class R>
 class SampleChunks {
   using T = typename LaneTraits<R>::Real;
@@ -133,6 +134,38 @@ void evaluate_product(const ProductJob<Real>& job) {
   }
 }
 
+/// D^3 L[u, u, .]: one forward and one backward pass in Jets for each chunk and direction.
+template <class R, class Real>
+void evaluate_third_derivative(const ProductJob<Real>& job) {
+  using J = Jet<R>;
+  constexpr int kLanes = Lanes<R>::kCount;
+  SampleChunks<J> chunks(job.network, job.inputs, job.samples);
+  const int parameters = job.network.parameter_count;
+  const int outputs = job.network.outputs;
+  Workspace<R> sums(static_cast<std::size_t>(parameters));
+  R* second = sums.take(static_cast<std::size_t>(parameters));
+  const R scale = constant<R>(2.0 / job.samples);
+  for (int k = 0; k < job.vectors; ++k) {
+    const Real* direction = job.directions + std::ptrdiff_t{k} * parameters * kLanes;
+    for (int i = 0; i < parameters; ++i) {
+      chunks.weights()[i] = J(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
+      second[i] = constant<R>(0);
+    }
+    chunks.each([&](int first, const Frame<J*>& f) {
+      const J* y = f.value(job.network.output);
+      J* dy = f.gradient(job.network.output);
+      for (int i = 0; i < f.batch * outputs; ++i) {
+        const R target = Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
+        dy[i] = J((y[i].value - target) * scale, y[i].first * scale, y[i].second * scale);
+      }
+      backward(f);
+      for (int i = 0; i < parameters; ++i) second[i] = second[i] + chunks.weight_gradient()[i].second;
+    });
+    Real* to = job.products + std::ptrdiff_t{k} * parameters * kLanes;
+    for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, constant<R>(2) * second[i]);
+  }
+}
+
 template <class R, class Real>
 void evaluate_pullback(const PullbackJob<Real>& job) {
   constexpr int kLanes = Lanes<R>::kCount;
@@ -149,6 +182,36 @@ void evaluate_pullback(const PullbackJob<Real>& job) {
     Real* to = job.pulled + std::ptrdiff_t{n} * parameters * kLanes;
     for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, chunks.weight_gradient()[i]);
   });
+}
+
+/// The tangent of each sample's pullback along its own direction: a chunk is one sample.
+template <class R, class Real>
+void evaluate_pullback_derivative(const PullbackDerivativeJob<Real>& job) {
+  using D = Dual<R>;
+  constexpr int kLanes = Lanes<R>::kCount;
+  const int parameters = job.network.parameter_count;
+  const int outputs = job.network.outputs;
+  SampleChunks<D> chunks(job.network, job.inputs, job.samples, 1);
+  Workspace<R> sums(static_cast<std::size_t>(parameters));
+  R* derivative = sums.take(static_cast<std::size_t>(parameters));
+  for (int i = 0; i < parameters; ++i) derivative[i] = constant<R>(0);
+  const auto bend = [&](int n) {
+    const Real* direction = job.directions + std::ptrdiff_t{n} * parameters * kLanes;
+    for (int i = 0; i < parameters; ++i) {
+      chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
+    }
+  };
+  bend(0);
+  chunks.each([&](int n, const Frame<D*>& f) {
+    D* dy = f.gradient(job.network.output);
+    for (int o = 0; o < outputs; ++o) {
+      dy[o] = D(Lanes<R>::load(job.cotangents + (std::ptrdiff_t{n} * outputs + o) * kLanes), constant<R>(0));
+    }
+    backward(f);
+    for (int i = 0; i < parameters; ++i) derivative[i] = derivative[i] + chunks.weight_gradient()[i].tangent;
+    if (n + 1 < job.samples) bend(n + 1);
+  });
+  for (int i = 0; i < parameters; ++i) Lanes<R>::store(job.derivative + i * kLanes, derivative[i]);
 }
 
 template <class R, class Real>

@@ -94,7 +94,7 @@ struct GradientJob : SampleJob<Real> {
   Real* gradient = nullptr;
 };
 
-/// Hessian products: vectors and products [K][P][L].
+/// Hessian products, or third derivatives D^3 L[u, u, .]: vectors and products [K][P][L].
 template <class Real>
 struct ProductJob : SampleJob<Real> {
   const Real* targets = nullptr;
@@ -108,6 +108,14 @@ template <class Real>
 struct PullbackJob : SampleJob<Real> {
   const Real* cotangents = nullptr;
   Real* pulled = nullptr;
+};
+
+/// sum_n d/dt J_n(w + t v_n)' c_n: cotangents [N x outputs][L], directions [N][P][L] -> derivative [P][L].
+template <class Real>
+struct PullbackDerivativeJob : SampleJob<Real> {
+  const Real* cotangents = nullptr;
+  const Real* directions = nullptr;
+  Real* derivative = nullptr;
 };
 
 /// J_n v: direction [P][L] -> [N x outputs][L].
@@ -127,7 +135,9 @@ struct Kernels {
   void (*outputs)(const OutputJob<Real>&);
   void (*gradient)(const GradientJob<Real>&);
   void (*product)(const ProductJob<Real>&);
+  void (*third_derivative)(const ProductJob<Real>&);
   void (*pullback)(const PullbackJob<Real>&);
+  void (*pullback_derivative)(const PullbackDerivativeJob<Real>&);
   void (*pushforward)(const PushforwardJob<Real>&);
 };
 

@@ -33,14 +33,16 @@ at::Tensor flat(const at::Tensor& values) {
   return values.dim() == 3 ? values.reshape({values.size(0), -1}) : values.reshape({1, -1});
 }
 
-/// H v with everything but the vectors packed once.
+/// A kernel's products with vectors (H v, or D^3 L[v, v, .]), everything but the vectors packed once.
 template <class Real>
 class LaneHessian : public HessianProduct {
  public:
-  LaneHessian(const lanes::PlanView& plan, const lanes::Kernels<Real>& kernels, ThreadPool& pool, LaneLayout layout,
+  using Kernel = void (*)(const lanes::ProductJob<Real>&);
+
+  LaneHessian(const lanes::PlanView& plan, Kernel kernel, ThreadPool& pool, LaneLayout layout,
               const at::Tensor& parameters, const Samples& samples)
       : plan_(plan),
-        kernels_(kernels),
+        kernel_(kernel),
         pool_(pool),
         layout_(layout),
         weights_(layout.pack(parameters)),
@@ -64,14 +66,14 @@ class LaneHessian : public HessianProduct {
       job.vectors = static_cast<int>(std::min(piece, count - first));
       job.directions = packed.data_ptr<Real>() + offset;
       job.products = products.data_ptr<Real>() + offset;
-      kernels_.product(job);
+      kernel_(job);
     });
     return layout_.unpack(products).view({vectors.size(0), count, parameters});
   }
 
  private:
   lanes::PlanView plan_;
-  const lanes::Kernels<Real>& kernels_;
+  Kernel kernel_;
   ThreadPool& pool_;
   LaneLayout layout_;
   at::Tensor weights_;
@@ -145,7 +147,8 @@ LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const
 
 template <class Real>
 std::unique_ptr<HessianProduct> LaneEngine<Real>::hessian(const at::Tensor& parameters, const Samples& samples) {
-  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_, pool_, layout(parameters), parameters, samples);
+  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
+                                             samples);
 }
 
 template <class Real>
@@ -182,6 +185,32 @@ at::Tensor LaneEngine<Real>::jacobian_product(const at::Tensor& parameters, cons
     kernels_.pushforward(job);
   });
   return groups.unpack(pushed).view({groups.replicas(), samples, program_.outputs()});
+}
+
+template <class Real>
+at::Tensor LaneEngine<Real>::third_derivative(const at::Tensor& parameters, const Samples& samples,
+                                              const at::Tensor& vectors) {
+  return LaneHessian<Real>(plan_.view(), kernels_.third_derivative, pool_, layout(parameters), parameters, samples)
+      .apply(vectors);
+}
+
+template <class Real>
+at::Tensor LaneEngine<Real>::pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs,
+                                                 const at::Tensor& cotangents, const at::Tensor& directions) {
+  const LaneLayout groups = layout(parameters);
+  const at::Tensor weights = groups.pack(parameters);
+  const at::Tensor x = inputs.contiguous();
+  const at::Tensor c = groups.pack(flat(cotangents));
+  const at::Tensor v = groups.pack(flat(directions));
+  at::Tensor derivative = at::empty_like(weights);
+  pool_.run(groups.groups(), [&](std::int64_t group) {
+    lanes::PullbackDerivativeJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
+    job.cotangents = c.data_ptr<Real>() + group * c.stride(0);
+    job.directions = v.data_ptr<Real>() + group * v.stride(0);
+    job.derivative = derivative.data_ptr<Real>() + group * derivative.stride(0);
+    kernels_.pullback_derivative(job);
+  });
+  return groups.unpack(derivative);
 }
 
 template <class Real>

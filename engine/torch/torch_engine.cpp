@@ -36,6 +36,22 @@ at::Tensor mean_squared_error(const at::Tensor& outputs, const at::Tensor& targe
   return (outputs - targets).square().sum(2).mean(1);
 }
 
+/// The same where `output` need not depend on `input` (the Hessian of a single matrix is constant): zeros then.
+at::Tensor gradient_or_zero(const at::Tensor& output, const at::Tensor& input, const at::Tensor& cotangent,
+                            bool create_graph) {
+  if (!output.requires_grad()) return at::zeros_like(input);
+  const at::Tensor found =
+      torch::autograd::grad({output}, {input}, {cotangent}, create_graph, create_graph, /*allow_unused=*/true).front();
+  return found.defined() ? found : at::zeros_like(input);
+}
+
+/// How many copies of E replicas one graph of products may hold.
+std::int64_t most_copies(const Program& program, std::int64_t replicas, std::int64_t samples) {
+  std::int64_t features = 0;
+  for (const ValueShape& shape : program.values()) features += std::int64_t{shape.tokens} * shape.features;
+  return std::clamp<std::int64_t>(kProductElements / (replicas * samples * features), 1, 256);
+}
+
 /// The loss gradient's graph for each replica repeated `copies` times, and products through it.
 class ProductGraph {
  public:
@@ -50,6 +66,10 @@ class ProductGraph {
 
   /// vectors [E x copies, P].
   at::Tensor apply(const at::Tensor& vectors) const { return gradient(gradient_, parameters_, vectors, true, false); }
+  /// D^3 L[v, v, .]: the product's gradient along the vectors once more.
+  at::Tensor third_derivative(const at::Tensor& vectors) const {
+    return gradient_or_zero(gradient(gradient_, parameters_, vectors, true, true), parameters_, vectors, false);
+  }
 
  private:
   at::Tensor parameters_;
@@ -59,12 +79,10 @@ class ProductGraph {
 class TorchHessian : public HessianProduct {
  public:
   TorchHessian(const Program& program, at::Tensor parameters, Samples samples)
-      : program_(program), parameters_(std::move(parameters)), samples_(std::move(samples)) {
-    std::int64_t features = 0;
-    for (const ValueShape& shape : program.values()) features += std::int64_t{shape.tokens} * shape.features;
-    const std::int64_t elements = parameters_.size(0) * samples_.inputs.size(0) * features;
-    most_copies_ = std::clamp<std::int64_t>(kProductElements / elements, 1, 256);
-  }
+      : program_(program),
+        parameters_(std::move(parameters)),
+        samples_(std::move(samples)),
+        most_copies_(most_copies(program, parameters_.size(0), samples_.inputs.size(0))) {}
 
   at::Tensor apply(const at::Tensor& vectors) override {
     const std::int64_t replicas = vectors.size(0);
@@ -142,6 +160,35 @@ at::Tensor TorchEngine::jacobian_product(const at::Tensor& parameters, const at:
   const at::Tensor y = evaluate(program_, p, with_replicas(inputs));
   const at::Tensor u = at::zeros_like(y).requires_grad_(true);
   return gradient(gradient(y, p, u, true, true), u, vectors, false, false);
+}
+
+at::Tensor TorchEngine::third_derivative(const at::Tensor& parameters, const Samples& samples,
+                                         const at::Tensor& vectors) {
+  const std::int64_t replicas = vectors.size(0);
+  const std::int64_t count = vectors.size(1);
+  const std::int64_t most = most_copies(program_, replicas, samples.inputs.size(0));
+  std::vector<at::Tensor> products;
+  for (std::int64_t first = 0; first < count; first += most) {
+    const std::int64_t copies = std::min(most, count - first);
+    const at::Tensor chunk = vectors.narrow(1, first, copies).reshape({replicas * copies, -1});
+    const ProductGraph graph(program_, parameters, samples, copies);
+    products.push_back(graph.third_derivative(chunk).reshape({replicas, copies, -1}));
+  }
+  return at::cat(products, 1);
+}
+
+at::Tensor TorchEngine::pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs,
+                                            const at::Tensor& cotangents, const at::Tensor& directions) {
+  // As in per_sample_pullback every (replica, sample) is a replica, so that each has its own direction.
+  const std::int64_t replicas = parameters.size(0);
+  const std::int64_t samples = inputs.size(0);
+  const at::Tensor p = leaf(parameters.repeat_interleave(samples, 0));
+  const at::Tensor x = inputs.repeat({replicas, 1, 1}).unsqueeze(1);
+  const at::Tensor c = cotangents.expand({replicas, samples, program_.outputs()}).reshape({replicas * samples, 1, -1});
+  const at::Tensor pulled = gradient(evaluate(program_, p, x), p, c, true, true);
+  return gradient_or_zero(pulled, p, directions.reshape({replicas * samples, -1}), false)
+      .reshape({replicas, samples, -1})
+      .sum(1);
 }
 
 std::unique_ptr<Stepper> TorchEngine::stepper(const TrainingProblem& problem) {

@@ -125,6 +125,54 @@ TEST_P(Derivatives, JacobianProductIsTheTransposeOfThePullback) {
   EXPECT_LT(relative_difference((forward * cotangents).sum(2), (backward * vectors.unsqueeze(1)).sum(2)), 1e-11);
 }
 
+TEST_P(Derivatives, ThirdDerivativeEqualsDifferencesOfHessianProducts) {
+  if (!program_.smooth()) GTEST_SKIP() << "a step across a ReLU kink has no derivative";
+  const at::Tensor vectors = random_tensor({kReplicas, 3, program_.parameter_count()}, 10);
+  const at::Tensor third = engine_->third_derivative(weights_, samples_, vectors);
+  // d/dt H(w + t u) u by central differences of fourth order, one vector at a time.
+  for (std::int64_t k = 0; k < 3; ++k) {
+    const at::Tensor u = vectors.narrow(1, k, 1);
+    const auto product = [&](double step) {
+      return engine_->hessian(weights_ + step * u.squeeze(1), samples_)->apply(u);
+    };
+    constexpr double kStep = 3e-4;
+    const at::Tensor difference =
+        (8 * (product(kStep) - product(-kStep)) - (product(2 * kStep) - product(-2 * kStep))) / (12 * kStep);
+    // A single matrix has a constant Hessian: both sides are rounding there.
+    const double scale = std::max(difference.abs().max().item<double>(), product(0).abs().max().item<double>());
+    EXPECT_LT((third.narrow(1, k, 1) - difference).abs().max().item<double>() / scale, 1e-6);
+  }
+}
+
+TEST_P(Derivatives, ThirdDerivativeEqualsTheReferenceEngine) {
+  const at::Tensor vectors = random_tensor({kReplicas, 3, program_.parameter_count()}, 11);
+  const std::unique_ptr<Engine> reference = make_engine(program_, {.engine = "torch", .dtype = "float64"});
+  const at::Tensor expected = reference->third_derivative(weights_, samples_, vectors);
+  const double scale = std::max(1.0, expected.abs().max().item<double>());
+  EXPECT_LT((engine_->third_derivative(weights_, samples_, vectors) - expected).abs().max().item<double>() / scale,
+            1e-12);
+}
+
+TEST_P(Derivatives, PullbackDerivativeEqualsDifferencesOfPullbacks) {
+  if (!program_.smooth()) GTEST_SKIP() << "a step across a ReLU kink has no derivative";
+  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, options_.outputs}, 12);
+  const at::Tensor directions = random_tensor({kReplicas, kSamples, program_.parameter_count()}, 13);
+  const at::Tensor exact = engine_->pullback_derivative(weights_, samples_.inputs, cotangents, directions);
+  at::Tensor difference = at::zeros_like(exact);
+  constexpr double kStep = 3e-4;
+  for (std::int64_t n = 0; n < kSamples; ++n) {
+    const auto pulled = [&](double step) {
+      return engine_
+          ->per_sample_pullback(weights_ + step * directions.select(1, n), samples_.inputs.narrow(0, n, 1),
+                                cotangents.narrow(1, n, 1))
+          .squeeze(1);
+    };
+    difference += (8 * (pulled(kStep) - pulled(-kStep)) - (pulled(2 * kStep) - pulled(-2 * kStep))) / (12 * kStep);
+  }
+  const double scale = std::max(1.0, difference.abs().max().item<double>());
+  EXPECT_LT((exact - difference).abs().max().item<double>() / scale, 1e-7);
+}
+
 std::vector<Setting> settings() {
   std::vector<Setting> all;
   for (const char* engine : {"torch", "lanes"}) {
