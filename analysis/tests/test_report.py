@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from sharpseek.figures import sections
+from sharpseek.figures import sections, settings
 from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import save_chart
-from sharpseek.files import open_reproduction
+from sharpseek.files import Experiment, open_reproduction, open_run
 from sharpseek.report import write_report
 from sharpseek.verdicts import CLAIMS, judge
-from synthetic import Make, write_reproduction
+from synthetic import Make, make_run, write_reproduction
 
 EXPERIMENTS = {"linear-2": {}, "rnn": {"linear": False, "architecture": "rnn", "claims": ["C2", "C7"]}}
 
@@ -124,6 +124,17 @@ def test_what_is_not_stationary_is_drawn_open(reproduction: Make) -> None:
         assert list(series.firm) == [True, True, False]
         assert np.isnan(series.y[2])
     plt.close("all")
+
+
+def test_every_setting_of_a_sweep_over_shapes_is_compared_with_theory(tmp_path: Path) -> None:
+    runs = {f"depth={d}": open_run(make_run(tmp_path / f"{d}", bias=bias)) for d, bias in ((2, 1.0), (3, 1.1))}
+    experiment = Experiment("both", "both", "linear", ["C1"], runs)
+    (chart,) = settings.charts([experiment], [])
+    ratio = chart.panels[3].series[0]
+    assert ratio.y.size == 2 * 3 * 2  # shapes, conditions, starts
+    np.testing.assert_allclose(ratio.y[:6], 1.0, atol=0.01)
+    np.testing.assert_allclose(ratio.y[6:], 1.1, atol=0.01)
+    assert ratio.notes[0] == "depth=2, condition 1.0, init_imbalance 1.0"
 
 
 def test_ablations_share_a_forest_with_ratios_and_slopes_apart(reproduction: Make) -> None:

@@ -4,13 +4,14 @@ A new figure is a module with a function `charts` and a line in FAMILIES. Where 
 figures show the smallest; balances and evidence use all.
 """
 
-from sharpseek.figures import balances, circulation, forest, layers, spectra, theory, trajectories, trend
+from sharpseek.figures import balances, circulation, forest, layers, settings, spectra, theory, trajectories, trend
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict
 
 FAMILIES = (
     ("Theory and measurement", theory),
+    ("Theory at every setting", settings),
     ("Trend with the imbalance of the noise", trend),
     ("Ablations and evidence", forest),
     ("The way there", trajectories),

@@ -25,9 +25,10 @@ def colour_of(index: int) -> str:
 class Series:
     """One mark type over x and y. Arrays are one-dimensional and of equal length; NaN is a gap.
 
-    `style`: points (with intervals), line, thin (one replica), reference (theory), mark (a horizontal interval: y is
-    the row, x the estimate). `low` and `high` are ends of the 95 % interval of y (of x for mark). `firm` is False where
-    fewer than half of the replicas are stationary: drawn open. `tags` are the switches that the series answers to.
+    `style`: points (with intervals, joined), marks (not joined), line, thin (one replica), reference (theory), mark (a
+    horizontal interval: y is the row, x the estimate). `low` and `high` are ends of the 95 % interval of y (of x for
+    mark). `firm` is False where fewer than half of the replicas are stationary: drawn open. `tags` are the switches
+    that the series answers to.
     """
 
     label: str

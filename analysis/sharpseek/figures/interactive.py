@@ -70,7 +70,7 @@ def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dic
     firm = np.ones(len(series.x), dtype=bool) if series.firm is None else np.asarray(series.firm, dtype=bool)
     symbols = {"circle": "circle", "square": "square", "diamond": "diamond", "triangle": "triangle-up"}
     mark = symbols[series.symbol]
-    trace["mode"] = "markers" if series.style == "mark" else "lines+markers"
+    trace["mode"] = "lines+markers" if series.style == "points" else "markers"
     trace["marker"] = {"color": colour, "size": 8, "symbol": [mark if f else f"{mark}-open" for f in firm]}
     trace["line"] = {"color": colour, "width": 1, "dash": series.dash}
     value, key = (series.x, "error_x") if series.style == "mark" else (series.y, "error_y")
