@@ -5,7 +5,7 @@
 
 SHARPSEEK_LANES_BEGIN
 
-/// normal_pair32 for AVX-512, whose permutations look up 16 or 32 floats in registers: half the instructions of the
+/// normal_pair32 for AVX-512, whose permutations look up 16 or 32 floats in registers: fewer instructions than the
 /// polynomials.
 ///
 /// Radius: u = 2^e m with m in [3/4, 3/2), and with r near 1/m by the top five bits of m
