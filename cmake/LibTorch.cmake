@@ -1,6 +1,8 @@
 # LibTorch as four imported libraries, from the pip wheel or a LibTorch folder. find_package(Torch) is not used: it
 # ignores CMAKE_CUDA_ARCHITECTURES, needs a CUDA toolkit even for CPU programs, and adds flags to every target.
-set(SHARPSEEK_TORCH_DIR "" CACHE PATH "A torch folder with include/ and lib/ (pip wheel's torch, or LibTorch)")
+if(NOT SHARPSEEK_TORCH_DIR)
+  set(SHARPSEEK_TORCH_DIR "" CACHE PATH "A torch folder with include/ and lib/ (pip wheel's torch, or LibTorch)")
+endif()
 if(NOT SHARPSEEK_TORCH_DIR)
   file(GLOB candidates ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
   list(LENGTH candidates found)
@@ -33,5 +35,3 @@ foreach(library c10 torch_cpu)
     INTERFACE_INCLUDE_DIRECTORIES
       "${SHARPSEEK_TORCH_DIR}/include;${SHARPSEEK_TORCH_DIR}/include/torch/csrc/api/include")
 endforeach()
-add_library(sharpseek_torch INTERFACE)
-target_link_libraries(sharpseek_torch INTERFACE torch::torch_cpu torch::c10)

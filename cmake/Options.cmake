@@ -21,9 +21,13 @@ if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(sharpseek_flags INTERFACE)
-target_compile_options(sharpseek_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-  -Woverloaded-virtual $<$<BOOL:${SHARPSEEK_WERROR}>:-Werror>)
-target_include_directories(sharpseek_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
+target_compile_options(sharpseek_flags INTERFACE
+  "$<BUILD_INTERFACE:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wnon-virtual-dtor;-Woverloaded-virtual>"
+  $<BUILD_INTERFACE:$<$<BOOL:${SHARPSEEK_WERROR}>:-Werror>>)
+target_compile_features(sharpseek_flags INTERFACE cxx_std_20)
+set_target_properties(sharpseek_flags PROPERTIES EXPORT_NAME flags)
+target_include_directories(sharpseek_flags INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>"
+  "$<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>" $<INSTALL_INTERFACE:include/sharpseek>)
 if(SHARPSEEK_SANITIZE)
   target_compile_options(sharpseek_flags INTERFACE -fsanitize=${SHARPSEEK_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(sharpseek_flags INTERFACE -fsanitize=${SHARPSEEK_SANITIZE})

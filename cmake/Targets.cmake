@@ -1,3 +1,7 @@
+add_library(sharpseek_torch INTERFACE)
+target_link_libraries(sharpseek_torch INTERFACE torch::torch_cpu torch::c10)
+set_target_properties(sharpseek_torch PROPERTIES EXPORT_NAME torch)
+
 # One narrow precompiled header serves every target that includes ATen (docs/install.md has what it saves).
 add_library(sharpseek_torch_headers STATIC ${PROJECT_SOURCE_DIR}/cmake/torch_headers.cpp)
 target_link_libraries(sharpseek_torch_headers PRIVATE sharpseek_flags sharpseek_torch)
@@ -8,6 +12,7 @@ target_compile_options(sharpseek_torch_headers PRIVATE -Winvalid-pch)
 function(sharpseek_library name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(sharpseek_${name} STATIC ${ARG_SOURCES})
+  set_target_properties(sharpseek_${name} PROPERTIES EXPORT_NAME ${name})
   target_link_libraries(sharpseek_${name} PUBLIC sharpseek_flags ${ARG_DEPENDS})
   if(ARG_TORCH)
     target_link_libraries(sharpseek_${name} PUBLIC sharpseek_torch)
