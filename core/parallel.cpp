@@ -1,17 +1,8 @@
 #include "core/parallel.h"
 
-#include <sched.h>
-
-#include <algorithm>
+#include "core/machine.h"
 
 namespace sharpseek {
-
-int available_threads() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 ThreadPool::ThreadPool(int threads) {
   const int total = threads > 0 ? threads : available_threads();

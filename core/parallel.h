@@ -41,7 +41,4 @@ class ThreadPool {
   std::atomic<std::int64_t> next_{0};
 };
 
-/// Threads that this process may use: its processor affinity, at least 1.
-int available_threads();
-
 }  // namespace sharpseek

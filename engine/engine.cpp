@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/machine.h"
 #include "engine/lanes/isa.h"
 #include "engine/lanes/lane_engine.h"
 #include "engine/torch/torch_engine.h"
@@ -53,7 +54,8 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
   const bool cuda = options.device.starts_with("cuda");
   require(!cuda || at::hasCUDA(), "--device ", options.device, ": no CUDA device can be used here");
   require(options.threads >= 0, "--threads ", options.threads, ": must be at least 1, or 0 for all cores");
-  if (options.threads > 0) at::set_num_threads(options.threads);
+  // One number for LibTorch's OpenMP and our own pool.
+  at::set_num_threads(options.threads > 0 ? options.threads : available_threads());
 
   require(options.engine == "auto" || options.engine == "torch" || options.engine == "lanes", "--engine ",
           options.engine, ": must be auto | torch | lanes");

@@ -5,7 +5,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "core/parallel.h"
+#include "core/machine.h"
 #include "engine/lanes/isa.h"
 #include "experiments/arguments.h"
 #include "experiments/provenance.h"
@@ -19,8 +19,7 @@ nlohmann::json memory() {
   sysinfo(&info);
   const double unit = static_cast<double>(info.mem_unit) / (1 << 30);
   return {{"total_gib", static_cast<double>(info.totalram) * unit},
-          {"available_gib", static_cast<double>(sysconf(_SC_AVPHYS_PAGES)) *
-                                static_cast<double>(sysconf(_SC_PAGESIZE)) / static_cast<double>(1 << 30)}};
+          {"available_gib", static_cast<double>(available_memory()) / static_cast<double>(1 << 30)}};
 }
 
 nlohmann::json examine() {
@@ -58,7 +57,7 @@ int command_doctor(const std::vector<std::string>& arguments) {
   }
   std::cout << "sharpseek   " << found["version"].get<std::string>() << "\ncpu         "
             << found["cpu"].get<std::string>() << ", " << found["threads"] << " threads usable\n";
-  std::printf("memory      %.1f GiB, %.1f GiB free\n", found["memory"]["total_gib"].get<double>(),
+  std::printf("memory      %.1f GiB, %.1f GiB available\n", found["memory"]["total_gib"].get<double>(),
               found["memory"]["available_gib"].get<double>());
   std::cout << "vectors    ";
   for (const nlohmann::json& set : found["instruction_sets"]) {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/machine.h"
 #include "core/parallel.h"
 #include "engine/engine.h"
 #include "models/initialisation.h"

@@ -32,7 +32,5 @@ TEST(ThreadPool, TasksMayWaitForEarlierOnes) {
   EXPECT_EQ(std::accumulate(done.begin(), done.end(), 0, [](int sum, const auto& d) { return sum + d.load(); }), 200);
 }
 
-TEST(AvailableThreads, IsAtLeastOne) { EXPECT_GE(available_threads(), 1); }
-
 }  // namespace
 }  // namespace sharpseek

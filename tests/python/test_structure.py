@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Folder -> folders that it may include. core <- models <- data <- engine <- {sharpness, training, theory} <- experiments.
+# Folder -> what it may include: core <- models <- data <- engine <- {sharpness, training, theory} <- experiments.
 ALLOWED = {
     "core": set(),
     "models": {"core"},
@@ -63,7 +63,9 @@ def test_every_include_of_ours_exists():
     missing = [
         f"{file} includes {header}"
         for file, header in includes()
-        if header.split("/")[0] in ALLOWED and "/" in header and not (ROOT / header).exists()
+        if header.split("/")[0] in ALLOWED
+        and "/" in header
+        and not (ROOT / header).exists()
         # Written by the build.
         and not header.startswith("experiments/version_data")
     ]
