@@ -202,6 +202,12 @@ InitialisationOptions Point::initialisation() const {
 
 OptimizerOptions Point::optimizer() const { return {.kind = text("training.optimizer")}; }
 
+bool Point::until_stationary() const {
+  const std::string& until = text("training.until");
+  require(until == "steps" || until == "stationary", "training.until = ", until, ": must be steps | stationary");
+  return until == "stationary";
+}
+
 ProbeOptions Point::probe() const {
   ProbeOptions options;
   options.eigenvalues = integer("measure.eigenvalues");

@@ -31,6 +31,8 @@ class Point {
   ModelOptions model() const;
   InitialisationOptions initialisation() const;
   OptimizerOptions optimizer() const;
+  /// training.until = stationary rather than steps.
+  bool until_stationary() const;
   ProbeOptions probe() const;
   std::uint64_t seed() const;
   /// Steps of the run: training.steps, or from training.time: ceil(time x batch / eta^2).

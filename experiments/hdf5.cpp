@@ -89,8 +89,8 @@ File::File(const std::string& path) : path_(path) {
 }
 
 hid_t File::dataset(const std::string& name) {
-  for (const auto& [known, handle] : datasets_) {
-    if (known == name) return handle;
+  for (const Dataset& known : datasets_) {
+    if (known.name == name) return known.handle;
   }
   throw InternalError(concat("data set ", name, " was not created in ", path_));
 }
@@ -123,7 +123,7 @@ void File::create(const std::string& name, hid_t type, const std::vector<std::st
     check(H5DSattach_scale(created, dataset(dimensions[i]), static_cast<unsigned>(i)), path_,
           "attach dimension " + dimensions[i] + " to " + name);
   }
-  datasets_.emplace_back(name, std::move(created));
+  datasets_.push_back({name, dimensions, std::move(created)});
 }
 
 void File::scale(const std::string& name, const std::string& title) {
@@ -173,6 +173,24 @@ void File::string_variable(const std::string& name, const std::string& dimension
   std::vector<const char*> pointers;
   for (const std::string& value : values) pointers.push_back(value.c_str());
   if (!pointers.empty()) write_raw(name, type, {0}, {pointers.size()}, pointers.data());
+}
+
+void File::shrink(const std::string& dimension, hsize_t size) {
+  for (Dimension& known : dimensions_) {
+    if (known.name == dimension) known.size = size;
+  }
+  for (const Dataset& variable : datasets_) {
+    std::vector<hsize_t> shape(variable.dimensions.size());
+    if (std::find(variable.dimensions.begin(), variable.dimensions.end(), dimension) == variable.dimensions.end()) {
+      continue;
+    }
+    const Handle space(H5Dget_space(variable.handle), H5Sclose);
+    H5Sget_simple_extent_dims(space, shape.data(), nullptr);
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+      if (variable.dimensions[i] == dimension) shape[i] = size;
+    }
+    check(H5Dset_extent(variable.handle, shape.data()), path_, "shorten " + variable.name);
+  }
 }
 
 void File::write_raw(const std::string& name, hid_t type, const std::vector<hsize_t>& start,

@@ -68,6 +68,9 @@ class File {
   void integer_variable(const std::string& name, const std::vector<std::string>& dimensions);
   void string_variable(const std::string& name, const std::string& dimension, const std::vector<std::string>& values);
 
+  /// Cuts a dimension, and every variable over it, to its first `size` elements.
+  void shrink(const std::string& dimension, hsize_t size);
+
   /// Writes a block of a variable: `start` and `count` in every dimension, row-major.
   void write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
              const double* values);
@@ -94,7 +97,12 @@ class File {
   std::string path_;
   Handle file_;
   std::vector<Dimension> dimensions_;
-  std::vector<std::pair<std::string, Handle>> datasets_;
+  struct Dataset {
+    std::string name;
+    std::vector<std::string> dimensions;
+    Handle handle;
+  };
+  std::vector<Dataset> datasets_;
 };
 
 }  // namespace sharpseek::hdf5

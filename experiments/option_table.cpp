@@ -60,6 +60,8 @@ constexpr std::array kOptions{
     ConfigOption{"training.steps", kInteger, "100000", kGroup, "SGD steps"},
     ConfigOption{"training.time", kNumber, "0", kGroup,
                  "rescaled time eta^2 steps / batch instead of steps; 0 = use steps"},
+    ConfigOption{"training.until", kText, "steps", kSingle,
+                 "steps | stationary: stop earlier, once the replicas have become stationary"},
     ConfigOption{"measure.every", kInteger, "0", kSingle, "steps between records; 0 = a hundredth of the run"},
     ConfigOption{"measure.eigenvalues", kInteger, "5", kSingle, "largest Hessian eigenvalues recorded"},
     ConfigOption{"measure.samples", kInteger, "256", kSingle, "size of the evaluation set"},

@@ -190,6 +190,7 @@ void RunRecord::flags(const std::string& variable, const std::vector<std::int64_
 }
 
 void RunRecord::finish(const TrainingState& state) {
+  if (written_ < layout_.records) file_.shrink("time", static_cast<hsize_t>(written_));
   const auto replicas = static_cast<hsize_t>(layout_.replicas);
   const at::Tensor weights = state.parameters.to(at::kCPU, at::kDouble).contiguous();
   file_.group("checkpoint");

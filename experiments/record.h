@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -48,6 +49,11 @@ class RunRecord {
 
   /// Everything recorded so far of a variable [replica, time], row-major; NaN where not measured.
   const std::vector<double>& series(const std::string& variable) const { return series_.at(variable); }
+  /// Those of one replica: [records()].
+  std::span<const double> series(const std::string& variable, std::size_t replica) const {
+    return std::span(series(variable))
+        .subspan(replica * static_cast<std::size_t>(layout_.records), static_cast<std::size_t>(written_));
+  }
   bool has_series(const std::string& variable) const { return series_.contains(variable); }
   std::int64_t records() const { return written_; }
 

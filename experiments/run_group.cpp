@@ -14,6 +14,7 @@
 #include "experiments/progress.h"
 #include "experiments/provenance.h"
 #include "experiments/record.h"
+#include "experiments/stopping.h"
 #include "experiments/summaries.h"
 #include "sharpness/evaluation.h"
 #include "sharpness/probe.h"
@@ -25,8 +26,13 @@ namespace {
 /// Joins training, measuring and recording.
 class RecordingObserver : public Observer {
  public:
-  RecordingObserver(Probe& probe, RunRecord& record, Progress& progress, std::vector<double> time_per_step)
-      : probe_(probe), record_(record), progress_(progress), time_per_step_(std::move(time_per_step)) {}
+  RecordingObserver(Probe& probe, RunRecord& record, Progress& progress, std::vector<double> time_per_step,
+                    bool until_stationary)
+      : probe_(probe),
+        record_(record),
+        progress_(progress),
+        time_per_step_(std::move(time_per_step)),
+        until_stationary_(until_stationary) {}
 
   void record(const TrainingState& state) override {
     std::vector<double> time = time_per_step_;
@@ -34,6 +40,7 @@ class RecordingObserver : public Observer {
     record_.append(state, time, probe_.measure(state.parameters, state.step));
     progress_.update(state.step);
   }
+  bool enough(const TrainingState& state) override { return until_stationary_ && settled(record_, state); }
   void progress(const TrainingState& state) override { progress_.update(state.step); }
 
  private:
@@ -41,6 +48,7 @@ class RecordingObserver : public Observer {
   RunRecord& record_;
   Progress& progress_;
   std::vector<double> time_per_step_;  ///< [E] rescaled time of one step: eta^2 / batch
+  bool until_stationary_;
 };
 
 /// Swept keys and seed of each replica, as coordinates.
@@ -122,7 +130,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   const std::string title =
       config.single("experiment.name") + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
   Progress progress(concat(title, ": ", layout.replicas, " replicas"), schedule.steps, " steps", quiet);
-  RecordingObserver observer(probe, record, progress, std::move(time_per_step));
+  RecordingObserver observer(probe, record, progress, std::move(time_per_step), point.until_stationary());
   const TrainingOutcome outcome = train(*stepper, state, schedule, observer, &interrupted());
   RunSummary summary;
   summary.replicas = layout.replicas;
@@ -135,7 +143,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   std::vector<std::int64_t> status;
   for (std::int64_t at : state.diverged_at) status.push_back(at >= 0 ? 1 : 0);
   const std::vector<std::int64_t> stationary =
-      record_stationarity(prepared.noise.size(), layout.variables, record, layout.records);
+      record_stationarity(prepared.noise.size(), layout.variables, record);
   record_balances(prepared.noise.size(), layout.balances.size(), record, layout.records);
   record.replica_variable({"status", status, "", "what became of each replica"});
   record.flags("status", {0, 1}, "finished diverged");

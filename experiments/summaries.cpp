@@ -1,10 +1,9 @@
 #include "experiments/summaries.h"
 
-#include <array>
 #include <limits>
-#include <span>
 #include <string>
 
+#include "experiments/stopping.h"
 #include "sharpness/stationarity.h"
 
 namespace sharpseek {
@@ -12,30 +11,18 @@ namespace {
 
 constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
-/// A run is stationary when all of these are that it measured.
-constexpr std::array kStationaryVariables{"trace", "gradient_fluctuation", "sharpness"};
-
 }  // namespace
 
 std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::vector<Variable>& variables,
-                                              RunRecord& record, std::int64_t records) {
-  const auto series = [&](const std::string& name, std::size_t e) {
-    return std::span(record.series(name))
-        .subspan(e * static_cast<std::size_t>(records), static_cast<std::size_t>(records))
-        .first(static_cast<std::size_t>(record.records()));
-  };
-  std::vector<std::int64_t> stationary(replicas, 1);
-  for (std::size_t e = 0; e < replicas; ++e) {
-    for (const char* name : kStationaryVariables) {
-      if (record.has_series(name) && !assess_stationarity(series(name, e)).stationary) stationary[e] = 0;
-    }
-  }
+                                              RunRecord& record) {
+  std::vector<std::int64_t> stationary(replicas, 0);
+  for (std::size_t e = 0; e < replicas; ++e) stationary[e] = is_stationary(record, e, record.records()) ? 1 : 0;
   for (const Variable& variable : variables) {
     if (!variable.dimension.empty() || !variable.averaged) continue;
     const std::string name(variable.name);
     std::vector<double> means, errors;
     for (std::size_t e = 0; e < replicas; ++e) {
-      const Stationarity judged = assess_stationarity(series(name, e));
+      const Stationarity judged = assess_stationarity(record.series(name, e));
       means.push_back(stationary[e] != 0 ? judged.mean : kNotMeasured);
       errors.push_back(stationary[e] != 0 ? judged.standard_error : kNotMeasured);
     }

@@ -9,11 +9,12 @@ namespace sharpseek {
 
 /// Writes NAME_mean and NAME_standard_error [replica] of every averaged variable over the stationary window, NaN where
 /// a replica is not stationary. Returns [E] 1 where all of trace, sharpness and gradient_fluctuation that were measured
-/// are stationary. `records` is the length of the time dimension.
+/// are stationary.
 std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::vector<Variable>& variables,
-                                              RunRecord& record, std::int64_t records);
+                                              RunRecord& record);
 
-/// Writes the mean of balance_difference over the window and its standard error, both [replica, balance].
+/// Writes the mean of balance_difference over the window and its standard error, both [replica, balance]. `records` is
+/// the length of the time dimension.
 void record_balances(std::size_t replicas, std::size_t balances, RunRecord& record, std::int64_t records);
 
 }  // namespace sharpseek

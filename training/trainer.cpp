@@ -51,6 +51,7 @@ TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& sc
     if (std::all_of(state.diverged_at.begin(), state.diverged_at.end(), [](std::int64_t at) { return at >= 0; })) {
       return TrainingOutcome::kAllDiverged;
     }
+    if (state.step < schedule.steps && observer.enough(state)) return TrainingOutcome::kEnough;
   }
   return TrainingOutcome::kFinished;
 }

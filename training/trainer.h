@@ -19,6 +19,7 @@ struct Schedule {
 
 enum class TrainingOutcome {
   kFinished,     ///< reached the last step
+  kEnough,       ///< stopped at a record because the observer had seen enough
   kAllDiverged,  ///< stopped at a record because no replica was left
   kInterrupted,  ///< stopped because `stop` was set
 };

@@ -127,3 +127,28 @@ def test_keep_parameters_stores_the_weights_over_time(sharpseek: Run, config: Pa
     with h5py.File(tmp_path / "out/small/run.h5") as file:
         assert file["parameters"].shape == (4, 41, 35)
         np.testing.assert_array_equal(file["parameters"][:, -1], file["checkpoint/parameters"][:])
+
+
+def test_a_run_until_stationary_stops_early_and_its_file_holds_no_empty_records(
+    sharpseek: Run, config: Path, tmp_path: Path
+) -> None:
+    sets = [x for s in ("until=stationary", "steps=200000") for x in ("--set", f"training.{s}")]
+    assert sharpseek("run", "small.ini", "--quiet", *sets, "--set", "measure.every=100").returncode == 0
+    run = package.open_run(tmp_path / "out" / "small")
+    assert run.sizes["time"] in (50, 63, 79, 99, 124, 155, 194, 243)
+    np.testing.assert_array_equal(run["step"].values, 100 * np.arange(run.sizes["time"]))
+    assert np.isfinite(run["trace"].values).all()
+    assert run["stationary"].values.mean() >= 0.9
+    # The records that it has are those of the run that goes on.
+    length = ["--set", f"training.steps={int(run['step'].values[-1])}", "--set", "measure.every=100"]
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", *length).returncode == 0
+    np.testing.assert_array_equal(package.open_run(tmp_path / "whole")["trace"].values, run["trace"].values)
+
+
+def test_a_run_that_does_not_become_stationary_goes_to_its_last_step(
+    sharpseek: Run, config: Path, tmp_path: Path
+) -> None:
+    sets = ["--set", "training.until=stationary", "--set", "training.learning_rate=0.00001"]
+    assert sharpseek("run", "small.ini", "--quiet", *sets, "--set", "measure.every=2").returncode == 0
+    run = package.open_run(tmp_path / "out" / "small")
+    assert run["step"].values[-1] == 200

@@ -90,6 +90,17 @@ TEST(Train, StopsWhenAsked) {
   EXPECT_EQ(seen.steps.back(), 20);
 }
 
+TEST(Train, StopsAtTheRecordAtWhichTheObserverHasSeenEnough) {
+  struct Satisfied : Seen {
+    bool enough(const TrainingState& state) override { return state.step >= 15; }
+  };
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  Satisfied seen;
+  EXPECT_EQ(train(stepper, state, {.steps = 100, .every = 10}, seen), TrainingOutcome::kEnough);
+  EXPECT_EQ(seen.steps, (std::vector<std::int64_t>{0, 10, 20}));
+}
+
 TEST(Train, GoesOnFromTheStepOfTheState) {
   CountingStepper stepper;
   TrainingState state = fresh();

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/engine.h"
+#include "experiments/record.h"
+
+namespace sharpseek {
+
+/// Whether the first `records` records of a replica are stationary (sharpness/stationarity.h): trace, sharpness and
+/// gradient fluctuation, as far as they are measured.
+bool is_stationary(const RunRecord& record, std::size_t replica, std::int64_t records);
+
+/// Share of the replicas that have not diverged which must be stationary for training to stop.
+inline constexpr double kSettledShare = 0.9;
+
+/// training.until = stationary: whether training may stop at this record. Only looked at when there are 40, 50, 63, ...
+/// records (a quarter more each time), and true if kSettledShare of the living replicas were stationary at the previous
+/// look and are now. Two looks that share few records, because whoever tests again and again until a test passes will
+/// see it pass. Depends on what is recorded and on nothing else, so that a resumed run stops where the whole one does.
+bool settled(const RunRecord& record, const TrainingState& state);
+
+}  // namespace sharpseek
