@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "experiments/shard.h"
 
 namespace sharpseek {
 
@@ -63,6 +64,36 @@ EngineOptions engine_options(const Arguments& arguments) {
           .dtype = arguments.get<std::string>("dtype"),
           .isa = arguments.get<std::string>("isa"),
           .threads = arguments.get<int>("threads")};
+}
+
+void add_checkpoint_option(po::options_description& options) {
+  options.add_options()("checkpoint-every", po::value<double>(),
+                        "seconds between checkpoints (default: at least 2, and a hundred times what one takes)");
+}
+
+RunOptions run_options(const Arguments& arguments) {
+  RunOptions options{.engine = engine_options(arguments), .quiet = arguments.has("quiet")};
+  if (arguments.has("checkpoint-every")) {
+    options.checkpoint_seconds = arguments.get<double>("checkpoint-every");
+    require(options.checkpoint_seconds >= 0, "--checkpoint-every ", options.checkpoint_seconds, ": must be at least 0");
+  }
+  return options;
+}
+
+void add_shard_option(po::options_description& options) {
+  options.add_options()("shard", po::value<std::string>(),
+                        "I/N: train part I = 0..N-1 of the replicas into DIR/shard-I-of-N; default: what "
+                        "SLURM_ARRAY_TASK_ID, RANK or JOB_COMPLETION_INDEX say; 0/1: all");
+}
+
+Shard shard_option(const Arguments& arguments) {
+  if (arguments.has("shard")) return parse_shard(arguments.get<std::string>("shard"), "--shard");
+  const auto [shard, origin] = environment_shard();
+  if (shard.count > 1 && !arguments.has("quiet")) {
+    std::cerr << "sharpseek: shard " << shard.index << "/" << shard.count << ", from " << origin
+              << " (--shard 0/1 trains all)\n";
+  }
+  return shard;
 }
 
 bool wants_json(const Arguments& arguments) {

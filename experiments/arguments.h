@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "experiments/config.h"
+#include "experiments/run.h"
 
 namespace sharpseek {
 
@@ -21,6 +22,7 @@ struct Command {
 inline constexpr int kExitError = 1;
 inline constexpr int kExitUser = 2;
 inline constexpr int kExitDiverged = 3;
+inline constexpr int kExitInterrupted = 75;  ///< EX_TEMPFAIL: resumable
 
 int command_run(const std::vector<std::string>& arguments);
 int command_theory(const std::vector<std::string>& arguments);
@@ -28,6 +30,10 @@ int command_reproduce(const std::vector<std::string>& arguments);
 int command_report(const std::vector<std::string>& arguments);
 int command_doctor(const std::vector<std::string>& arguments);
 int command_list(const std::vector<std::string>& arguments);
+int command_resume(const std::vector<std::string>& arguments);
+int command_merge(const std::vector<std::string>& arguments);
+int command_verify(const std::vector<std::string>& arguments);
+int command_watch(const std::vector<std::string>& arguments);
 
 /// Parsed arguments of a command with its help.
 class Arguments {
@@ -57,6 +63,14 @@ void add_set_option(boost::program_options::options_description& options);
 void add_engine_options(boost::program_options::options_description& options);
 void add_format_option(boost::program_options::options_description& options);
 EngineOptions engine_options(const Arguments& arguments);
+/// --checkpoint-every, which goes with --quiet and the engine into RunOptions.
+void add_checkpoint_option(boost::program_options::options_description& options);
+RunOptions run_options(const Arguments& arguments);
+/// Says how a run ended; returns the exit status.
+int report_summary(const RunSummary& summary, const std::string& directory, bool quiet);
+/// --shard; without it the shard that a scheduler gives this process (shard.h), said on standard error unless quiet.
+void add_shard_option(boost::program_options::options_description& options);
+Shard shard_option(const Arguments& arguments);
 /// Whether --format is json. Throws UserError unless it is table or json.
 bool wants_json(const Arguments& arguments);
 /// The file CONFIG with every --set applied.

@@ -136,9 +136,35 @@ nlohmann::json Config::json() const {
   return result;
 }
 
+Config Config::from_json(const nlohmann::json& json, const std::string& where) {
+  const auto text = [&](const std::string& key, const nlohmann::json& value) -> std::string {
+    if (value.is_string()) return value.get<std::string>();
+    if (value.is_boolean()) return value.get<bool>() ? "true" : "false";
+    if (value.is_number_integer()) return std::to_string(value.get<std::int64_t>());
+    require(value.is_number(), where, ": ", key, ": must be a text, number or truth value");
+    return shortest(value.get<double>());
+  };
+  Config config("", where);
+  require(json.is_object(), where, ": config: must be an object");
+  for (const auto& [section, keys] : json.items()) {
+    require(keys.is_object(), where, ": config: ", section, ": must be an object");
+    for (const auto& [name, value] : keys.items()) {
+      const std::string key = concat(section, ".", name);
+      std::string joined;
+      if (value.is_array()) {
+        for (const nlohmann::json& one : value) joined += (joined.empty() ? "" : " ") + text(key, one);
+      } else {
+        joined = text(key, value);
+      }
+      config.assign(key, joined, where);
+    }
+  }
+  return config;
+}
+
 const std::string& Point::text(std::string_view key) const {
-  const auto found = values_.find(key);
-  SHARPSEEK_ASSERT(found != values_.end());
+  const auto found = values_->find(key);
+  SHARPSEEK_ASSERT(found != values_->end());
   return found->second;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -17,13 +18,15 @@ namespace sharpseek {
 /// Values by key, one per option of the table: a single sweep point.
 class Point {
  public:
-  explicit Point(std::map<std::string, std::string, std::less<>> values) : values_(std::move(values)) {}
+  using Values = std::map<std::string, std::string, std::less<>>;
+
+  explicit Point(Values values) : values_(std::make_shared<const Values>(std::move(values))) {}
 
   const std::string& text(std::string_view key) const;
   double number(std::string_view key) const;
   std::int64_t integer(std::string_view key) const;
   bool boolean(std::string_view key) const;
-  const std::map<std::string, std::string, std::less<>>& values() const { return values_; }
+  const Values& values() const { return *values_; }
 
   /// The options of each part, as these values give them. Ranges are checked by the parts themselves.
   TaskOptions task() const;
@@ -43,7 +46,7 @@ class Point {
  private:
   int small_integer(std::string_view key) const;
 
-  std::map<std::string, std::string, std::less<>> values_;
+  std::shared_ptr<const Values> values_;  ///< shared by copies: a study has one for each of its replicas
 };
 
 /// A resolved configuration: for every option its values, one or, where it is swept, several.
@@ -61,6 +64,8 @@ class Config {
   const std::string& single(std::string_view key) const { return values(key).front(); }
   /// {"section": {"name": value or [values]}} with numbers and booleans as such.
   nlohmann::json json() const;
+  /// The configuration that json() describes. Throws UserError naming `where` and what does not fit.
+  static Config from_json(const nlohmann::json& json, const std::string& where);
 
  private:
   void assign(const std::string& key, const std::string& text, const std::string& where);

@@ -5,10 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <numeric>
 
 #include "core/error.h"
 
@@ -51,10 +55,10 @@ Handle string_type(std::size_t size) {
 /// Chunks of at most this many elements, whole rows of the last dimensions first.
 constexpr hsize_t kChunkElements = hsize_t{1} << 15;
 
-std::vector<hsize_t> chunk_shape(std::vector<hsize_t> shape) {
+std::vector<hsize_t> chunk_shape(std::vector<hsize_t> shape, const std::vector<hsize_t>& limits) {
   hsize_t elements = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {
-    shape[i] = std::clamp<hsize_t>(shape[i], 1, std::max<hsize_t>(1, kChunkElements / elements));
+    shape[i] = std::clamp<hsize_t>(std::min(shape[i], limits[i]), 1, std::max<hsize_t>(1, kChunkElements / elements));
     elements *= shape[i];
   }
   return shape;
@@ -78,24 +82,60 @@ Result check(Result result, const std::string& file, const std::string& action) 
 template herr_t check(herr_t, const std::string&, const std::string&);
 template hid_t check(hid_t, const std::string&, const std::string&);
 
-File::File(const std::string& path) : path_(path) {
+namespace {
+
+Handle access_without_locks() {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are ours to report
-  const Handle access = property_list(H5P_FILE_ACCESS);
-  H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
-  const Handle creation = property_list(H5P_FILE_CREATE);
-  H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  Handle access = property_list(H5P_FILE_ACCESS);
+  // What is new in 1.10 only where it is needed: for virtual variables.
+  H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
+  H5Pset_file_locking(access, /*use_file_locking=*/0, /*ignore_when_disabled=*/1);
+  return access;
+}
+
+Handle tracked(hid_t kind) {
+  Handle creation = property_list(kind);
+  if (kind != H5P_DATASET_CREATE) H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
   H5Pset_attr_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  return creation;
+}
+
+void write_attribute(hid_t object, const std::string& path, const std::string& name, hid_t type, hid_t space,
+                     const void* value) {
+  const Handle created(
+      check(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), path, "create attribute " + name),
+      H5Aclose);
+  check(H5Awrite(created, type, value), path, "write attribute " + name);
+}
+
+const double kNothing = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+File::File(const std::string& path, Storage storage) : path_(path), storage_(storage) {
+  const Handle access = access_without_locks();
+  const Handle creation = tracked(H5P_FILE_CREATE);
   file_ = Handle(check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation, access), path, "create the file"), H5Fclose);
 }
 
-hid_t File::dataset(const std::string& name) {
-  for (const Dataset& known : datasets_) {
-    if (known.name == name) return known.handle;
-  }
-  throw InternalError(concat("data set ", name, " was not created in ", path_));
+File File::open(const std::string& path, bool writable) {
+  File file;
+  file.path_ = path;
+  const Handle access = access_without_locks();
+  file.file_ = Handle(
+      check(H5Fopen(path.c_str(), writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access), path, "open the file"), H5Fclose);
+  return file;
 }
 
-void File::create(const std::string& name, hid_t type, const std::vector<std::string>& dimensions, const void* fill) {
+hid_t File::dataset(const std::string& name) {
+  const auto known = datasets_.find(name);
+  if (known != datasets_.end()) return known->second;
+  require(has(name), path_, ": ", name, " is missing");
+  Handle opened(check(H5Dopen2(file_, name.c_str(), H5P_DEFAULT), path_, "open " + name), H5Dclose);
+  return datasets_.emplace(name, std::move(opened)).first->second;
+}
+
+std::vector<hsize_t> File::shape_of(const std::vector<std::string>& dimensions) const {
   std::vector<hsize_t> shape;
   for (const std::string& dimension : dimensions) {
     const auto known = std::find_if(dimensions_.begin(), dimensions_.end(),
@@ -103,27 +143,46 @@ void File::create(const std::string& name, hid_t type, const std::vector<std::st
     SHARPSEEK_ASSERT(known != dimensions_.end());
     shape.push_back(known->size);
   }
+  return shape;
+}
+
+void File::create(const std::string& name, hid_t type, const std::vector<std::string>& dimensions, const void* fill) {
+  const std::vector<hsize_t> shape = shape_of(dimensions);
   const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   const Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
-  const Handle creation = property_list(H5P_DATASET_CREATE);
-  H5Pset_attr_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  const Handle creation = tracked(H5P_DATASET_CREATE);
   if (!shape.empty() && !empty && H5Tis_variable_str(type) <= 0) {
-    const std::vector<hsize_t> chunk = chunk_shape(shape);
+    std::vector<hsize_t> limits;
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+      const auto limit = chunk_limits_.find(dimensions[i]);
+      limits.push_back(limit == chunk_limits_.end() ? shape[i] : limit->second);
+    }
+    const std::vector<hsize_t> chunk = chunk_shape(shape, limits);
     H5Pset_chunk(creation, static_cast<int>(chunk.size()), chunk.data());
-    H5Pset_shuffle(creation);
-    H5Pset_deflate(creation, 4);
-    H5Pset_fletcher32(creation);
+    if (storage_ == Storage::kPacked) {
+      H5Pset_shuffle(creation);
+      H5Pset_deflate(creation, 4);
+    }
+    if (storage_ == Storage::kInPlace) {
+      H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY);
+      H5Pset_fill_time(creation, H5D_FILL_TIME_ALLOC);
+    } else {
+      H5Pset_fletcher32(creation);
+    }
   }
   if (fill != nullptr) H5Pset_fill_value(creation, type, fill);
-  Handle created(
+  datasets_[name] = Handle(
       check(H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), path_, "create " + name),
       H5Dclose);
+  attach(name, dimensions);
+}
+
+void File::attach(const std::string& name, const std::vector<std::string>& dimensions) {
   for (std::size_t i = 0; i < dimensions.size(); ++i) {
     if (dimensions[i] == name) continue;
-    check(H5DSattach_scale(created, dataset(dimensions[i]), static_cast<unsigned>(i)), path_,
+    check(H5DSattach_scale(dataset(name), dataset(dimensions[i]), static_cast<unsigned>(i)), path_,
           "attach dimension " + dimensions[i] + " to " + name);
   }
-  datasets_.push_back({name, dimensions, std::move(created)});
 }
 
 void File::scale(const std::string& name, const std::string& title) {
@@ -132,22 +191,14 @@ void File::scale(const std::string& name, const std::string& title) {
 
 void File::define(const Dimension& dimension) {
   dimensions_.push_back(dimension);
-  create(dimension.name, H5T_IEEE_F32BE, {dimension.name}, nullptr);
+  // No values, so no space for any.
+  const Handle space(H5Screate_simple(1, &dimension.size, nullptr), H5Sclose);
+  const Handle creation = tracked(H5P_DATASET_CREATE);
+  datasets_[dimension.name] =
+      Handle(check(H5Dcreate2(file_, dimension.name.c_str(), H5T_IEEE_F32BE, space, H5P_DEFAULT, creation, H5P_DEFAULT),
+                   path_, "create " + dimension.name),
+             H5Dclose);
   scale(dimension.name, bare_dimension_name(dimension.size));
-}
-
-void File::coordinate(const std::string& name, const std::vector<double>& values) {
-  dimensions_.push_back({name, values.size()});
-  create(name, H5T_NATIVE_DOUBLE, {name}, nullptr);
-  scale(name, name);
-  write_raw(name, H5T_NATIVE_DOUBLE, {0}, {values.size()}, values.data());
-}
-
-void File::coordinate(const std::string& name, const std::vector<std::int64_t>& values) {
-  dimensions_.push_back({name, values.size()});
-  create(name, H5T_NATIVE_INT64, {name}, nullptr);
-  scale(name, name);
-  write_raw(name, H5T_NATIVE_INT64, {0}, {values.size()}, values.data());
 }
 
 void File::coordinate(const std::string& name, const std::vector<std::string>& values) {
@@ -157,9 +208,8 @@ void File::coordinate(const std::string& name, const std::vector<std::string>& v
 }
 
 void File::variable(const std::string& name, const std::vector<std::string>& dimensions) {
-  const double nothing = std::numeric_limits<double>::quiet_NaN();
-  create(name, H5T_NATIVE_DOUBLE, dimensions, &nothing);
-  attribute(name, "_FillValue", nothing);
+  create(name, H5T_NATIVE_DOUBLE, dimensions, &kNothing);
+  attribute(name, "_FillValue", kNothing);
 }
 
 void File::integer_variable(const std::string& name, const std::vector<std::string>& dimensions) {
@@ -172,97 +222,301 @@ void File::string_variable(const std::string& name, const std::string& dimension
   create(name, type, {dimension}, nullptr);
   std::vector<const char*> pointers;
   for (const std::string& value : values) pointers.push_back(value.c_str());
-  if (!pointers.empty()) write_raw(name, type, {0}, {pointers.size()}, pointers.data());
+  if (!pointers.empty()) transfer(name, type, {0}, {pointers.size()}, pointers.data(), nullptr);
 }
 
-void File::shrink(const std::string& dimension, hsize_t size) {
-  for (Dimension& known : dimensions_) {
-    if (known.name == dimension) known.size = size;
+void File::virtual_variable(const std::string& name, Kind kind, const std::vector<std::string>& dimensions,
+                            const std::vector<Part>& parts) {
+  const std::vector<hsize_t> whole = shape_of(dimensions);
+  const Handle space(H5Screate_simple(static_cast<int>(whole.size()), whole.data(), nullptr), H5Sclose);
+  const Handle creation = tracked(H5P_DATASET_CREATE);
+  for (const Part& part : parts) {
+    std::vector<hsize_t> start(whole.size(), 0);
+    start[0] = part.first;
+    const Handle target(H5Screate_simple(static_cast<int>(whole.size()), whole.data(), nullptr), H5Sclose);
+    check(H5Sselect_hyperslab(target, H5S_SELECT_SET, start.data(), nullptr, part.shape.data(), nullptr), path_,
+          "select a part of " + name);
+    const Handle source(H5Screate_simple(static_cast<int>(part.shape.size()), part.shape.data(), nullptr), H5Sclose);
+    check(H5Pset_virtual(creation, target, part.source.c_str(), name.c_str(), source), path_, "map " + name);
   }
-  for (const Dataset& variable : datasets_) {
-    std::vector<hsize_t> shape(variable.dimensions.size());
-    if (std::find(variable.dimensions.begin(), variable.dimensions.end(), dimension) == variable.dimensions.end()) {
-      continue;
-    }
-    const Handle space(H5Dget_space(variable.handle), H5Sclose);
-    H5Sget_simple_extent_dims(space, shape.data(), nullptr);
-    for (std::size_t i = 0; i < shape.size(); ++i) {
-      if (variable.dimensions[i] == dimension) shape[i] = size;
-    }
-    check(H5Dset_extent(variable.handle, shape.data()), path_, "shorten " + variable.name);
-  }
-}
-
-void File::write_raw(const std::string& name, hid_t type, const std::vector<hsize_t>& start,
-                     const std::vector<hsize_t>& count, const void* values) {
-  const hid_t target = dataset(name);
-  const Handle file_space(H5Dget_space(target), H5Sclose);
-  const Handle memory_space(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr), H5Sclose);
-  if (std::find(count.begin(), count.end(), 0) != count.end()) return;
-  check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), path_,
-        "select a block of " + name);
-  check(H5Dwrite(target, type, memory_space, file_space, H5P_DEFAULT, values), path_, "write " + name);
-}
-
-void File::write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
-                 const double* values) {
-  write_raw(name, H5T_NATIVE_DOUBLE, start, count, values);
-}
-
-void File::write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
-                 const std::int64_t* values) {
-  write_raw(name, H5T_NATIVE_INT64, start, count, values);
-}
-
-namespace {
-
-void write_attribute(hid_t object, const std::string& path, const std::string& name, hid_t type, hid_t space,
-                     const void* value) {
-  const Handle created(
-      check(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), path, "create attribute " + name),
-      H5Aclose);
-  check(H5Awrite(created, type, value), path, "write attribute " + name);
-}
-
-}  // namespace
-
-void File::attribute(const std::string& object, const std::string& name, const std::string& value) {
-  const Handle type = string_type(std::max<std::size_t>(1, value.size()));
-  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  write_attribute(object == "/" ? hid_t{file_} : dataset(object), path_, name, type, space, value.c_str());
-}
-
-void File::attribute(const std::string& object, const std::string& name, double value) {
-  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  write_attribute(object == "/" ? hid_t{file_} : dataset(object), path_, name, H5T_NATIVE_DOUBLE, space, &value);
-}
-
-void File::attribute(const std::string& object, const std::string& name, const std::vector<std::int64_t>& values) {
-  const hsize_t size = values.size();
-  const Handle space(size == 1 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &size, nullptr), H5Sclose);
-  write_attribute(object == "/" ? hid_t{file_} : dataset(object), path_, name, H5T_NATIVE_INT64, space, values.data());
+  const bool number = kind == Kind::kNumber;
+  if (number) H5Pset_fill_value(creation, H5T_NATIVE_DOUBLE, &kNothing);
+  datasets_[name] = Handle(check(H5Dcreate2(file_, name.c_str(), number ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, space,
+                                            H5P_DEFAULT, creation, H5P_DEFAULT),
+                                 path_, "create " + name),
+                           H5Dclose);
+  attach(name, dimensions);
+  if (number) attribute(name, "_FillValue", kNothing);
 }
 
 void File::group(const std::string& name) {
-  const Handle creation = property_list(H5P_GROUP_CREATE);
-  H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
-  H5Pset_attr_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  const Handle creation = tracked(H5P_GROUP_CREATE);
   const Handle created(
       check(H5Gcreate2(file_, name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), path_, "create group " + name),
       H5Gclose);
 }
 
+void File::transfer(const std::string& name, hid_t type, const std::vector<hsize_t>& start,
+                    const std::vector<hsize_t>& count, const void* source, void* target) {
+  if (std::find(count.begin(), count.end(), 0) != count.end()) return;
+  const hid_t variable = dataset(name);
+  const Handle file_space(H5Dget_space(variable), H5Sclose);
+  require(H5Sget_simple_extent_ndims(file_space) == static_cast<int>(count.size()), path_, ": ", name, " has ",
+          H5Sget_simple_extent_ndims(file_space), " dimensions, not ", count.size());
+  const Handle memory_space(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr), H5Sclose);
+  if (!count.empty()) {
+    check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), path_,
+          "select a block of " + name);
+  }
+  if (source != nullptr) {
+    check(H5Dwrite(variable, type, memory_space, file_space, H5P_DEFAULT, source), path_, "write " + name);
+  } else {
+    check(H5Dread(variable, type, memory_space, file_space, H5P_DEFAULT, target), path_, "read " + name);
+  }
+}
+
+void File::write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+                 const double* values) {
+  transfer(name, H5T_NATIVE_DOUBLE, start, count, values, nullptr);
+}
+
+void File::write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+                 const std::int64_t* values) {
+  transfer(name, H5T_NATIVE_INT64, start, count, values, nullptr);
+}
+
+void File::read(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+                double* values) {
+  transfer(name, H5T_NATIVE_DOUBLE, start, count, nullptr, values);
+}
+
+void File::read(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+                std::int64_t* values) {
+  transfer(name, H5T_NATIVE_INT64, start, count, nullptr, values);
+}
+
+namespace {
+
+std::size_t elements(const std::vector<hsize_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+}
+
+}  // namespace
+
+std::vector<double> File::numbers(const std::string& name) {
+  const std::vector<hsize_t> count = shape(name);
+  std::vector<double> values(elements(count));
+  read(name, std::vector<hsize_t>(count.size(), 0), count, values.data());
+  return values;
+}
+
+std::vector<std::int64_t> File::integers(const std::string& name) {
+  const std::vector<hsize_t> count = shape(name);
+  std::vector<std::int64_t> values(elements(count));
+  read(name, std::vector<hsize_t>(count.size(), 0), count, values.data());
+  return values;
+}
+
+std::vector<std::string> File::texts(const std::string& name) {
+  const std::vector<hsize_t> count = shape(name);
+  std::vector<char*> pointers(elements(count), nullptr);
+  const Handle type = string_type(H5T_VARIABLE);
+  const Handle space(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr), H5Sclose);
+  if (pointers.empty()) return {};
+  check(H5Dread(dataset(name), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), path_, "read " + name);
+  std::vector<std::string> values;
+  for (const char* pointer : pointers) values.emplace_back(pointer == nullptr ? "" : pointer);
+  H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data());
+  return values;
+}
+
+void File::attribute(const std::string& name, const std::string& key, const std::string& value) {
+  const Handle type = string_type(std::max<std::size_t>(1, value.size()));
+  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  write_attribute(object(name), path_, key, type, space, value.c_str());
+}
+
+void File::attribute(const std::string& name, const std::string& key, double value) {
+  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  write_attribute(object(name), path_, key, H5T_NATIVE_DOUBLE, space, &value);
+}
+
+void File::attribute(const std::string& name, const std::string& key, const std::vector<std::int64_t>& values) {
+  const hsize_t size = values.size();
+  const Handle space(size == 1 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &size, nullptr), H5Sclose);
+  write_attribute(object(name), path_, key, H5T_NATIVE_INT64, space, values.data());
+}
+
+bool File::has_attribute(const std::string& name, const std::string& key) {
+  return check(H5Aexists(object(name), key.c_str()), path_, "look for attribute " + key) > 0;
+}
+
+std::string File::text_attribute(const std::string& name, const std::string& key) {
+  require(has_attribute(name, key), path_, ": attribute ", key, name == "/" ? "" : " of " + name, " is missing");
+  const Handle opened(check(H5Aopen(object(name), key.c_str(), H5P_DEFAULT), path_, "open attribute " + key), H5Aclose);
+  const Handle type(H5Aget_type(opened), H5Tclose);
+  require(H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) <= 0, path_, ": attribute ", key,
+          ": is not a text");
+  std::string value(H5Tget_size(type), '\0');
+  check(H5Aread(opened, type, value.data()), path_, "read attribute " + key);
+  value.resize(std::min(value.size(), value.find('\0')));
+  return value;
+}
+
+std::int64_t File::integer_attribute(const std::string& name, const std::string& key) {
+  require(has_attribute(name, key), path_, ": attribute ", key, name == "/" ? "" : " of " + name, " is missing");
+  const Handle opened(check(H5Aopen(object(name), key.c_str(), H5P_DEFAULT), path_, "open attribute " + key), H5Aclose);
+  const Handle space(H5Aget_space(opened), H5Sclose);
+  require(H5Sget_simple_extent_npoints(space) == 1, path_, ": attribute ", key, ": must be one number");
+  std::int64_t value = 0;
+  check(H5Aread(opened, H5T_NATIVE_INT64, &value), path_, "read attribute " + key);
+  return value;
+}
+
+void File::copy_attributes(File& source, const std::string& name, const std::vector<std::string>& except) {
+  // Storage and dimension scales make these themselves.
+  std::vector<std::string> skipped{"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_FillValue", "_Netcdf4Dimid"};
+  skipped.insert(skipped.end(), except.begin(), except.end());
+  std::vector<std::string> names;
+  hsize_t position = 0;
+  check(H5Aiterate2(
+            source.object(name), H5_INDEX_CRT_ORDER, H5_ITER_INC, &position,
+            [](hid_t, const char* attribute, const H5A_info_t*, void* out) -> herr_t {
+              static_cast<std::vector<std::string>*>(out)->emplace_back(attribute);
+              return 0;
+            },
+            &names),
+        source.path_, "list the attributes of " + name);
+  for (const std::string& key : names) {
+    if (std::find(skipped.begin(), skipped.end(), key) != skipped.end()) continue;
+    const Handle from(H5Aopen(source.object(name), key.c_str(), H5P_DEFAULT), H5Aclose);
+    const Handle type(H5Aget_type(from), H5Tclose);
+    const Handle space(H5Aget_space(from), H5Sclose);
+    std::vector<char> bytes(H5Tget_size(type) * static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)));
+    check(H5Aread(from, type, bytes.data()), source.path_, "read attribute " + key);
+    write_attribute(object(name), path_, key, type, space, bytes.data());
+  }
+}
+
+bool File::has(const std::string& name) {
+  std::string part;
+  for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    part = name.substr(0, slash);
+    if (check(H5Lexists(file_, part.c_str(), H5P_DEFAULT), path_, "look for " + part) == 0) return false;
+  }
+  return check(H5Lexists(file_, name.c_str(), H5P_DEFAULT), path_, "look for " + name) > 0;
+}
+
+std::vector<hsize_t> File::shape(const std::string& name) {
+  const Handle space(H5Dget_space(dataset(name)), H5Sclose);
+  const int rank = H5Sget_simple_extent_ndims(space);
+  std::vector<hsize_t> shape(static_cast<std::size_t>(std::max(0, rank)));
+  H5Sget_simple_extent_dims(space, shape.data(), nullptr);
+  return shape;
+}
+
+std::vector<hsize_t> File::chunk(const std::string& name) {
+  std::vector<hsize_t> shape = File::shape(name);
+  const Handle creation(H5Dget_create_plist(dataset(name)), H5Pclose);
+  if (H5Pget_layout(creation) == H5D_CHUNKED) H5Pget_chunk(creation, static_cast<int>(shape.size()), shape.data());
+  return shape;
+}
+
+bool File::is_virtual(const std::string& name) {
+  const Handle creation(H5Dget_create_plist(dataset(name)), H5Pclose);
+  return H5Pget_layout(creation) == H5D_VIRTUAL;
+}
+
+std::vector<VariableInfo> File::variables() {
+  std::vector<VariableInfo> found;
+  list("", found);
+  return found;
+}
+
+void File::list(const std::string& group, std::vector<VariableInfo>& found) {
+  const Handle opened(
+      check(H5Gopen2(file_, group.empty() ? "/" : group.c_str(), H5P_DEFAULT), path_, "open group " + group), H5Gclose);
+  H5G_info_t info;
+  check(H5Gget_info(opened, &info), path_, "list group " + group);
+  std::vector<std::string> groups;
+  for (hsize_t i = 0; i < info.nlinks; ++i) {
+    std::array<char, 256> link{};
+    check(H5Lget_name_by_idx(opened, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, link.data(), link.size(), H5P_DEFAULT) > 0
+              ? herr_t{0}
+              : herr_t{-1},
+          path_, "list group " + group);
+    const std::string name = (group.empty() ? "" : group + "/") + link.data();
+    const Handle object(check(H5Oopen(file_, name.c_str(), H5P_DEFAULT), path_, "open " + name), H5Oclose);
+    if (H5Iget_type(object) == H5I_GROUP) {
+      groups.push_back(name);
+      continue;
+    }
+    const hid_t variable = dataset(name);
+    VariableInfo result{name, Kind::kNumber, {}, shape(name)};
+    const Handle type(H5Dget_type(variable), H5Tclose);
+    const bool is_scale = H5DSis_scale(variable) > 0;
+    switch (H5Tget_class(type)) {
+      case H5T_STRING: result.kind = Kind::kText; break;
+      case H5T_INTEGER: result.kind = Kind::kInteger; break;
+      default: break;
+    }
+    if (is_scale) {
+      std::array<char, 128> title{};
+      H5DSget_scale_name(variable, title.data(), title.size());
+      if (std::string(title.data()).starts_with("This is a netCDF dimension")) result.kind = Kind::kBareDimension;
+      result.dimensions = {name};
+    } else {
+      for (unsigned axis = 0; axis < result.shape.size(); ++axis) {
+        std::string dimension;
+        H5DSiterate_scales(
+            variable, axis, nullptr,
+            [](hid_t, unsigned, hid_t scale, void* out) -> herr_t {
+              std::array<char, 256> text{};
+              H5Iget_name(scale, text.data(), text.size());
+              *static_cast<std::string*>(out) = text.data() + 1;  // behind the slash
+              return 1;
+            },
+            &dimension);
+        result.dimensions.push_back(dimension);
+      }
+    }
+    found.push_back(std::move(result));
+  }
+  for (const std::string& name : groups) list(name, found);
+}
+
 void File::flush() { check(H5Fflush(file_, H5F_SCOPE_GLOBAL), path_, "flush"); }
+
+namespace {
+
+void sync_path(const std::string& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags);
+  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  const int error = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  require(synced, path, ": cannot be synced to disk: ", std::strerror(error));
+}
+
+}  // namespace
+
+void File::sync() {
+  flush();
+  sync_path(path_, O_RDONLY);
+}
+
+void File::rename(const std::string& path) {
+  require(std::rename(path_.c_str(), path.c_str()) == 0, path_, ": cannot be renamed to ", path, ": ",
+          std::strerror(errno));
+  path_ = path;
+}
 
 void File::close() {
   flush();
   datasets_.clear();
   check(H5Fclose(file_.release()), path_, "close");
-  const int descriptor = ::open(path_.c_str(), O_RDONLY);
-  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-  const int error = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  require(synced, path_, ": cannot be synced to disk: ", std::strerror(error));
+  sync_path(path_, O_RDONLY);
 }
+
+void sync_directory(const std::string& path) { sync_path(path.empty() ? "." : path, O_RDONLY | O_DIRECTORY); }
 
 }  // namespace sharpseek::hdf5

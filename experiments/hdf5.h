@@ -3,6 +3,8 @@
 #include <hdf5.h>
 
 #include <cstdint>
+#include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,62 +49,129 @@ struct Dimension {
   hsize_t size;
 };
 
-/// A netCDF-4 file being written. Data sets get their dimensions by name; a dimension without a variable of its own
-/// becomes a scale with netCDF's marker name. Links and attributes are created in tracked order.
+/// How the variables of a new file are stored. All are chunked.
+enum class Storage {
+  kPacked,   ///< shuffled, deflated, with Fletcher-32 checksums
+  kChecked,  ///< with Fletcher-32 checksums only: quick to write
+  kInPlace,  ///< neither; every chunk is allocated and filled when the variable is created, so that later writes change
+             ///< no structure of the file and can fail for want of space only on file systems that copy on write
+};
+
+/// What a variable holds.
+enum class Kind { kNumber, kInteger, kText, kBareDimension };
+
+/// A variable of an existing file.
+struct VariableInfo {
+  std::string name;                     ///< with its group: "checkpoint/parameters"
+  Kind kind;                            ///< kBareDimension: a dimension without values of its own
+  std::vector<std::string> dimensions;  ///< their names
+  std::vector<hsize_t> shape;
+};
+
+/// A netCDF-4 file. Data sets get their dimensions by name; a dimension without a variable of its own becomes a scale
+/// with netCDF's marker name. Links and attributes are created in tracked order. Files are opened without HDF5's locks,
+/// so that a run can be read while it is written.
 class File {
  public:
   /// Creates `path`, which must not exist. Throws UserError if it cannot.
-  explicit File(const std::string& path);
+  File(const std::string& path, Storage storage);
+  /// Opens an existing file. Throws UserError naming it and what is wrong.
+  static File open(const std::string& path, bool writable = false);
 
   const std::string& path() const { return path_; }
 
+  // --- definition
+
+  /// Chunks are at most this long in `dimension`; call it before the variables are created.
+  void limit_chunk(const std::string& dimension, hsize_t length) { chunk_limits_[dimension] = length; }
   /// Defines a dimension that has no coordinate variable (yet).
   void define(const Dimension& dimension);
   /// Creates a coordinate variable of the dimension with the same name, which must not be defined yet.
-  void coordinate(const std::string& name, const std::vector<double>& values);
-  void coordinate(const std::string& name, const std::vector<std::int64_t>& values);
   void coordinate(const std::string& name, const std::vector<std::string>& values);
-
-  /// Creates a float64 variable over defined dimensions, filled with NaN; chunked, shuffled, deflated, checksummed.
+  /// Creates a float64 variable over defined dimensions, filled with NaN.
   void variable(const std::string& name, const std::vector<std::string>& dimensions);
+  /// The same of int64, filled with 0.
   void integer_variable(const std::string& name, const std::vector<std::string>& dimensions);
   void string_variable(const std::string& name, const std::string& dimension, const std::vector<std::string>& values);
+  /// A part of another file that a virtual variable shows: `source` (a path relative to this file) holds the indices
+  /// from `first` on of the leading dimension.
+  struct Part {
+    std::string source;
+    hsize_t first;
+    std::vector<hsize_t> shape;
+  };
+  /// A variable like kNumber or kInteger ones whose values stay in other files, under the same name.
+  void virtual_variable(const std::string& name, Kind kind, const std::vector<std::string>& dimensions,
+                        const std::vector<Part>& parts);
+  void group(const std::string& name);
 
-  /// Cuts a dimension, and every variable over it, to its first `size` elements.
-  void shrink(const std::string& dimension, hsize_t size);
+  // --- values: a block is `start` and `count` in every dimension, row-major
 
-  /// Writes a block of a variable: `start` and `count` in every dimension, row-major.
   void write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
              const double* values);
   void write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
              const std::int64_t* values);
+  void read(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+            double* values);
+  void read(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
+            std::int64_t* values);
+  /// All values of a variable with one dimension, or of any in row-major order.
+  std::vector<double> numbers(const std::string& name);
+  std::vector<std::int64_t> integers(const std::string& name);
+  std::vector<std::string> texts(const std::string& name);
 
-  /// Attributes of a variable, or of the file when `object` is "/".
+  // --- attributes of a variable, or of the file when `object` is "/"
+
   void attribute(const std::string& object, const std::string& name, const std::string& value);
   void attribute(const std::string& object, const std::string& name, double value);
   void attribute(const std::string& object, const std::string& name, const std::vector<std::int64_t>& values);
+  bool has_attribute(const std::string& object, const std::string& name);
+  /// Throw UserError "<file>: attribute ... is missing".
+  std::string text_attribute(const std::string& object, const std::string& name);
+  std::int64_t integer_attribute(const std::string& object, const std::string& name);
+  /// Copies those of an object of another file that describe meaning, not storage; `except` are left out.
+  void copy_attributes(File& source, const std::string& object, const std::vector<std::string>& except = {});
 
-  void group(const std::string& name);
+  // --- structure
+
+  bool has(const std::string& name);
+  std::vector<hsize_t> shape(const std::string& name);
+  /// Shape of its chunks; that of the variable where it has none.
+  std::vector<hsize_t> chunk(const std::string& name);
+  /// Whether its values lie in other files.
+  bool is_virtual(const std::string& name);
+  /// Everything in the file in the order of creation: the root first, then its groups.
+  std::vector<VariableInfo> variables();
+
   void flush();
-  /// Flushes and closes; the data have reached the disk when this returns.
+  /// Flushes; the data have reached the disk when this returns.
+  void sync();
+  /// Renames the file, which stays open; replaces one of that name.
+  void rename(const std::string& path);
+  /// The same as sync(), and closes.
   void close();
 
  private:
+  File() = default;
   hid_t dataset(const std::string& name);
+  hid_t object(const std::string& name) { return name == "/" ? hid_t{file_} : dataset(name); }
+  std::vector<hsize_t> shape_of(const std::vector<std::string>& dimensions) const;
   void create(const std::string& name, hid_t type, const std::vector<std::string>& dimensions, const void* fill);
+  void attach(const std::string& name, const std::vector<std::string>& dimensions);
   void scale(const std::string& name, const std::string& title);
-  void write_raw(const std::string& name, hid_t type, const std::vector<hsize_t>& start,
-                 const std::vector<hsize_t>& count, const void* values);
+  void list(const std::string& group, std::vector<VariableInfo>& found);
+  void transfer(const std::string& name, hid_t type, const std::vector<hsize_t>& start,
+                const std::vector<hsize_t>& count, const void* source, void* target);
 
   std::string path_;
+  Storage storage_ = Storage::kPacked;
   Handle file_;
   std::vector<Dimension> dimensions_;
-  struct Dataset {
-    std::string name;
-    std::vector<std::string> dimensions;
-    Handle handle;
-  };
-  std::vector<Dataset> datasets_;
+  std::map<std::string, hsize_t> chunk_limits_;
+  std::map<std::string, Handle> datasets_;
 };
+
+/// Waits until a folder's entries (a rename in it, say) have reached the disk.
+void sync_directory(const std::string& path);
 
 }  // namespace sharpseek::hdf5

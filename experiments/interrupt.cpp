@@ -20,6 +20,7 @@ const std::atomic<bool>& interrupted() { return flag; }
 void catch_interrupts() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  std::signal(SIGUSR1, on_signal);
 }
 
 }  // namespace sharpseek

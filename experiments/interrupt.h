@@ -4,7 +4,8 @@
 
 namespace sharpseek {
 
-/// Set by SIGINT and SIGTERM once catch_interrupts() has been called; a second signal kills at once.
+/// Set by SIGINT, SIGTERM and SIGUSR1 (a scheduler's warning) once catch_interrupts() has been called; a second signal
+/// kills at once.
 const std::atomic<bool>& interrupted();
 void catch_interrupts();
 

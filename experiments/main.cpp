@@ -14,13 +14,17 @@ namespace {
 const std::array kCommands{
     Command{"run", "train one experiment and record it", command_run},
     Command{"theory", "what theory predicts for each sweep point", command_theory},
+    Command{"resume", "go on with a run, sweep or reproduction that was stopped", command_resume},
     Command{"reproduce", "run all experiments of a preset and report", command_reproduce},
+    Command{"merge", "make one file of the shards of a run", command_merge},
+    Command{"verify", "check every value of a file against its checksums", command_verify},
+    Command{"watch", "how far a run is, live", command_watch},
     Command{"report", "write the report of a finished reproduction", command_report},
     Command{"doctor", "what this machine has and what is used of it", command_doctor},
     Command{"list", "models, presets, quantities, options", command_list},
 };
 
-constexpr std::array kLater{"measure", "resume", "merge", "verify", "watch"};
+constexpr std::array kLater{"measure"};
 
 void print_help() {
   std::cout << "sharpseek " << version_text() << "\nusage: sharpseek COMMAND [arguments]\n\n";

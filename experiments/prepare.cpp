@@ -13,7 +13,7 @@
 namespace sharpseek {
 namespace {
 
-/// Records of a run are kept in memory until the end.
+/// Steps and checksums of records are kept in memory, and stored anew in each checkpoint.
 constexpr std::int64_t kMostRecords = 1'000'000;
 
 /// Whether model.init asks for the small-rate limit of theory.
@@ -35,9 +35,9 @@ std::vector<double> initial_weights(const Replica& replica, const Program& progr
   return weights;
 }
 
-std::vector<PreparedGroup> prepare(const Config& config) {
+std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
   std::vector<PreparedGroup> prepared;
-  for (Group& group : expand(config)) {
+  for (Group& group : expand(config, shard)) {
     const Point& point = group.point();
     PreparedGroup next;
     next.program = make_model(point.model());

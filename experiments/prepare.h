@@ -26,6 +26,6 @@ struct Prediction;
 std::vector<double> initial_weights(const Replica& replica, const Program& program, const Prediction* prediction);
 
 /// Builds every group of a configuration. Throws UserError for whatever is wrong with any of them.
-std::vector<PreparedGroup> prepare(const Config& config);
+std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard = {});
 
 }  // namespace sharpseek

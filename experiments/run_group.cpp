@@ -3,86 +3,169 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "core/error.h"
-#include "core/text.h"
+#include "experiments/block_probe.h"
+#include "experiments/checkpoint_clock.h"
 #include "experiments/interrupt.h"
-#include "experiments/option_table.h"
 #include "experiments/predictions.h"
 #include "experiments/progress.h"
 #include "experiments/provenance.h"
 #include "experiments/record.h"
+#include "experiments/run_layout.h"
 #include "experiments/stopping.h"
 #include "experiments/summaries.h"
-#include "sharpness/evaluation.h"
-#include "sharpness/probe.h"
 #include "training/trainer.h"
 
 namespace sharpseek {
 namespace {
 
+namespace fs = std::filesystem;
+
 /// Joins training, measuring and recording.
 class RecordingObserver : public Observer {
  public:
-  RecordingObserver(Probe& probe, RunRecord& record, Progress& progress, std::vector<double> time_per_step,
-                    bool until_stationary)
+  RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, std::vector<double> time_per_step,
+                    bool until_stationary, double checkpoint_seconds)
       : probe_(probe),
         record_(record),
         progress_(progress),
         time_per_step_(std::move(time_per_step)),
-        until_stationary_(until_stationary) {}
+        until_stationary_(until_stationary),
+        clock_(checkpoint_seconds) {}
 
-  void record(const TrainingState& state) override {
+  bool record(const TrainingState& state) override {
+    const std::optional<Measurement> measured = probe_.measure(state.parameters, state.step, interrupted());
+    if (!measured) return false;
     std::vector<double> time = time_per_step_;
     for (double& t : time) t *= static_cast<double>(state.step);
-    record_.append(state, time, probe_.measure(state.parameters, state.step));
-    progress_.update(state.step);
+    clock_.time([&] { record_.append(state, time, *measured); });
+    progress(state);
+    return true;
   }
   bool enough(const TrainingState& state) override { return until_stationary_ && settled(record_, state); }
-  void progress(const TrainingState& state) override { progress_.update(state.step); }
+  void progress(const TrainingState& state) override {
+    progress_.update(state.step);
+    if (clock_.due()) checkpoint(state);
+  }
+  void checkpoint(const TrainingState& state) {
+    clock_.checkpoint([&] { record_.checkpoint(state); });
+  }
+  CheckpointClock& clock() { return clock_; }
 
  private:
-  Probe& probe_;
+  BlockProbe& probe_;
   RunRecord& record_;
   Progress& progress_;
   std::vector<double> time_per_step_;  ///< [E] rescaled time of one step: eta^2 / batch
   bool until_stationary_;
+  CheckpointClock clock_;
 };
 
-/// Swept keys and seed of each replica, as coordinates.
-std::vector<Column> coordinates(const Group& group, const Config& config) {
-  std::vector<Column> columns;
-  for (const std::string& key : replica_axes(config)) {
-    const ConfigOption& option = find_option(key, "sweep");
-    Column column{std::string(option.name()), std::vector<std::string>{}, "", std::string(option.help)};
-    if (option.type == OptionType::kNumber || option.type == OptionType::kInteger) {
-      std::vector<double> numbers;
-      for (const Replica& replica : group.replicas) numbers.push_back(replica.point.number(key));
-      column.values = std::move(numbers);
-      column.units = "1";
-    } else {
-      std::vector<std::string> texts;
-      for (const Replica& replica : group.replicas) texts.push_back(replica.point.text(key));
-      column.values = std::move(texts);
-    }
-    columns.push_back(std::move(column));
+/// The run file that is there already, as far as it says what to do.
+struct Earlier {
+  Schedule schedule;
+  bool finished = false;
+  std::string fingerprint;
+  std::string engine;
+};
+
+std::optional<Earlier> earlier_run(const fs::path& directory) {
+  const fs::path path = directory / kRunFile;
+  if (!fs::exists(path)) return std::nullopt;
+  hdf5::File file = hdf5::File::open(path.string());
+  Earlier earlier{
+      .schedule = {.steps = file.integer_attribute("/", "steps"), .every = file.integer_attribute("/", "record_every")},
+      .finished = file.has_attribute("/", "finished"),
+      .fingerprint = file.text_attribute("/", "fingerprint"),
+      .engine = file.text_attribute("/", "engine")};
+  // Killed before its first checkpoint: nothing was reported as written, so it begins again.
+  if (!earlier.finished && !fs::exists(directory / kCheckpointFile)) return std::nullopt;
+  return earlier;
+}
+
+RunSummary summary_of(const fs::path& directory) {
+  hdf5::File file = hdf5::File::open((directory / kRunFile).string());
+  const std::vector<std::int64_t> status = file.integers("status");
+  const std::vector<std::int64_t> stationary = file.integers("stationary");
+  return {.replicas = static_cast<std::int64_t>(status.size()),
+          .diverged = std::count(status.begin(), status.end(), static_cast<std::int64_t>(ReplicaStatus::kDiverged)),
+          .stationary = std::count(stationary.begin(), stationary.end(), 1)};
+}
+
+/// Where a run stands: its state of training and the records made.
+struct Position {
+  TrainingState state;
+  std::int64_t records = 0;
+};
+
+/// Opens the record of `layout` where `earlier` stopped, with room for the records of a longer schedule if need be.
+Position go_on(const fs::path& directory, const Earlier& earlier, const Schedule& schedule,
+               const at::TensorOptions& tensors, const RunOptions& options, RunRecord& record,
+               const std::function<void()>& create) {
+  const std::string path = (directory / kRunFile).string();
+  Position position;
+  std::optional<Checkpoint> checkpoint;
+  const fs::path kept = directory / (options.previous_checkpoint ? kPreviousCheckpointFile : kCheckpointFile);
+  if (!earlier.finished) {
+    checkpoint = read_checkpoint(kept, tensors);
+    require(checkpoint->fingerprint == earlier.fingerprint, kept.string(), ": belongs to another run than ", path);
+    position = {checkpoint->state, checkpoint->records};
+  } else {
+    hdf5::File file = hdf5::File::open(path);
+    position = {read_state(file, tensors), static_cast<std::int64_t>(file.shape("step").front())};
   }
-  std::vector<std::int64_t> seeds;
-  for (const Replica& replica : group.replicas) seeds.push_back(replica.seed);
-  columns.push_back({"seed", std::move(seeds), "", "index of the repetition at a sweep point"});
-  return columns;
+  TrainingState& state = position.state;
+  const bool longer = schedule.steps != earlier.schedule.steps;
+  if (longer && state.step == earlier.schedule.steps && position.records == earlier.schedule.due(state.step) &&
+      !schedule.records_at(state.step)) {
+    --position.records;  // the last record of the shorter run is none of the longer one
+  } else if (state.step % schedule.every == 0 && position.records == schedule.due(state.step)) {
+    // The checkpoint was taken inside of that record, before the trainer began new sums.
+    std::fill(state.loss_sum.begin(), state.loss_sum.end(), 0.0);
+    std::fill(state.loss_count.begin(), state.loss_count.end(), 0);
+  }
+  if (!longer) {
+    record.reopen(*checkpoint);
+    return position;
+  }
+  create();
+  hdf5::File file = hdf5::File::open(path);
+  record.import(file, position.records);
+  for (std::size_t t = 0; checkpoint && t < record.checksums().size(); ++t) {
+    require(record.checksums()[t] == checkpoint->record_checksums[t], path, ": record ", t, " is damaged");
+  }
+  // First the checkpoint, then the file that it belongs to: in between both belong to the old file, too.
+  record.save(state);
+  record.begin();
+  return position;
 }
 
 }  // namespace
 
-RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine& engine,
-                     const std::filesystem::path& directory, bool quiet) {
+RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine& engine, const fs::path& directory,
+                     const RunOptions& options) {
   const Point& point = prepared.group.point();
-  const Schedule schedule{
-      .steps = point.steps(),
-      .every = std::max<std::int64_t>(1, std::min(point.every(), std::max<std::int64_t>(1, point.steps())))};
+  Schedule schedule{.steps = point.steps(), .every = point.every()};
+  const std::optional<Earlier> earlier = earlier_run(directory);
+  if (earlier) {
+    const std::string path = (directory / kRunFile).string();
+    require(earlier->fingerprint == problem_fingerprint(prepared), path,
+            ": the teacher, noise, data or weights of this configuration have changed since the run began (a file:... "
+            "that was edited?)");
+    require(schedule.steps >= earlier->schedule.steps, "training.steps = ", schedule.steps, ": ", path, " has ",
+            earlier->schedule.steps, " already; a run can only be made longer");
+    if (earlier->finished && schedule.steps == earlier->schedule.steps) {
+      remove_checkpoints(directory);  // of a run that was killed in its last instant
+      return summary_of(directory);
+    }
+    require(options.any_engine || earlier->engine == engine.description(), path, ": was made by ", earlier->engine,
+            ", this would go on with ", engine.description(), ", whose roundings differ; --any-engine accepts that");
+    schedule.every = earlier->schedule.every;
+  }
+
   TrainingProblem problem;
   problem.task = prepared.task;
   problem.noise = prepared.noise;
@@ -98,62 +181,66 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
     weights.push_back(at::tensor(prepared.weights[e], at::kDouble));
   }
   const std::unique_ptr<Stepper> stepper = engine.stepper(problem);
-  TrainingState state = initial_state(at::stack(weights).to(engine.options()), problem.optimizer);
-  Probe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
-              prepared.noise, problem.batch, point.probe());
+  BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
+                   prepared.noise, problem.batch, point.probe());
+  const RecordLayout layout = run_layout(prepared, config, engine, probe, schedule);
+  const auto replicas = static_cast<std::size_t>(layout.replicas);
 
-  RecordLayout layout;
-  layout.replicas = static_cast<std::int64_t>(prepared.noise.size());
-  layout.records = schedule.records();
-  layout.eigenvalues = probe.eigenvalues();
-  layout.replica_coordinates = coordinates(prepared.group, config);
-  layout.parameters = prepared.program.parameters();
-  for (const Quantity* quantity : probe.quantities()) {
-    layout.variables.insert(layout.variables.end(), quantity->variables.begin(), quantity->variables.end());
-    if (quantity->name == "balance") layout.balances = probe.balances();
+  // The record, new or from where it stopped.
+  RunRecord record(directory, layout);
+  const auto create = [&] {
+    record.create(*prepared.task, prepared.noise);
+    record.replica_variable({"status",
+                             std::vector<std::int64_t>(replicas, static_cast<std::int64_t>(ReplicaStatus::kRunning)),
+                             "", "what became of each replica"});
+    record.flags("status", {0, 1, 2}, "finished diverged running");
+    record.replica_variable({"diverged_at", std::vector<std::int64_t>(replicas, -1), "SGD steps",
+                             "first step whose mini-batch loss was not below 1e10; -1 = never"});
+    record.replica_variable({"stationary", std::vector<std::int64_t>(replicas, 0), "",
+                             "1 where the last half of the records passes the two-window test (docs/sharpness.md)"});
+    record_predictions(prepared, record);
+  };
+  Position position;
+  if (earlier) {
+    position = go_on(directory, *earlier, schedule, engine.options(), options, record, create);
+  } else {
+    position.state = initial_state(at::stack(weights).to(engine.options()), problem.optimizer);
+    create();
+    record.begin();
   }
-  layout.keep_parameters = point.boolean("measure.keep_parameters");
-  layout.attributes = provenance();
-  layout.attributes["config"] = config.json().dump();
-  layout.attributes["experiment"] = config.single("experiment.name");
-  layout.attributes["group"] = prepared.group.name;
-  layout.attributes["seed"] = config.single("experiment.seed");
-  layout.attributes["engine"] = engine.description();
-  layout.attributes["threads"] = std::to_string(engine.threads());
-  layout.attributes["hessian"] = prepared.program.smooth()
-                                     ? "of the loss with clean labels"
-                                     : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";
-  layout.attributes["started"] = utc_now();
-  RunRecord record((directory / "run.h5").string(), layout, *prepared.task, prepared.noise);
-  record_predictions(prepared, record);
+  weights.clear();
+  TrainingState& state = position.state;
 
   const std::string title =
       config.single("experiment.name") + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
-  Progress progress(concat(title, ": ", layout.replicas, " replicas"), schedule.steps, " steps", quiet);
-  RecordingObserver observer(probe, record, progress, std::move(time_per_step), point.until_stationary());
-  const TrainingOutcome outcome = train(*stepper, state, schedule, observer, &interrupted());
+  Progress progress(concat(title, ": ", layout.replicas, " replicas"), schedule.steps, " steps", options.quiet);
+  RecordingObserver observer(probe, record, progress, std::move(time_per_step), point.until_stationary(),
+                             options.checkpoint_seconds);
   RunSummary summary;
   summary.replicas = layout.replicas;
-  if (outcome == TrainingOutcome::kInterrupted) {
+  if (train(*stepper, state, schedule, observer, &interrupted(), position.records) == TrainingOutcome::kInterrupted) {
+    observer.checkpoint(state);
     summary.interrupted = true;
     return summary;
   }
+  observer.checkpoint(state);
   progress.finish();
 
+  observer.clock().time([&] { record.pack(); });
   std::vector<std::int64_t> status;
-  for (std::int64_t at : state.diverged_at) status.push_back(at >= 0 ? 1 : 0);
-  const std::vector<std::int64_t> stationary =
-      record_stationarity(prepared.noise.size(), layout.variables, record);
-  record_balances(prepared.noise.size(), layout.balances.size(), record, layout.records);
-  record.replica_variable({"status", status, "", "what became of each replica"});
-  record.flags("status", {0, 1}, "finished diverged");
-  record.replica_variable({"diverged_at", state.diverged_at, "SGD steps",
-                           "first step whose mini-batch loss was not below 1e10; -1 = never"});
-  record.replica_variable({"stationary", stationary, "",
-                           "1 where the last half of the records passes the two-window test (docs/sharpness.md)"});
+  for (std::int64_t at : state.diverged_at) {
+    status.push_back(static_cast<std::int64_t>(at >= 0 ? ReplicaStatus::kDiverged : ReplicaStatus::kFinished));
+  }
+  const std::vector<std::int64_t> stationary = record_stationarity(replicas, layout.variables, record);
+  record_balances(replicas, layout.balances.size(), record);
+  record.replica_variable({"status", status, "", ""});
+  record.replica_variable({"diverged_at", state.diverged_at, "", ""});
+  record.replica_variable({"stationary", stationary, "", ""});
+  record.attribute("seconds", concat(observer.clock().seconds()));
+  record.attribute("recording_seconds", concat(observer.clock().recording_seconds()));
   record.attribute("finished", utc_now());
   record.finish(state);
-  summary.diverged = std::count(status.begin(), status.end(), 1);
+  summary.diverged = std::count(status.begin(), status.end(), static_cast<std::int64_t>(ReplicaStatus::kDiverged));
   summary.stationary = std::count(stationary.begin(), stationary.end(), 1);
   return summary;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 
 #include "sharpness/stationarity.h"
 
@@ -18,14 +19,18 @@ constexpr double kLookGrowth = 1.25;
 
 }  // namespace
 
-bool is_stationary(const RunRecord& record, std::size_t replica, std::int64_t records) {
-  return std::all_of(kStationaryVariables.begin(), kStationaryVariables.end(), [&](const char* name) {
-    return !record.has_series(name) ||
-           assess_stationarity(record.series(name, replica).first(static_cast<std::size_t>(records))).stationary;
-  });
+std::vector<std::int64_t> stationary_replicas(RunRecord& record, std::size_t replicas, std::int64_t records) {
+  std::vector<std::int64_t> stationary(replicas, 1);
+  for (const char* name : kStationaryVariables) {
+    if (!record.has_series(name)) continue;
+    record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
+      if (!assess_stationarity(series.first(static_cast<std::size_t>(records))).stationary) stationary[e] = 0;
+    });
+  }
+  return stationary;
 }
 
-bool settled(const RunRecord& record, const TrainingState& state) {
+bool settled(RunRecord& record, const TrainingState& state) {
   std::int64_t previous = 0;
   std::int64_t look = kFirstLook;
   while (look < record.records()) {
@@ -33,12 +38,15 @@ bool settled(const RunRecord& record, const TrainingState& state) {
     look = static_cast<std::int64_t>(std::ceil(kLookGrowth * static_cast<double>(look)));
   }
   if (look != record.records() || previous == 0) return false;
+  const std::size_t replicas = state.diverged_at.size();
+  const std::vector<std::int64_t> then = stationary_replicas(record, replicas, previous);
+  const std::vector<std::int64_t> now = stationary_replicas(record, replicas, look);
   std::int64_t living = 0;
   std::int64_t stationary = 0;
-  for (std::size_t e = 0; e < state.diverged_at.size(); ++e) {
+  for (std::size_t e = 0; e < replicas; ++e) {
     if (state.diverged_at[e] >= 0) continue;
     ++living;
-    if (is_stationary(record, e, previous) && is_stationary(record, e, look)) ++stationary;
+    if (then[e] != 0 && now[e] != 0) ++stationary;
   }
   return static_cast<double>(stationary) >= kSettledShare * static_cast<double>(living);
 }

@@ -2,15 +2,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "engine/engine.h"
 #include "experiments/record.h"
 
 namespace sharpseek {
 
-/// Whether the first `records` records of a replica are stationary (sharpness/stationarity.h): trace, sharpness and
-/// gradient fluctuation, as far as they are measured.
-bool is_stationary(const RunRecord& record, std::size_t replica, std::int64_t records);
+/// For each of `replicas` whether its first `records` records are stationary (sharpness/stationarity.h): trace,
+/// sharpness and gradient fluctuation, as far as they are measured. Read from the file, block by block.
+std::vector<std::int64_t> stationary_replicas(RunRecord& record, std::size_t replicas, std::int64_t records);
 
 /// Share of the replicas that have not diverged which must be stationary for training to stop.
 inline constexpr double kSettledShare = 0.9;
@@ -19,6 +20,6 @@ inline constexpr double kSettledShare = 0.9;
 /// records (a quarter more each time), and true if kSettledShare of the living replicas were stationary at the previous
 /// look and are now. Two looks that share few records, because whoever tests again and again until a test passes will
 /// see it pass. Depends on what is recorded and on nothing else, so that a resumed run stops where the whole one does.
-bool settled(const RunRecord& record, const TrainingState& state);
+bool settled(RunRecord& record, const TrainingState& state);
 
 }  // namespace sharpseek

@@ -13,8 +13,7 @@ namespace sharpseek {
 std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::vector<Variable>& variables,
                                               RunRecord& record);
 
-/// Writes the mean of balance_difference over the window and its standard error, both [replica, balance]. `records` is
-/// the length of the time dimension.
-void record_balances(std::size_t replicas, std::size_t balances, RunRecord& record, std::int64_t records);
+/// Writes the mean of balance_difference over the window and its standard error, both [replica, balance].
+void record_balances(std::size_t replicas, std::size_t balances, RunRecord& record);
 
 }  // namespace sharpseek

@@ -1,5 +1,6 @@
 #include "experiments/sweep.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "core/error.h"
@@ -31,7 +32,10 @@ std::string canonical(const ConfigOption& option, const std::string& text) {
 
 }  // namespace
 
-std::uint64_t replica_key(const Point& point, std::int64_t seed) {
+namespace {
+
+/// What the keys of all seeds of a sweep point have in common.
+std::uint64_t point_hash(const Point& point) {
   std::uint64_t hash = 0xCBF29CE484222325u;
   for (const ConfigOption& option : option_table()) {
     const bool counts = option.section() == "data" || option.section() == "noise" || option.section() == "model" ||
@@ -41,7 +45,13 @@ std::uint64_t replica_key(const Point& point, std::int64_t seed) {
     if (!counts || value == canonical(option, std::string(option.default_value))) continue;
     hash = hash_text(value, hash_text(option.key, hash));
   }
-  return mix64(hash + static_cast<std::uint64_t>(seed));
+  return hash;
+}
+
+}  // namespace
+
+std::uint64_t replica_key(const Point& point, std::int64_t seed) {
+  return mix64(point_hash(point) + static_cast<std::uint64_t>(seed));
 }
 
 std::vector<std::string> replica_axes(const Config& config) {
@@ -52,8 +62,8 @@ std::vector<std::string> replica_axes(const Config& config) {
   return axes;
 }
 
-std::vector<Group> expand(const Config& config) {
-  using Values = std::map<std::string, std::string, std::less<>>;
+std::vector<Group> expand(const Config& config, const Shard& shard) {
+  using Values = Point::Values;
   // The product of the axes of one kind, in table order, last one fastest.
   const auto product = [&](std::vector<Values> points, bool groups) {
     for (const ConfigOption& option : option_table()) {
@@ -78,12 +88,21 @@ std::vector<Group> expand(const Config& config) {
         group.name += concat(group.name.empty() ? "" : ",", option.name(), "=", shared.at(std::string(option.key)));
       }
     }
-    for (const Values& values : product({shared}, false)) {
-      const Point point(values);
-      const std::int64_t seeds = point.integer("experiment.replicas");
-      require(seeds >= 1, "experiment.replicas = ", seeds, ": must be at least 1");
-      for (std::int64_t seed = 0; seed < seeds; ++seed) {
-        group.replicas.push_back({point, seed, replica_key(point, seed)});
+    const std::vector<Values> points = product({shared}, false);
+    const std::int64_t seeds = Point(points.front()).integer("experiment.replicas");
+    require(seeds >= 1, "experiment.replicas = ", seeds, ": must be at least 1");
+    const std::int64_t replicas = static_cast<std::int64_t>(points.size()) * seeds;
+    require(replicas >= shard.count, "--shard ", shard.index, "/", shard.count, ": there are only ", replicas,
+            " replicas");
+    for (std::int64_t p = 0; p < static_cast<std::int64_t>(points.size()); ++p) {
+      // The seeds of this point that belong to the shard.
+      const std::int64_t first = std::max<std::int64_t>(0, shard.begin(replicas) - p * seeds);
+      const std::int64_t last = std::min(seeds, shard.end(replicas) - p * seeds);
+      if (first >= last) continue;
+      const Point point(points[static_cast<std::size_t>(p)]);
+      const std::uint64_t hash = point_hash(point);
+      for (std::int64_t seed = first; seed < last; ++seed) {
+        group.replicas.push_back({point, seed, mix64(hash + static_cast<std::uint64_t>(seed))});
       }
     }
     groups.push_back(std::move(group));

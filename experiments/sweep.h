@@ -25,9 +25,20 @@ struct Group {
 /// Swept keys that differ between replicas of a group, in the order of the option table.
 std::vector<std::string> replica_axes(const Config& config);
 
+/// Which part of the replicas of each group a process trains: `index` of `count` equal parts.
+struct Shard {
+  std::int64_t index = 0;
+  std::int64_t count = 1;
+
+  /// First replica of this part of `replicas`, and of the next one.
+  std::int64_t begin(std::int64_t replicas) const { return replicas * index / count; }
+  std::int64_t end(std::int64_t replicas) const { return replicas * (index + 1) / count; }
+};
+
 /// The product of all sweep axes times the seeds, split into groups. An axis of the table's kind kGroup always makes
 /// groups; a swept learning rate does so when training.time fixes the rescaled time, because step counts then differ.
-std::vector<Group> expand(const Config& config);
+/// With a shard, its part of the replicas of each group. Throws UserError if there are fewer replicas than shards.
+std::vector<Group> expand(const Config& config, const Shard& shard = {});
 
 /// The random-number key of a replica: a 64-bit hash of its data, noise and model settings, learning rate, batch and
 /// seed, and of nothing else. It does not depend on position, on the other values of an axis, on the run's length or on

@@ -9,7 +9,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
   /// At step 0, every `every` steps and at the end. state.loss_sum and loss_count hold the steps since the last record.
-  virtual void record(const TrainingState& state) = 0;
+  /// False: gave up because it was told to stop; the record is then still to be made.
+  virtual bool record(const TrainingState& state) = 0;
   /// Asked after each record: whether nothing more is to be learnt, so that training may stop before its last step.
   virtual bool enough(const TrainingState& state) {
     static_cast<void>(state);

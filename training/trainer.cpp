@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "core/error.h"
 
@@ -25,19 +26,33 @@ class Pacer {
 }  // namespace
 
 TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
-                      const std::atomic<bool>* stop) {
+                      const std::atomic<bool>* stop, std::int64_t recorded) {
   require(schedule.steps >= 0, "training.steps = ", schedule.steps, ": must be at least 0");
   require(schedule.every >= 1, "measure.every = ", schedule.every, ": must be at least 1");
   const auto stopped = [stop] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
   const auto record = [&] {
-    observer.record(state);
+    if (!observer.record(state)) return false;
+    if (state.step % schedule.every != 0) return true;
     std::fill(state.loss_sum.begin(), state.loss_sum.end(), 0.0);
     std::fill(state.loss_count.begin(), state.loss_count.end(), 0);
+    return true;
   };
-  if (state.step == 0) record();
+  // Asked after each record; a resumed run that was stopped there must give the same answer.
+  const auto outcome = [&]() -> std::optional<TrainingOutcome> {
+    if (std::all_of(state.diverged_at.begin(), state.diverged_at.end(), [](std::int64_t at) { return at >= 0; })) {
+      return TrainingOutcome::kAllDiverged;
+    }
+    if (state.step >= schedule.steps) return TrainingOutcome::kFinished;
+    if (observer.enough(state)) return TrainingOutcome::kEnough;
+    return std::nullopt;
+  };
 
+  if (schedule.records_at(state.step)) {
+    if (recorded < schedule.due(state.step) && !record()) return TrainingOutcome::kInterrupted;
+    if (const auto over = outcome()) return *over;
+  }
   Pacer pacer;
-  while (state.step < schedule.steps) {
+  while (true) {
     const std::int64_t next = std::min(schedule.steps, (state.step / schedule.every + 1) * schedule.every);
     while (state.step < next) {
       if (stopped()) return TrainingOutcome::kInterrupted;
@@ -47,13 +62,9 @@ TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& sc
       pacer.took(steps, std::chrono::steady_clock::now() - start);
       observer.progress(state);
     }
-    record();
-    if (std::all_of(state.diverged_at.begin(), state.diverged_at.end(), [](std::int64_t at) { return at >= 0; })) {
-      return TrainingOutcome::kAllDiverged;
-    }
-    if (state.step < schedule.steps && observer.enough(state)) return TrainingOutcome::kEnough;
+    if (!record()) return TrainingOutcome::kInterrupted;
+    if (const auto over = outcome()) return *over;
   }
-  return TrainingOutcome::kFinished;
 }
 
 }  // namespace sharpseek

@@ -14,7 +14,11 @@ struct Schedule {
   std::int64_t every = 1;  ///< steps between records, >= 1
 
   /// Records that a run from step 0 makes: at 0, every, 2 every, ..., and at the last step.
-  std::int64_t records() const { return 1 + (steps + every - 1) / every; }
+  std::int64_t records() const { return due(steps); }
+  /// Records made by the time that `step` has been reached and recorded where it is to be.
+  std::int64_t due(std::int64_t step) const { return 1 + step / every + (step == steps && step % every != 0 ? 1 : 0); }
+  /// Whether a record is to be made at `step`.
+  bool records_at(std::int64_t step) const { return step % every == 0 || step == steps; }
 };
 
 enum class TrainingOutcome {
@@ -25,8 +29,10 @@ enum class TrainingOutcome {
 };
 
 /// Advances `state` to schedule.steps, one record interval after another. Between records it advances in pieces short
-/// enough to see `stop` within about a second. Loss sums are reset after each record.
+/// enough to see `stop` within about a second. Loss sums are reset after each
+/// record, but for a last one between two intervals: a run made longer goes on with them. `recorded` says how many
+/// records a resumed run has made before: one that is due at the state's step and not made is made first.
 TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
-                      const std::atomic<bool>* stop = nullptr);
+                      const std::atomic<bool>* stop = nullptr, std::int64_t recorded = 0);
 
 }  // namespace sharpseek

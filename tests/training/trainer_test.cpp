@@ -31,10 +31,11 @@ class CountingStepper : public Stepper {
 };
 
 struct Seen : Observer {
-  void record(const TrainingState& state) override {
+  bool record(const TrainingState& state) override {
     steps.push_back(state.step);
     losses.push_back(state.loss_count[0] > 0 ? state.loss_sum[0] / static_cast<double>(state.loss_count[0]) : -1);
     if (stop != nullptr && state.step >= stop_at) *stop = true;
+    return true;
   }
   std::vector<std::int64_t> steps;
   std::vector<double> losses;
@@ -106,9 +107,59 @@ TEST(Train, GoesOnFromTheStepOfTheState) {
   TrainingState state = fresh();
   Seen first, second;
   train(stepper, state, {.steps = 20, .every = 10}, first);
-  train(stepper, state, {.steps = 40, .every = 10}, second);
+  train(stepper, state, {.steps = 40, .every = 10}, second, nullptr, static_cast<std::int64_t>(first.steps.size()));
   EXPECT_EQ(state.step, 40);
-  EXPECT_EQ(second.steps.back(), 40);
+  EXPECT_EQ(second.steps, (std::vector<std::int64_t>{30, 40}));
+}
+
+TEST(Train, MakesARecordFirstThatWasDueWhenItStopped) {
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  Seen whole;
+  train(stepper, state, {.steps = 20, .every = 10}, whole);
+  struct Impatient : Seen {
+    bool record(const TrainingState& state) override { return state.step < 10 && Seen::record(state); }
+  };
+  TrainingState stopped = fresh();
+  Impatient first;
+  EXPECT_EQ(train(stepper, stopped, {.steps = 20, .every = 10}, first), TrainingOutcome::kInterrupted);
+  EXPECT_EQ(stopped.step, 10);
+  Seen second;
+  EXPECT_EQ(train(stepper, stopped, {.steps = 20, .every = 10}, second, nullptr, 1), TrainingOutcome::kFinished);
+  EXPECT_EQ(second.steps, (std::vector<std::int64_t>{10, 20}));
+  EXPECT_EQ(second.losses.back(), whole.losses.back());
+}
+
+TEST(Train, GivesTheSameAnswerWhereItHadStopped) {
+  CountingStepper stepper(12);
+  TrainingState state = fresh();
+  Seen first, second;
+  train(stepper, state, {.steps = 100, .every = 10}, first);
+  EXPECT_EQ(train(stepper, state, {.steps = 100, .every = 10}, second, nullptr, 3), TrainingOutcome::kAllDiverged);
+  EXPECT_TRUE(second.steps.empty());
+}
+
+TEST(Train, KeepsTheSumsOfALastRecordBetweenTwoIntervals) {
+  CountingStepper stepper;
+  TrainingState state = fresh();
+  Seen shorter, whole;
+  train(stepper, state, {.steps = 15, .every = 10}, shorter);
+  EXPECT_EQ(state.loss_count[0], 5);
+  train(stepper, state, {.steps = 30, .every = 10}, shorter, nullptr, 2);
+  TrainingState other = fresh();
+  train(stepper, other, {.steps = 30, .every = 10}, whole);
+  EXPECT_EQ(shorter.losses.back(), whole.losses.back());
+  EXPECT_EQ(shorter.steps, (std::vector<std::int64_t>{0, 10, 15, 20, 30}));
+}
+
+TEST(Schedule, CountsTheRecordsDue) {
+  const Schedule schedule{.steps = 25, .every = 10};
+  EXPECT_EQ(schedule.due(0), 1);
+  EXPECT_EQ(schedule.due(9), 1);
+  EXPECT_EQ(schedule.due(20), 3);
+  EXPECT_EQ(schedule.due(25), 4);
+  EXPECT_TRUE(schedule.records_at(25));
+  EXPECT_FALSE(schedule.records_at(24));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from program import Run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """[experiment]
 name = small
 seed = 1

@@ -1,0 +1,28 @@
+#include <iostream>
+
+#include "experiments/arguments.h"
+#include "experiments/merge.h"
+
+namespace sharpseek {
+namespace {
+
+constexpr const char* kExamples =
+    "  sharpseek merge out/sweep            # out/sweep/run.h5 shows the values that stay in the shards\n"
+    "  sharpseek merge out/sweep --copy     # out/sweep/run.h5 holds them; the shards may then be removed\n";
+
+}  // namespace
+
+int command_merge(const std::vector<std::string>& arguments) {
+  boost::program_options::options_description options("options");
+  options.add_options()("copy", "copy the values into one file");
+  const Arguments parsed(arguments, options, "merge DIR [options]", kExamples, "DIR");
+  if (parsed.done()) return 0;
+  const Merged merged = merge_shards(parsed.required("DIR"), parsed.has("copy"));
+  if (!parsed.has("quiet")) {
+    for (const std::filesystem::path& file : merged.files) std::cout << file.string() << '\n';
+    std::cout << merged.shards << " shards, " << merged.replicas << " replicas\n";
+  }
+  return 0;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,183 @@
+#include <ATen/ATen.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iomanip>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+#include <thread>
+
+#include "core/error.h"
+#include "experiments/arguments.h"
+#include "experiments/checkpoint.h"
+#include "experiments/experiment_index.h"
+#include "experiments/interrupt.h"
+#include "experiments/lock.h"
+#include "experiments/record.h"
+#include "experiments/verify.h"
+
+namespace sharpseek {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kExamples =
+    "  sharpseek watch out/sweep                      # until it is finished\n"
+    "  sharpseek watch out/sweep --once --format json\n";
+
+/// How far one run is, as its files say: what is written here survives whatever happens.
+struct Standing {
+  std::string path;
+  std::string state;  ///< running | stopped | finished
+  std::string holder;
+  std::int64_t replicas = 0;
+  std::int64_t step = 0;
+  std::int64_t steps = 0;
+  std::int64_t records = 0;
+  std::int64_t diverged = 0;
+  std::optional<double> trace;      ///< mean over replicas at the last record, diverged ones aside
+  std::optional<double> sharpness;  ///< likewise
+};
+
+std::optional<double> last_mean(hdf5::File& file, const std::string& name, std::int64_t records) {
+  if (records == 0 || !file.has(name)) return std::nullopt;
+  std::vector<double> values(file.shape(name).front());
+  file.read(name, {0, static_cast<hsize_t>(records - 1)}, {values.size(), 1}, values.data());
+  double sum = 0;
+  std::int64_t count = 0;
+  for (double value : values) {
+    if (!std::isfinite(value)) continue;
+    sum += value;
+    ++count;
+  }
+  return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
+}
+
+/// The folder that is locked while this run is written: the nearest one above that is an experiment's.
+fs::path locked_folder(fs::path folder) {
+  for (fs::path at = folder; !at.empty() && at != at.root_path(); at = at.parent_path()) {
+    if (fs::exists(at / kIndexFile)) return at;
+  }
+  return folder;
+}
+
+Standing standing_of(const fs::path& path) {
+  hdf5::File file = hdf5::File::open(path.string());
+  Standing standing;
+  standing.path = path.string();
+  standing.holder = lock_holder(locked_folder(fs::absolute(path).parent_path()));
+  standing.steps = file.integer_attribute("/", "steps");
+  standing.replicas = static_cast<std::int64_t>(file.shape("replica").front());
+  std::vector<std::int64_t> diverged_at;
+  if (file.has_attribute("/", "finished")) {
+    standing.state = "finished";
+    standing.records = static_cast<std::int64_t>(file.shape("time").front());
+    standing.step = file.integer_attribute("checkpoint/parameters", "step");
+    diverged_at = file.integers("diverged_at");
+  } else {
+    standing.state = standing.holder.empty() ? "stopped" : "running";
+    const fs::path kept = path.parent_path() / kCheckpointFile;
+    if (fs::exists(kept)) {
+      hdf5::File checkpoint = hdf5::File::open(kept.string());
+      standing.records = checkpoint.integer_attribute("/", "records");
+      standing.step = checkpoint.integer_attribute("checkpoint/parameters", "step");
+      diverged_at = checkpoint.integers("checkpoint/diverged_at");
+    }
+  }
+  standing.diverged = std::count_if(diverged_at.begin(), diverged_at.end(), [](std::int64_t at) { return at >= 0; });
+  standing.trace = last_mean(file, "trace", standing.records);
+  standing.sharpness = last_mean(file, "sharpness", standing.records);
+  return standing;
+}
+
+std::string number_text(const std::optional<double>& value) {
+  if (!value) return "-";
+  std::ostringstream text;
+  text << std::setprecision(6) << *value;
+  return text.str();
+}
+
+std::string table(const std::vector<Standing>& runs) {
+  std::ostringstream out;
+  std::size_t width = 4;
+  for (const Standing& run : runs) width = std::max(width, run.path.size());
+  out << std::left << std::setw(static_cast<int>(width)) << "file" << std::right << "  state     replicas  diverged"
+      << "          step       of       %  records     trace  sharpness\n";
+  for (const Standing& run : runs) {
+    const double share = run.steps > 0 ? 100.0 * static_cast<double>(run.step) / static_cast<double>(run.steps) : 100.0;
+    out << std::left << std::setw(static_cast<int>(width)) << run.path << "  " << std::setw(8) << run.state
+        << std::right << std::setw(10) << run.replicas << std::setw(10) << run.diverged << std::setw(14) << run.step
+        << std::setw(11) << run.steps << std::setw(6) << std::fixed << std::setprecision(1) << share << std::setw(9)
+        << run.records << std::setw(10) << number_text(run.trace) << std::setw(11) << number_text(run.sharpness)
+        << '\n';
+  }
+  return out.str();
+}
+
+nlohmann::json json_of(const std::vector<Standing>& runs) {
+  const auto number = [](const std::optional<double>& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+  };
+  nlohmann::json result = nlohmann::json::array();
+  for (const Standing& run : runs) {
+    result.push_back({{"file", run.path},
+                      {"state", run.state},
+                      {"holder", run.holder},
+                      {"replicas", run.replicas},
+                      {"diverged", run.diverged},
+                      {"step", run.step},
+                      {"steps", run.steps},
+                      {"records", run.records},
+                      {"trace", number(run.trace)},
+                      {"sharpness", number(run.sharpness)}});
+  }
+  return {{"runs", result}};
+}
+
+std::vector<Standing> look(const fs::path& directory) {
+  std::vector<Standing> runs;
+  for (const fs::path& file : run_files(directory)) runs.push_back(standing_of(file));
+  return runs;
+}
+
+}  // namespace
+
+int command_watch(const std::vector<std::string>& arguments) {
+  namespace po = boost::program_options;
+  po::options_description options("options");
+  add_format_option(options);
+  options.add_options()("once", "print how it stands and end")("every", po::value<double>()->default_value(2),
+                                                               "seconds between looks");
+  const Arguments parsed(arguments, options, "watch DIR [options]", kExamples, "DIR");
+  if (parsed.done()) return 0;
+  const fs::path directory = parsed.required("DIR");
+  const bool json = wants_json(parsed);
+  const double every = parsed.get<double>("every");
+  require(fs::is_directory(directory), directory.string(), ": no such folder");
+  require(every > 0, "--every ", every, ": must be above 0");
+  const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+  std::size_t shown = 0;
+  std::string last;
+  while (true) {
+    const std::vector<Standing> runs = look(directory);
+    require(!runs.empty() || !parsed.has("once"), directory.string(), ": holds no run.h5 yet");
+    const std::string text = json ? json_of(runs).dump() + "\n" : table(runs);
+    if (terminal && shown > 0) std::cout << "\033[" << shown << "A\033[J";
+    if (terminal || text != last) std::cout << text << std::flush;
+    last = text;
+    shown = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+    const bool going = runs.empty() || std::any_of(runs.begin(), runs.end(),
+                                                   [](const Standing& run) { return run.state == "running"; });
+    if (parsed.has("once") || !going) return 0;
+    for (double slept = 0; slept < every && !interrupted(); slept += 0.1) {
+      std::this_thread::sleep_for(std::chrono::duration<double>(std::min(0.1, every)));
+    }
+    if (interrupted()) return 0;
+  }
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,98 @@
+#include "experiments/experiment_index.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+
+#include "core/error.h"
+#include "experiments/hdf5.h"
+#include "experiments/option_table.h"
+
+namespace sharpseek {
+
+namespace fs = std::filesystem;
+
+void replace_file(const fs::path& path, const std::string& text) {
+  const fs::path fresh = path.string() + ".new";
+  const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  bool written = descriptor >= 0;
+  for (std::size_t done = 0; written && done < text.size();) {
+    const ssize_t count = ::write(descriptor, text.data() + done, text.size() - done);
+    written = count > 0;
+    if (written) done += static_cast<std::size_t>(count);
+  }
+  written = written && ::fsync(descriptor) == 0;
+  const int error = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!written) {
+    ::unlink(fresh.c_str());
+    throw UserError(concat(path.string(), ": cannot be written: ", std::strerror(error)));
+  }
+  fs::rename(fresh, path);
+  hdf5::sync_directory(path.parent_path().string());
+}
+
+void write_index(const fs::path& directory, const ExperimentIndex& index) {
+  nlohmann::json json{{"schema_version", 1},
+                      {"experiment", index.config.single("experiment.name")},
+                      {"config", index.config.json()},
+                      {"engine",
+                       {{"engine", index.engine.engine},
+                        {"device", index.engine.device},
+                        {"dtype", index.engine.dtype},
+                        {"isa", index.engine.isa},
+                        {"threads", index.engine.threads}}},
+                      {"shard", {{"index", index.shard.index}, {"count", index.shard.count}}},
+                      {"working_directory", index.working_directory.string()},
+                      {"groups", nlohmann::json::array()}};
+  for (const std::string& name : index.groups) {
+    json["groups"].push_back({{"name", name}, {"path", (ExperimentIndex::place("", name) / "run.h5").string()}});
+  }
+  replace_file(directory / kIndexFile, json.dump(2) + "\n");
+}
+
+ExperimentIndex read_index(const fs::path& directory) {
+  const fs::path path = directory / kIndexFile;
+  std::ifstream in(path);
+  require(in.good(), path.string(), ": no such file: ", directory.string(), " is not the folder of an experiment");
+  std::ostringstream text;
+  text << in.rdbuf();
+  try {
+    const nlohmann::json json = nlohmann::json::parse(text.str());
+    require(json.at("schema_version") == 1, path.string(), ": schema_version = ", json.at("schema_version").dump(),
+            ": this version reads 1");
+    const nlohmann::json& engine = json.at("engine");
+    ExperimentIndex index{.config = Config::from_json(json.at("config"), path.string()),
+                          .engine = {.engine = engine.at("engine"),
+                                     .device = engine.at("device"),
+                                     .dtype = engine.at("dtype"),
+                                     .isa = engine.at("isa"),
+                                     .threads = engine.at("threads")},
+                          .shard = {.index = json.at("shard").at("index"), .count = json.at("shard").at("count")},
+                          .working_directory = json.at("working_directory").get<std::string>(),
+                          .groups = {}};
+    for (const nlohmann::json& group : json.at("groups")) index.groups.push_back(group.at("name").get<std::string>());
+    return index;
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError(concat(path.string(), ": ", error.what()));
+  }
+}
+
+std::string first_difference(const Config& now, const Config& before) {
+  const nlohmann::json a = now.json();
+  const nlohmann::json b = before.json();
+  for (const ConfigOption& option : option_table()) {
+    const nlohmann::json& mine = a.at(std::string(option.section())).at(std::string(option.name()));
+    const nlohmann::json& theirs = b.at(std::string(option.section())).at(std::string(option.name()));
+    if (mine != theirs) return concat(option.key, " = ", mine.dump(), ", was ", theirs.dump());
+  }
+  return "";
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "experiments/config.h"
+#include "experiments/sweep.h"
+
+namespace sharpseek {
+
+/// DIR/index.json: what an experiment's folder holds, and all that is needed to go on with it.
+struct ExperimentIndex {
+  Config config;
+  EngineOptions engine;
+  Shard shard;
+  std::filesystem::path working_directory;  ///< where file:... of the configuration are looked for
+  std::vector<std::string> groups;          ///< names; one empty name if there is one group
+
+  /// The folder of a group.
+  static std::filesystem::path place(const std::filesystem::path& directory, const std::string& group) {
+    return group.empty() ? directory : directory / group;
+  }
+};
+
+inline constexpr const char* kIndexFile = "index.json";
+
+/// Replaces DIR/index.json by a complete new one. Throws UserError naming the file.
+void write_index(const std::filesystem::path& directory, const ExperimentIndex& index);
+/// Throws UserError naming the file and what is missing.
+ExperimentIndex read_index(const std::filesystem::path& directory);
+
+/// Replaces a file by `text`: writes a new one, waits until it is on disk, renames it. Throws UserError naming it.
+void replace_file(const std::filesystem::path& path, const std::string& text);
+
+/// "training.batch = 2, was 1" for the first key whose values differ; empty if none does.
+std::string first_difference(const Config& now, const Config& before);
+
+}  // namespace sharpseek

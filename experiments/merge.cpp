@@ -1,0 +1,229 @@
+#include "experiments/merge.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <string>
+#include <system_error>
+
+#include "core/error.h"
+#include "experiments/checkpoint.h"
+#include "experiments/experiment_index.h"
+#include "experiments/lock.h"
+#include "experiments/prepare.h"
+#include "experiments/record.h"
+#include "experiments/rewrite.h"
+#include "experiments/run.h"
+#include "experiments/verify.h"
+
+namespace sharpseek {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// I and N of "shard-I-of-N".
+std::optional<Shard> shard_of_name(const std::string& name) {
+  Shard shard;
+  const std::size_t of = name.find("-of-");
+  if (!name.starts_with("shard-") || of == std::string::npos) return std::nullopt;
+  const char* end = name.data() + name.size();
+  const auto first = std::from_chars(name.data() + 6, name.data() + of, shard.index);
+  const auto second = std::from_chars(name.data() + of + 4, end, shard.count);
+  if (first.ptr != name.data() + of || second.ptr != end || shard.count < 1) return std::nullopt;
+  return shard;
+}
+
+/// The folders of all shards, in order. Throws UserError for one that is missing or of another number of shards.
+std::vector<fs::path> shard_folders(const fs::path& directory) {
+  require(fs::is_directory(directory), directory.string(), ": no such folder");
+  std::map<std::int64_t, fs::path> found;
+  std::int64_t count = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    const std::optional<Shard> shard = shard_of_name(entry.path().filename().string());
+    if (!shard) continue;
+    require(count == 0 || count == shard->count, directory.string(), ": holds shards of ",
+            std::min(count, shard->count), " and of ", std::max(count, shard->count),
+            "; remove those that do not belong");
+    count = shard->count;
+    found[shard->index] = entry.path();
+  }
+  require(count > 0, directory.string(), ": holds no shards (shard-I-of-N)");
+  std::vector<fs::path> folders;
+  for (std::int64_t i = 0; i < count; ++i) {
+    require(found.contains(i), (directory / concat("shard-", i, "-of-", count)).string(), ": is missing");
+    folders.push_back(found[i]);
+  }
+  return folders;
+}
+
+/// The attributes that must be the same in every shard.
+constexpr std::array kCommon{"version", "git_state", "engine", "experiment", "group"};
+/// Those that belong to a process, and are not taken over.
+const std::vector<std::string> kOwn{"fingerprint", "started", "finished",          "host", "command_line", "threads",
+                                    "cpu",         "seconds", "recording_seconds", "cores"};
+
+std::string joined(std::vector<hdf5::File>& shards, const std::string& name) {
+  std::vector<std::string> values;
+  for (hdf5::File& shard : shards) values.push_back(shard.text_attribute("/", name));
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  std::string text;
+  for (const std::string& value : values) text += (text.empty() ? "" : "; ") + value;
+  return text;
+}
+
+/// Opens the files of one group, checked against each other and against the configuration.
+std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders, const Config& config,
+                                    const std::string& group, std::size_t position) {
+  std::vector<hdf5::File> shards;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    const fs::path path = ExperimentIndex::place(folders[i], group) / kRunFile;
+    require(fs::exists(path), path.string(), ": is missing");
+    const Verified verified = verify_file(path);
+    require(verified.finished, path.string(), ": is not finished; sharpseek resume ", folders[i].string(), " goes on");
+    shards.push_back(hdf5::File::open(path.string()));
+    for (const char* name : kCommon) {
+      const std::string mine = shards[i].text_attribute("/", name);
+      const std::string first = shards[0].text_attribute("/", name);
+      require(mine == first, path.string(), ": ", name, " = ", mine, ", in shard 0 ", first);
+    }
+    const Shard shard{static_cast<std::int64_t>(i), static_cast<std::int64_t>(folders.size())};
+    const PreparedGroup expected = std::move(prepare(config, shard).at(position));
+    require(
+        shards[i].text_attribute("/", "fingerprint") == problem_fingerprint(expected), path.string(),
+        ": was made from other data, noise, teacher or weights than the configuration gives now (a file:... that was "
+        "edited?)");
+  }
+  return shards;
+}
+
+void merge_variable(std::vector<hdf5::File>& shards, const std::vector<std::string>& sources, hdf5::File& target,
+                    const hdf5::VariableInfo& info, const Lengths& lengths, bool copy) {
+  const bool split = !info.dimensions.empty() && info.dimensions.front() == "replica";
+  if (info.kind == hdf5::Kind::kBareDimension) {
+    define_like(shards.front(), target, info, lengths);
+    return;
+  }
+  for (hdf5::File& shard : shards) {
+    require(shard.has(info.name), shard.path(), ": variable ", info.name, " is missing, which shard 0 has");
+    std::vector<hsize_t> shape = shard.shape(info.name);
+    if (split) shape.front() = info.shape.front();
+    require(shape == info.shape, shard.path(), ": ", info.name, ": has another shape than in shard 0");
+    require(split || shard.integer_attribute(info.name, kChecksumAttribute) ==
+                         shards.front().integer_attribute(info.name, kChecksumAttribute),
+            shard.path(), ": ", info.name, ": differs from that of shard 0");
+  }
+  if (info.kind == hdf5::Kind::kText && split) {
+    std::vector<std::string> values;
+    for (hdf5::File& shard : shards) {
+      const std::vector<std::string> own = shard.texts(info.name);
+      values.insert(values.end(), own.begin(), own.end());
+    }
+    target.string_variable(info.name, "replica", values);
+    target.copy_attributes(shards.front(), info.name, {kChecksumAttribute});
+    return;
+  }
+  if (split && !copy) {
+    std::vector<hdf5::File::Part> parts;
+    hsize_t first = 0;
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      parts.push_back({sources[i], first, shards[i].shape(info.name)});
+      first += parts.back().shape.front();
+    }
+    const std::size_t slash = info.name.rfind('/');
+    if (slash != std::string::npos && !target.has(info.name.substr(0, slash))) {
+      target.group(info.name.substr(0, slash));
+    }
+    target.virtual_variable(info.name, info.kind, info.dimensions, parts);
+    target.copy_attributes(shards.front(), info.name, {kChecksumAttribute});
+    return;
+  }
+  define_like(shards.front(), target, info, lengths);
+  hsize_t first = 0;
+  for (hdf5::File& shard : shards) {
+    hdf5::VariableInfo own = info;
+    own.shape = shard.shape(info.name);
+    Checksum unused;
+    copy_rows(shard, target, own, first, unused);
+    if (!split) break;
+    first += own.shape.front();
+  }
+}
+
+}  // namespace
+
+Merged merge_shards(const fs::path& directory, bool copy) {
+  const std::vector<fs::path> folders = shard_folders(directory);
+  const DirectoryLock lock(directory);
+  ExperimentIndex index = read_index(folders.front());
+  for (const fs::path& folder : folders) {
+    const ExperimentIndex own = read_index(folder);
+    const std::string difference = first_difference(own.config, index.config);
+    require(difference.empty(), folder.string(), ": was made from another configuration than shard 0: ", difference);
+  }
+  for (const std::string& group : index.groups) {
+    const fs::path path = ExperimentIndex::place(directory, group) / kRunFile;
+    require(!fs::exists(path), path.string(), ": exists already");
+  }
+  const fs::path here = fs::absolute(directory);
+  std::vector<fs::path> absolute;
+  for (const fs::path& folder : folders) absolute.push_back(fs::absolute(folder));
+  std::error_code error;
+  fs::current_path(index.working_directory, error);  // where the configuration's file:... are
+  const std::vector<PreparedGroup> whole = prepare(index.config);
+
+  Merged merged{.shards = static_cast<std::int64_t>(folders.size()), .replicas = 0, .files = {}};
+  for (std::size_t g = 0; g < index.groups.size(); ++g) {
+    const std::string& group = index.groups[g];
+    std::vector<hdf5::File> shards = open_shards(absolute, index.config, group, g);
+    hsize_t replicas = 0;
+    std::vector<std::string> sources;
+    const fs::path place = ExperimentIndex::place(here, group);
+    fs::create_directories(place);
+    for (hdf5::File& shard : shards) {
+      replicas += shard.shape("replica").front();
+      sources.push_back(fs::relative(shard.path(), place).string());
+    }
+    require(replicas == whole[g].noise.size(), directory.string(), ": the shards hold ", replicas, " replicas, not ",
+            whole[g].noise.size());
+
+    const fs::path path = place / kRunFile;
+    const fs::path fresh = path.string() + ".new";
+    fs::remove(fresh, error);
+    hdf5::File target(fresh.string(), hdf5::Storage::kPacked);
+    target.copy_attributes(shards.front(), "/", kOwn);
+    target.attribute("/", "shards", std::vector<std::int64_t>{merged.shards});
+    target.attribute("/", "fingerprint", problem_fingerprint(whole[g]));
+    for (const char* name : {"host", "cpu", "cores", "threads", "command_line"}) {
+      target.attribute("/", name, joined(shards, name));
+    }
+    const std::string started = joined(shards, "started");
+    target.attribute("/", "started", started.substr(0, started.find(';')));
+    const std::string finished = joined(shards, "finished");
+    target.attribute("/", "finished", finished.substr(finished.rfind(' ') + 1));
+    target.limit_chunk("time", shards.front().chunk("rescaled_time")[1]);
+    for (const hdf5::VariableInfo& info : shards.front().variables()) {
+      merge_variable(shards, sources, target, info, {{"replica", replicas}}, copy);
+    }
+    target.close();
+    shards.clear();
+    // Read through the new file, so that a virtual one proves its mapping; HDF5 finds the parts of a virtual file only
+    // while they are not open otherwise.
+    hdf5::File whole_file = hdf5::File::open(fresh.string(), /*writable=*/true);
+    add_checksums(whole_file);
+    whole_file.close();
+    fs::rename(fresh, path);
+    hdf5::sync_directory(place.string());
+    merged.replicas += static_cast<std::int64_t>(replicas);
+    merged.files.push_back(path);
+  }
+  index.shard = {};
+  write_index(here, index);
+  return merged;
+}
+
+}  // namespace sharpseek

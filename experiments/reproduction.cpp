@@ -1,0 +1,143 @@
+#include "experiments/reproduction.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "experiments/experiment_index.h"
+#include "experiments/lock.h"
+#include "experiments/new_directory.h"
+#include "experiments/option_table.h"
+#include "experiments/prepare.h"
+#include "experiments/presets.h"
+#include "experiments/provenance.h"
+#include "experiments/report.h"
+
+namespace sharpseek {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The preset's experiments, or those named by --only (a name, or the beginning of several).
+std::vector<PresetFile> selected(const std::string& name, const std::vector<std::string>& only) {
+  const std::vector<PresetFile> all = preset(name);
+  if (only.empty()) return all;
+  std::vector<PresetFile> chosen;
+  std::vector<std::string> names;
+  for (const PresetFile& file : all) names.push_back(file.name());
+  for (const std::string& wanted : only) {
+    const auto matches = [&](const std::string& candidate) { return candidate.starts_with(wanted); };
+    const std::string meant = nearest(wanted, names);
+    require(std::any_of(names.begin(), names.end(), matches), "--only ", wanted, ": no experiment of preset ", name,
+            meant.empty() ? "; see sharpseek list" : ", did you mean " + meant + "?");
+  }
+  for (const PresetFile& file : all) {
+    if (std::any_of(only.begin(), only.end(), [&](const auto& wanted) { return file.name().starts_with(wanted); })) {
+      chosen.push_back(file);
+    }
+  }
+  return chosen;
+}
+
+/// The configurations of a plan, each checked.
+std::vector<Config> configurations(const ReproductionPlan& plan) {
+  std::vector<Config> configs;
+  for (const PresetFile& file : selected(plan.preset, plan.only)) {
+    configs.emplace_back(file.text, file.path);
+    for (const std::string& set : plan.sets) configs.back().set(set);
+    prepare(configs.back());
+  }
+  return configs;
+}
+
+nlohmann::json begin_index(const ReproductionPlan& plan) {
+  return {{"schema_version", 1},
+          {"preset", plan.preset},
+          {"plan", {{"only", plan.only}, {"sets", plan.sets}, {"report", plan.report}}},
+          {"version", version_text()},
+          {"started", utc_now()},
+          {"experiments", nlohmann::json::array()}};
+}
+
+nlohmann::json entry(const Config& config, const RunSummary& summary) {
+  const std::string name = config.single("experiment.name");
+  std::vector<std::string> claims;
+  for (const std::string& claim : split(config.single("experiment.claims"), ',')) {
+    if (!trimmed(claim).empty()) claims.push_back(trimmed(claim));
+  }
+  const std::string& kind = config.single("model.kind");
+  return {{"name", name},
+          {"path", name},
+          {"title", config.single("experiment.title")},
+          {"claims", claims},
+          {"architecture", kind == "mlp" ? config.single("model.activation") + " mlp" : kind},
+          {"replicas", summary.replicas},
+          {"stationary", summary.stationary},
+          {"diverged", summary.diverged}};
+}
+
+/// Runs what is not finished, completes reproduce.json, and reports.
+RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& configs, nlohmann::json index,
+                   const fs::path& directory, const RunOptions& options) {
+  RunSummary total;
+  for (const Config& config : configs) {
+    const RunSummary summary = run_or_resume(config, options, directory / config.single("experiment.name"));
+    total.replicas += summary.replicas;
+    total.diverged += summary.diverged;
+    total.stationary += summary.stationary;
+    total.interrupted = summary.interrupted;
+    if (total.interrupted) return total;
+    index["experiments"].push_back(entry(config, summary));
+  }
+  index["finished"] = utc_now();
+  replace_file(directory / kReproductionFile, index.dump(2) + "\n");
+  if (plan.report) {
+    write_report(directory.string());
+    if (!options.quiet) std::cout << (directory / "report.html").string() << '\n';
+  }
+  return total;
+}
+
+}  // namespace
+
+RunSummary reproduce(const ReproductionPlan& plan, const fs::path& directory, const RunOptions& options) {
+  require(!fs::exists(directory), directory.string(),
+          ": exists already; choose another --out, or go on with sharpseek resume");
+  const std::vector<Config> configs = configurations(plan);
+  NewDirectory fresh(directory);
+  const DirectoryLock lock(directory);
+  const nlohmann::json index = begin_index(plan);
+  replace_file(directory / kReproductionFile, index.dump(2) + "\n");
+  fresh.keep();
+  return run_all(plan, configs, index, directory, options);
+}
+
+RunSummary resume_reproduction(const fs::path& directory, const RunOptions& options) {
+  const fs::path path = directory / kReproductionFile;
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  require(in.good(), path.string(), ": cannot be read");
+  nlohmann::json index;
+  ReproductionPlan plan;
+  try {
+    index = nlohmann::json::parse(text.str());
+    plan.preset = index.at("preset").get<std::string>();
+    plan.only = index.at("plan").at("only").get<std::vector<std::string>>();
+    plan.sets = index.at("plan").at("sets").get<std::vector<std::string>>();
+    plan.report = index.at("plan").at("report").get<bool>();
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError(concat(path.string(), ": ", error.what()));
+  }
+  const DirectoryLock lock(directory);
+  index["experiments"] = nlohmann::json::array();
+  return run_all(plan, configurations(plan), index, directory, options);
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,133 @@
+"""Shards: parts of a run on several machines, which together are the run."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import h5py
+import pytest
+import sharpseek as package
+from program import Run
+from runs import assert_same, contents
+
+
+@pytest.fixture
+def shards(sharpseek: Run, config: Path, tmp_path: Path) -> Path:
+    for i in range(3):
+        assert sharpseek("run", "small.ini", "--quiet", "--out", "parts", "--shard", f"{i}/3").returncode == 0
+    return tmp_path / "parts"
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_merged_shards_equal_the_whole_run(sharpseek: Run, shards: Path, tmp_path: Path, copy: bool) -> None:
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "whole").returncode == 0
+    result = sharpseek("merge", "parts", *(["--copy"] if copy else []))
+    assert result.returncode == 0, result.stderr
+    assert "3 shards, 4 replicas" in result.stdout
+    assert_same(shards / "run.h5", tmp_path / "whole" / "run.h5")
+    assert sharpseek("verify", "parts").returncode == 0
+    run = package.open_run(shards)
+    assert list(run["condition"].values) == [1, 1, 10, 10]
+    if copy:
+        for i in range(3):
+            shutil.rmtree(shards / f"shard-{i}-of-3")
+        assert_same(shards / "run.h5", tmp_path / "whole" / "run.h5")
+    else:
+        with h5py.File(shards / "run.h5") as file:
+            assert file["trace"].is_virtual
+
+
+def test_merged_shards_of_a_sweep_over_shapes(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    sets = ["--set=model.depth=2 3", "--set=training.steps=20"]
+    for i in range(2):
+        assert sharpseek("run", "small.ini", "--quiet", "--out", "p", f"--shard={i}/2", *sets).returncode == 0
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", *sets).returncode == 0
+    assert sharpseek("merge", "p", "--quiet").returncode == 0
+    assert list(package.open_sweep(tmp_path / "p")) == ["depth=2", "depth=3"]
+    for group in ("depth=2", "depth=3"):
+        assert_same(tmp_path / "p" / group / "run.h5", tmp_path / "whole" / group / "run.h5")
+
+
+def test_a_merged_run_can_be_made_longer(sharpseek: Run, shards: Path, tmp_path: Path) -> None:
+    assert sharpseek("merge", "parts", "--quiet").returncode == 0
+    assert sharpseek("resume", "parts", "--quiet", "--set=training.steps=300").returncode == 0
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", "--set=training.steps=300").returncode == 0
+    assert_same(shards / "run.h5", tmp_path / "whole" / "run.h5")
+
+
+def test_merging_names_the_shard_that_is_wrong(sharpseek: Run, shards: Path, tmp_path: Path) -> None:
+    def refused() -> str:
+        result = sharpseek("merge", "parts")
+        assert result.returncode == 2, result.stdout
+        assert result.stderr.count("\n") == 1
+        assert not (shards / "run.h5").exists()
+        return result.stderr
+
+    one = shards / "shard-1-of-3"
+    one.rename(tmp_path / "kept")
+    assert "shard-1-of-3: is missing" in refused()
+    other = ["--set=training.batch=3", "--shard=1/3", "--quiet", "--out", "parts"]
+    assert sharpseek("run", "small.ini", *other).returncode == 0
+    assert "shard-1-of-3" in (message := refused()) and "training.batch = 3, was 2" in message
+    shutil.rmtree(one)
+    assert sharpseek("run", "small.ini", "--shard=1/3", "--quiet", "--out", "parts", "--dtype=float64").returncode == 0
+    assert "float64" in (message := refused()) and "shard-1-of-3" in message
+    shutil.rmtree(one)
+    shutil.copytree(shards / "shard-0-of-3", one)
+    assert "shard-1-of-3" in refused()  # the same part twice
+    shutil.rmtree(one)
+    (tmp_path / "kept").rename(one)
+    assert sharpseek("run", "small.ini", "--shard=0/2", "--quiet", "--out", "parts").returncode == 0
+    assert "shards of 2 and of 3" in refused()
+    shutil.rmtree(shards / "shard-0-of-2")
+    assert sharpseek("merge", "parts", "--quiet").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "shard"),
+    [
+        (
+            {
+                "SLURM_ARRAY_TASK_ID": "4",
+                "SLURM_ARRAY_TASK_MIN": "3",
+                "SLURM_ARRAY_TASK_MAX": "4",
+                "SLURM_ARRAY_TASK_COUNT": "2",
+            },
+            "shard-1-of-2",
+        ),
+        ({"RANK": "0", "WORLD_SIZE": "3"}, "shard-0-of-3"),
+        ({"JOB_COMPLETION_INDEX": "3", "JOB_COMPLETIONS": "4"}, "shard-3-of-4"),
+    ],
+)
+def test_a_scheduler_says_which_shard(
+    binary: Path, config: Path, tmp_path: Path, environment: dict[str, str], shard: str
+) -> None:
+    result = subprocess.run(
+        [binary, "run", "small.ini", "--out", "parts", "--set=training.steps=5"],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert [p.name for p in (tmp_path / "parts").iterdir()] == [shard]
+    assert "(--shard 0/1 trains all)" in result.stderr
+
+
+@pytest.mark.parametrize("shard", ["3/3", "-1/2", "1", "a/b", "0/5"])
+def test_an_impossible_shard_is_refused(sharpseek: Run, config: Path, tmp_path: Path, shard: str) -> None:
+    result = sharpseek("run", "small.ini", f"--shard={shard}")
+    assert result.returncode == 2
+    assert f"--shard {shard}" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_replicas_of_a_shard_are_those_of_the_whole(sharpseek: Run, shards: Path, tmp_path: Path) -> None:
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "whole").returncode == 0
+    whole = package.open_run(tmp_path / "whole")["trace"].values
+    rows = [package.open_run(shards / f"shard-{i}-of-3")["trace"].values for i in range(3)]
+    assert [len(r) for r in rows] == [1, 1, 2]
+    assert b"".join(r.tobytes() for r in rows) == whole.tobytes()
+    assert contents(shards / "shard-0-of-3" / "run.h5").keys() == contents(tmp_path / "whole" / "run.h5").keys()
