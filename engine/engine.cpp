@@ -66,7 +66,7 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
     return std::make_unique<LaneEngine<float>>(program, isa, options.threads);
   }
   const at::Device device(cuda ? options.device : "cpu");
-  return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device));
+  return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device), options.memory);
 }
 
 TrainingState initial_state(at::Tensor parameters, const OptimizerOptions& optimizer) {

@@ -25,7 +25,7 @@ struct LossGradient {
   at::Tensor gradient;
 };
 
-/// v -> H v for the loss of fixed parameters on fixed samples, for E replicas at once.
+/// v -> A v for a curvature matrix A of fixed parameters on fixed samples, for E replicas at once.
 class HessianProduct {
  public:
   virtual ~HessianProduct() = default;
@@ -87,6 +87,11 @@ class Engine {
   virtual LossGradient loss_gradient(const at::Tensor& parameters, const Samples& samples) = 0;
   /// The Hessian of the loss at these parameters. Keeps what can be kept between products.
   virtual std::unique_ptr<HessianProduct> hessian(const at::Tensor& parameters, const Samples& samples) = 0;
+  /// The matrix sum_n J_n' M_n J_n with symmetric `metric` M [E or 1, N or 1, outputs, outputs], M_n in the space of
+  /// outputs: 2/N I gives the generalised Gauss-Newton matrix of the loss, 1/N times the second moment of d l_n / d f_n
+  /// that of the sample gradients.
+  virtual std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+                                                       const at::Tensor& metric) = 0;
   /// J_n' c_n for every sample: [E, N, P], with cotangents c [E, N, outputs] (or [1, N, outputs], shared). J_n =
   /// d f(x_n) / d parameters. The caller bounds memory by giving few samples at once.
   virtual at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
@@ -111,11 +116,12 @@ class Engine {
 
 /// How an engine is chosen: the flags of `sharpseek run`.
 struct EngineOptions {
-  std::string engine = "auto";    ///< auto | torch | lanes
-  std::string device = "auto";    ///< auto | cpu | cuda | cuda:N
-  std::string dtype = "float32";  ///< float32 | float64
-  std::string isa = "auto";       ///< lanes: auto | scalar | sse4.2 | avx2 | avx512
-  int threads = 0;                ///< 0: all cores this process may use
+  std::string engine = "auto";                  ///< auto | torch | lanes
+  std::string device = "auto";                  ///< auto | cpu | cuda | cuda:N
+  std::string dtype = "float32";                ///< float32 | float64
+  std::string isa = "auto";                     ///< lanes: auto | scalar | sse4.2 | avx2 | avx512
+  int threads = 0;                              ///< 0: all cores this process may use
+  std::int64_t memory = std::int64_t{1} << 30;  ///< torch: bytes that a Hessian product may hold and keep
 };
 
 /// Throws UserError unless the sizes of problem and program fit each other and every rate is finite and above 0.

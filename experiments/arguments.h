@@ -29,6 +29,7 @@ int command_theory(const std::vector<std::string>& arguments);
 int command_reproduce(const std::vector<std::string>& arguments);
 int command_report(const std::vector<std::string>& arguments);
 int command_doctor(const std::vector<std::string>& arguments);
+int command_measure(const std::vector<std::string>& arguments);
 int command_list(const std::vector<std::string>& arguments);
 int command_resume(const std::vector<std::string>& arguments);
 int command_merge(const std::vector<std::string>& arguments);

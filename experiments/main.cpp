@@ -21,10 +21,9 @@ const std::array kCommands{
     Command{"watch", "how far a run is, live", command_watch},
     Command{"report", "write the report of a finished reproduction", command_report},
     Command{"doctor", "what this machine has and what is used of it", command_doctor},
+    Command{"measure", "spectra of a stored run or of a TorchScript module", command_measure},
     Command{"list", "models, presets, quantities, options", command_list},
 };
-
-constexpr std::array kLater{"measure"};
 
 void print_help() {
   std::cout << "sharpseek " << version_text() << "\nusage: sharpseek COMMAND [arguments]\n\n";
@@ -47,7 +46,6 @@ int dispatch(const std::vector<std::string>& arguments) {
   const auto command = std::find_if(kCommands.begin(), kCommands.end(),
                                     [&](const Command& candidate) { return candidate.name == name; });
   if (command != kCommands.end()) return command->run({arguments.begin() + 1, arguments.end()});
-  require(std::find(kLater.begin(), kLater.end(), name) == kLater.end(), name, ": comes with a later version");
   std::vector<std::string> names;
   for (const Command& known : kCommands) names.push_back(known.name);
   const std::string meant = nearest(name, names);

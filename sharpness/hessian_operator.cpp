@@ -9,7 +9,10 @@
 namespace sharpseek {
 
 HessianOperator::HessianOperator(Engine& engine, const at::Tensor& parameters, const Samples& samples)
-    : product_(engine.hessian(parameters, samples)),
+    : HessianOperator(engine.hessian(parameters, samples), parameters) {}
+
+HessianOperator::HessianOperator(std::unique_ptr<HessianProduct> product, const at::Tensor& parameters)
+    : product_(std::move(product)),
       replicas_(parameters.size(0)),
       dimension_(parameters.size(1)),
       options_(parameters.options().requires_grad(false)) {}

@@ -7,10 +7,12 @@
 
 namespace sharpseek {
 
-/// The Hessian of the loss of E replicas on fixed samples; a product costs one Hessian-vector product per vector.
+/// The Hessian of the loss of E replicas on fixed samples, or another curvature matrix of an engine.
 class HessianOperator : public LinearOperator {
  public:
   HessianOperator(Engine& engine, const at::Tensor& parameters, const Samples& samples);
+  /// Any product that an engine makes for these parameters.
+  HessianOperator(std::unique_ptr<HessianProduct> product, const at::Tensor& parameters);
 
   std::int64_t replicas() const override { return replicas_; }
   std::int64_t dimension() const override { return dimension_; }

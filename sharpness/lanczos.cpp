@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,36 +9,28 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "sharpness/panel.h"
+#include "sharpness/projected.h"
 
 namespace sharpseek {
 namespace {
 
-/// x [E, P] without its components along the rows of basis [E, m, P]; two passes bring orthogonality to rounding.
-at::Tensor orthogonalised(at::Tensor x, const at::Tensor& basis) {
-  if (basis.size(1) == 0) return x;
-  for (int pass = 0; pass < 2; ++pass) {
-    const at::Tensor overlap = at::bmm(basis, x.unsqueeze(2));   // [E, m, 1]
-    x = x - at::bmm(basis.transpose(1, 2), overlap).squeeze(2);  // x - Q Q' x
-  }
-  return x;
-}
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 at::Tensor norms(const at::Tensor& x) { return x.square().sum(-1).sqrt(); }
 
-/// One tridiagonal problem's Ritz values, largest first, with the last components of its eigenvectors.
-struct Ritz {
-  Eigen::VectorXd values;
-  Eigen::MatrixXd vectors;
+/// How many Ritz pairs a pass looks for from the top and from the bottom.
+struct Wanted {
+  std::int64_t high = 0;
+  std::int64_t low = 0;
+  std::int64_t total() const { return high + low; }
 };
 
-Ritz ritz(const std::vector<double>& alpha, const std::vector<double>& beta) {
-  const auto m = static_cast<Eigen::Index>(alpha.size());
-  const Eigen::VectorXd diagonal = Eigen::Map<const Eigen::VectorXd>(alpha.data(), m);
-  const Eigen::VectorXd subdiagonal = Eigen::Map<const Eigen::VectorXd>(beta.data(), m - 1);
-  Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
-  solver.computeFromTridiagonal(diagonal, subdiagonal);
-  return {solver.eigenvalues().reverse(), solver.eigenvectors().rowwise().reverse()};
-}
+/// Pairs of one pass for every replica.
+struct Found {
+  at::Tensor values;   ///< [E, wanted] float64, the high ones first
+  at::Tensor vectors;  ///< [E, wanted, P]
+};
 
 /// Runs passes over one operator; sign = -1 turns the smallest end into the largest.
 class Solver {
@@ -47,182 +38,293 @@ class Solver {
   Solver(LinearOperator& op, const LanczosOptions& options)
       : op_(op),
         options_(options),
-        sign_(options.end == SpectrumEnd::kLargest ? 1.0 : -1.0),
+        sign_(options.end == SpectrumEnd::kSmallest ? -1.0 : 1.0),
+        both_(options.end == SpectrumEnd::kBoth),
         replicas_(op.replicas()),
         dimension_(op.dimension()),
+        test_every_(dimension_ < 4096 ? 4 : 2),
         epsilon_(op.options().dtype() == at::kDouble ? std::numeric_limits<double>::epsilon()
-                                                     : double{std::numeric_limits<float>::epsilon()}) {}
+                                                     : double{std::numeric_limits<float>::epsilon()}),
+        panels_(replicas_, op.options()),
+        finite_(static_cast<std::size_t>(replicas_), 1),
+        norm_(static_cast<std::size_t>(replicas_), 0) {}
 
   Spectrum solve() {
-    locked_ = at::empty({replicas_, 0, dimension_}, op_.options());
-    locked_values_ = at::empty({replicas_, 0}, at::kDouble);
-    largest_ = at::zeros({replicas_}, at::kDouble);
-    finite_ = at::ones({replicas_}, at::kBool);
     const std::int64_t k = options_.count;
-    pass(k);
-    // Orthogonally to what is locked nothing may lie beyond the k-th value.
-    while (locked_.size(1) < dimension_) {
-      const at::Tensor kth = std::get<0>(locked_values_.sort(-1, /*descending=*/true)).select(1, k - 1);
-      pass(1);
-      const at::Tensor found = locked_values_.select(1, locked_values_.size(1) - 1);
-      const at::Tensor margin = options_.tolerance * scale();
-      if (!(found > kth + margin).logical_and(finite_).any().item<bool>()) break;
+    locked_ = at::empty({replicas_, 0, dimension_}, op_.options());
+    high_values_ = low_values_ = at::empty({replicas_, 0}, at::kDouble);
+    Wanted wanted{k, both_ ? std::min(k, dimension_ - k) : 0};
+    lock(pass(wanted, false));
+    std::vector<char> proven(static_cast<std::size_t>(replicas_), 0);
+    while (options_.multiplicities && locked_.size(1) < dimension_) {
+      // Orthogonally to what is locked nothing may lie beyond the k-th value.
+      high_limit_ = std::get<0>(high_values_.sort(-1, /*descending=*/true)).select(1, k - 1).contiguous();
+      if (both_) low_limit_ = std::get<0>(low_values_.sort(-1)).select(1, k - 1).contiguous();
+      wanted = {1, both_ && locked_.size(1) + 1 < dimension_ ? 1 : 0};
+      const Found found = pass(wanted, true);
+      bool more = false;
+      at::Tensor high = found.values.clone(), low = found.values.clone();
+      for (std::int64_t e = 0; e < replicas_; ++e) {
+        const auto replica = static_cast<std::size_t>(e);
+        const double margin = options_.tolerance * norm_[replica];
+        bool beyond = found.values[e][0].item<double>() > high_limit_[e].item<double>() + margin;
+        if (wanted.low > 0) beyond |= found.values[e][1].item<double>() < low_limit_[e].item<double>() - margin;
+        // Once proven, later passes are for others: what they find must not change this replica's result.
+        if (proven[replica] != 0 || finite_[replica] == 0) {
+          high[e].fill_(-kInfinity);
+          low[e].fill_(kInfinity);
+        } else if (beyond) {
+          more = true;
+        } else {
+          proven[replica] = 1;
+        }
+      }
+      lock(found, high, low);
+      if (!more) break;
     }
     return finish();
   }
 
  private:
-  /// Largest |Ritz value| of any pass, wanted or not [E]: the norm of A as far as it is known.
-  at::Tensor scale() const { return largest_.clamp_min(1e-300); }
-
   at::Tensor product(const at::Tensor& x) {
     ++matvecs_;
-    return sign_ * op_.apply(x.unsqueeze(1)).squeeze(1);
+    const at::Tensor w = op_.apply(x.unsqueeze(1)).squeeze(1);
+    return sign_ < 0 ? -w : w.contiguous();
   }
 
-  /// A unit start vector [E, P], the same for all replicas before it is made orthogonal to `basis`.
-  at::Tensor fresh(const at::Tensor& basis) {
+  /// A unit vector [E, P] orthogonal to the panel's first rows; the first one of all heeds the warm start.
+  at::Tensor fresh(const at::Tensor& panel, std::int64_t rows) {
     std::vector<double> normals(static_cast<std::size_t>(dimension_));
     standard_normals(options_.seed, Stream::kProbe, 0, draws_++, normals);
-    const at::Tensor start = at::tensor(normals, at::kDouble).to(op_.options()).expand({replicas_, dimension_});
-    const at::Tensor x = orthogonalised(start, basis);
+    at::Tensor x = at::tensor(normals, at::kDouble).to(op_.options()).repeat({replicas_, 1});
+    if (draws_ == 1 && options_.start.defined()) {
+      // Some of the random vector stays: a direction that the given ones lack could not be found otherwise.
+      const at::Tensor sum = options_.start.to(op_.options()).sum(1);
+      x = sum / norms(sum).unsqueeze(1).clamp_min(1e-30) + 0.03 * x / norms(x).unsqueeze(1);
+    }
+    panels_.project_out(panel, rows, x);
     return x / norms(x).unsqueeze(1).clamp_min(1e-30);
   }
 
-  /// A Lanczos pass orthogonal to the locked vectors; locks its `wanted` largest Ritz pairs.
-  void pass(std::int64_t wanted) {
-    const std::int64_t room = dimension_ - locked_.size(1);
-    const std::int64_t most = std::min(options_.steps, room);
-    wanted = std::min(wanted, room);
-    std::vector<at::Tensor> basis;
-    std::vector<std::vector<double>> alpha(static_cast<std::size_t>(replicas_));
-    std::vector<std::vector<double>> beta(static_cast<std::size_t>(replicas_));
-    at::Tensor q = fresh(locked_);
-    at::Tensor all = locked_;
-
-    for (std::int64_t m = 1; m <= most; ++m) {
-      // w <- A q_m - beta_(m-1) q_(m-1) - alpha_m q_m, by full reorthogonalisation.
-      basis.push_back(q);
-      all = at::cat({all, q.unsqueeze(1)}, 1);
-      at::Tensor w = product(q);
-      const at::Tensor a = (w * q).sum(-1).to(at::kCPU, at::kDouble).contiguous();
-      w = orthogonalised(w, all);
-      const at::Tensor norm = norms(w);
-      const at::Tensor b = norm.to(at::kCPU, at::kDouble).contiguous();
-      finite_ = finite_.logical_and(at::isfinite(a)).logical_and(at::isfinite(b));
-      bool broken = false;
-      for (std::int64_t e = 0; e < replicas_; ++e) {
-        const auto replica = static_cast<std::size_t>(e);
-        const bool finite = finite_[e].item<bool>();
-        alpha[replica].push_back(finite ? a[e].item<double>() : 0.0);
-        double next = finite ? b[e].item<double>() : 0.0;
-        double size = 0;
-        for (std::size_t i = 0; i < alpha[replica].size(); ++i) {
-          size = std::max(size, std::abs(alpha[replica][i]) + (i > 0 ? beta[replica][i - 1] : 0.0));
-        }
-        if (next <= 10 * epsilon_ * size) {
-          next = 0;
-          broken = true;
-        }
-        beta[replica].push_back(next);
-      }
-      if (m == most || (m >= wanted && m % kTestEvery == 0 && converged(alpha, beta, wanted))) break;
-
-      // q_(m+1) = w / beta_m; where the subspace is exhausted, a fresh orthogonal vector instead.
-      q = w / norm.unsqueeze(1);
-      if (broken) {
-        at::Tensor exhausted = at::zeros({replicas_, 1}, at::kBool);
-        for (std::int64_t e = 0; e < replicas_; ++e) {
-          exhausted[e][0] = beta[static_cast<std::size_t>(e)].back() == 0;
-        }
-        q = at::where(exhausted.to(q.device()), fresh(all), q);
-      }
-    }
-    lock(alpha, beta, at::stack(basis, 1), wanted);
-  }
-
-  bool converged(const std::vector<std::vector<double>>& alpha, const std::vector<std::vector<double>>& beta,
-                 std::int64_t wanted) const {
-    for (std::int64_t e = 0; e < replicas_; ++e) {
-      if (!finite_[e].item<bool>()) continue;
-      const auto replica = static_cast<std::size_t>(e);
-      const Ritz pairs = ritz(alpha[replica], beta[replica]);
-      const double bound = options_.tolerance * pairs.values.cwiseAbs().maxCoeff();
-      for (std::int64_t i = 0; i < wanted; ++i) {
-        if (std::abs(beta[replica].back() * pairs.vectors(pairs.vectors.rows() - 1, i)) > bound) return false;
-      }
+  /// Whether each wanted pair's residual bound is within the tolerance; a proof is also complete when the bound keeps
+  /// the pair from passing the limit. Updates the norm.
+  bool converged(std::int64_t e, const ProjectedMatrix& t, Wanted wanted, bool proof) {
+    const auto replica = static_cast<std::size_t>(e);
+    const RitzPairs pairs = ritz_pairs(t, t.size() - 1);
+    const Eigen::Index size = pairs.values.size();
+    norm_[replica] = std::max(norm_[replica], pairs.values.cwiseAbs().maxCoeff());
+    if (size < wanted.total()) return false;
+    for (std::int64_t i = 0; i < wanted.total(); ++i) {
+      const bool high = i < wanted.high;
+      const Eigen::Index at = high ? i : size - 1 - (i - wanted.high);
+      const double bound = std::abs(t.beta.back() * pairs.vectors(0, at));
+      if (bound <= options_.tolerance * norm_[replica]) continue;
+      const double room = !proof ? 0
+                          : high ? high_limit_.data_ptr<double>()[e] - pairs.values(at)
+                                 : pairs.values(at) - low_limit_.data_ptr<double>()[e];
+      if (t.size() < 8 || bound > 0.1 * room) return false;
     }
     return true;
   }
 
-  /// Appends the Ritz values and vectors y = sum_m s_m q_m to the locked ones.
-  void lock(const std::vector<std::vector<double>>& alpha, const std::vector<std::vector<double>>& beta,
-            const at::Tensor& basis, std::int64_t wanted) {
-    const std::int64_t m = basis.size(1);
-    at::Tensor weights = at::zeros({replicas_, wanted, m}, at::kDouble);
-    at::Tensor values = at::zeros({replicas_, wanted}, at::kDouble);
-    for (std::int64_t e = 0; e < replicas_; ++e) {
-      const auto replica = static_cast<std::size_t>(e);
-      const Ritz pairs = ritz(alpha[replica], beta[replica]);
-      largest_[e] = std::max(largest_[e].item<double>(), pairs.values.cwiseAbs().maxCoeff());
-      for (std::int64_t i = 0; i < wanted; ++i) {
-        values[e][i] = pairs.values(i);
-        for (std::int64_t j = 0; j < m; ++j) weights[e][i][j] = pairs.vectors(j, i);
+  /// A Lanczos pass orthogonal to the locked vectors.
+  Found pass(Wanted wanted, bool proof) {
+    const std::int64_t locked = locked_.size(1);
+    const std::int64_t room = dimension_ - locked;
+    const std::int64_t basis = std::max(options_.basis, 2 * wanted.total() + 4);
+    const std::int64_t capacity = std::min(basis, room);
+    at::Tensor panel = at::empty({replicas_, locked + capacity + 1, dimension_}, op_.options());
+    panel.narrow(1, 0, locked).copy_(locked_);
+    panel.select(1, locked).copy_(fresh(panel, locked));
+
+    std::vector<ProjectedMatrix> projected(static_cast<std::size_t>(replicas_));
+    std::vector<char> done(static_cast<std::size_t>(replicas_), 0);
+    at::Tensor weights = at::zeros({replicas_, wanted.total(), capacity}, at::kDouble);
+    Found found{at::zeros({replicas_, wanted.total()}, at::kDouble),
+                at::zeros({replicas_, wanted.total(), dimension_}, op_.options())};
+    std::vector<at::Tensor> alphas, betas;  // [E] each, on the device until the next test
+    std::int64_t m = 0;
+    for (std::int64_t steps = 1;; ++steps) {
+      // w <- A q_m, orthogonal to the basis: w = A q_m - alpha_m q_m - beta_(m-1) q_(m-1).
+      const at::Tensor q = panel.select(1, locked + m).contiguous();
+      at::Tensor w = product(q);
+      alphas.push_back((w * q).sum(-1));
+      panels_.project_out(panel, locked + m + 1, w);
+      const at::Tensor norm = norms(w);
+      betas.push_back(norm);
+      ++m;
+      // q_(m+1) = w / beta_m
+      panel.select(1, locked + m).copy_(w / norm.unsqueeze(1).clamp_min(1e-30));
+      const bool last = steps >= options_.steps || m == room;
+      if (!last && m < capacity && (m < wanted.total() || steps % test_every_ != 0)) continue;
+
+      // Numbers come to the host; the recurrence is cut where a subspace was exhausted.
+      const std::int64_t before = m - static_cast<std::int64_t>(alphas.size());
+      const at::Tensor exhausted = take(projected, done, alphas, betas, room);
+      const std::int64_t cut = before + static_cast<std::int64_t>(alphas.size());
+      alphas.clear();
+      betas.clear();
+      const bool finished = last && cut == m;
+      m = cut;
+      panels_.each([&](std::int64_t e) {
+        const auto replica = static_cast<std::size_t>(e);
+        if (done[replica] != 0 || (!converged(e, projected[replica], wanted, proof) && !finished)) return;
+        done[replica] = 1;
+        const RitzPairs pairs = ritz_pairs(projected[replica], 0);
+        for (std::int64_t i = 0; i < wanted.total(); ++i) {
+          const Eigen::Index at = i < wanted.high ? i : pairs.values.size() - 1 - (i - wanted.high);
+          found.values.data_ptr<double>()[e * wanted.total() + i] = pairs.values(at);
+          std::copy_n(pairs.vectors.col(at).data(), m,
+                      weights.data_ptr<double>() + (e * wanted.total() + i) * capacity);
+        }
+      });
+      const bool all = std::all_of(done.begin(), done.end(), [](char d) { return d != 0; });
+      if (all || (m == capacity && capacity < room)) {
+        // Ritz vectors y = sum_m s_m q_m of the replicas that are done since the last restart.
+        found.vectors.add_(panels_.combine(weights.narrow(2, 0, m), panel, locked));
+        weights.zero_();
+        if (all) break;
+        m = restart(projected, panel, locked, m, wanted);
+      }
+      if (exhausted.defined()) {
+        at::Tensor next = panel.select(1, locked + m);
+        next.copy_(at::where(exhausted.to(next.device()).unsqueeze(1), fresh(panel, locked + m), next));
       }
     }
-    const at::Tensor vectors = at::bmm(weights.to(op_.options()), basis);
-    locked_ = at::cat({locked_, vectors / norms(vectors).unsqueeze(2)}, 1);
-    locked_values_ = at::cat({locked_values_, values}, 1);
+    found.vectors.div_(norms(found.vectors).unsqueeze(2).clamp_min(1e-30));
+    return found;
+  }
+
+  /// Appends the steps taken since the last test to the projected matrices. A beta at O(eps)|A| becomes 0 and cuts the
+  /// lists behind it; returns which replicas need a fresh vector there [E], undefined if none does.
+  at::Tensor take(std::vector<ProjectedMatrix>& projected, std::vector<char>& done, std::vector<at::Tensor>& alphas,
+                  std::vector<at::Tensor>& betas, std::int64_t room) {
+    const at::Tensor a = at::stack(alphas).to(at::kCPU, at::kDouble).contiguous();
+    const at::Tensor b = at::stack(betas).to(at::kCPU, at::kDouble).contiguous();
+    for (std::size_t s = 0; s < alphas.size(); ++s) {
+      const double* alpha = a.data_ptr<double>() + static_cast<std::int64_t>(s) * replicas_;
+      const double* beta = b.data_ptr<double>() + static_cast<std::int64_t>(s) * replicas_;
+      at::Tensor exhausted = at::zeros({replicas_}, at::kBool);
+      bool any = false;
+      for (std::size_t e = 0; e < projected.size(); ++e) {
+        ProjectedMatrix& t = projected[e];
+        if (!std::isfinite(alpha[e]) || !std::isfinite(beta[e])) finite_[e] = 0;
+        if (finite_[e] == 0) done[e] = 1;
+        t.alpha.push_back(finite_[e] != 0 ? alpha[e] : 0);
+        t.norm = std::max(t.norm, std::abs(t.alpha.back()) + (t.beta.empty() ? 0 : t.beta.back()));
+        double next = finite_[e] != 0 ? beta[e] : 0;
+        if (next <= 10 * epsilon_ * std::max(t.norm, norm_[e]) || static_cast<std::int64_t>(t.size()) == room) {
+          next = 0;
+          if (done[e] == 0) {
+            any = true;
+            exhausted.data_ptr<bool>()[e] = true;
+          }
+        }
+        t.beta.push_back(next);
+      }
+      if (any) {
+        alphas.resize(s + 1);
+        return exhausted;
+      }
+    }
+    return {};
+  }
+
+  /// Thick restart: the basis becomes the best Ritz vectors and the vector behind the basis. Returns the new m.
+  std::int64_t restart(std::vector<ProjectedMatrix>& projected, at::Tensor& panel, std::int64_t locked, std::int64_t m,
+                       Wanted wanted) {
+    const std::int64_t kept = wanted.total() + (m - wanted.total()) / 3;
+    const std::int64_t low = wanted.low > 0 ? kept / 2 : 0;
+    at::Tensor weights = at::zeros({replicas_, kept, m}, at::kDouble);
+    panels_.each([&](std::int64_t e) {
+      ProjectedMatrix& t = projected[static_cast<std::size_t>(e)];
+      const RitzPairs pairs = ritz_pairs(t, 0);
+      ProjectedMatrix next;
+      next.norm = t.norm;
+      for (std::int64_t i = 0; i < kept; ++i) {
+        const Eigen::Index at = i < kept - low ? i : m - 1 - (i - (kept - low));
+        next.theta.push_back(pairs.values(at));
+        next.sigma.push_back(t.beta.back() * pairs.vectors(m - 1, at));
+        std::copy_n(pairs.vectors.col(at).data(), m, weights.data_ptr<double>() + (e * kept + i) * m);
+      }
+      t = std::move(next);
+    });
+    const at::Tensor behind = panel.select(1, locked + m).clone();
+    panel.narrow(1, locked, kept).copy_(panels_.combine(weights, panel, locked));
+    panel.select(1, locked + kept).copy_(behind);
+    return kept;
+  }
+
+  void lock(const Found& found) { lock(found, found.values, found.values); }
+  void lock(const Found& found, const at::Tensor& high, const at::Tensor& low) {
+    locked_ = at::cat({locked_, found.vectors}, 1);
+    high_values_ = at::cat({high_values_, high}, 1);
+    low_values_ = at::cat({low_values_, low}, 1);
+  }
+
+  at::Tensor chosen(const at::Tensor& values, bool descending) const {
+    const at::Tensor order = std::get<1>(values.sort(-1, descending)).narrow(1, 0, options_.count);
+    return order.unsqueeze(2).expand({replicas_, options_.count, dimension_}).to(locked_.device());
   }
 
   Spectrum finish() {
-    const std::int64_t k = options_.count;
-    const at::Tensor order = std::get<1>(locked_values_.sort(-1, /*descending=*/true)).narrow(1, 0, k);
-    const at::Tensor index = order.unsqueeze(2).expand({replicas_, k, dimension_}).to(locked_.device());
-    const at::Tensor vectors = locked_.gather(1, index);
+    at::Tensor vectors = locked_.gather(1, chosen(high_values_, true));
+    if (both_) vectors = at::cat({vectors, locked_.gather(1, chosen(low_values_, false))}, 1);
+    locked_ = at::Tensor();
 
     // Rayleigh quotients and true residuals of the chosen vectors, in float64 once the product is there.
-    matvecs_ += k;
-    const at::Tensor y = vectors.to(at::kDouble);
-    const at::Tensor ay = op_.apply(vectors).to(at::kDouble);
-    at::Tensor values = (y * ay).sum(-1) / y.square().sum(-1);
-    at::Tensor residuals = norms(ay - values.unsqueeze(2) * y);
-    values = values.to(at::kCPU);
-    residuals = residuals.to(at::kCPU);
-    finite_ = finite_.logical_and(at::isfinite(values).all(1)).logical_and(at::isfinite(residuals).all(1));
+    matvecs_ += vectors.size(1);
+    std::vector<at::Tensor> all_values, all_residuals;
+    const at::Tensor products = op_.apply(vectors);
+    for (std::int64_t i = 0; i < vectors.size(1); ++i) {
+      const at::Tensor y = vectors.select(1, i).to(at::kDouble);
+      const at::Tensor ay = products.select(1, i).to(at::kDouble);
+      const at::Tensor square = y.square().sum(-1).clamp_min(1e-300);
+      all_values.push_back((y * ay).sum(-1) / square);
+      all_residuals.push_back(norms(ay - all_values.back().unsqueeze(1) * y) / square.sqrt());
+    }
+    const at::Tensor values = at::stack(all_values, 1).to(at::kCPU);
+    const at::Tensor residuals = at::stack(all_residuals, 1).to(at::kCPU);
+    const at::Tensor sane = at::isfinite(values).all(1).logical_and(at::isfinite(residuals).all(1));
 
     Spectrum result;
-    const at::Tensor keep = finite_.unsqueeze(1);
-    const at::Tensor nothing = at::full({}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
-    result.values = at::where(keep, values, nothing);
-    result.residuals = at::where(keep, residuals, nothing);
+    result.values = values.clone();
+    result.residuals = residuals.clone();
     if (options_.vectors) result.vectors = vectors;
     result.matvecs = matvecs_;
-    // The true residual carries the product's own rounding, so that the tolerance is widened by it.
-    const at::Tensor limit = (options_.tolerance + 100 * epsilon_) * scale().unsqueeze(1);
-    const at::Tensor good = (residuals <= limit).all(1);
+    const at::Tensor worst = residuals.amax(1);
     for (std::int64_t e = 0; e < replicas_; ++e) {
-      result.status.push_back(!finite_[e].item<bool>() ? SpectrumStatus::kNotFinite
-                              : good[e].item<bool>()   ? SpectrumStatus::kConverged
-                                                       : SpectrumStatus::kNotConverged);
+      const auto replica = static_cast<std::size_t>(e);
+      if (finite_[replica] == 0 || !sane[e].item<bool>()) {
+        result.values[e].fill_(std::numeric_limits<double>::quiet_NaN());
+        result.residuals[e].fill_(std::numeric_limits<double>::quiet_NaN());
+        result.status.push_back(SpectrumStatus::kNotFinite);
+        continue;
+      }
+      // The true residual carries the product's own rounding, so that the tolerance is widened by it.
+      const double limit = (options_.tolerance + 100 * epsilon_) * std::max(norm_[replica], 1e-300);
+      result.status.push_back(worst[e].item<double>() <= limit ? SpectrumStatus::kConverged
+                                                               : SpectrumStatus::kNotConverged);
     }
     return result;
   }
 
-  static constexpr std::int64_t kTestEvery = 2;
-
   LinearOperator& op_;
   const LanczosOptions& options_;
   double sign_;
+  bool both_;
   std::int64_t replicas_;
   std::int64_t dimension_;
+  std::int64_t test_every_;
   double epsilon_;
+  PanelProducts panels_;
   std::int64_t matvecs_ = 0;
   std::uint32_t draws_ = 0;
-  at::Tensor locked_;         ///< [E, l, P]
-  at::Tensor locked_values_;  ///< [E, l] of sign x A
-  at::Tensor largest_;        ///< [E] see scale()
-  at::Tensor finite_;         ///< [E]
+  at::Tensor locked_;                    ///< [E, l, P]
+  at::Tensor high_values_, low_values_;  ///< [E, l] of sign x A; infinite where a replica does not count the vector
+  at::Tensor high_limit_, low_limit_;    ///< [E] what a proof must not find anything beyond
+  std::vector<char> finite_;             ///< [E]
+  std::vector<double> norm_;             ///< [E] largest |Ritz value|: the norm of A as far as it is known
 };
 
 }  // namespace

@@ -17,36 +17,40 @@ enum class SpectrumStatus : std::int32_t {
 };
 
 /// Which end of the spectrum.
-enum class SpectrumEnd { kLargest, kSmallest };
+enum class SpectrumEnd { kLargest, kSmallest, kBoth };
 
 struct LanczosOptions {
-  std::int64_t count = 5;                   ///< k: eigenvalues wanted, 1 <= k <= P
-  SpectrumEnd end = SpectrumEnd::kLargest;  ///< algebraically largest, or smallest (most negative)
+  std::int64_t count = 5;                   ///< k: eigenvalues wanted at an end, 1 <= k <= P
+  SpectrumEnd end = SpectrumEnd::kLargest;  ///< algebraically largest, smallest (most negative), or k of each
   double tolerance = 1e-5;                  ///< of residual / largest |Ritz value|; float32 reaches 3e-7
-  std::int64_t steps = 300;                 ///< most Lanczos steps of one pass; capped at P
+  std::int64_t steps = 300;                 ///< most Lanczos steps of one pass
+  std::int64_t basis = 64;                  ///< vectors held before a thick restart; at least 2 x wanted + 4
   std::uint64_t seed = 0;                   ///< start vectors come from Stream::kProbe of this seed
   bool vectors = false;                     ///< return eigenvectors
+  bool multiplicities = true;               ///< prove with further passes that no copy of a wanted value is missing
+  at::Tensor start;  ///< warm start: [E, any, P], vectors near the wanted ones, such as those of the previous weights
 };
 
-/// Eigenvalues of E replicas. All tensors float64 on the CPU but `vectors`.
+/// Eigenvalues of E replicas. All tensors float64 on the CPU but `vectors`. For both ends k stands for 2 k below.
 struct Spectrum {
-  at::Tensor values;     ///< [E, k], from the wanted end inwards
+  at::Tensor values;     ///< [E, k], from the wanted end inwards; both: the k largest, then the k smallest
   at::Tensor residuals;  ///< [E, k] |A y - lambda y| / |y|, recomputed with the operator, not the recurrence's bound
   at::Tensor vectors;    ///< [E, k, P] unit eigenvectors, the operator's options; undefined unless asked for
   std::int64_t matvecs = 0;            ///< products per replica
   std::vector<SpectrumStatus> status;  ///< [E]
 };
 
-/// The k eigenvalues at one end of the spectrum, by Lanczos with full reorthogonalisation (two passes of one batched
-/// matrix product each; Parlett, The Symmetric Eigenvalue Problem, ch. 13) on all replicas at once. A pass stops when
-/// |beta_m s_mi| <= tolerance x largest |Ritz value| for the wanted i of every replica; the tridiagonal problems are
-/// solved in float64. When an invariant subspace is exhausted (beta at O(eps)|A|) the recurrence goes on from a fresh
-/// orthogonal vector with beta = 0.
+/// The k eigenvalues at an end of the spectrum, or at both, by thick-restart Lanczos (Wu and Simon, SIAM J. Matrix
+/// Anal. Appl. 22, 2000) with full reorthogonalisation (two passes of one product each with the whole basis; Parlett,
+/// The Symmetric Eigenvalue Problem, ch. 13) on all replicas at once. Every few steps, and only then, numbers come to
+/// the host: the projected problems are solved in float64, and a replica whose wanted pairs all have |beta_m s_mi| <=
+/// tolerance x largest |Ritz value| is done: its result depends on no other replica. When an invariant subspace is
+/// exhausted (beta at O(eps)|A|) the recurrence goes on from a fresh orthogonal vector with beta = 0.
 ///
 /// A Krylov space holds one vector of each eigenspace, so that a repeated eigenvalue (deep linear nets have them) shows
 /// once. Therefore converged pairs are locked, and further passes run orthogonally to them until a pass finds nothing
 /// beyond the k-th value: then the k values are the right ones, multiplicities included. Cost: products of the first
-/// pass, and a shorter pass for each repetition and for the proof.
+/// pass, and a shorter pass for each repetition and for the proof. Memory: (basis + 1 + wanted) vectors of P.
 ///
 /// Throws UserError for k < 1 or k > P. Not converging is a status.
 Spectrum lanczos(LinearOperator& op, const LanczosOptions& options);

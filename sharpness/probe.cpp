@@ -27,7 +27,10 @@ Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step) {
   // Diverged replicas are measured at zero weights and their values replaced, so that one of them costs no other's.
   const at::Tensor finite = at::isfinite(parameters).all(1);
   const at::Tensor safe = at::where(finite.unsqueeze(1), parameters, at::zeros({}, parameters.options()));
-  MeasuringContext context(engine_, data_, noise_factors_, balances_, batch_, options_, safe, step);
+  EngineObjective objective(engine_, safe, data_.fixed, noise_factors_);
+  std::function<GradientMoments()> fresh;
+  if (data_.fresh) fresh = [&] { return gradient_moments(engine_, safe, data_.fresh(step), noise_factors_); };
+  MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_);
   Measurement result;
   for (const Quantity* quantity : quantities_) quantity->measure(context, result);
 

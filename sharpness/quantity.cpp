@@ -3,19 +3,17 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
-#include "sharpness/hessian_operator.h"
-#include "sharpness/trace.h"
 
 namespace sharpseek {
 
 std::span<const Quantity> quantity_registry() {
   static const std::vector<Quantity> quantities{
-      excess_risk_quantity(),
-      spectrum_quantity(),
-      gradient_quantity(),
-      balance_quantity(),
+      excess_risk_quantity(),    spectrum_quantity(),        gradient_quantity(), balance_quantity(),
+      smallest_quantity(),       gauss_newton_quantity(),    layers_quantity(),   density_quantity(),
+      noise_spectrum_quantity(), batch_sharpness_quantity(), flatness_quantity(),
   };
   return quantities;
 }
@@ -36,48 +34,54 @@ std::vector<const Quantity*> select_quantities(const std::vector<std::string>& n
   return selected;
 }
 
-MeasuringContext::MeasuringContext(Engine& engine_, const EvaluationData& data, const at::Tensor& noise_factors_,
-                                   const std::vector<Balance>& balances_, int batch_, const ProbeOptions& options_,
-                                   const at::Tensor& parameters_, std::int64_t step_)
-    : engine(engine_),
-      samples(data.fixed),
-      noise_factors(noise_factors_),
-      balances(balances_),
-      batch(batch_),
-      options(options_),
-      parameters(parameters_),
-      step(step_),
-      data_(data) {}
+MeasuringContext::MeasuringContext(Objective& objective_, std::function<GradientMoments()> fresh,
+                                   const std::vector<Balance>& balances_, int batch_, const ProbeOptions& options_)
+    : objective(objective_), balances(balances_), batch(batch_), options(options_), fresh_(std::move(fresh)) {}
+
+std::int64_t MeasuringContext::eigenvalues() const { return std::min(options.eigenvalues, objective.dimension()); }
+
+LanczosOptions MeasuringContext::lanczos_options() const {
+  LanczosOptions lanczos;
+  lanczos.count = eigenvalues();
+  lanczos.tolerance = options.tolerance;
+  lanczos.basis = options.basis;
+  return lanczos;
+}
+
+TraceOptions MeasuringContext::trace_options() const {
+  return {.method = options.trace_method, .products = options.trace_probes, .relative_error = options.trace_error};
+}
 
 const MeasuringContext::Curvature& MeasuringContext::curvature() {
   if (curvature_) return *curvature_;
-  HessianOperator hessian(engine, parameters, samples);
-  const std::int64_t count = std::min(options.eigenvalues, hessian.dimension());
+  LinearOperator& hessian = *objective.hessian();
   if (hessian.dimension() <= options.dense_limit) {
-    DenseSpectrum dense = dense_spectrum(hessian, count);
+    DenseSpectrum dense = dense_spectrum(hessian, eigenvalues());
     curvature_ = {std::move(dense.spectrum), dense.trace, at::zeros_like(dense.trace)};
+    curvature_->spectrum.vectors = curvature_->spectrum.vectors.to(hessian.options());
   } else {
-    LanczosOptions lanczos_options;
-    lanczos_options.count = count;
-    lanczos_options.tolerance = options.tolerance;
-    Spectrum spectrum = lanczos(hessian, lanczos_options);
-    const TraceEstimate trace = hessian.dimension() <= options.exact_limit
-                                    ? exact_trace(hessian)
-                                    : hutchinson_trace(hessian, options.trace_probes, 0);
+    LanczosOptions lanczos_choice = lanczos_options();
+    lanczos_choice.vectors = true;
+    Spectrum spectrum = lanczos(hessian, lanczos_choice);
+    const TraceEstimate trace =
+        hessian.dimension() <= options.exact_limit ? exact_trace(hessian) : estimate_trace(hessian, trace_options());
     curvature_ = {std::move(spectrum), trace.trace, trace.standard_error};
   }
   return *curvature_;
 }
 
-const GradientMoments& MeasuringContext::moments() {
-  if (!moments_) moments_ = gradient_moments(engine, parameters, samples, noise_factors);
-  return *moments_;
+const GradientMoments& MeasuringContext::fresh_moments() {
+  if (!fresh_) return objective.moments();
+  if (!fresh_moments_) fresh_moments_ = fresh_();
+  return *fresh_moments_;
 }
 
-const GradientMoments& MeasuringContext::fresh_moments() {
-  if (!data_.fresh) return moments();
-  if (!fresh_moments_) fresh_moments_ = gradient_moments(engine, parameters, data_.fresh(step), noise_factors);
-  return *fresh_moments_;
+at::Tensor status_tensor(const Spectrum& spectrum) {
+  at::Tensor status = at::empty({static_cast<std::int64_t>(spectrum.status.size())}, at::kDouble);
+  for (std::size_t e = 0; e < spectrum.status.size(); ++e) {
+    status.data_ptr<double>()[e] = static_cast<double>(spectrum.status[e]);
+  }
+  return status;
 }
 
 }  // namespace sharpseek

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,60 +14,72 @@
 #include "sharpness/dense.h"
 #include "sharpness/evaluation.h"
 #include "sharpness/gradient_noise.h"
+#include "sharpness/objective.h"
+#include "sharpness/trace.h"
 
 namespace sharpseek {
 
 /// What a probe measures, and how.
 struct ProbeOptions {
-  std::int64_t eigenvalues = 5;         ///< largest eigenvalues recorded, at most P
-  double tolerance = 1e-5;              ///< relative residual of Lanczos
-  std::int64_t dense_limit = 64;        ///< up to this many parameters all eigenvalues are computed, by LAPACK
-  std::int64_t exact_limit = 512;       ///< up to this many parameters the trace is exact, by P products
-  std::int64_t trace_probes = 64;       ///< Hutchinson probes beyond
+  std::int64_t eigenvalues = 5;    ///< largest eigenvalues recorded, at most P
+  double tolerance = 1e-5;         ///< relative residual of Lanczos
+  std::int64_t dense_limit = 64;   ///< up to this many parameters all eigenvalues are computed, by LAPACK
+  std::int64_t exact_limit = 512;  ///< up to this many parameters the trace is exact, by P products
+  std::int64_t trace_probes = 64;  ///< products of the trace estimate beyond
+  TraceMethod trace_method = TraceMethod::kHutchinson;
+  double trace_error = 0;               ///< relative standard error that the estimate goes on to; 0: trace_probes only
+  std::int64_t basis = 64;              ///< Lanczos vectors held before a restart
+  std::int64_t batches = 64;            ///< mini-batches of batch_sharpness
+  double radius = 0.05;                 ///< of the perturbations of flatness
   std::vector<std::string> quantities;  ///< names in quantity_registry(); empty: every one marked `standard`
 };
 
 /// Variables of one moment: name -> float64 tensor on the CPU, [E] or [E, size of the dimension].
 using Measurement = std::map<std::string, at::Tensor>;
 
+/// Points of a density's grid: the length of the dimension "density".
+inline constexpr std::int64_t kDensityPoints = 201;
+
 /// What quantities measure from: one set of parameters, with the work that several of them share done at most once.
 class MeasuringContext {
  public:
-  MeasuringContext(Engine& engine, const EvaluationData& data, const at::Tensor& noise_factors,
-                   const std::vector<Balance>& balances, int batch, const ProbeOptions& options,
-                   const at::Tensor& parameters, std::int64_t step);
+  /// `fresh` gives the moments on samples that belong to this step; empty: the objective's own.
+  MeasuringContext(Objective& objective, std::function<GradientMoments()> fresh, const std::vector<Balance>& balances,
+                   int batch, const ProbeOptions& options);
 
-  Engine& engine;
-  const Samples& samples;           ///< clean labels
-  const at::Tensor& noise_factors;  ///< [E, outputs, outputs]
+  Objective& objective;
   const std::vector<Balance>& balances;
   const int batch;
   const ProbeOptions& options;
-  const at::Tensor& parameters;  ///< [E, P]
-  const std::int64_t step;
+
+  /// Eigenvalues wanted: options.eigenvalues, at most P.
+  std::int64_t eigenvalues() const;
+  LanczosOptions lanczos_options() const;
+  TraceOptions trace_options() const;
 
   /// Largest eigenvalues of the Hessian and its trace.
   struct Curvature {
-    Spectrum spectrum;
+    Spectrum spectrum;                ///< with vectors
     at::Tensor trace;                 ///< [E]
     at::Tensor trace_standard_error;  ///< [E], 0 where exact
   };
   const Curvature& curvature();
-  const GradientMoments& moments();
-  /// The same on samples that belong to this step.
+  /// On samples that belong to this step.
   const GradientMoments& fresh_moments();
 
  private:
+  std::function<GradientMoments()> fresh_;
   std::optional<Curvature> curvature_;
-  const EvaluationData& data_;
-  std::optional<GradientMoments> moments_;
   std::optional<GradientMoments> fresh_moments_;
 };
+
+/// A spectrum's status [E] as numbers of a result file.
+at::Tensor status_tensor(const Spectrum& spectrum);
 
 /// One variable of the result files.
 struct Variable {
   std::string_view name;
-  std::string_view dimension;  ///< "" | "eigen" | "layer" | "balance"
+  std::string_view dimension;  ///< "" | "eigen" | "layer" | "balance" | "density"
   std::string_view units;
   std::string_view definition;
   bool averaged = true;  ///< has a mean over the stationary window
@@ -90,5 +103,12 @@ Quantity excess_risk_quantity();
 Quantity spectrum_quantity();
 Quantity gradient_quantity();
 Quantity balance_quantity();
+Quantity smallest_quantity();
+Quantity gauss_newton_quantity();
+Quantity layers_quantity();
+Quantity density_quantity();
+Quantity noise_spectrum_quantity();
+Quantity batch_sharpness_quantity();
+Quantity flatness_quantity();
 
 }  // namespace sharpseek

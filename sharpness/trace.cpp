@@ -3,40 +3,180 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/error.h"
 #include "core/random.h"
 
 namespace sharpseek {
+namespace {
+
+constexpr std::int64_t kVectors = 64;  ///< most in one product
+
+/// Leave-one-out estimates share all but one vector of their sketch, so that their spread is smaller than the error of
+/// their mean: by 1.05 to 1.25 for spectra i^-0.1 to i^-2 and 4 to 48 vectors (500 trials each). With this factor the
+/// 95 % interval covers 95 to 99 % there.
+constexpr double kLeaveOneOut = 1.3;
+
+/// Rademacher vectors first .. first + count - 1 [count, P].
+at::Tensor signs(const LinearOperator& op, std::int64_t first, std::int64_t count, std::uint64_t seed) {
+  const std::int64_t dimension = op.dimension();
+  std::vector<std::uint32_t> bits(static_cast<std::size_t>((dimension + 31) / 32));
+  at::Tensor z = at::empty({count, dimension}, at::kFloat);
+  float* to = z.data_ptr<float>();
+  for (std::int64_t probe = 0; probe < count; ++probe) {
+    random_words(seed, Stream::kProbe, 1, static_cast<std::uint32_t>(first + probe), bits);
+    for (std::int64_t i = 0; i < dimension; ++i) {
+      *to++ = ((bits[static_cast<std::size_t>(i / 32)] >> (i % 32)) & 1u) != 0 ? 1.0f : -1.0f;
+    }
+  }
+  return z.to(op.options());
+}
+
+/// A x for x [E, n, P] in pieces.
+at::Tensor products(LinearOperator& op, const at::Tensor& x) {
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < x.size(1); first += kVectors) {
+    parts.push_back(op.apply(x.narrow(1, first, std::min(kVectors, x.size(1) - first)).contiguous()));
+  }
+  return at::cat(parts, 1);
+}
+
+at::Tensor for_all(const at::Tensor& z, LinearOperator& op) { return z.unsqueeze(0).expand({op.replicas(), -1, -1}); }
+
+/// Mean over the last dimension of x [E, n] with its errors.
+TraceEstimate mean_of(const at::Tensor& x, std::int64_t matvecs) {
+  const std::int64_t n = x.size(1);
+  TraceEstimate estimate;
+  estimate.trace = x.mean(1);
+  estimate.standard_error = x.std(1, /*unbiased=*/true) / std::sqrt(static_cast<double>(n));
+  estimate.half_width = estimate.standard_error * student_quantile(n - 1);
+  estimate.matvecs = at::full({x.size(0)}, matvecs, at::kLong);
+  return estimate;
+}
+
+at::Tensor on_host(const at::Tensor& x) { return x.to(at::kCPU, at::kDouble); }
+
+TraceEstimate hutchinson(LinearOperator& op, std::int64_t probes, std::uint64_t seed) {
+  std::vector<at::Tensor> samples;
+  for (std::int64_t first = 0; first < probes; first += kVectors) {
+    const at::Tensor z = signs(op, first, std::min(kVectors, probes - first), seed);
+    const at::Tensor all = for_all(z, op).contiguous();
+    samples.push_back(on_host((op.apply(all).to(at::kDouble) * all).sum(2)));
+  }
+  return mean_of(at::cat(samples, 1), probes);
+}
+
+TraceEstimate hutch_plus(LinearOperator& op, std::int64_t budget, std::uint64_t seed) {
+  const std::int64_t n = budget / 3;
+  const std::int64_t probes = budget - 2 * n;
+  // Q spans the range of A S; rows are vectors here.
+  const at::Tensor sketch = products(op, for_all(signs(op, 0, n, seed), op).contiguous());
+  const at::Tensor q = std::get<0>(at::linalg_qr(sketch.transpose(1, 2))).transpose(1, 2).contiguous();  // [E, n, P]
+  const at::Tensor exact = on_host((products(op, q).to(at::kDouble) * q).sum({1, 2}));
+  const at::Tensor g = for_all(signs(op, n, probes, seed), op);
+  const at::Tensor rest = g - at::bmm(at::bmm(g, q.transpose(1, 2)), q);
+  TraceEstimate estimate = mean_of(on_host((products(op, rest.contiguous()).to(at::kDouble) * rest).sum(2)), budget);
+  estimate.trace += exact;
+  return estimate;
+}
+
+TraceEstimate x_trace(LinearOperator& op, std::int64_t budget, std::uint64_t seed) {
+  const std::int64_t n = budget / 2;
+  const at::Tensor omega = for_all(signs(op, 0, n, seed), op);          // [E, n, P], rows omega_i
+  const at::Tensor y = products(op, omega.contiguous());                // A omega_i
+  const auto [q_columns, r_device] = at::linalg_qr(y.transpose(1, 2));  // Y = Q R
+  const at::Tensor q = q_columns.transpose(1, 2).contiguous();          // [E, n, P]
+  const at::Tensor z = products(op, q);                                 // A q_j
+  const auto small = [](const at::Tensor& a, const at::Tensor& b) { return on_host(at::bmm(a, b.transpose(1, 2))); };
+  const at::Tensor h = small(q, z);                                  // Q' A Q
+  const at::Tensor w = small(q, omega);                              // Q' omega, columns i
+  const at::Tensor t = small(z, omega);                              // (A Q)' omega
+  const at::Tensor v = on_host((y.to(at::kDouble) * omega).sum(2));  // omega_i' A omega_i
+  // Q s_i is the direction of Q that Y without its i-th column lacks: s_i along column i of R^-T. A tiny multiple of
+  // the largest diagonal keeps a rank-deficient sketch solvable: the directions concerned then carry nothing of A.
+  at::Tensor r = on_host(r_device);
+  const double epsilon = op.options().dtype() == at::kDouble ? 1e-14 : 1e-6;
+  const at::Tensor diagonal = r.diagonal(0, 1, 2);
+  const at::Tensor least = epsilon * diagonal.abs().amax(1, true).clamp_min(1e-300);
+  const at::Tensor safe = at::where(diagonal.abs() < least, least, diagonal);
+  r = r - at::diag_embed(diagonal) + at::diag_embed(safe);
+  const at::Tensor identity = at::eye(n, at::kDouble).expand({op.replicas(), n, n});
+  at::Tensor s = at::linalg_solve_triangular(r.transpose(1, 2), identity, /*upper=*/false);
+  s = s / s.square().sum(1, true).sqrt().clamp_min(1e-300);  // columns s_i
+  // With P_i = Q (I - s s') Q' and m = omega - P_i omega: t_i = tr(P_i A) + m' A m.
+  const at::Tensor sw = (s * w).sum(1);          // s_i' Q' omega_i
+  const at::Tensor hs = at::bmm(h, s);           // H s_i
+  const at::Tensor c = w - s * sw.unsqueeze(1);  // (I - s s') Q' omega_i
+  const at::Tensor trace = h.diagonal(0, 1, 2).sum(1, true) - (s * hs).sum(1);
+  const at::Tensor quadratic = v - 2 * (c * t).sum(1) + (c * at::bmm(h, c)).sum(1);
+  TraceEstimate estimate = mean_of(trace + quadratic, 2 * n);
+  estimate.standard_error *= kLeaveOneOut;
+  estimate.half_width *= kLeaveOneOut;
+  return estimate;
+}
+
+TraceEstimate once(LinearOperator& op, const TraceOptions& options, std::int64_t products) {
+  if (products >= op.dimension()) return exact_trace(op);
+  switch (options.method) {
+    case TraceMethod::kHutchinson: return hutchinson(op, products, options.seed);
+    case TraceMethod::kHutchPlus: return hutch_plus(op, products, options.seed);
+    case TraceMethod::kXTrace: return x_trace(op, products, options.seed);
+  }
+  return {};
+}
+
+}  // namespace
+
+double student_quantile(std::int64_t degrees) {
+  const double n = static_cast<double>(std::max<std::int64_t>(1, degrees));
+  if (degrees <= 1) return 12.706204736432095;
+  if (degrees == 2) return 4.302652729696142;
+  // Cornish-Fisher about the normal quantile.
+  const double z = 1.959963984540054;
+  const double z2 = z * z;
+  const double g1 = z * (z2 + 1) / 4;
+  const double g2 = z * ((5 * z2 + 16) * z2 + 3) / 96;
+  const double g3 = z * (((3 * z2 + 19) * z2 + 17) * z2 - 15) / 384;
+  const double g4 = z * ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / 92160;
+  return z + g1 / n + g2 / (n * n) + g3 / (n * n * n) + g4 / (n * n * n * n);
+}
+
+TraceEstimate estimate_trace(LinearOperator& op, const TraceOptions& options) {
+  const std::int64_t fewest = options.method == TraceMethod::kHutchinson ? 2 : 6;
+  require(options.products >= fewest, "trace: probes ", options.products, " must be at least ", fewest,
+          ", to have a standard error");
+  require(options.relative_error >= 0, "trace: relative error ", options.relative_error, " must be at least 0");
+  TraceEstimate estimate = once(op, options, options.products);
+  if (options.relative_error == 0) return estimate;
+  const auto open = [&] { return estimate.standard_error > options.relative_error * estimate.trace.abs(); };
+  for (std::int64_t n = 2 * options.products; n <= options.most && open().any().item<bool>(); n *= 2) {
+    const at::Tensor again = open();
+    const TraceEstimate next = once(op, options, n);
+    estimate.trace = at::where(again, next.trace, estimate.trace);
+    estimate.standard_error = at::where(again, next.standard_error, estimate.standard_error);
+    estimate.half_width = at::where(again, next.half_width, estimate.half_width);
+    estimate.matvecs = at::where(again, next.matvecs, estimate.matvecs);
+  }
+  return estimate;
+}
 
 TraceEstimate hutchinson_trace(LinearOperator& op, std::int64_t probes, std::uint64_t seed) {
   require(probes >= 2, "trace: probes ", probes, " must be at least 2, to have a standard error");
-  const std::int64_t dimension = op.dimension();
-  std::vector<at::Tensor> samples;
-  std::vector<std::uint32_t> bits(static_cast<std::size_t>((dimension + 31) / 32));
-  std::vector<double> signs(static_cast<std::size_t>(dimension));
-  for (std::int64_t probe = 0; probe < probes; ++probe) {
-    random_words(seed, Stream::kProbe, 1, static_cast<std::uint32_t>(probe), bits);
-    for (std::size_t i = 0; i < signs.size(); ++i) signs[i] = ((bits[i / 32] >> (i % 32)) & 1u) != 0 ? 1.0 : -1.0;
-    const at::Tensor z = at::tensor(signs, at::kDouble).to(op.options()).expand({op.replicas(), 1, dimension});
-    samples.push_back((op.apply(z.contiguous()) * z).to(at::kDouble).sum({1, 2}).to(at::kCPU));
-  }
-  const at::Tensor table = at::stack(samples);  // [probes, E]
-  return {table.mean(0), table.std(0, /*unbiased=*/true) / std::sqrt(static_cast<double>(probes))};
+  return hutchinson(op, probes, seed);
 }
 
 TraceEstimate exact_trace(LinearOperator& op) {
-  constexpr std::int64_t kVectors = 64;
   const std::int64_t dimension = op.dimension();
-  const at::Tensor identity = at::eye(dimension, op.options());
   at::Tensor trace = at::zeros({op.replicas()}, at::kDouble);
   for (std::int64_t first = 0; first < dimension; first += kVectors) {
-    const at::Tensor units =
-        identity.narrow(0, first, std::min(kVectors, dimension - first)).unsqueeze(0).repeat({op.replicas(), 1, 1});
-    trace += (op.apply(units) * units).to(at::kDouble).sum({1, 2}).to(at::kCPU);
+    const std::int64_t count = std::min(kVectors, dimension - first);
+    at::Tensor units = at::zeros({op.replicas(), count, dimension}, op.options());
+    units.narrow(2, first, count).diagonal(0, 1, 2).fill_(1);
+    trace += on_host(op.apply(units).narrow(2, first, count).diagonal(0, 1, 2).to(at::kDouble).sum(1));
   }
-  return {trace, at::zeros_like(trace)};
+  return {trace, at::zeros_like(trace), at::zeros_like(trace), at::full({op.replicas()}, dimension, at::kLong)};
 }
 
 }  // namespace sharpseek

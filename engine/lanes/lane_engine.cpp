@@ -81,6 +81,39 @@ class LaneHessian : public HessianProduct {
   at::Tensor targets_;
 };
 
+/// sum_n J_n' M_n J_n v: outputs' tangents, the metric, and each sample's pullback, a few samples at a time.
+class LaneGaussNewton : public HessianProduct {
+ public:
+  LaneGaussNewton(Engine& engine, at::Tensor parameters, at::Tensor inputs, at::Tensor metric)
+      : engine_(engine), parameters_(std::move(parameters)), inputs_(std::move(inputs)), metric_(std::move(metric)) {}
+
+  at::Tensor apply(const at::Tensor& vectors) override {
+    constexpr std::int64_t kElements = std::int64_t{1} << 20;  // of pullbacks held at once: they stay in the cache
+    const std::int64_t samples = inputs_.size(0);
+    const std::int64_t chunk = std::clamp<std::int64_t>(kElements / parameters_.numel(), 1, samples);
+    at::Tensor products = at::zeros_like(vectors);
+    for (std::int64_t k = 0; k < vectors.size(1); ++k) {
+      const at::Tensor v = vectors.select(1, k).contiguous();
+      at::Tensor product = products.select(1, k);
+      for (std::int64_t first = 0; first < samples; first += chunk) {
+        const std::int64_t count = std::min(chunk, samples - first);
+        const at::Tensor x = inputs_.narrow(0, first, count);
+        const at::Tensor m = metric_.size(1) == 1 ? metric_ : metric_.narrow(1, first, count);
+        const at::Tensor pushed = engine_.jacobian_product(parameters_, x, v);  // [E, n, outputs]
+        const at::Tensor weighted = at::matmul(m, pushed.unsqueeze(3)).squeeze(3).contiguous();
+        product.add_(engine_.per_sample_pullback(parameters_, x, weighted).sum(1));
+      }
+    }
+    return products;
+  }
+
+ private:
+  Engine& engine_;
+  at::Tensor parameters_;
+  at::Tensor inputs_;
+  at::Tensor metric_;
+};
+
 }  // namespace
 
 template <class Real>
@@ -149,6 +182,12 @@ template <class Real>
 std::unique_ptr<HessianProduct> LaneEngine<Real>::hessian(const at::Tensor& parameters, const Samples& samples) {
   return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
                                              samples);
+}
+
+template <class Real>
+std::unique_ptr<HessianProduct> LaneEngine<Real>::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+                                                               const at::Tensor& metric) {
+  return std::make_unique<LaneGaussNewton>(*this, parameters, inputs, metric);
 }
 
 template <class Real>

@@ -6,18 +6,16 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "core/error.h"
+#include "engine/torch/autograd_hessian.h"
 #include "engine/torch/lowering.h"
+#include "engine/torch/tangent_product.h"
 #include "engine/torch/torch_stepper.h"
 
 namespace sharpseek {
 namespace {
-
-/// Values (replicas x samples x features of all ops) that one graph of Hessian products may hold.
-constexpr std::int64_t kProductElements = std::int64_t{1} << 24;
 
 /// Leading 1 for inputs that replicas share.
 at::Tensor with_replicas(const at::Tensor& shared) { return shared.unsqueeze(0); }
@@ -36,85 +34,10 @@ at::Tensor mean_squared_error(const at::Tensor& outputs, const at::Tensor& targe
   return (outputs - targets).square().sum(2).mean(1);
 }
 
-/// The same where `output` need not depend on `input` (the Hessian of a single matrix is constant): zeros then.
-at::Tensor gradient_or_zero(const at::Tensor& output, const at::Tensor& input, const at::Tensor& cotangent,
-                            bool create_graph) {
-  if (!output.requires_grad()) return at::zeros_like(input);
-  const at::Tensor found =
-      torch::autograd::grad({output}, {input}, {cotangent}, create_graph, create_graph, /*allow_unused=*/true).front();
-  return found.defined() ? found : at::zeros_like(input);
-}
-
-/// How many copies of E replicas one graph of products may hold.
-std::int64_t most_copies(const Program& program, std::int64_t replicas, std::int64_t samples) {
-  std::int64_t features = 0;
-  for (const ValueShape& shape : program.values()) features += std::int64_t{shape.tokens} * shape.features;
-  return std::clamp<std::int64_t>(kProductElements / (replicas * samples * features), 1, 256);
-}
-
-/// The loss gradient's graph for each replica repeated `copies` times, and products through it.
-class ProductGraph {
- public:
-  ProductGraph(const Program& program, const at::Tensor& parameters, const Samples& samples, std::int64_t copies) {
-    parameters_ = leaf(parameters.repeat_interleave(copies, 0));
-    const at::Tensor targets =
-        samples.targets.dim() == 3 ? samples.targets.repeat_interleave(copies, 0) : samples.targets;
-    const at::Tensor outputs = evaluate(program, parameters_, with_replicas(samples.inputs));
-    const at::Tensor losses = mean_squared_error(outputs, targets);
-    gradient_ = gradient(losses, parameters_, at::ones_like(losses), true, true);
-  }
-
-  /// vectors [E x copies, P].
-  at::Tensor apply(const at::Tensor& vectors) const { return gradient(gradient_, parameters_, vectors, true, false); }
-  /// D^3 L[v, v, .]: the product's gradient along the vectors once more.
-  at::Tensor third_derivative(const at::Tensor& vectors) const {
-    return gradient_or_zero(gradient(gradient_, parameters_, vectors, true, true), parameters_, vectors, false);
-  }
-
- private:
-  at::Tensor parameters_;
-  at::Tensor gradient_;
-};
-
-class TorchHessian : public HessianProduct {
- public:
-  TorchHessian(const Program& program, at::Tensor parameters, Samples samples)
-      : program_(program),
-        parameters_(std::move(parameters)),
-        samples_(std::move(samples)),
-        most_copies_(most_copies(program, parameters_.size(0), samples_.inputs.size(0))) {}
-
-  at::Tensor apply(const at::Tensor& vectors) override {
-    const std::int64_t replicas = vectors.size(0);
-    const std::int64_t count = vectors.size(1);
-    std::vector<at::Tensor> products;
-    for (std::int64_t first = 0; first < count;) {
-      const std::int64_t copies = std::min(most_copies_, count - first);
-      const at::Tensor chunk = vectors.narrow(1, first, copies).reshape({replicas * copies, -1});
-      products.push_back(graph(copies).apply(chunk).reshape({replicas, copies, -1}));
-      first += copies;
-    }
-    return at::cat(products, 1);
-  }
-
- private:
-  const ProductGraph& graph(std::int64_t copies) {
-    auto [entry, added] = graphs_.try_emplace(copies);
-    if (added) entry->second = std::make_unique<ProductGraph>(program_, parameters_, samples_, copies);
-    return *entry->second;
-  }
-
-  const Program& program_;
-  at::Tensor parameters_;
-  Samples samples_;
-  std::int64_t most_copies_;
-  std::map<std::int64_t, std::unique_ptr<ProductGraph>> graphs_;
-};
-
 }  // namespace
 
-TorchEngine::TorchEngine(Program program, at::TensorOptions options)
-    : program_(std::move(program)), options_(options) {}
+TorchEngine::TorchEngine(Program program, at::TensorOptions options, std::int64_t memory)
+    : program_(std::move(program)), options_(options), memory_(memory) {}
 
 std::string TorchEngine::description() const {
   return concat("torch ", options_.device().str(), " ", options_.dtype() == at::kDouble ? "float64" : "float32");
@@ -139,7 +62,12 @@ LossGradient TorchEngine::loss_gradient(const at::Tensor& parameters, const Samp
 }
 
 std::unique_ptr<HessianProduct> TorchEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
-  return std::make_unique<TorchHessian>(program_, parameters, samples);
+  return std::make_unique<TangentProduct>(program_, parameters, samples, memory_);
+}
+
+std::unique_ptr<HessianProduct> TorchEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+                                                          const at::Tensor& metric) {
+  return std::make_unique<TangentProduct>(program_, parameters, inputs, metric, memory_);
 }
 
 at::Tensor TorchEngine::per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,

@@ -34,7 +34,7 @@ Quantity balance_quantity() {
         const at::Tensor out = side_sums(batch, context.balances, &Balance::out);
         result["balance_difference"] = in - out;
         result["balance_sum"] = in + out;
-        const at::Tensor squares = context.parameters.to(at::kCPU, at::kDouble).square();
+        const at::Tensor squares = context.objective.parameters().to(at::kCPU, at::kDouble).square();
         result["charge"] =
             side_sums(squares, context.balances, &Balance::in) - side_sums(squares, context.balances, &Balance::out);
       }};

@@ -11,7 +11,7 @@ Quantity excess_risk_quantity() {
           {{"excess_risk", "", "1",
             "mean over the evaluation set of the sum over outputs of (f(x) - f*(x))^2: the loss without label noise"}},
           [](MeasuringContext& context, Measurement& result) {
-            result["excess_risk"] = context.engine.loss(context.parameters, context.samples).to(at::kCPU, at::kDouble);
+            result["excess_risk"] = context.objective.loss(context.objective.parameters()).to(at::kCPU, at::kDouble);
           }};
 }
 

@@ -13,9 +13,9 @@ Quantity gradient_quantity() {
            {"gradient_variance", "", "1", "gradient_fluctuation - |E grad l|^2"},
            {"layer_fluctuation", "layer", "1", "the part of gradient_fluctuation in each parameter block"}},
           [](MeasuringContext& context, Measurement& result) {
-            const GradientMoments& moments = context.moments();
+            const GradientMoments& moments = context.objective.moments();
             std::vector<at::Tensor> layers;
-            for (const Parameter& block : context.engine.program().parameters()) {
+            for (const Block& block : context.objective.blocks()) {
               layers.push_back(moments.second_moment.narrow(1, block.offset, block.size()).sum(1));
             }
             result["layer_fluctuation"] = at::stack(layers, 1);

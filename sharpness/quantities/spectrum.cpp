@@ -11,7 +11,7 @@ Quantity spectrum_quantity() {
       true,
       {{"trace", "", "1",
         "trace of the Hessian of the loss (mean over samples of the sum over outputs of squared error, clean labels)"},
-       {"trace_error", "", "1", "standard error of trace over Hutchinson probes; 0 where the trace is exact", false},
+       {"trace_error", "", "1", "standard error of trace over random probes; 0 where the trace is exact", false},
        {"sharpness", "", "1", "largest eigenvalue of the Hessian of the loss with clean labels"},
        {"eigenvalues", "eigen", "1", "largest eigenvalues of the Hessian, descending"},
        {"eigenvalue_residuals", "eigen", "1",
@@ -24,11 +24,7 @@ Quantity spectrum_quantity() {
         result["sharpness"] = curvature.spectrum.values.select(1, 0);
         result["eigenvalues"] = curvature.spectrum.values;
         result["eigenvalue_residuals"] = curvature.spectrum.residuals;
-        at::Tensor status = at::empty({curvature.trace.size(0)}, at::kDouble);
-        for (std::int64_t e = 0; e < status.size(0); ++e) {
-          status[e] = static_cast<double>(curvature.spectrum.status[static_cast<std::size_t>(e)]);
-        }
-        result["spectrum_status"] = status;
+        result["spectrum_status"] = status_tensor(curvature.spectrum);
       }};
 }
 

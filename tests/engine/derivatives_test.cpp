@@ -6,6 +6,8 @@
 #include "engine/cases.h"
 #include "engine/engine.h"
 #include "engine/networks.h"
+#include "engine/torch/autograd_hessian.h"
+#include "engine/torch/torch_engine.h"
 
 namespace sharpseek {
 namespace {
@@ -86,6 +88,44 @@ TEST_P(Derivatives, HessianProductEqualsTheDenseOracle) {
   }
   // A second call with another number of vectors gives the same.
   EXPECT_LT(relative_difference(hessian->apply(vectors.narrow(1, 1, 1)), products.narrow(1, 1, 1)), 1e-13);
+}
+
+TEST_P(Derivatives, HessianProductInSmallMemoryIsTheSame) {
+  if (GetParam().engine != "torch") GTEST_SKIP() << "lanes hold little";
+  const at::Tensor vectors = random_tensor({kReplicas, 2, program_.parameter_count()}, 4);
+  const at::Tensor expected = autograd_hessian(program_, weights_, samples_)->apply(vectors);
+  // From one sample at a time (nothing kept), over a ragged last chunk (5 = 2 + 2 + 1, some kept), to all at once.
+  for (std::int64_t memory : {std::int64_t{1}, std::int64_t{100'000}, std::int64_t{1} << 30}) {
+    TorchEngine engine(program_, at::TensorOptions().dtype(at::kDouble), memory);
+    const std::unique_ptr<HessianProduct> hessian = engine.hessian(weights_, samples_);
+    for (int call = 0; call < 2; ++call) EXPECT_LT(relative_difference(hessian->apply(vectors), expected), 1e-12);
+    const std::unique_ptr<HessianProduct> one = engine.hessian(weights_.narrow(0, 1, 1), samples_);
+    EXPECT_LT(relative_difference(one->apply(vectors.narrow(0, 1, 1)), expected.narrow(0, 1, 1)), 1e-12);
+  }
+}
+
+TEST_P(Derivatives, GaussNewtonProductIsTheMetricPulledBack) {
+  const std::int64_t outputs = program_.outputs();
+  const at::Tensor half = random_tensor({kReplicas, kSamples, outputs, outputs}, 10);
+  const at::Tensor metric = half + half.transpose(2, 3);
+  const at::Tensor vectors = random_tensor({kReplicas, 2, program_.parameter_count()}, 11);
+  const at::Tensor products = engine_->gauss_newton(weights_, samples_.inputs, metric)->apply(vectors);
+  const at::Tensor shared =
+      engine_->gauss_newton(weights_, samples_.inputs, metric.narrow(0, 0, 1).narrow(1, 0, 1))->apply(vectors);
+  for (std::int64_t e = 0; e < kReplicas; ++e) {
+    std::vector<at::Tensor> rows;  // the Jacobian, [N, outputs, P]
+    const at::Tensor w = weights_[e].clone().requires_grad_(true);
+    for (std::int64_t n = 0; n < kSamples; ++n) {
+      const at::Tensor y = oracle_output(options_, w, samples_.inputs[n]);
+      for (std::int64_t o = 0; o < outputs; ++o) rows.push_back(torch::autograd::grad({y[o]}, {w}, {}, true).front());
+    }
+    const at::Tensor jacobian = at::stack(rows).view({kSamples, outputs, -1});
+    const auto expected = [&](const at::Tensor& m) {
+      return at::einsum("kp,nop,nom,nmq->kq", {vectors[e], jacobian, m, jacobian});
+    };
+    EXPECT_LT(relative_difference(products[e], expected(metric[e])), 1e-11);
+    EXPECT_LT(relative_difference(shared[e], expected(metric[0].narrow(0, 0, 1).expand({kSamples, -1, -1}))), 1e-11);
+  }
 }
 
 TEST_P(Derivatives, HessianProductEqualsDifferencesOfGradients) {

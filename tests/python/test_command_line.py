@@ -40,7 +40,12 @@ def files(folder: Path) -> set[str]:
         (["theory", "small.ini", "--format", "xml"], "--format xml"),
         (["run", "small.ini", "--set", "model.init=best"], "model.init = best"),
         (["report", "exists"], "reproduce.json"),
-        (["measure", "run.h5"], "later version"),
+        (["measure", "run.h5"], "run.h5"),
+        (["measure", "bad.csv"], "bad.csv"),
+        (["measure"], "RUN.h5"),
+        (["measure", "run.h5", "--quantities", "sharpnes"], "sharpnes"),
+        (["measure", "--module", "bad.csv", "--data", "bad.csv"], "bad.csv"),
+        (["measure", "run.h5", "--trace", "exact"], "--trace exact"),
         (["runn"], "run"),
     ],
 )
@@ -156,7 +161,8 @@ def test_diverged_replicas_are_status_3(sharpseek: Run, config: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example(sharpseek: Run) -> None:
-    for command in ("run", "theory", "resume", "reproduce", "merge", "verify", "watch", "report", "list", "doctor"):
+    commands = "run theory resume reproduce merge verify watch measure report list doctor"
+    for command in commands.split():
         result = sharpseek(command, "--help")
         assert result.returncode == 0
         assert "usage:" in result.stdout

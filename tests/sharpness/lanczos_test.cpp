@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -121,6 +122,130 @@ TEST(Lanczos, SaysWhenTheStepLimitCameFirst) {
   const Spectrum found = lanczos(op, options);
   EXPECT_EQ(found.status[0], SpectrumStatus::kNotConverged);
   EXPECT_GT(found.residuals.max().item<double>(), 1e-10);
+}
+
+TEST(Lanczos, GivesBothEndsAtOnce) {
+  const at::Tensor a = random_tensor({2, 60, 60}, 9);
+  DenseOperator op(a + a.transpose(1, 2));
+  LanczosOptions options;
+  options.count = 4;
+  options.end = SpectrumEnd::kBoth;
+  options.tolerance = 1e-11;
+  const Spectrum found = lanczos(op, options);
+  const at::Tensor exact = at::linalg_eigvalsh(a + a.transpose(1, 2));
+  const at::Tensor expected = at::cat({exact.flip(1).narrow(1, 0, 4), exact.narrow(1, 0, 4)}, 1);
+  EXPECT_LT((found.values - expected).abs().max().item<double>(), 1e-9);
+  // Where the ends overlap, too: 2 k > P.
+  DenseOperator small(with_spectrum({1, 2, 2, 5}));
+  options.count = 3;
+  const at::Tensor ends = lanczos(small, options).values[0];
+  EXPECT_LT((ends - at::tensor({5.0, 2.0, 2.0, 1.0, 2.0, 2.0}, at::kDouble)).abs().max().item<double>(), 1e-10);
+}
+
+TEST(Lanczos, RestartsChangeTheCostAndNotTheResult) {
+  std::vector<double> eigenvalues;
+  for (int i = 0; i < 300; ++i) eigenvalues.push_back(std::cos(i) * 10 + 0.001 * i);
+  DenseOperator op(with_spectrum(eigenvalues));
+  std::sort(eigenvalues.rbegin(), eigenvalues.rend());
+  LanczosOptions options;
+  options.count = 4;
+  options.tolerance = 1e-10;
+  options.steps = 3000;
+  options.basis = 20;
+  for (SpectrumEnd end : {SpectrumEnd::kLargest, SpectrumEnd::kSmallest, SpectrumEnd::kBoth}) {
+    options.end = end;
+    const Spectrum found = lanczos(op, options);
+    EXPECT_EQ(found.status[0], SpectrumStatus::kConverged);
+    EXPECT_GT(found.matvecs, 40);
+    for (int i = 0; i < 4; ++i) {
+      if (end != SpectrumEnd::kSmallest) {
+        EXPECT_NEAR(found.values[0][i].item<double>(), eigenvalues[static_cast<std::size_t>(i)], 1e-8);
+      }
+      if (end != SpectrumEnd::kLargest) {
+        const std::int64_t at = end == SpectrumEnd::kBoth ? 4 + i : i;
+        EXPECT_NEAR(found.values[0][at].item<double>(),
+                    eigenvalues[eigenvalues.size() - 1 - static_cast<std::size_t>(i)], 1e-8);
+      }
+    }
+  }
+}
+
+TEST(Lanczos, WarmStartSavesProducts) {
+  std::vector<double> eigenvalues;
+  for (int i = 0; i < 400; ++i) eigenvalues.push_back(i < 3 ? 20.0 + i : 18 * std::exp(-0.02 * i));
+  const at::Tensor matrix = with_spectrum(eigenvalues);
+  DenseOperator op(matrix);
+  LanczosOptions options;
+  options.count = 3;
+  options.tolerance = 1e-6;
+  options.vectors = true;
+  options.multiplicities = false;
+  const Spectrum cold = lanczos(op, options);
+  const at::Tensor change = random_tensor({1, 400, 400}, 3) * 1e-4;
+  DenseOperator next(matrix + change + change.transpose(1, 2));
+  const Spectrum again = lanczos(next, options);
+  options.start = cold.vectors;
+  const Spectrum warm = lanczos(next, options);
+  EXPECT_LT(warm.matvecs, again.matvecs);
+  EXPECT_LT((warm.values - again.values).abs().max().item<double>(), 1e-5);
+}
+
+TEST(Lanczos, AReplicasResultDependsOnNoOther) {
+  const at::Tensor easy = with_spectrum({9, 5, 4, 3, 2, 1, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05});
+  const at::Tensor hard = with_spectrum({1.0, 0.99, 0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.90}, 2);
+  LanczosOptions options;
+  options.count = 2;
+  options.tolerance = 1e-4;
+  const auto solve = [&](const at::Tensor& matrices) {
+    DenseOperator op(matrices);
+    return lanczos(op, options);
+  };
+  const Spectrum three = solve(at::cat({easy, hard, easy}));
+  const Spectrum two = solve(at::cat({easy, easy}));
+  EXPECT_LT((three.values[0] - two.values[0]).abs().max().item<double>(), 1e-14);
+  EXPECT_LT((three.values[2] - two.values[1]).abs().max().item<double>(), 1e-14);
+}
+
+/// Twenty random networks, all architectures, both number types, both ends: values to 1e-10 and 1e-5 of the largest.
+TEST(Spectrum, OfEveryArchitectureEqualsDenseFloat64) {
+  std::uint64_t seed = 0;
+  int networks = 0;
+  for (const testing_support::Case& network : testing_support::network_cases()) {
+    const Program program = make_model(network.options);
+    const at::Tensor weights = testing_support::random_weights(program, 2, ++seed);
+    networks += 2;
+    const Samples samples{random_tensor({20, network.options.sequence, network.options.inputs}, 1),
+                          random_tensor({20, network.options.outputs}, 2)};
+    const std::unique_ptr<Engine> exact = make_engine(program, {.engine = "lanes", .dtype = "float64"});
+    HessianOperator reference(*exact, weights, samples);
+    const at::Tensor values = dense_spectrum(reference, 1).all_values;  // ascending
+    const at::Tensor dense = dense_matrix(reference).matrix;
+    const at::Tensor scale = values.abs().amax(1, true);
+    for (const char* engine_name : {"torch", "lanes"}) {
+      for (const char* dtype : {"float64", "float32"}) {
+        const bool single = std::string(dtype) == "float32";
+        const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name, .dtype = dtype});
+        const Samples cast{samples.inputs.to(engine->options()), samples.targets.to(engine->options())};
+        HessianOperator op(*engine, weights.to(engine->options()), cast);
+        LanczosOptions options;
+        options.count = std::min<std::int64_t>(5, op.dimension());
+        options.end = SpectrumEnd::kBoth;
+        options.tolerance = single ? 1e-6 : 1e-12;
+        options.vectors = true;
+        const Spectrum found = lanczos(op, options);
+        const at::Tensor expected =
+            at::cat({values.flip(1).narrow(1, 0, options.count), values.narrow(1, 0, options.count)}, 1);
+        EXPECT_LT(((found.values - expected).abs() / scale).max().item<double>(), single ? 1e-5 : 1e-10)
+            << network.name << ' ' << engine_name << ' ' << dtype << '\n'
+            << found.values << expected;
+        // The stored residual against the exact matrix's: never below it by more than rounding.
+        const at::Tensor y = found.vectors.to(at::kDouble);
+        const at::Tensor residual = (at::bmm(y, dense) - found.values.unsqueeze(2) * y).norm(2, 2);
+        EXPECT_LT(((residual - found.residuals) / scale).max().item<double>(), single ? 3e-6 : 1e-13) << network.name;
+      }
+    }
+  }
+  EXPECT_GE(networks, 20);
 }
 
 /// One network's Hessian both ways.

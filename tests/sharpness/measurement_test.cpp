@@ -132,7 +132,7 @@ TEST(Probe, LanczosAndDensePathsAgree) {
     options.dense_limit = dense_limit;
     options.exact_limit = dense_limit;
     options.tolerance = 1e-10;
-    options.trace_probes = 4000;
+    options.trace_probes = 40;
     return Probe(*engine, {samples, nullptr}, {noise_of(1), noise_of(10)}, 1, options).measure(weights, 0);
   };
   const Measurement dense = measure(512);

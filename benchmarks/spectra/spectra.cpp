@@ -1,0 +1,149 @@
+// Hessian spectra by sharpseek on the problems of peers.py: spectra WORK, results as JSON on standard output. Residuals
+// are recomputed in float64 by another engine than the one that was timed.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/parallel.h"
+#include "engine/engine.h"
+#include "engine/torch/torch_engine.h"
+#include "models/model.h"
+#include "sharpness/hessian_operator.h"
+#include "sharpness/lanczos.h"
+
+namespace sharpseek {
+namespace {
+
+struct Problem {
+  Program program;
+  at::Tensor weights;  ///< [E, P] float32
+  Samples samples;
+};
+
+Problem read(const std::string& file, const ModelOptions& model, std::int64_t models, std::int64_t count) {
+  Problem problem{make_model(model), {}, {}};
+  const std::int64_t p = problem.program.parameter_count();
+  at::Tensor flat = at::empty({models * p + count * (model.inputs + model.outputs)}, at::kFloat);
+  std::ifstream in(file, std::ios::binary);
+  in.read(static_cast<char*>(flat.data_ptr()), static_cast<std::streamsize>(flat.nbytes()));
+  if (!in) std::cerr << file << ": too short\n", std::exit(2);
+  problem.weights = flat.narrow(0, 0, models * p).view({models, p});
+  problem.samples.inputs = flat.narrow(0, models * p, count * model.inputs).view({count, 1, model.inputs});
+  problem.samples.targets =
+      flat.narrow(0, models * p + count * model.inputs, count * model.outputs).view({count, model.outputs});
+  return problem;
+}
+
+ModelOptions mlp(int inputs, int width, int outputs, int depth) {
+  ModelOptions model;
+  model.kind = "mlp";
+  model.inputs = inputs;
+  model.width = width;
+  model.outputs = outputs;
+  model.depth = depth;
+  return model;
+}
+
+/// Worst |H v - lambda v| / lambda over replicas and pairs, in float64 by this engine.
+double true_residual(const Problem& problem, const std::string& engine_name, const at::Tensor& vectors) {
+  const std::unique_ptr<Engine> engine = make_engine(problem.program, {.engine = engine_name, .dtype = "float64"});
+  HessianOperator op(*engine, problem.weights.to(at::kDouble),
+                     {problem.samples.inputs.to(at::kDouble), problem.samples.targets.to(at::kDouble)});
+  at::Tensor v = vectors.to(at::kDouble);
+  v = v / v.norm(2, 2, true);
+  const at::Tensor hv = op.apply(v);
+  const at::Tensor values = (v * hv).sum(2, true);
+  return ((hv - values * v).norm(2, 2) / values.squeeze(2).abs()).max().item<double>();
+}
+
+nlohmann::json measure(const Problem& problem, const std::string& name, const std::string& engine_name,
+                       const std::string& checking, LanczosOptions options, int repeats) {
+  const std::unique_ptr<Engine> engine = make_engine(problem.program, {.engine = engine_name});
+  options.vectors = true;
+  Spectrum found;
+  double best = 1e30;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    HessianOperator op(*engine, problem.weights, problem.samples);  // its first product is part of the time
+    found = lanczos(op, options);
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  const double residual = true_residual(problem, checking, found.vectors);
+  std::fprintf(stderr, "  %s: %lld products, %.5f s, residual %.1e\n", name.c_str(),
+               static_cast<long long>(found.matvecs), best, residual);
+  return {{"method", name}, {"products", found.matvecs}, {"seconds", best}, {"residual", residual}};
+}
+
+double peak_mib() {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("VmHWM:")) return std::stod(line.substr(6)) / 1024;
+  }
+  return 0;
+}
+
+nlohmann::json million() {
+  const ModelOptions model = mlp(512, 776, 1, 3);
+  Problem problem{make_model(model), {}, {}};
+  const std::int64_t p = problem.program.parameter_count();
+  at::manual_seed(1);
+  problem.weights = at::randn({1, p}) * 0.036;
+  problem.samples = {at::randn({1024, 1, 512}), at::randn({1024, 1})};
+  constexpr std::int64_t kMemory = std::int64_t{64} << 20;
+  TorchEngine engine(problem.program, at::TensorOptions().dtype(at::kFloat), kMemory);
+  HessianOperator op(engine, problem.weights, problem.samples);
+  LanczosOptions options;
+  options.basis = 32;
+  options.multiplicities = false;
+  const auto start = std::chrono::steady_clock::now();
+  const Spectrum found = lanczos(op, options);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double residual = (found.residuals / found.values.abs()).max().item<double>();
+  return {{"parameters", p},      {"samples", 1024},        {"seconds", seconds},         {"products", found.matvecs},
+          {"residual", residual}, {"peak_mib", peak_mib()}, {"memory_mib", kMemory >> 20}};
+}
+
+int run(const std::string& work) {
+  nlohmann::json report{{"threads", available_threads()}};
+  report["million"] = million();  // first: the peak of memory is its own
+  std::fprintf(stderr, "  million: %s\n", report["million"].dump().c_str());
+  const Problem single = read(work + "/single.f32", mlp(32, 64, 8, 3), 1, 2048);
+  LanczosOptions options;
+  options.multiplicities = false;
+  for (double tolerance : {1e-2, 1e-3, 1e-4, 1e-5, 3e-6, 1e-6}) {
+    options.tolerance = tolerance;
+    report["single"].push_back(measure(single, "sharpseek", "torch", "lanes", options, 9));
+  }
+  options.multiplicities = true;
+  for (double tolerance : {1e-5, 3e-6, 1e-6}) {
+    options.tolerance = tolerance;
+    report["single"].push_back(measure(single, "sharpseek, multiplicities proven", "torch", "lanes", options, 9));
+  }
+  constexpr std::int64_t kModels = 256;
+  report["models"] = kModels;
+  const Problem ensemble = read(work + "/ensemble.f32", mlp(4, 8, 3, 2), kModels, 256);
+  for (bool multiplicities : {false, true}) {
+    options.multiplicities = multiplicities;
+    for (double tolerance : {1e-4, 1e-5, 3e-6, 1e-6}) {
+      options.tolerance = tolerance;
+      report["ensemble"].push_back(measure(ensemble, multiplicities ? "sharpseek, multiplicities proven" : "sharpseek",
+                                           "lanes", "torch", options, 15));
+    }
+  }
+  std::cout << report.dump(1) << '\n';
+  return 0;
+}
+
+}  // namespace
+}  // namespace sharpseek
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  return sharpseek::run(argv[1]);
+}

@@ -1,0 +1,85 @@
+#include "experiments/measure_record.h"
+
+#include <ATen/ATen.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+
+namespace sharpseek {
+namespace {
+
+void describe(hdf5::File& file, const std::string& name, std::string_view units, std::string_view definition) {
+  if (!units.empty()) file.attribute(name, "units", std::string(units));
+  file.attribute(name, "long_name", std::string(definition));
+}
+
+void write_column(hdf5::File& file, const Column& column) {
+  if (const auto* numbers = std::get_if<std::vector<double>>(&column.values)) {
+    file.variable(column.name, {"replica"});
+    file.write(column.name, {0}, {numbers->size()}, numbers->data());
+  } else if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&column.values)) {
+    file.integer_variable(column.name, {"replica"});
+    file.write(column.name, {0}, {integers->size()}, integers->data());
+  } else {
+    file.string_variable(column.name, "replica", std::get<std::vector<std::string>>(column.values));
+  }
+  describe(file, column.name, column.units, column.definition);
+}
+
+void write(const std::string& path, const MeasureRecord& record) {
+  hdf5::File file(path);
+  const auto replicas = static_cast<hsize_t>(record.replicas);
+  file.attribute("/", "schema_version", std::vector<std::int64_t>{1});
+  for (const auto& [name, value] : record.attributes) file.attribute("/", name, value);
+  file.define({"replica", replicas});
+  file.define({"time", record.steps.size()});
+  file.define({"eigen", static_cast<hsize_t>(record.eigenvalues)});
+  file.define({"density", static_cast<hsize_t>(kDensityPoints)});
+  file.coordinate("layer", record.layers);
+  describe(file, "layer", "", "parameter blocks in the order of the parameter vector");
+  file.integer_variable("step", {"time"});
+  file.write("step", {0}, {record.steps.size()}, record.steps.data());
+  describe(file, "step", "SGD steps", "steps taken at each record");
+  std::string coordinates = "step";
+  for (const Column& column : record.replica_columns) {
+    write_column(file, column);
+    coordinates += " " + column.name;
+  }
+  file.attribute("/", "coordinates", coordinates);
+
+  for (const Variable& variable : record.variables) {
+    const std::string name(variable.name);
+    std::vector<std::string> dimensions{"replica", "time"};
+    if (!variable.dimension.empty()) dimensions.emplace_back(variable.dimension);
+    file.variable(name, dimensions);
+    describe(file, name, variable.units, variable.definition);
+    for (std::size_t t = 0; t < record.measurements.size(); ++t) {
+      const at::Tensor values = record.measurements[t].at(name).contiguous();
+      std::vector<hsize_t> start{0, t}, count{replicas, 1};
+      if (values.dim() == 2) {
+        start.push_back(0);
+        count.push_back(static_cast<hsize_t>(values.size(1)));
+      }
+      file.write(name, start, count, values.data_ptr<double>());
+    }
+  }
+  file.close();
+}
+
+}  // namespace
+
+void write_measure_record(const std::string& path, const MeasureRecord& record) {
+  require(!std::filesystem::exists(path), path, ": exists already; choose another --out");
+  const std::string partial = path + ".partial";
+  try {
+    write(partial, record);
+    std::filesystem::rename(partial, path);
+  } catch (...) {
+    std::remove(partial.c_str());
+    throw;
+  }
+}
+
+}  // namespace sharpseek

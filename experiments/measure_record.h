@@ -1,0 +1,26 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "experiments/record.h"
+
+namespace sharpseek {
+
+/// What `sharpseek measure` found: one measurement per time, in the schema of run files (docs/files.md).
+struct MeasureRecord {
+  std::int64_t replicas = 1;
+  std::int64_t eigenvalues = 0;  ///< length of eigen
+  std::vector<std::string> layers;
+  std::vector<std::int64_t> steps;      ///< [time]
+  std::vector<Column> replica_columns;  ///< coordinates and variables of a replica
+  std::vector<Variable> variables;
+  std::vector<Measurement> measurements;          ///< [time]
+  std::map<std::string, std::string> attributes;  ///< of the file
+};
+
+/// Writes PATH, which must not exist, under a temporary name until it is complete. Throws UserError naming the file.
+void write_measure_record(const std::string& path, const MeasureRecord& record);
+
+}  // namespace sharpseek

@@ -1,0 +1,137 @@
+#include "experiments/measure_run.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "experiments/option_table.h"
+#include "experiments/prepare.h"
+#include "experiments/progress.h"
+#include "sharpness/probe.h"
+
+namespace sharpseek {
+namespace {
+
+/// The INI text of the configuration that a run file carries as JSON.
+std::string ini_of(const nlohmann::json& config) {
+  const auto text = [](const nlohmann::json& value) {
+    if (value.is_string()) return value.get<std::string>();
+    return value.is_number_float() ? shortest(value.get<double>()) : value.dump();
+  };
+  std::string ini;
+  for (const auto& [section, keys] : config.items()) {
+    ini += "[" + section + "]\n";
+    for (const auto& [name, value] : keys.items()) {
+      std::string line;
+      if (value.is_array()) {
+        for (const nlohmann::json& one : value) line += (line.empty() ? "" : " ") + text(one);
+      } else {
+        line = text(value);
+      }
+      if (!line.empty()) ini += name + " = " + line + "\n";
+    }
+  }
+  return ini;
+}
+
+PreparedGroup group_of(const Config& config, const std::string& name, const std::string& path) {
+  for (PreparedGroup& group : prepare(config)) {
+    if (group.group.name == name) return std::move(group);
+  }
+  throw UserError(concat(path, ": its configuration makes no group ", name));
+}
+
+/// One replica is no work for lanes, and a wide network none for one lane of sixteen.
+EngineOptions engine_for(EngineOptions options, const Program& program, std::int64_t replicas) {
+  if (options.engine == "auto" && replicas * 512 < program.parameter_count()) options.engine = "torch";
+  return options;
+}
+
+}  // namespace
+
+MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, const MeasureRunOptions& choices) {
+  const hdf5::InputFile file(path);
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(file.text("config"));
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError(concat(path, ": attribute config is damaged: ", error.what()));
+  }
+  const Config config(ini_of(json), path);
+  const PreparedGroup prepared = group_of(config, file.text("group"), path);
+  const Point& point = prepared.group.point();
+  const auto replicas = static_cast<std::int64_t>(prepared.noise.size());
+
+  // Weights [E, time, P].
+  at::Tensor weights;
+  MeasureRecord record;
+  if (file.has("parameters")) {
+    weights = file.tensor("parameters");
+    const at::Tensor steps = file.tensor("step");
+    record.steps.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
+  } else {
+    weights = file.tensor("checkpoint/parameters").unsqueeze(1);
+    record.steps = {file.integer("checkpoint/parameters", "step")};
+  }
+  require(weights.dim() == 3 && weights.size(0) == replicas && weights.size(2) == prepared.program.parameter_count() &&
+              weights.size(1) == static_cast<std::int64_t>(record.steps.size()),
+          path, ": weights ", c10::str(weights.sizes()), " do not fit its configuration (", replicas, " replicas, ",
+          prepared.program.parameter_count(), " parameters); a file of a shard cannot be measured, merge first");
+
+  EngineOptions engine_options = engine_for(choices.engine, prepared.program, replicas);
+  engine_options.memory = choices.memory;
+  const std::unique_ptr<Engine> engine = make_engine(prepared.program, engine_options);
+  const std::int64_t samples = choices.samples > 0 ? choices.samples : point.integer("measure.samples");
+  const int batch = choices.batch > 0 ? choices.batch : static_cast<int>(point.integer("training.batch"));
+  Probe probe(*engine, evaluation_data(*prepared.task, samples, engine->options()), prepared.noise, batch, options);
+  for (const Quantity* quantity : probe.quantities()) {
+    require(quantity->name != "balance", "--quantities balance: is measured by sharpseek run");
+    record.variables.insert(record.variables.end(), quantity->variables.begin(), quantity->variables.end());
+  }
+
+  Progress progress(concat(path, ": ", replicas, " replicas"), weights.size(1), " times", choices.quiet);
+  for (std::int64_t t = 0; t < weights.size(1); ++t) {
+    const at::Tensor now = weights.select(1, t).to(engine->options()).contiguous();
+    record.measurements.push_back(probe.measure(now, record.steps[static_cast<std::size_t>(t)]));
+    progress.update(t + 1);
+  }
+  progress.finish();
+
+  record.replicas = replicas;
+  record.eigenvalues = probe.eigenvalues();
+  for (const Parameter& block : prepared.program.parameters()) record.layers.push_back(block.name);
+  std::vector<std::int64_t> seeds;
+  std::vector<double> thresholds;
+  for (const Replica& replica : prepared.group.replicas) {
+    seeds.push_back(replica.seed);
+    thresholds.push_back(2 / replica.point.number("training.learning_rate"));
+  }
+  for (const std::string& key : replica_axes(config)) {
+    const ConfigOption& option = find_option(key, path);
+    std::vector<std::string> texts;
+    std::vector<double> numbers;
+    const bool text = option.type == OptionType::kText || option.type == OptionType::kBoolean;
+    for (const Replica& replica : prepared.group.replicas) {
+      texts.push_back(replica.point.text(key));
+      if (!text) numbers.push_back(replica.point.number(key));
+    }
+    Column column{std::string(option.name()), texts, "", std::string(option.help)};
+    if (!text) column.values = numbers;
+    record.replica_columns.push_back(std::move(column));
+  }
+  record.replica_columns.push_back({"seed", seeds, "", "index of the repetition at a sweep point"});
+  record.replica_columns.push_back({"stability_threshold", thresholds, "1",
+                                    "2 / learning_rate: the sharpness (or batch sharpness) at which plain (mini-batch) "
+                                    "gradient descent stops lowering the loss"});
+  record.attributes["config"] = json.dump();
+  record.attributes["run"] = path;
+  record.attributes["group"] = prepared.group.name;
+  record.attributes["samples"] = std::to_string(samples);
+  record.attributes["engine"] = engine->description();
+  return record;
+}
+
+}  // namespace sharpseek

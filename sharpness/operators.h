@@ -1,0 +1,99 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "sharpness/linear_operator.h"
+
+namespace sharpseek {
+
+/// A term c A of a sum.
+struct Term {
+  double factor;
+  std::shared_ptr<LinearOperator> op;
+};
+
+/// sum_i c_i A_i + shift I. Cost: the products of all terms.
+class SumOperator : public LinearOperator {
+ public:
+  /// Throws UserError unless all terms have the same replicas and dimension.
+  explicit SumOperator(std::vector<Term> terms, double shift = 0);
+
+  std::int64_t replicas() const override { return terms_.front().op->replicas(); }
+  std::int64_t dimension() const override { return terms_.front().op->dimension(); }
+  at::TensorOptions options() const override { return terms_.front().op->options(); }
+  at::Tensor apply(const at::Tensor& vectors) override;
+
+ private:
+  std::vector<Term> terms_;
+  double shift_;
+};
+
+/// sum_j g_j g_j' for rows g [E, r, P]: -1 times that of the mean gradient centres a covariance.
+class OuterProductOperator : public LinearOperator {
+ public:
+  explicit OuterProductOperator(at::Tensor rows) : rows_(std::move(rows)) {}
+
+  std::int64_t replicas() const override { return rows_.size(0); }
+  std::int64_t dimension() const override { return rows_.size(2); }
+  at::TensorOptions options() const override { return rows_.options(); }
+  at::Tensor apply(const at::Tensor& vectors) override;
+
+ private:
+  at::Tensor rows_;
+};
+
+/// The block of A with rows and columns `first` .. `first + count` - 1: one layer's block. Cost: one product of A.
+class BlockOperator : public LinearOperator {
+ public:
+  /// Throws UserError unless the block lies inside A.
+  BlockOperator(std::shared_ptr<LinearOperator> op, std::int64_t first, std::int64_t count);
+
+  std::int64_t replicas() const override { return op_->replicas(); }
+  std::int64_t dimension() const override { return count_; }
+  at::TensorOptions options() const override { return op_->options(); }
+  at::Tensor apply(const at::Tensor& vectors) override;
+
+ private:
+  std::shared_ptr<LinearOperator> op_;
+  std::int64_t first_;
+  std::int64_t count_;
+};
+
+/// S' A S with orthonormal rows S [E or 1, r, P]: A as seen inside a subspace, dimension r.
+class RestrictedOperator : public LinearOperator {
+ public:
+  RestrictedOperator(std::shared_ptr<LinearOperator> op, at::Tensor basis);
+
+  std::int64_t replicas() const override { return op_->replicas(); }
+  std::int64_t dimension() const override { return basis_.size(1); }
+  at::TensorOptions options() const override { return op_->options(); }
+  at::Tensor apply(const at::Tensor& vectors) override;
+
+ private:
+  std::shared_ptr<LinearOperator> op_;
+  at::Tensor basis_;
+};
+
+/// D^(-1/2) A D^(-1/2) with a positive diagonal D [E or 1, P]: similar to D^(-1) A, whose largest eigenvalue bounds the
+/// learning rate of a preconditioned method.
+class PreconditionedOperator : public LinearOperator {
+ public:
+  /// Throws UserError unless every element of D is above 0.
+  PreconditionedOperator(std::shared_ptr<LinearOperator> op, const at::Tensor& diagonal);
+
+  std::int64_t replicas() const override { return op_->replicas(); }
+  std::int64_t dimension() const override { return op_->dimension(); }
+  at::TensorOptions options() const override { return op_->options(); }
+  at::Tensor apply(const at::Tensor& vectors) override;
+
+ private:
+  std::shared_ptr<LinearOperator> op_;
+  at::Tensor scale_;  ///< [E or 1, 1, P] D^(-1/2)
+};
+
+/// Adam's D = sqrt(v / (1 - beta_2^t)) + epsilon of its second moment v [E, P] after t steps (Kingma and Ba,
+/// arXiv:1412.6980, without the first moment's correction).
+at::Tensor adam_diagonal(const at::Tensor& second_moment, double beta_2, std::int64_t steps, double epsilon);
+
+}  // namespace sharpseek

@@ -1,0 +1,121 @@
+#include "sharpness/panel.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace sharpseek {
+namespace {
+
+#if defined(__x86_64__)
+#define SHARPSEEK_CLONES __attribute__((target_clones("avx512f", "arch=haswell", "default")))
+#else
+#define SHARPSEEK_CLONES
+#endif
+
+/// Sixteen partial sums, so that the compiler may use vectors without reordering a sum.
+template <class T>
+[[gnu::always_inline]] inline T dot(const T* a, const T* b, std::int64_t n) {
+  constexpr int kSums = 16;
+  T sums[kSums] = {};
+  std::int64_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (int l = 0; l < kSums; ++l) sums[l] += a[i + l] * b[i + l];
+  }
+  T total = 0;
+  for (; i < n; ++i) total += a[i] * b[i];
+  for (T sum : sums) total += sum;
+  return total;
+}
+
+template <class T>
+[[gnu::always_inline]] inline void add_scaled(T* y, T scale, const T* x, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] += scale * x[i];
+}
+
+template <class T>
+[[gnu::always_inline]] inline void project(const T* panel, std::int64_t rows, std::int64_t n, T* w, T* overlap) {
+  for (int pass = 0; pass < 2; ++pass) {
+    for (std::int64_t j = 0; j < rows; ++j) overlap[j] = dot(panel + j * n, w, n);
+    for (std::int64_t j = 0; j < rows; ++j) add_scaled(w, -overlap[j], panel + j * n, n);
+  }
+}
+
+SHARPSEEK_CLONES void project_panel(const float* panel, std::int64_t rows, std::int64_t n, float* w, float* overlap) {
+  project(panel, rows, n, w, overlap);
+}
+SHARPSEEK_CLONES void project_panel(const double* panel, std::int64_t rows, std::int64_t n, double* w,
+                                    double* overlap) {
+  project(panel, rows, n, w, overlap);
+}
+SHARPSEEK_CLONES void add_row(float* y, float scale, const float* x, std::int64_t n) { add_scaled(y, scale, x, n); }
+SHARPSEEK_CLONES void add_row(double* y, double scale, const double* x, std::int64_t n) { add_scaled(y, scale, x, n); }
+
+}  // namespace
+
+PanelProducts::PanelProducts(std::int64_t replicas, const at::TensorOptions& options)
+    : replicas_(replicas),
+      own_loops_(replicas > 1 && options.device().is_cpu()),
+      pool_(replicas > 1 ? static_cast<int>(std::min<std::int64_t>(replicas, available_threads())) : 1) {}
+
+void PanelProducts::each(const std::function<void(std::int64_t)>& body) { pool_.run(replicas_, body); }
+
+void PanelProducts::project_out(const at::Tensor& panel, std::int64_t rows, at::Tensor& w) {
+  if (rows == 0) return;
+  if (!own_loops_) {
+    const at::Tensor q = panel.narrow(1, 0, rows);
+    for (int pass = 0; pass < 2; ++pass) {
+      if (replicas_ == 1) {
+        w[0].sub_(at::mv(q[0].t(), at::mv(q[0], w[0])));
+      } else {
+        w.sub_(at::bmm(q.transpose(1, 2), at::bmm(q, w.unsqueeze(2))).squeeze(2));
+      }
+    }
+    return;
+  }
+  const std::int64_t n = w.size(1);
+  const std::int64_t stride = panel.stride(0);
+  const auto run = [&]<class T>(T*) {
+    const T* q = panel.data_ptr<T>();
+    T* x = w.data_ptr<T>();
+    each([&](std::int64_t e) {
+      thread_local std::vector<T> overlap;
+      overlap.resize(static_cast<std::size_t>(rows));
+      project_panel(q + e * stride, rows, n, x + e * n, overlap.data());
+    });
+  };
+  if (w.scalar_type() == at::kFloat) {
+    run(static_cast<float*>(nullptr));
+  } else {
+    run(static_cast<double*>(nullptr));
+  }
+}
+
+at::Tensor PanelProducts::combine(const at::Tensor& weights, const at::Tensor& panel, std::int64_t first) {
+  const std::int64_t rows = weights.size(2);
+  const at::Tensor w = weights.to(panel.options()).contiguous();
+  if (!own_loops_) return at::bmm(w, panel.narrow(1, first, rows));
+  const std::int64_t count = weights.size(1);
+  const std::int64_t n = panel.size(2);
+  at::Tensor out = at::zeros({replicas_, count, n}, panel.options());
+  const auto run = [&]<class T>(T*) {
+    const T* q = panel.data_ptr<T>();
+    const T* s = w.data_ptr<T>();
+    T* y = out.data_ptr<T>();
+    each([&](std::int64_t e) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        for (std::int64_t j = 0; j < rows; ++j) {
+          add_row(y + (e * count + i) * n, s[(e * count + i) * rows + j], q + e * panel.stride(0) + (first + j) * n, n);
+        }
+      }
+    });
+  };
+  if (panel.scalar_type() == at::kFloat) {
+    run(static_cast<float*>(nullptr));
+  } else {
+    run(static_cast<double*>(nullptr));
+  }
+  return out;
+}
+
+}  // namespace sharpseek

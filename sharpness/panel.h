@@ -1,0 +1,30 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "core/parallel.h"
+
+namespace sharpseek {
+
+/// Rows of vectors, one panel [m, P] for each replica: the products of Lanczos. On the CPU many small panels run side
+/// by side in loops of our own (batched products of this size run serially in ATen); one panel, and any on a GPU, goes
+/// to the matrix library.
+class PanelProducts {
+ public:
+  /// For panels of E replicas; threads only where they are used.
+  PanelProducts(std::int64_t replicas, const at::TensorOptions& options);
+
+  /// w <- w - Q' Q w, twice, with the first `rows` rows of `panel` [E, capacity, P]; w [E, P], contiguous, in place.
+  void project_out(const at::Tensor& panel, std::int64_t rows, at::Tensor& w);
+  /// weights [E, k, rows] x the rows first..first + rows of the panel -> [E, k, P].
+  at::Tensor combine(const at::Tensor& weights, const at::Tensor& panel, std::int64_t first);
+  /// Calls body(e) for every replica, on all threads.
+  void each(const std::function<void(std::int64_t)>& body);
+
+ private:
+  std::int64_t replicas_;
+  bool own_loops_;
+  ThreadPool pool_;
+};
+
+}  // namespace sharpseek
