@@ -4,7 +4,7 @@ A new figure is a module with a function `charts` and a line in FAMILIES. Where 
 figures show the smallest; balances and evidence use all.
 """
 
-from sharpseek.figures import balances, circulation, forest, layers, settings, spectra, theory, trajectories, trend
+from sharpseek.figures import balances, circulation, flow, forest, layers, settings, spectra, theory, trajectories, trend
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict
@@ -15,6 +15,7 @@ FAMILIES = (
     ("Trend with the imbalance of the noise", trend),
     ("Ablations and evidence", forest),
     ("The way there", trajectories),
+    ("The slow-manifold flow", flow),
     ("Balance of squared gradients", balances),
     ("Circulation", circulation),
     ("Layers", layers),

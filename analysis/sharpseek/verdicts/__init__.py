@@ -8,6 +8,7 @@ other modules judge one family of claims each.
 """
 
 from sharpseek.verdicts.balance import balance_table
+from sharpseek.verdicts.flow import circulation_table, flow_table
 from sharpseek.verdicts.judge import adjusted_p, judge, overall
 from sharpseek.verdicts.registry import CLAIMS
 from sharpseek.verdicts.rules import (
@@ -33,7 +34,9 @@ __all__ = [
     "Verdict",
     "adjusted_p",
     "balance_table",
+    "circulation_table",
     "combine",
+    "flow_table",
     "judge",
     "overall",
     "positive",

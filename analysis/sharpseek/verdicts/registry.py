@@ -5,6 +5,7 @@ from __future__ import annotations
 from sharpseek.verdicts.ablations import ABLATIONS
 from sharpseek.verdicts.balance import BALANCE
 from sharpseek.verdicts.circulation import CIRCULATION
+from sharpseek.verdicts.flow import FLOW
 from sharpseek.verdicts.fluctuation import FLUCTUATION
 from sharpseek.verdicts.imbalance import FLATTEST, IMBALANCE
 from sharpseek.verdicts.rules import Claim
@@ -23,4 +24,5 @@ CLAIMS: list[Claim] = [
     TREND,
     CIRCULATION,
     *ABLATIONS,
+    FLOW,
 ]

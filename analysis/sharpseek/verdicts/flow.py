@@ -1,0 +1,154 @@
+"""C10: the slow-manifold flow predicts the trajectory of SGD, extrapolated to learning rate 0, at fixed times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from sharpseek.files import Experiment
+from sharpseek.verdicts.rules import (
+    NETWORK_MARGIN,
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    USABLE_SHARE,
+    Claim,
+    Evidence,
+)
+from sharpseek.verdicts.statistics import at, conditions, label
+
+FLOW_ERRORS = 3.5
+"""Largest distance from the flow, in standard errors of the extrapolated value, that counts as agreement."""
+FLOW_TIMES = 4
+"""Equally spaced rescaled times at which trajectories are compared; the last is the end of the runs."""
+FLOW_RATES = 3
+"""Learning rates that an extrapolation needs at least."""
+
+
+def at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Value at rate 0 and its standard error: weighted least squares of a polynomial in the rate through the means.
+
+    Its degree is the number of rates less 2, at most 2, so that one degree of freedom or more is left.
+    """
+    degree = min(2, len(rates) - 2)
+    scale = rates.max()
+    powers = np.vander(rates / scale, degree + 1, increasing=True) / errors[:, None]
+    covariance = np.linalg.inv(powers.T @ powers)
+    return float((covariance @ (powers.T @ (means / errors)))[0]), float(np.sqrt(covariance[0, 0]))
+
+
+def flow_table(experiment: Experiment) -> pd.DataFrame:
+    """Measured over predicted trace at each condition and fixed time, extrapolated to rate 0 over all runs.
+
+    Columns: condition, time, predicted (the flow's trace), ratio, error (standard error over seeds), z, low, high
+    (95 %), rates, usable, replicas. Replicas need not be stationary, but must be finished. Empty without a flow.
+    """
+    measured = runs_by_rate(experiment)
+    if not measured:
+        return pd.DataFrame()
+    end = min(float(run["rescaled_time"].values[select, -1].min()) for _, run, select in measured)
+    rows = []
+    for condition in conditions(measured[0][1]):
+        for time in end * np.arange(1, FLOW_TIMES + 1) / FLOW_TIMES:
+            rates, means, errors, predicted = [], [], [], np.nan
+            usable = replicas = 0
+            for rate, run, select in measured:
+                here = np.flatnonzero(select & at(run, condition))
+                if here.size == 0:
+                    continue
+                # Records lie at the same times for all replicas of one rate.
+                times = run["rescaled_time"].values[here[0]]
+                record = int(np.argmin(np.abs(times - time)))
+                if abs(times[record] - time) > 1e-3 * end:
+                    continue
+                flow = run["flow_trace"].values[here, record]
+                ratio = run["trace"].values[here, record] / flow
+                good = (run["status"].values[here] == 0) & np.isfinite(ratio)
+                replicas += here.size
+                usable += int(good.sum())
+                if good.sum() < max(2, USABLE_SHARE * here.size):
+                    continue
+                predicted = float(flow[good][0])
+                rates.append(rate)
+                means.append(ratio[good].mean())
+                errors.append(ratio[good].std(ddof=1) / np.sqrt(good.sum()))
+            value = error = np.nan
+            if len(rates) >= FLOW_RATES and min(errors) > 0:
+                value, error = at_rate_zero(np.array(rates), np.array(means), np.array(errors))
+            half = float(stats.norm.ppf(0.975)) * error
+            rows.append(
+                {
+                    "condition": condition,
+                    "time": time,
+                    "predicted": predicted,
+                    "ratio": value,
+                    "error": error,
+                    "z": (value - 1) / error,
+                    "low": value - half,
+                    "high": value + half,
+                    "rates": len(rates),
+                    "usable": usable,
+                    "replicas": replicas,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def circulation_table(experiment: Experiment) -> pd.DataFrame:
+    """How far the flow is from descending the gradient fluctuation: condition, circulation (0 .. 1)."""
+    run = next((run for run in experiment.runs.values() if "flow_circulation" in run), None)
+    if run is None:
+        return pd.DataFrame()
+    values = [float(run["flow_circulation"].values[at(run, condition)][0]) for condition in conditions(run)]
+    return pd.DataFrame({"condition": conditions(run), "circulation": values})
+
+
+def runs_by_rate(experiment: Experiment) -> list[tuple[float, xr.Dataset, np.ndarray]]:
+    """Each learning rate, smallest first, with the run that holds it and [replica] which of its replicas have it."""
+    found = []
+    for run in experiment.runs.values():
+        if "flow_trace" not in run:
+            continue
+        if "learning_rate" in run.coords:
+            rates = run["learning_rate"].values
+        else:
+            rates = np.full(run.sizes["replica"], _rate_of_times(run))
+        found += [(float(rate), run, rates == rate) for rate in np.unique(rates)]
+    return sorted(found, key=lambda entry: entry[0])
+
+
+def _rate_of_times(run: xr.Dataset) -> float:
+    """The rate of a run of one rate, from rescaled_time = rate^2 step / batch."""
+    batch = float(run.attrs["config"]["training"]["batch"])
+    return float(np.sqrt(run["rescaled_time"].values[0, -1] * batch / run["step"].values[-1]))
+
+
+def judge_flow(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+    """C10: the table's rows as evidence; p is that of equivalence within the margin (two one-sided z tests)."""
+    evidence = []
+    for row in flow_table(experiment).itertuples():
+        outcome, p = UNDECIDED, np.nan
+        if np.isfinite(row.z):
+            p = float(stats.norm.sf((NETWORK_MARGIN - abs(row.ratio - 1)) / row.error))
+            if abs(row.z) >= FLOW_ERRORS:
+                outcome = REFUTED
+            elif row.low > 1 - NETWORK_MARGIN and row.high < 1 + NETWORK_MARGIN:
+                outcome = SUPPORTED
+        subject = ", ".join(filter(None, (label(row.condition), f"time {row.time:.3g}")))
+        evidence.append(Evidence(subject, row.ratio, row.low, row.high, outcome, row.usable, row.replicas, p))
+    return evidence
+
+
+FLOW = Claim(
+    "C10",
+    "The slow-manifold flow predicts the sharpness trajectory of a network before any step of SGD.",
+    "measured / predicted trace at rate 0",
+    f"polynomial in the rate through the means over seeds at {FLOW_RATES} or more rates, at {FLOW_TIMES} fixed times",
+    f"Supported if at every kappa and time the distance from 1 is below {FLOW_ERRORS:g} standard errors and the "
+    f"interval within {NETWORK_MARGIN:.0%}; refuted beyond {FLOW_ERRORS:g} standard errors.",
+    judge_flow,
+    every_rate=True,
+    pooled=True,
+)
