@@ -11,6 +11,7 @@
 #include "experiments/option_table.h"
 #include "experiments/predictions.h"
 #include "experiments/sweep.h"
+#include "experiments/theory_flow.h"
 #include "training/trainer.h"
 
 namespace sharpseek {
@@ -19,7 +20,8 @@ namespace {
 constexpr const char* kExamples =
     "  sharpseek theory sweep.ini\n"
     "  sharpseek theory sweep.ini --format json --set noise.condition='1 10 100'\n"
-    "  sharpseek theory sweep.ini --path                # trajectory of each point, at the records of its run\n";
+    "  sharpseek theory sweep.ini --path                # trajectory of each point, at the records of its run\n"
+    "  sharpseek theory flow-mlp.ini --flow             # trajectory of any smooth network\n";
 
 /// A sweep point without its seeds.
 struct Row {
@@ -151,14 +153,18 @@ int command_theory(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
   options.add_options()("path", "the way of the first seed's weights along the minima, at the records of the run")(
-      "flow", "slow-manifold flow of any network (a later version)");
+      "flow", "slow-manifold flow of any smooth network on data that it fits, over the run's rescaled time");
   add_set_option(options);
   add_format_option(options);
   const Arguments parsed(arguments, options, "theory CONFIG [options]", kExamples, "CONFIG");
   if (parsed.done()) return 0;
-  require(!parsed.has("flow"), "theory --flow: comes with a later version");
   const bool json = wants_json(parsed);
   const Config config = config_of(parsed);
+  if (parsed.has("flow")) {
+    require(!parsed.has("path"), "theory --flow --path: one at a time (--path is the flow of linear networks)");
+    print_flow(config, json, parsed.has("quiet"));
+    return 0;
+  }
   std::vector<std::string> axes;
   for (const ConfigOption& option : option_table()) {
     if (config.values(option.key).size() > 1) axes.emplace_back(option.key);

@@ -49,8 +49,9 @@ constexpr std::array kOptions{
     ConfigOption{"model.mlp_width", kInteger, "0", kGroup, "transformer: hidden features of a block; 0 = width"},
     ConfigOption{"model.layer_norm", kBoolean, "false", kGroup, "transformer: layer norm before attention and MLP"},
     ConfigOption{"model.bias", kBoolean, "false", kGroup, "linear, mlp, rnn: offsets, initially zero"},
-    ConfigOption{"model.init", kText, "random", kReplica,
-                 "random | limit (linear: where theory says that small rates end)"},
+    ConfigOption{
+        "model.init", kText, "random", kReplica,
+        "random | limit (linear: where theory says that small rates end) | manifold (weights that fit the samples)"},
     ConfigOption{"model.init_scale", kNumber, "1", kReplica, "multiplies the initial weights"},
     ConfigOption{"model.init_imbalance", kNumber, "1", kReplica,
                  "r: last matrix times r, first one divided by r: a sharper start"},

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "engine/engine.h"
+#include "experiments/flow.h"
 #include "experiments/predictions.h"
 #include "sharpness/quantity.h"
 #include "training/trainer.h"
@@ -19,7 +20,8 @@ constexpr std::int64_t kMostRecords = 1'000'000;
 /// Whether model.init asks for the small-rate limit of theory.
 bool starts_at_limit(const Replica& replica) {
   const std::string& start = replica.point.text("model.init");
-  require(start == "random" || start == "limit", "model.init = ", start, ": must be random | limit");
+  require(start == "random" || start == "limit" || start == "manifold", "model.init = ", start,
+          ": must be random | limit | manifold");
   return start == "limit";
 }
 
@@ -74,6 +76,7 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
     select_quantities(point.probe().quantities);
     require(point.optimizer().kind == "sgd", "training.optimizer = ", point.optimizer().kind, ": must be sgd");
     next.group = std::move(group);
+    start_on_manifold(next);
     prepared.push_back(std::move(next));
   }
   return prepared;

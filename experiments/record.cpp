@@ -359,6 +359,13 @@ void RunRecord::pack() {
   rewrite(*file_, *packed_, {{"time", static_cast<hsize_t>(written_)}});
 }
 
+void RunRecord::time_variable(const std::string& name, const double* values, const std::string& units,
+                              const std::string& definition) {
+  file_->variable(name, {"replica", "time"});
+  file_->write(name, {0, 0}, {static_cast<hsize_t>(layout_.replicas), static_cast<hsize_t>(layout_.records)}, values);
+  describe(name, units, definition);
+}
+
 void RunRecord::replica_variable(const Column& column) {
   hdf5::File& file = packed_ ? *packed_ : *file_;
   const auto replicas = static_cast<hsize_t>(layout_.replicas);

@@ -93,6 +93,9 @@ class RunRecord {
   /// Steps of the records so far, [records()].
   const std::vector<std::int64_t>& steps() const { return steps_; }
 
+  /// Adds a variable [replica, time], row-major, [replicas][layout.records].
+  void time_variable(const std::string& name, const double* values, const std::string& units,
+                     const std::string& definition);
   /// Begins the packed file, which takes over everything. Variables and attributes are then added to it.
   void pack();
   /// Adds a variable [replica], or replaces the values of one that is there.

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "experiments/block_probe.h"
 #include "experiments/checkpoint_clock.h"
+#include "experiments/flow.h"
 #include "experiments/interrupt.h"
 #include "experiments/predictions.h"
 #include "experiments/progress.h"
@@ -199,6 +200,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
     record.replica_variable({"stationary", std::vector<std::int64_t>(replicas, 0), "",
                              "1 where the last half of the records passes the two-window test (docs/sharpness.md)"});
     record_predictions(prepared, record);
+    record_flow(prepared, schedule.record_steps(), record);
   };
   Position position;
   if (earlier) {

@@ -25,6 +25,13 @@ class Pacer {
 
 }  // namespace
 
+std::vector<std::int64_t> Schedule::record_steps() const {
+  std::vector<std::int64_t> all;
+  for (std::int64_t step = 0; step < steps; step += every) all.push_back(step);
+  all.push_back(steps);
+  return all;
+}
+
 TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
                       const std::atomic<bool>* stop, std::int64_t recorded) {
   require(schedule.steps >= 0, "training.steps = ", schedule.steps, ": must be at least 0");

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
 #include "engine/engine.h"
 #include "training/observer.h"
@@ -19,6 +20,8 @@ struct Schedule {
   std::int64_t due(std::int64_t step) const { return 1 + step / every + (step == steps && step % every != 0 ? 1 : 0); }
   /// Whether a record is to be made at `step`.
   bool records_at(std::int64_t step) const { return step % every == 0 || step == steps; }
+  /// The steps of these records.
+  std::vector<std::int64_t> record_steps() const;
 };
 
 enum class TrainingOutcome {

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "experiments/prepare.h"
+#include "experiments/record.h"
+#include "theory/slow_flow.h"
+
+namespace sharpseek {
+
+/// The slow-manifold flow of every replica of a group: what SGD on this configuration does as the rate goes to 0.
+struct FlowPrediction {
+  Samples samples;          ///< what the network interpolates, float64
+  at::Tensor start;         ///< [E, P] interpolating weights at time 0
+  GradientFlowLimit limit;  ///< how they were reached
+  SlowFlow flow;
+};
+
+/// The gradient-flow limit of a group's initial weights on its data: the finite set, or, online, the evaluation set of
+/// `measure.samples` inputs (its second moment is Sigma_x exactly, so that it stands for the population of a linear
+/// network). Throws UserError, with the misfit that is left, if the network cannot fit the data: then there is no set
+/// of interpolating weights and no flow.
+GradientFlowLimit interpolating_weights(const PreparedGroup& prepared, const Samples& samples);
+
+/// The samples that interpolating_weights fits.
+Samples interpolated_samples(const PreparedGroup& prepared);
+
+/// Replaces the initial weights of replicas with model.init = manifold by the gradient-flow limit of weights that are
+/// drawn for their init_scale and init_imbalance alone: the same for all noise conditions, rates and seeds, so that
+/// they differ by what is under test. Throws UserError for online data or data that the network cannot fit.
+void start_on_manifold(PreparedGroup& prepared);
+
+/// The flow of a group's replicas at times [E][R], each distinct one integrated once. Throws UserError where the flow
+/// does not apply, with the reason: relu, noise drawn once, an optimiser other than plain SGD, data that do not fit.
+FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std::vector<double>>& times);
+
+/// Writes flow_trace, flow_sharpness, flow_gradient_fluctuation [replica, time], flow_status and flow_circulation
+/// [replica] into a run file whose replicas start on the manifold and where the flow applies; otherwise nothing.
+/// `steps` are those of the records.
+void record_flow(const PreparedGroup& prepared, const std::vector<std::int64_t>& steps, RunRecord& record);
+
+}  // namespace sharpseek
