@@ -32,17 +32,67 @@ void random_signs(std::uint64_t seed, Stream stream, std::uint64_t key, std::uin
   for (std::size_t j = 0; j < out.size(); ++j) out[j] = ((words[j / 32] >> (j % 32)) & 1u) != 0 ? Real(1) : Real(-1);
 }
 
-/// eps = factor z for each row z [count, outputs].
+/// eps = factor D(x) z for each row z [count, outputs] and its sample x [count, n]; changes z.
 template <class Real>
-void shape_noise(const Matrix& factor, std::span<const Real> z, std::span<Real> noise) {
+void shape_noise(const Noise& form, std::span<const Real> inputs, std::span<Real> z, std::span<Real> noise) {
+  const Matrix& factor = form.factor;
   const auto outputs = static_cast<std::size_t>(factor.rows());
+  const std::size_t n = inputs.size() / (noise.size() / outputs);
   for (std::size_t row = 0; row < noise.size(); row += outputs) {
+    if (form.heteroscedastic > 0) {
+      const double first = inputs[row / outputs * n];
+      for (std::size_t k = 0; k < outputs; ++k) {
+        z[row + k] *= static_cast<Real>(noise_scale(form.heteroscedastic, first, static_cast<int>(k)));
+      }
+    }
     for (std::size_t o = 0; o < outputs; ++o) {
       Real sum = 0;
       for (std::size_t i = 0; i < outputs; ++i) {
         sum += static_cast<Real>(factor(static_cast<Eigen::Index>(o), static_cast<Eigen::Index>(i))) * z[row + i];
       }
       noise[row + o] = sum;
+    }
+  }
+}
+
+/// Row `row` of the data set.
+template <class Real>
+void copy_inputs(const Task& task, std::uint32_t row, std::span<Real> out) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<Real>(task.dataset(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(i)));
+  }
+}
+
+/// Row `row` of the whitened residuals of a data set.
+template <class Real>
+void copy_residual(const Task& task, std::uint32_t row, std::span<Real> z) {
+  for (std::size_t o = 0; o < z.size(); ++o) {
+    z[o] = static_cast<Real>(task.residuals(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(o)));
+  }
+}
+
+/// z [outputs] of the noise that sample `row` has for good.
+template <class Real>
+void own_draws(const Task& task, const Noise& noise, std::uint64_t key, std::uint32_t row, std::span<Real> z) {
+  switch (noise.distribution) {
+    case NoiseDistribution::kGaussian: standard_normals(task.seed, Stream::kFixedNoise, key, row, z); break;
+    case NoiseDistribution::kRademacher: random_signs(task.seed, Stream::kFixedSigns, key, row, z); break;
+    case NoiseDistribution::kMeasured: copy_residual(task, row, z); break;
+  }
+}
+
+/// z [count, outputs] drawn at this step; Gaussian ones are there already.
+template <class Real>
+void fresh_draws(const Task& task, const Noise& noise, std::uint64_t key, std::uint32_t step, std::span<Real> z) {
+  if (noise.distribution == NoiseDistribution::kRademacher) {
+    random_signs(task.seed, Stream::kNoiseSigns, key, step, z);
+  } else if (noise.distribution == NoiseDistribution::kMeasured) {
+    const auto outputs = static_cast<std::size_t>(task.outputs);
+    std::vector<std::uint32_t> words(z.size() / outputs);
+    random_words(task.seed, Stream::kNoiseSigns, key, step, words);
+    for (std::size_t k = 0; k < words.size(); ++k) {
+      const std::uint64_t size = static_cast<std::uint64_t>(task.residuals.rows());
+      copy_residual(task, static_cast<std::uint32_t>((size * words[k]) >> 32), z.subspan(k * outputs, outputs));
     }
   }
 }
@@ -56,7 +106,6 @@ void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key,
   const auto outputs = static_cast<std::size_t>(task.outputs);
   const auto samples = static_cast<std::size_t>(batch);
   SHARPSEEK_ASSERT(inputs.size() == samples * n && label_noise.size() == samples * outputs);
-  const bool rademacher = noise.distribution == NoiseDistribution::kRademacher;
 
   // Inputs: coloured normals, or rows of the data set.
   const std::size_t input_draws = task.online() ? samples * n : 0;
@@ -81,10 +130,7 @@ void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key,
   } else {
     for (int k = 0; k < batch; ++k) {
       rows.push_back(sample_index(task, replica_key, step, batch, k));
-      for (std::size_t i = 0; i < n; ++i) {
-        inputs[static_cast<std::size_t>(k) * n + i] =
-            static_cast<Real>(task.dataset(static_cast<Eigen::Index>(rows.back()), static_cast<Eigen::Index>(i)));
-      }
+      copy_inputs(task, rows.back(), inputs.subspan(static_cast<std::size_t>(k) * n, n));
     }
   }
 
@@ -93,19 +139,33 @@ void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key,
   if (noise.fixed) {
     SHARPSEEK_ASSERT(!task.online());
     for (std::size_t k = 0; k < samples; ++k) {
-      const std::span<Real> own = draws.subspan(k * outputs, outputs);
-      if (rademacher) {
-        random_signs(task.seed, Stream::kFixedSigns, replica_key, rows[k], own);
-      } else {
-        standard_normals(task.seed, Stream::kFixedNoise, replica_key, rows[k], own);
-      }
+      own_draws<Real>(task, noise, replica_key, rows[k], draws.subspan(k * outputs, outputs));
     }
-  } else if (rademacher) {
-    random_signs(task.seed, Stream::kNoiseSigns, replica_key, step, draws);
+  } else {
+    fresh_draws(task, noise, replica_key, step, draws);
   }
-  shape_noise<Real>(noise.factor, draws, label_noise);
+  shape_noise<Real>(noise, inputs, draws, label_noise);
 }
 
+template <class Real>
+void draw_full_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::span<Real> inputs,
+                     std::span<Real> label_noise) {
+  const auto n = static_cast<std::size_t>(task.input_size());
+  const auto outputs = static_cast<std::size_t>(task.outputs);
+  const auto size = static_cast<std::size_t>(task.dataset.rows());
+  SHARPSEEK_ASSERT(inputs.size() == size * n && label_noise.size() == size * outputs);
+  std::vector<Real> z(size * outputs, Real(0));
+  for (std::size_t row = 0; row < size; ++row) {
+    copy_inputs(task, static_cast<std::uint32_t>(row), inputs.subspan(row * n, n));
+    if (!noise.fixed) continue;
+    own_draws<Real>(task, noise, replica_key, static_cast<std::uint32_t>(row),
+                    std::span(z).subspan(row * outputs, outputs));
+  }
+  shape_noise<Real>(noise, inputs, std::span(z), label_noise);
+}
+
+template void draw_full_batch<float>(const Task&, const Noise&, std::uint64_t, std::span<float>, std::span<float>);
+template void draw_full_batch<double>(const Task&, const Noise&, std::uint64_t, std::span<double>, std::span<double>);
 template void draw_batch<float>(const Task&, const Noise&, std::uint64_t, std::uint32_t, int, std::span<float>,
                                 std::span<float>);
 template void draw_batch<double>(const Task&, const Noise&, std::uint64_t, std::uint32_t, int, std::span<double>,

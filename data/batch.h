@@ -13,6 +13,10 @@ namespace sharpseek {
 /// z[batch x n + k x outputs + o] (finite sets: z[k x outputs + o]). Rademacher noise takes bit j % 32 of word j / 32
 /// of Stream::kNoiseSigns instead: 1 is +1, 0 is -1.
 ///
+/// Measured noise is, with w word k of Stream::kNoiseSigns, the
+/// whitened residual floor(N w / 2^32) of the data set, or the sample's own where it is fixed. z becomes noise as
+/// data/noise.h says.
+///
 /// Finite sets: with replacement, sample k of the batch is floor(N w / 2^32), w word k of Stream::kSampleIndex at this
 /// step. Without, position p = step x batch + k of the endless concatenation of one permutation of 0..N-1 per epoch
 /// p / N (see data/permutation.h). Fixed noise of sample n: the same maps on Stream::kFixedNoise or kFixedSigns at step
@@ -22,5 +26,11 @@ namespace sharpseek {
 template <class Real>
 void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::uint32_t step, int batch,
                 std::span<Real> inputs, std::span<Real> label_noise);
+
+/// The whole finite set in its order, x [N, n], with the label noise that gradient descent sees [N, outputs]: none
+/// where noise is drawn fresh, because it averages out, and each sample's own where it is fixed.
+template <class Real>
+void draw_full_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::span<Real> inputs,
+                     std::span<Real> label_noise);
 
 }  // namespace sharpseek

@@ -60,13 +60,20 @@ Vector noise_variances(double total, double condition, int outputs) {
 
 Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal, std::uint64_t seed) {
   Noise noise;
-  require(options.distribution == "gaussian" || options.distribution == "rademacher",
-          "noise.distribution = ", options.distribution, ": must be gaussian | rademacher");
-  noise.distribution =
-      options.distribution == "gaussian" ? NoiseDistribution::kGaussian : NoiseDistribution::kRademacher;
+  if (options.distribution == "rademacher") {
+    noise.distribution = NoiseDistribution::kRademacher;
+  } else if (options.distribution == "measured") {
+    noise.distribution = NoiseDistribution::kMeasured;
+  } else {
+    require(options.distribution == "gaussian", "noise.distribution = ", options.distribution,
+            ": must be gaussian | rademacher | measured");
+  }
   require(options.redraw == "fresh" || options.redraw == "fixed", "noise.redraw = ", options.redraw,
           ": must be fresh | fixed");
   noise.fixed = options.redraw == "fixed";
+  require(options.heteroscedastic >= 0 && options.heteroscedastic <= 1,
+          "noise.heteroscedastic = ", options.heteroscedastic, ": must be from 0 to 1");
+  noise.heteroscedastic = options.heteroscedastic;
   if (!options.covariance.empty()) {
     require(options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance, ": must be file:S.csv");
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(
@@ -77,6 +84,7 @@ Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal,
     noise.factor = noise_directions(options.rotation, outputs, signal, seed) * variances.cwiseSqrt().asDiagonal();
   }
   noise.covariance = noise.factor * noise.factor.transpose();
+  if (noise.distribution == NoiseDistribution::kMeasured) noise.factor = symmetric_square_root(noise.covariance);
   return noise;
 }
 

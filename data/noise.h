@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 
@@ -7,7 +8,11 @@
 
 namespace sharpseek {
 
-enum class NoiseDistribution { kGaussian, kRademacher };
+enum class NoiseDistribution {
+  kGaussian,
+  kRademacher,
+  kMeasured,  ///< z: the whitened residuals of a data set's targets (data/task.h)
+};
 
 /// The [noise] section. Swept per replica.
 struct NoiseOptions {
@@ -15,18 +20,28 @@ struct NoiseOptions {
   double condition = 1;  ///< kappa: largest over smallest variance; must be 1 when there is one output
   std::string rotation =
       "axes";  ///< axes | teacher | teacher-reversed | random | file:M.csv (orthogonal, columns = directions)
-  std::string distribution = "gaussian";  ///< gaussian | rademacher
+  std::string distribution = "gaussian";  ///< gaussian | rademacher | measured
   std::string covariance;                 ///< file:S.csv replaces total, condition and rotation
   std::string redraw = "fresh";           ///< fresh: drawn at every use | fixed: once per sample of a finite set
+  double heteroscedastic = 0;             ///< a in [0, 1]: how much the covariance depends on the input, see Noise
 };
 
-/// Label noise eps = factor z, z standard normal or random signs; covariance = factor factor'.
+/// Label noise eps = factor D(x) z, z standard normal or random signs. D(x) is the identity unless heteroscedastic = a
+/// is above 0: then D_kk(x)^2 = 1 + a s(x) (-1)^k, k = 0, 1, .., s(x) the sign (+1 at 0) of the sample's first number.
+/// Where inputs are as often positive as negative the average of factor D^2 factor' over inputs is the covariance.
 struct Noise {
-  Matrix covariance;  ///< Sigma_eps [outputs, outputs]
-  Matrix factor;      ///< [outputs, outputs]: eigenvectors x square roots of the variances, in the order of the options
+  Matrix covariance;  ///< Sigma_eps [outputs, outputs] = factor factor'
+  Matrix factor;  ///< [outputs, outputs]: eigenvectors x square roots of the variances, in the order of the options;
+                  ///< measured: the symmetric root, so that residuals of this covariance stay what they are
   NoiseDistribution distribution = NoiseDistribution::kGaussian;
   bool fixed = false;
+  double heteroscedastic = 0;
 };
+
+/// D_kk of noise direction k for an input that begins with `first`.
+inline double noise_scale(double heteroscedastic, double first, int k) {
+  return std::sqrt(1 + heteroscedastic * (first < 0 ? -1 : 1) * (k % 2 == 0 ? 1 : -1));
+}
 
 /// Variances proportional to condition^(o / (outputs - 1)), o = 0..outputs-1, with the given sum: increasing.
 Vector noise_variances(double total, double condition, int outputs);

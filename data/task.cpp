@@ -29,6 +29,35 @@ Matrix colour(const Matrix& white, const Task& task) {
   return rows;
 }
 
+/// The user's samples; task has its sizes and teacher.
+void read_dataset(const TaskOptions& options, Task& task) {
+  require(options.dataset.starts_with("file:"), "data.dataset = ", options.dataset, ": must be file:D.csv");
+  require(options.samples == 0, "data.samples = ", options.samples, ": must be online beside data.dataset");
+  require(options.input_covariance == "identity", "data.input_covariance = ", options.input_covariance,
+          ": must not be given beside data.dataset, which has its own");
+  const std::string file = options.dataset.substr(5);
+  const Matrix rows = read_matrix(file);
+  const int n = task.input_size();
+  require(rows.cols() == n || rows.cols() == n + task.outputs, file, ": has ", rows.cols(), " columns, needs ", n,
+          " (inputs of a sample), or ", n + task.outputs, " with measured outputs");
+  require(rows.rows() >= 2, file, ": has ", rows.rows(), " row; needs at least 2");
+  task.dataset = rows.leftCols(n);
+  task.measured = true;
+  if (task.tokens == 1) {
+    task.input_covariance = task.dataset.transpose() * task.dataset / static_cast<double>(rows.rows());
+    task.identity_inputs = false;
+    task.input_factor = symmetric_square_root(task.input_covariance);
+  }
+  if (rows.cols() == n || !task.teacher.linear) return;
+  const Matrix residuals = rows.rightCols(task.outputs) - task.dataset * task.teacher.matrix->transpose();
+  const Matrix moment = residuals.transpose() * residuals / static_cast<double>(rows.rows());
+  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(moment);
+  require(eigen.eigenvalues()(0) > 1e-12 * eigen.eigenvalues()(task.outputs - 1), file,
+          ": the residuals of the measured outputs have a singular covariance (smallest eigenvalue ",
+          eigen.eigenvalues()(0), ")");
+  task.residuals = residuals * eigen.operatorInverseSqrt();
+}
+
 }  // namespace
 
 Matrix Task::signal() const {
@@ -52,6 +81,10 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
   task.teacher = make_teacher(options.teacher, options.sequence, options.inputs, options.outputs, seed);
   task.replacement = options.replacement;
   task.seed = seed;
+  if (!options.dataset.empty()) {
+    read_dataset(options, task);
+    return task;
+  }
   task.dataset = colour(normal_rows(seed, Stream::kDataset, options.samples, task.input_size()), task);
   return task;
 }

@@ -18,6 +18,7 @@ struct TaskOptions {
   TeacherOptions teacher;
   std::int64_t samples = 0;  ///< 0: online, every sample is new; N: a finite set of N inputs drawn once
   bool replacement = true;   ///< finite set: drawn with replacement, or by a new random order each epoch
+  std::string dataset;       ///< file:D.csv, a row per sample: its inputs, then its measured outputs; replaces samples
 };
 
 /// y = f*(x) + eps, x [tokens, inputs] with independent tokens ~ N(0, Sigma_x). Shared by all replicas of a group; the
@@ -31,11 +32,17 @@ struct Task {
   bool identity_inputs = true;  ///< Sigma_x = I: engines skip the product
   Teacher teacher;
   Matrix dataset;  ///< [N, tokens x inputs] of a finite set; empty when online
+  /// [N, outputs] of a data set with measured outputs y and a teacher of one matrix: S^(-1/2) (y_n - V x_n), S the
+  /// second moment of these residuals; otherwise empty.
+  Matrix residuals;
+  bool measured = false;  ///< the finite set is the user's; input_covariance is its second moment
   bool replacement = true;
   std::uint64_t seed = 0;
 
   int input_size() const { return tokens * inputs; }
   bool online() const { return dataset.rows() == 0; }
+  /// Whether the second moment of the inputs that training sees is exactly input_covariance.
+  bool exact_inputs() const { return online() || measured; }
   /// V (I_tokens kron Sigma_x^(1/2)) [outputs, n]: the signal as seen by whitened inputs. Requires teacher.matrix.
   Matrix signal() const;
 };

@@ -15,6 +15,24 @@
 
 namespace sharpseek {
 
+namespace {
+
+bool any_above_zero(const std::vector<double>& values) {
+  return std::any_of(values.begin(), values.end(), [](double value) { return value > 0; });
+}
+
+}  // namespace
+
+bool TrainingProblem::plain() const {
+  return (optimizer.kind == "sgd" || optimizer.kind == "gd") && optimizer.schedule.specification == "constant" &&
+         !any_above_zero(momenta) && !any_above_zero(weight_decays);
+}
+
+int TrainingProblem::slots() const {
+  if (optimizer.kind == "adam") return 2;
+  return any_above_zero(momenta) ? 1 : 0;
+}
+
 void validate(const TrainingProblem& problem, const Program& program) {
   SHARPSEEK_ASSERT(problem.task != nullptr);
   const Task& task = *problem.task;
@@ -26,7 +44,28 @@ void validate(const TrainingProblem& problem, const Program& program) {
   for (double rate : problem.learning_rates) {
     require(std::isfinite(rate) && rate > 0, "training.learning_rate = ", rate, ": must be finite and above 0");
   }
+  validate(problem.optimizer);
+  const std::string& kind = problem.optimizer.kind;
+  const auto check = [&](const std::vector<double>& values, const char* key, bool wanted, auto&& fine,
+                         const char* rule) {
+    SHARPSEEK_ASSERT(values.size() == replicas || (values.empty() && !wanted));
+    for (double value : values) require(std::isfinite(value) && fine(value), "training.", key, " = ", value, rule);
+  };
+  check(
+      problem.momenta, "momentum", false, [](double m) { return m >= 0 && m < 1; }, ": must be at least 0 and below 1");
+  check(
+      problem.weight_decays, "weight_decay", false, [](double d) { return d >= 0; }, ": must be at least 0");
+  if (kind == "sam")
+    check(
+        problem.sam_radii, "sam_radius", true, [](double r) { return r > 0; }, ": must be above 0");
+  require(kind != "adam" || !any_above_zero(problem.momenta),
+          "training.momentum: must be 0 for adam, which has training.betas");
+  require(kind != "gd" || !task.online(),
+          "training.optimizer = gd: needs a finite set of samples (data.samples = N), not online data");
+  SHARPSEEK_ASSERT(kind != "gd" || problem.batch == task.dataset.rows());
   for (const Noise& noise : problem.noise) {
+    require(noise.distribution != NoiseDistribution::kMeasured || task.residuals.rows() > 0,
+            "noise.distribution = measured: needs data.dataset with measured outputs, and a linear data.teacher");
     require(!noise.fixed || !task.online(),
             "noise.redraw = fixed: needs a finite set of samples (data.samples = N), not online data");
   }
@@ -69,10 +108,10 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
   return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device), options.memory);
 }
 
-TrainingState initial_state(at::Tensor parameters, const OptimizerOptions& optimizer) {
-  require(optimizer.kind == "sgd", "training.optimizer = ", optimizer.kind, ": must be sgd");
+TrainingState initial_state(at::Tensor parameters, int slots) {
   TrainingState state;
   const auto replicas = static_cast<std::size_t>(parameters.size(0));
+  for (int slot = 0; slot < slots; ++slot) state.slots.push_back(at::zeros_like(parameters));
   state.parameters = std::move(parameters);
   state.loss_sum.assign(replicas, 0);
   state.loss_count.assign(replicas, 0);

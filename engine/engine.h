@@ -40,14 +40,22 @@ struct TrainingProblem {
   std::vector<Noise> noise;                 ///< [E]
   std::vector<std::uint64_t> replica_keys;  ///< [E]
   std::vector<double> learning_rates;       ///< [E]
+  std::vector<double> momenta;              ///< [E], or empty: 0
+  std::vector<double> weight_decays;        ///< [E], or empty: 0
+  std::vector<double> sam_radii;            ///< [E] where the optimiser is sam
   OptimizerOptions optimizer;
-  int batch = 1;
+  int batch = 1;  ///< for gd the number of samples of the finite set
+
+  /// Whether an update needs anything beyond w <- w - eta g with the same eta at every step.
+  bool plain() const;
+  /// Tensors that the optimiser keeps between steps: velocity | first and second moment | nothing.
+  int slots() const;
 };
 
 /// Everything that training changes. Plain data, so that a checkpoint is this and nothing else.
 struct TrainingState {
   at::Tensor parameters;                  ///< [E, P], CPU or device, the engine's dtype
-  std::vector<at::Tensor> slots;          ///< optimiser state, each [E, P]
+  std::vector<at::Tensor> slots;          ///< optimiser state, each [E, P] like parameters; zero at step 0
   std::int64_t step = 0;                  ///< steps taken; also the random counter of the next one (below 2^32)
   std::vector<double> loss_sum;           ///< [E] sum of mini-batch losses since last reset by the trainer
   std::vector<std::int64_t> loss_count;   ///< [E] steps in that sum
@@ -124,13 +132,14 @@ struct EngineOptions {
   std::int64_t memory = std::int64_t{1} << 30;  ///< torch: bytes that a Hessian product may hold and keep
 };
 
-/// Throws UserError unless the sizes of problem and program fit each other and every rate is finite and above 0.
+/// Throws UserError unless the sizes of problem and program fit each other, every rate is finite and above 0, and the
+/// optimiser's options make sense together.
 void validate(const TrainingProblem& problem, const Program& program);
 
 /// Makes the engine of these options. Throws UserError naming flag and value.
 std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions& options);
 
-/// Fresh state at step 0 for these parameters [E, P] and this optimiser.
-TrainingState initial_state(at::Tensor parameters, const OptimizerOptions& optimizer);
+/// Fresh state at step 0 for these parameters [E, P] and so many optimiser slots (TrainingProblem::slots).
+TrainingState initial_state(at::Tensor parameters, int slots);
 
 }  // namespace sharpseek

@@ -1,10 +1,8 @@
-#include <ATen/ATen.h>
-
 #include <iostream>
 
 #include "core/error.h"
 #include "experiments/arguments.h"
-#include "experiments/prepare.h"
+#include "experiments/dry_run.h"
 #include "experiments/run.h"
 
 namespace sharpseek {
@@ -15,27 +13,13 @@ constexpr const char* kExamples =
     "  sharpseek run sweep.ini --dry-run --set model.depth=3\n"
     "  sharpseek run sweep.ini --out out/sweep --shard 2/8\n";
 
-/// Prints the grid and what it needs, without training.
-void print_plan(const Config& config, const EngineOptions& engine, const Shard& shard) {
-  const std::int64_t element = engine.dtype == "float64" ? 8 : 4;
-  for (const PreparedGroup& group : prepare(config, shard)) {
-    const Point& point = group.group.point();
-    const auto replicas = static_cast<std::int64_t>(group.noise.size());
-    const std::int64_t records = point.steps() == 0 ? 1 : 1 + (point.steps() + point.every() - 1) / point.every();
-    std::cout << (group.group.name.empty() ? config.single("experiment.name") : group.group.name) << ": " << replicas
-              << " replicas (" << point.integer("experiment.replicas") << " seeds each), "
-              << group.program.parameter_count() << " parameters, " << point.steps() << " steps, " << records
-              << " records, weights " << replicas * group.program.parameter_count() * element / 1024 << " KiB\n";
-  }
-}
-
 }  // namespace
 
 int command_run(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
   options.add_options()("out", po::value<std::string>(), "result folder, must not exist (default out/NAME)")(
-      "dry-run", "print the grid and its size, train nothing")(
+      "dry-run", "print the grid, its cost in time, memory and disk, and what theory predicts; write nothing")(
       "resume", "go on with what is in DIR, if it was made from the same configuration");
   add_set_option(options);
   add_engine_options(options);
@@ -47,7 +31,7 @@ int command_run(const std::vector<std::string>& arguments) {
   const RunOptions run = run_options(parsed);
   const Shard shard = shard_option(parsed);
   if (parsed.has("dry-run")) {
-    print_plan(config, run.engine, shard);
+    print_dry_run(config, run.engine, shard, std::cout);
     return 0;
   }
   const std::string directory =

@@ -192,6 +192,7 @@ TaskOptions Point::task() const {
     require(options.samples >= 1, "data.samples = ", options.samples, ": must be online or at least 1");
   }
   options.replacement = boolean("data.replacement");
+  options.dataset = text("data.dataset");
   return options;
 }
 
@@ -203,6 +204,7 @@ NoiseOptions Point::noise() const {
   options.distribution = text("noise.distribution");
   options.covariance = text("noise.covariance");
   options.redraw = text("noise.redraw");
+  options.heteroscedastic = number("noise.heteroscedastic");
   return options;
 }
 
@@ -226,7 +228,20 @@ InitialisationOptions Point::initialisation() const {
   return {.scale = number("model.init_scale"), .imbalance = number("model.init_imbalance")};
 }
 
-OptimizerOptions Point::optimizer() const { return {.kind = text("training.optimizer")}; }
+OptimizerOptions Point::optimizer() const {
+  const std::vector<double> betas = parse_numbers("training.betas", text("training.betas"));
+  require(betas.size() == 2, "training.betas = ", text("training.betas"), ": must be two numbers, such as 0.9,0.999");
+  return {.kind = text("training.optimizer"),
+          .beta1 = betas[0],
+          .beta2 = betas[1],
+          .schedule = {.specification = text("training.schedule"), .steps = steps()}};
+}
+
+bool Point::until_stationary() const {
+  const std::string& until = text("training.until");
+  require(until == "steps" || until == "stationary", "training.until = ", until, ": must be steps | stationary");
+  return until == "stationary";
+}
 
 bool Point::until_stationary() const {
   const std::string& until = text("training.until");

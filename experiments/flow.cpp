@@ -38,6 +38,16 @@ std::string refusal(const PreparedGroup& prepared, const Point& point) {
     return concat("training.optimizer = ", point.text("training.optimizer"),
                   ": the slow-manifold flow is that of plain sgd");
   }
+  for (const char* key : {"training.momentum", "training.weight_decay", "noise.heteroscedastic"}) {
+    if (point.number(key) != 0) {
+      return concat(key, " = ", point.text(key), ": the slow-manifold flow is that of plain sgd under label noise of one "
+                    "covariance (0)");
+    }
+  }
+  if (point.text("training.schedule") != "constant") {
+    return concat("training.schedule = ", point.text("training.schedule"),
+                  ": the slow-manifold flow is that of a constant learning rate");
+  }
   if (point.text("noise.redraw") != "fresh") {
     return concat("noise.redraw = ", point.text("noise.redraw"),
                   ": the slow-manifold flow needs label noise that is drawn at every step (fresh)");

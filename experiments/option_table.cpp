@@ -34,12 +34,17 @@ constexpr std::array kOptions{
     ConfigOption{"data.samples", kText, "online", kGroup, "online | N inputs drawn once"},
     ConfigOption{"data.replacement", kBoolean, "true", kGroup,
                  "finite set: draw with replacement, or in a new random order each epoch"},
+    ConfigOption{"data.dataset", kText, "", kGroup,
+                 "file:D.csv: a row per sample, its inputs, then its measured outputs"},
     ConfigOption{"noise.total", kNumber, "3", kReplica, "trace of the label noise covariance"},
     ConfigOption{"noise.condition", kNumber, "1", kReplica, "kappa: largest over smallest noise variance, >= 1"},
     ConfigOption{"noise.rotation", kText, "axes", kReplica, "axes | teacher | teacher-reversed | random | file:M.csv"},
-    ConfigOption{"noise.distribution", kText, "gaussian", kReplica, "gaussian | rademacher"},
+    ConfigOption{"noise.distribution", kText, "gaussian", kReplica,
+                 "gaussian | rademacher | measured (residuals of data.dataset)"},
     ConfigOption{"noise.covariance", kText, "", kReplica, "file:S.csv: replaces total, condition and rotation"},
     ConfigOption{"noise.redraw", kText, "fresh", kReplica, "fresh | fixed (once per sample of a finite set)"},
+    ConfigOption{"noise.heteroscedastic", kNumber, "0", kReplica,
+                 "a in [0, 1]: alternate noise directions have variance 1 + a or 1 - a by the sign of the first input"},
     ConfigOption{"model.kind", kText, "linear", kGroup, "linear | mlp | rnn | transformer"},
     ConfigOption{"model.width", kInteger, "8", kGroup, "features of hidden values"},
     ConfigOption{"model.depth", kInteger, "2", kGroup,
@@ -55,12 +60,18 @@ constexpr std::array kOptions{
     ConfigOption{"model.init_scale", kNumber, "1", kReplica, "multiplies the initial weights"},
     ConfigOption{"model.init_imbalance", kNumber, "1", kReplica,
                  "r: last matrix times r, first one divided by r: a sharper start"},
-    ConfigOption{"training.optimizer", kText, "sgd", kGroup, "sgd"},
+    ConfigOption{"training.optimizer", kText, "sgd", kGroup, "sgd | gd | sam | adam"},
     ConfigOption{"training.learning_rate", kNumber, "0.002", kReplica, "eta"},
     ConfigOption{"training.batch", kInteger, "1", kGroup, "samples per step"},
     ConfigOption{"training.steps", kInteger, "100000", kGroup, "SGD steps"},
     ConfigOption{"training.time", kNumber, "0", kGroup,
                  "rescaled time eta^2 steps / batch instead of steps; 0 = use steps"},
+    ConfigOption{"training.momentum", kNumber, "0", kReplica, "mu: velocity v <- mu v + g; sgd, gd and sam"},
+    ConfigOption{"training.betas", kText, "0.9,0.999", kGroup, "adam: memory of the mean gradient and the mean square"},
+    ConfigOption{"training.weight_decay", kNumber, "0", kReplica, "lambda: w <- w - eta lambda w at every step"},
+    ConfigOption{"training.sam_radius", kNumber, "0.05", kReplica, "sam: rho, length of the step uphill"},
+    ConfigOption{"training.schedule", kText, "constant", kGroup,
+                 "constant | linear:F | cosine:F | inverse:T: how the learning rate changes"},
     ConfigOption{"training.until", kText, "steps", kSingle,
                  "steps | stationary: stop earlier, once the replicas have become stationary"},
     ConfigOption{"measure.every", kInteger, "0", kSingle, "steps between records; 0 = a hundredth of the run"},
@@ -69,10 +80,6 @@ constexpr std::array kOptions{
     ConfigOption{"measure.quantities", kText, "", kSingle, "comma-separated; empty = the standard ones"},
     ConfigOption{"measure.keep_parameters", kBoolean, "false", kSingle, "store the weights at every record"},
 };
-
-/// Options that design and documents name and a later version brings.
-constexpr std::array kLater{"training.momentum", "training.betas", "training.weight_decay", "training.sam_radius",
-                            "training.schedule", "data.dataset",   "noise.heteroscedastic"};
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -105,8 +112,6 @@ const ConfigOption& find_option(std::string_view key, std::string_view where) {
   const auto found =
       std::find_if(kOptions.begin(), kOptions.end(), [&](const auto& option) { return option.key == key; });
   if (found != kOptions.end()) return *found;
-  require(std::find(kLater.begin(), kLater.end(), key) == kLater.end(), where, ": ", key,
-          " comes with a later version");
   std::vector<std::string> keys;
   for (const ConfigOption& option : kOptions) keys.emplace_back(option.key);
   const std::string meant = nearest(key, keys);

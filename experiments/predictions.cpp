@@ -104,7 +104,8 @@ std::vector<double> limit_parameters(const ModelOptions& model, const Prediction
 void record_predictions(const PreparedGroup& prepared, RunRecord& record) {
   const ModelOptions model = prepared.group.point().model();
   const Task& task = *prepared.task;
-  if (!is_linear(model) || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 || !task.online()) {
+  if (!is_linear(model) || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 ||
+      !task.exact_inputs()) {
     return;
   }
   std::map<std::string, std::vector<double>> closed;

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "engine/engine.h"
 #include "experiments/flow.h"
 #include "experiments/predictions.h"
 #include "sharpness/quantity.h"
@@ -37,6 +36,25 @@ std::vector<double> initial_weights(const Replica& replica, const Program& progr
   return weights;
 }
 
+TrainingProblem training_problem(const PreparedGroup& prepared) {
+  const Point& point = prepared.group.point();
+  TrainingProblem problem;
+  problem.task = prepared.task;
+  problem.noise = prepared.noise;
+  problem.optimizer = point.optimizer();
+  problem.batch = problem.optimizer.kind == "gd"
+                      ? static_cast<int>(prepared.task->dataset.rows())
+                      : static_cast<int>(std::clamp<std::int64_t>(point.integer("training.batch"), 0, 1 << 20));
+  for (const Replica& replica : prepared.group.replicas) {
+    problem.replica_keys.push_back(replica.key);
+    problem.learning_rates.push_back(replica.point.number("training.learning_rate"));
+    problem.momenta.push_back(replica.point.number("training.momentum"));
+    problem.weight_decays.push_back(replica.point.number("training.weight_decay"));
+    problem.sam_radii.push_back(replica.point.number("training.sam_radius"));
+  }
+  return problem;
+}
+
 std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
   std::vector<PreparedGroup> prepared;
   for (Group& group : expand(config, shard)) {
@@ -46,14 +64,9 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
     next.task = std::make_shared<const Task>(make_task(point.task(), point.seed()));
     const std::optional<Matrix> signal =
         next.task->teacher.matrix ? std::optional<Matrix>(next.task->signal()) : std::nullopt;
-    TrainingProblem problem;
-    problem.task = next.task;
-    problem.batch = static_cast<int>(std::clamp<std::int64_t>(point.integer("training.batch"), 0, 1 << 20));
     for (const Replica& replica : group.replicas) {
       next.noise.push_back(
           make_noise(replica.point.noise(), next.task->outputs, signal ? &*signal : nullptr, point.seed()));
-      problem.replica_keys.push_back(replica.key);
-      problem.learning_rates.push_back(replica.point.number("training.learning_rate"));
     }
     std::vector<Prediction> predictions;
     if (std::any_of(group.replicas.begin(), group.replicas.end(), starts_at_limit)) {
@@ -63,8 +76,6 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
       next.weights.push_back(
           initial_weights(group.replicas[e], next.program, predictions.empty() ? nullptr : &predictions[e]));
     }
-    problem.noise = next.noise;
-    validate(problem, next.program);
     const Schedule schedule{.steps = point.steps(), .every = point.every()};
     require(schedule.records() <= kMostRecords, "measure.every = ", schedule.every, ": makes ", schedule.records(),
             " records, more than ", kMostRecords);
@@ -74,8 +85,9 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
     require(point.integer("measure.eigenvalues") >= 1, "measure.eigenvalues = ", point.integer("measure.eigenvalues"),
             ": must be at least 1");
     select_quantities(point.probe().quantities);
-    require(point.optimizer().kind == "sgd", "training.optimizer = ", point.optimizer().kind, ": must be sgd");
+    point.until_stationary();
     next.group = std::move(group);
+    validate(training_problem(next), next.program);
     start_on_manifold(next);
     prepared.push_back(std::move(next));
   }

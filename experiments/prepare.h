@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "data/task.h"
+#include "engine/engine.h"
 #include "experiments/config.h"
 #include "experiments/sweep.h"
 #include "models/program.h"
@@ -25,6 +25,9 @@ struct Prediction;
 /// model.init = limit those of its prediction, then multiplied by model.init_scale and model.init_imbalance. Throws
 /// UserError naming model.init where there is no limit.
 std::vector<double> initial_weights(const Replica& replica, const Program& program, const Prediction* prediction);
+
+/// The stochastic problem of a group.
+TrainingProblem training_problem(const PreparedGroup& prepared);
 
 /// Builds every group of a configuration. Throws UserError for whatever is wrong with any of them.
 std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard = {});

@@ -25,24 +25,54 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Rescaled time of a step, eta^2 / batch times the sum of the schedule's squared factors. Summed from step 0 over the
+/// intervals between records, so that a resumed run gets the same bits.
+class RescaledTime {
+ public:
+  RescaledTime(const TrainingProblem& problem, const Schedule& schedule) : problem_(problem), every_(schedule.every) {}
+
+  /// [E]; `step` never decreases.
+  std::vector<double> at(std::int64_t step) {
+    for (; until_ + every_ <= step; until_ += every_) sum_ += squares(until_, until_ + every_);
+    const double sum = sum_ + squares(until_, step);
+    std::vector<double> time;
+    for (double rate : problem_.learning_rates) time.push_back(rate * rate * sum / problem_.batch);
+    return time;
+  }
+
+ private:
+  double squares(std::int64_t first, std::int64_t last) const {
+    return squared_rates(problem_.optimizer.schedule, first, last);
+  }
+
+  const TrainingProblem& problem_;
+  std::int64_t every_;
+  std::int64_t until_ = 0;
+  double sum_ = 0;
+};
+
+/// Whether the rate of a step is the same however long the run is.
+bool rates_ignore_the_length(const Point& point) {
+  const std::string& schedule = point.text("training.schedule");
+  return schedule == "constant" || schedule.starts_with("inverse");
+}
+
 /// Joins training, measuring and recording.
 class RecordingObserver : public Observer {
  public:
-  RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, std::vector<double> time_per_step,
-                    bool until_stationary, double checkpoint_seconds)
+  RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, const TrainingProblem& problem,
+                    const Schedule& schedule, bool until_stationary, double checkpoint_seconds)
       : probe_(probe),
         record_(record),
         progress_(progress),
-        time_per_step_(std::move(time_per_step)),
+        time_(problem, schedule),
         until_stationary_(until_stationary),
         clock_(checkpoint_seconds) {}
 
   bool record(const TrainingState& state) override {
     const std::optional<Measurement> measured = probe_.measure(state.parameters, state.step, interrupted());
     if (!measured) return false;
-    std::vector<double> time = time_per_step_;
-    for (double& t : time) t *= static_cast<double>(state.step);
-    clock_.time([&] { record_.append(state, time, *measured); });
+    clock_.time([&] { record_.append(state, time_.at(state.step), *measured); });
     progress(state);
     return true;
   }
@@ -60,7 +90,7 @@ class RecordingObserver : public Observer {
   BlockProbe& probe_;
   RunRecord& record_;
   Progress& progress_;
-  std::vector<double> time_per_step_;  ///< [E] rescaled time of one step: eta^2 / batch
+  RescaledTime time_;
   bool until_stationary_;
   CheckpointClock clock_;
 };
@@ -162,25 +192,16 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
       remove_checkpoints(directory);  // of a run that was killed in its last instant
       return summary_of(directory);
     }
+    require(schedule.steps == earlier->schedule.steps || rates_ignore_the_length(point), "training.schedule = ",
+            point.text("training.schedule"), ": its rates depend on the length of the run, which cannot be made longer");
     require(options.any_engine || earlier->engine == engine.description(), path, ": was made by ", earlier->engine,
             ", this would go on with ", engine.description(), ", whose roundings differ; --any-engine accepts that");
     schedule.every = earlier->schedule.every;
   }
 
-  TrainingProblem problem;
-  problem.task = prepared.task;
-  problem.noise = prepared.noise;
-  problem.optimizer = point.optimizer();
-  problem.batch = static_cast<int>(point.integer("training.batch"));
-  std::vector<double> time_per_step;
+  const TrainingProblem problem = training_problem(prepared);
   std::vector<at::Tensor> weights;
-  for (std::size_t e = 0; e < prepared.noise.size(); ++e) {
-    const Replica& replica = prepared.group.replicas[e];
-    problem.replica_keys.push_back(replica.key);
-    problem.learning_rates.push_back(replica.point.number("training.learning_rate"));
-    time_per_step.push_back(problem.learning_rates.back() * problem.learning_rates.back() / problem.batch);
-    weights.push_back(at::tensor(prepared.weights[e], at::kDouble));
-  }
+  for (const std::vector<double>& own : prepared.weights) weights.push_back(at::tensor(own, at::kDouble));
   const std::unique_ptr<Stepper> stepper = engine.stepper(problem);
   BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
                    prepared.noise, problem.batch, point.probe());
@@ -206,7 +227,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   if (earlier) {
     position = go_on(directory, *earlier, schedule, engine.options(), options, record, create);
   } else {
-    position.state = initial_state(at::stack(weights).to(engine.options()), problem.optimizer);
+    position.state = initial_state(at::stack(weights).to(engine.options()), problem.slots());
     create();
     record.begin();
   }
@@ -216,7 +237,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   const std::string title =
       config.single("experiment.name") + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
   Progress progress(concat(title, ": ", layout.replicas, " replicas"), schedule.steps, " steps", options.quiet);
-  RecordingObserver observer(probe, record, progress, std::move(time_per_step), point.until_stationary(),
+  RecordingObserver observer(probe, record, progress, problem, schedule, point.until_stationary(),
                              options.checkpoint_seconds);
   RunSummary summary;
   summary.replicas = layout.replicas;

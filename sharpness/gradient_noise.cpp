@@ -9,7 +9,7 @@
 namespace sharpseek {
 
 GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, const Samples& samples,
-                                 const at::Tensor& factors, std::int64_t elements) {
+                                 const NoiseFactors& noise, std::int64_t elements) {
   const std::int64_t replicas = parameters.size(0);
   const std::int64_t dimension = parameters.size(1);
   const std::int64_t count = samples.inputs.size(0);
@@ -25,9 +25,10 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
     const at::Tensor signal = engine.per_sample_pullback(parameters, x, residual).to(at::kCPU, at::kDouble);
     moments.mean += 2 * signal.sum(1);
     moments.second_moment += 4 * signal.square().sum(1);
-    // J_n' F_k for each column of the noise factor.
-    for (std::int64_t k = 0; k < factors.size(2); ++k) {
-      const at::Tensor column = factors.select(2, k).unsqueeze(1).expand({replicas, size, factors.size(1)});
+    // J_n' F_k D_kk(x_n) for each column of the noise factor.
+    const at::Tensor columns = noise.at(x);
+    for (std::int64_t k = 0; k < columns.size(3); ++k) {
+      const at::Tensor column = columns.select(3, k).expand({replicas, size, columns.size(2)});
       moments.second_moment +=
           4 * engine.per_sample_pullback(parameters, x, column).to(at::kCPU, at::kDouble).square().sum(1);
     }
@@ -37,13 +38,30 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
   return moments;
 }
 
-at::Tensor noise_factors(const std::vector<Noise>& noise, at::TensorOptions options) {
+at::Tensor NoiseFactors::at(const at::Tensor& inputs) const {
+  const at::Tensor constant = factors.unsqueeze(1);
+  if (!heteroscedastic.defined()) return constant;
+  // D_kk(x)^2 = 1 + a s(x) (-1)^k, as noise_scale() of data/noise.h has it.
+  const at::Tensor sign = at::where(inputs.select(1, 0).select(1, 0) < 0, -1.0, 1.0).to(factors.options());
+  const at::Tensor alternating = 1 - 2 * at::arange(factors.size(2), factors.options()).remainder(2);
+  const at::Tensor squared =
+      1 + heteroscedastic.view({-1, 1, 1}) * sign.view({1, -1, 1}) * alternating.view({1, 1, -1});
+  return constant * squared.sqrt().unsqueeze(2);
+}
+
+NoiseFactors noise_factors(const std::vector<Noise>& noise, at::TensorOptions options) {
   std::vector<at::Tensor> factors;
+  std::vector<double> heteroscedastic;
   for (const Noise& one : noise) {
     Matrix factor = one.factor;
     factors.push_back(at::from_blob(factor.data(), {factor.rows(), factor.cols()}, at::kDouble).clone());
+    heteroscedastic.push_back(one.heteroscedastic);
   }
-  return at::stack(factors).to(options);
+  NoiseFactors result{at::stack(factors).to(options), {}};
+  if (std::any_of(heteroscedastic.begin(), heteroscedastic.end(), [](double a) { return a > 0; })) {
+    result.heteroscedastic = at::tensor(heteroscedastic, at::kDouble).to(options);
+  }
+  return result;
 }
 
 }  // namespace sharpseek

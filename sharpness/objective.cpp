@@ -19,11 +19,11 @@ std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, s
   return indices;
 }
 
-EngineObjective::EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, at::Tensor noise_factors)
+EngineObjective::EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise)
     : engine_(engine),
       parameters_(std::move(parameters)),
       samples_(std::move(samples)),
-      noise_factors_(std::move(noise_factors)) {}
+      noise_(std::move(noise)) {}
 
 std::vector<Block> EngineObjective::blocks() const {
   std::vector<Block> blocks;
@@ -46,14 +46,15 @@ std::shared_ptr<LinearOperator> EngineObjective::gauss_newton() {
 std::shared_ptr<LinearOperator> EngineObjective::gradient_second_moment() {
   // g_n = 2 J_n' (r_n - eps), so that E g g' = mean_n J_n' [4 (r_n r_n' + Sigma_eps)] J_n.
   const at::Tensor r = engine_.outputs(parameters_, samples_.inputs) - samples_.targets;
-  const at::Tensor sigma = at::bmm(noise_factors_, noise_factors_.transpose(1, 2)).unsqueeze(1);
+  const at::Tensor factors = noise_.at(samples_.inputs);
+  const at::Tensor sigma = at::matmul(factors, factors.transpose(2, 3));
   const at::Tensor metric = (r.unsqueeze(3) * r.unsqueeze(2) + sigma) * (4.0 / static_cast<double>(samples()));
   return std::make_shared<HessianOperator>(engine_.gauss_newton(parameters_, samples_.inputs, metric), parameters_);
 }
 
 const GradientMoments& EngineObjective::moments() {
   if (!moments_) {
-    moments_ = std::make_unique<GradientMoments>(gradient_moments(engine_, parameters_, samples_, noise_factors_));
+    moments_ = std::make_unique<GradientMoments>(gradient_moments(engine_, parameters_, samples_, noise_));
   }
   return *moments_;
 }
@@ -65,10 +66,10 @@ BatchCurvature EngineObjective::batch(std::int64_t index, std::int64_t size) {
   standard_normals(0, Stream::kProbe, 3, static_cast<std::uint32_t>(index), normals);
   const at::Tensor z = at::tensor(normals, at::kDouble).to(parameters_.options()).view({1, size, outputs});
   // Each replica's labels: clean ones plus its own noise.
-  const at::Tensor noise = at::matmul(z, noise_factors_.transpose(1, 2));
+  const at::Tensor inputs = samples_.inputs.index_select(0, chosen);
+  const at::Tensor noise = at::matmul(noise_.at(inputs), z.unsqueeze(3)).squeeze(3);
   const std::int64_t dimension = samples_.targets.dim() - 2;
-  Samples batch{samples_.inputs.index_select(0, chosen),
-                (samples_.targets.index_select(dimension, chosen) + noise).contiguous()};
+  Samples batch{inputs, (samples_.targets.index_select(dimension, chosen) + noise).contiguous()};
   const at::Tensor g = engine_.loss_gradient(parameters_, batch).gradient;
   const auto along = [&](const at::Tensor& product) {
     return (product.squeeze(1).to(at::kDouble) * g.to(at::kDouble)).sum(1).to(at::kCPU);

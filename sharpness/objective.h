@@ -53,11 +53,11 @@ class Objective {
 /// Sample indices of mini-batch `index`: Stream::kProbe, replica key 2.
 std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, std::int64_t samples);
 
-/// An engine's ensemble on samples with clean labels; label noise with these factors [E, outputs, outputs] is
+/// An engine's ensemble on samples with clean labels; label noise of these factors is
 /// integrated out exactly where gradients are squared, and drawn (normal) in mini-batches.
 class EngineObjective : public Objective {
  public:
-  EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, at::Tensor noise_factors);
+  EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise);
 
   const at::Tensor& parameters() const override { return parameters_; }
   std::vector<Block> blocks() const override;
@@ -76,7 +76,7 @@ class EngineObjective : public Objective {
   Engine& engine_;
   at::Tensor parameters_;
   Samples samples_;
-  at::Tensor noise_factors_;
+  NoiseFactors noise_;
   std::shared_ptr<LinearOperator> hessian_;
   std::unique_ptr<GradientMoments> moments_;
 };

@@ -27,7 +27,7 @@ class Probe {
  private:
   Engine& engine_;
   EvaluationData data_;
-  at::Tensor noise_factors_;
+  NoiseFactors noise_factors_;
   int batch_;
   ProbeOptions options_;
   std::vector<const Quantity*> quantities_;

@@ -1,7 +1,6 @@
-"""`python -m sharpseek summary DIR`: means over seeds at every sweep point of a run, a sweep or a reproduction.
-
-`python -m sharpseek predictions DIR`: theory against SGD for every linear setting of a reproduction, as Markdown.
-"""
+"""Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
+for every linear setting of a reproduction; `verdicts DIR`, the evidence of a reproduction; `dataset TABLE`, the test on
+a table of one's own."""
 
 from __future__ import annotations
 
@@ -11,9 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
 from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise
+from sharpseek.verdicts import CLAIMS, adjusted_p, judge, overall
 
 
 def print_summary(directory: Path) -> None:
@@ -40,18 +41,58 @@ def print_predictions(directory: Path) -> None:
     print(to_markdown(table) if len(table) else "no linear setting was run at four learning rates")
 
 
+def print_verdicts(directory: Path) -> None:
+    """Prints every piece of evidence of a reproduction: run file, test, numbers, and the code that judged it."""
+    _, experiments = open_reproduction(directory)
+    verdicts = judge(experiments)
+    adjusted = adjusted_p(verdicts)
+    outcomes = overall(verdicts)
+    for claim in CLAIMS:
+        if claim.name not in outcomes:
+            continue
+        p, corrected = adjusted[claim.name]
+        print(f"# {claim.name} {outcomes[claim.name]} (p {p:.2g}, after Holm {corrected:.2g}): {claim.statement}")
+        print(f"  measured: {claim.effect}; test: {claim.test}; code: {claim.code}")
+        for verdict in (v for v in verdicts if v.claim == claim.name):
+            print(f"  {verdict.subject}: {verdict.outcome}; {', '.join(verdict.files)}")
+            for e in verdict.evidence:
+                print(
+                    f"    {e.subject}: {e.estimate:.4g} [{e.low:.4g}, {e.high:.4g}], p {e.p:.2g}, "
+                    f"{e.usable} of {e.replicas}: {e.outcome}"
+                )
+
+
+def prepare_dataset(options: argparse.Namespace) -> None:
+    """Writes the test on a table and prints what it found. Raises SharpseekFileError."""
+    inputs = options.inputs.split(",") if options.inputs else None
+    problem = make_problem(read_table(options.table), options.targets.split(","), inputs)
+    if options.out.exists():
+        raise SharpseekFileError(f"{options.out}: exists already; choose another --out")
+    print(describe(problem))
+    print(f"next: sharpseek run {write_problem(problem, options.out)}/test.ini")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sharpseek", description=__doc__)
     commands = parser.add_subparsers(required=True)
     summary = commands.add_parser("summary", help="means over seeds")
     summary.add_argument("directory", type=Path)
-    summary.set_defaults(command=print_summary)
+    summary.set_defaults(run=lambda options: print_summary(options.directory))
     predictions = commands.add_parser("predictions", help="theory against SGD for every linear setting")
     predictions.add_argument("directory", type=Path)
-    predictions.set_defaults(command=print_predictions)
-    arguments = parser.parse_args()
+    predictions.set_defaults(run=lambda options: print_predictions(options.directory))
+    verdicts = commands.add_parser("verdicts", help="the evidence behind each verdict of a reproduction")
+    verdicts.add_argument("directory", type=Path)
+    verdicts.set_defaults(run=lambda options: print_verdicts(options.directory))
+    dataset = commands.add_parser("dataset", help="make the test on a regression table with several targets")
+    dataset.add_argument("table", type=Path, help="CSV with a header, or Parquet")
+    dataset.add_argument("--targets", required=True, help="comma-separated columns")
+    dataset.add_argument("--inputs", help="comma-separated columns (default: all others)")
+    dataset.add_argument("--out", type=Path, required=True, help="folder to write, must not exist")
+    dataset.set_defaults(run=prepare_dataset)
+    options = parser.parse_args()
     try:
-        arguments.command(arguments.directory)
+        options.run(options)
     except SharpseekFileError as error:
         print(f"sharpseek: {error}", file=sys.stderr)
         return 2

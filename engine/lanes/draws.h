@@ -19,7 +19,7 @@ class Draws {
  public:
   /// Elements of the workspace that it takes.
   static std::size_t need(const DrawJob<Real>& job) {
-    const int per_sample = 2 * job.tokens * job.inputs + 3 * job.outputs + 1;
+    const int per_sample = 2 * job.tokens * job.inputs + 3 * job.outputs + 2;
     return static_cast<std::size_t>(job.batch * per_sample + job.outputs * job.outputs + 2);
   }
 
@@ -37,6 +37,7 @@ class Draws {
     noise_ = take(noise_count_);
     factor_ = take(job.outputs * job.outputs);
     rows_ = reinterpret_cast<std::uint32_t*>(take(job.batch));
+    residual_rows_ = reinterpret_cast<std::uint32_t*>(take(job.batch));
     for (int i = 0; i < job.outputs * job.outputs; ++i) factor_[i] = Lanes<R>::load(job.noise_factor + i * kLanes);
     for (int l = 0; l < kLanes; ++l) has_[static_cast<int>(job.noise_kinds[l])] = true;
   }
@@ -55,9 +56,16 @@ class Draws {
       choose_samples(step);
       if (has(NoiseKind::kGaussian)) normals(z, noise_count_, keys_, step, training_);
     }
-    for (NoiseKind kind : {NoiseKind::kSigns, NoiseKind::kFixedGaussian, NoiseKind::kFixedSigns}) {
+    if (job_.full_batch) {
+      for (int i = 0; i < noise_count_; ++i) z[i] = constant<R>(0);  // fresh noise averages out
+    }
+    for (NoiseKind kind : {NoiseKind::kSigns, NoiseKind::kResiduals}) {
+      if (has(kind) && !job_.full_batch) draw_other(kind, step, z);
+    }
+    for (NoiseKind kind : {NoiseKind::kFixedGaussian, NoiseKind::kFixedSigns, NoiseKind::kFixedResiduals}) {
       if (has(kind)) draw_other(kind, step, z);
     }
+    if (job_.heteroscedastic != nullptr) scale_noise(z);
     shape_noise(z);
   }
 
@@ -73,6 +81,21 @@ class Draws {
           sum = fused(R(job_.input_factor[i * job_.inputs + j]), draws_[first + j], sum);
         }
         inputs_[first + i] = sum;
+      }
+    }
+  }
+
+  /// z <- D(x) z for each sample (data/noise.h).
+  void scale_noise(R* z) {
+    const R a = Lanes<R>::load(job_.heteroscedastic);
+    const R one = constant<R>(1);
+    for (int k = 0; k < job_.batch; ++k) {
+      const R first = inputs_[k * job_.tokens * job_.inputs];
+      const R sign = fused(constant<R>(-2), step(constant<R>(0) - first), one);
+      const R even = square_root(fused(a, sign, one));
+      const R odd = square_root(fused(constant<R>(0) - a, sign, one));
+      for (int o = 0; o < job_.outputs; ++o) {
+        z[k * job_.outputs + o] = z[k * job_.outputs + o] * (o % 2 == 0 ? even : odd);
       }
     }
   }
@@ -99,6 +122,11 @@ class Draws {
       std::uint32_t steps[kLanes];
       for (std::uint32_t& own : steps) own = step;
       signs(own_, noise_count_, steps, StreamKey<R>(stream_key(job_.seed, Stream::kNoiseSigns)));
+    } else if (kind == NoiseKind::kResiduals) {
+      draw_rows(step, Stream::kNoiseSigns, residual_rows_);
+      copy_residuals(residual_rows_);
+    } else if (kind == NoiseKind::kFixedResiduals) {
+      copy_residuals(rows_);
     } else {
       // Each sample has its own, for ever: drawn again at each use, as its row's.
       const bool normal = kind == NoiseKind::kFixedGaussian;
@@ -117,6 +145,17 @@ class Draws {
     for (int l = 0; l < kLanes; ++l) {
       if (job_.noise_kinds[l] != kind) continue;
       for (int i = 0; i < noise_count_; ++i) to[i * kLanes + l] = from[i * kLanes + l];
+    }
+  }
+
+  /// The whitened residuals of these rows [batch][L] of the data set.
+  void copy_residuals(const std::uint32_t* rows) {
+    Real* to = reinterpret_cast<Real*>(own_);
+    for (int k = 0; k < job_.batch; ++k) {
+      for (int l = 0; l < kLanes; ++l) {
+        const Real* from = job_.residuals + std::size_t{rows[k * kLanes + l]} * static_cast<std::size_t>(job_.outputs);
+        for (int o = 0; o < job_.outputs; ++o) to[(k * job_.outputs + o) * kLanes + l] = from[o];
+      }
     }
   }
 
@@ -146,8 +185,10 @@ class Draws {
 
   /// Rows of the data set that the lanes take at this step, and their inputs.
   void choose_samples(std::uint32_t step) {
-    if (job_.replacement) {
-      draw_rows(step);
+    if (job_.full_batch) {
+      for (int i = 0; i < job_.batch * kLanes; ++i) rows_[i] = static_cast<std::uint32_t>(i / kLanes);
+    } else if (job_.replacement) {
+      draw_rows(step, Stream::kSampleIndex, rows_);
     } else {
       for (int k = 0; k < job_.batch; ++k) {
         const std::uint64_t position =
@@ -166,14 +207,14 @@ class Draws {
     }
   }
 
-  /// With replacement: floor(N w / 2^32), w word k of the step.
-  void draw_rows(std::uint32_t step) {
-    const StreamKey<R> stream(stream_key(job_.seed, Stream::kSampleIndex));
+  /// Rows drawn with replacement: floor(N w / 2^32), w word k of the step.
+  void draw_rows(std::uint32_t step, Stream source, std::uint32_t* rows) {
+    const StreamKey<R> stream(stream_key(job_.seed, source));
     for (int first = 0; first < job_.batch; first += 4) {
       alignas(64) std::uint32_t words[4 * kLanes];
       block_words(words, lane_numbers(static_cast<std::uint32_t>(first / 4)).of, lane_numbers(step).of, keys_, stream);
       for (int i = 0; i < std::min(4, job_.batch - first) * kLanes; ++i) {
-        rows_[first * kLanes + i] = static_cast<std::uint32_t>((std::uint64_t{job_.samples} * words[i]) >> 32);
+        rows[first * kLanes + i] = static_cast<std::uint32_t>((std::uint64_t{job_.samples} * words[i]) >> 32);
       }
     }
   }
@@ -226,7 +267,8 @@ class Draws {
   R* own_;
   R* noise_;
   R* factor_;
-  std::uint32_t* rows_;  ///< [batch][L]
+  std::uint32_t* rows_;           ///< [batch][L] of the data set
+  std::uint32_t* residual_rows_;  ///< [batch][L] where residuals are drawn fresh
 };
 
 SHARPSEEK_LANES_END

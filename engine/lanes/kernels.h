@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "engine/lanes/plan.h"
+#include "engine/step_scale.h"
 
 namespace sharpseek::lanes {
 
@@ -11,8 +12,8 @@ namespace sharpseek::lanes {
 /// 64 bytes.
 
 /// Where a replica's label noise comes from, before its factor (data/batch.h).
-enum class NoiseKind : std::uint8_t { kGaussian, kSigns, kFixedGaussian, kFixedSigns };
-inline constexpr int kNoiseKinds = 4;
+enum class NoiseKind : std::uint8_t { kGaussian, kSigns, kResiduals, kFixedGaussian, kFixedSigns, kFixedResiduals };
+inline constexpr int kNoiseKinds = 6;
 
 /// The mini-batches of one group of L replicas.
 template <class Real>
@@ -27,6 +28,9 @@ struct DrawJob {
   const Real* dataset;           ///< [samples, tokens x inputs] of finite sets, null online
   std::uint32_t samples;         ///< of the data set
   bool replacement;              ///< finite sets: drawn with replacement, or by a new random order each epoch
+  bool full_batch;               ///< gradient descent: all samples in their order, and no noise that is drawn fresh
+  const Real* residuals;         ///< [samples, outputs] of a data set with measured outputs, or null
+  const Real* heteroscedastic;   ///< [L], or null: 0
   const NoiseKind* noise_kinds;  ///< [L]
   const Real* noise_factor;      ///< [outputs x outputs][L]
   bool diagonal_noise;           ///< of every lane: the off-diagonal elements are not read
@@ -35,6 +39,21 @@ struct DrawJob {
 /// What a step does; benchmarks leave parts out to see what each costs.
 enum StepPart : unsigned { kDrawing = 1, kTeaching = 2, kForward = 4, kBackward = 8, kUpdating = 16, kWholeStep = 31 };
 
+/// The optimiser of one group (engine/optimizer.h).
+template <class Real>
+struct UpdateRule {
+  bool plain = true;  ///< w <- w - eta g; nothing else is read
+  bool adam = false;
+  bool sam = false;
+  double beta1 = 0;
+  double beta2 = 0;
+  const Real* momenta = nullptr;        ///< [L], or null: 0
+  const Real* weight_decays = nullptr;  ///< [L], or null: 0
+  const Real* sam_radii = nullptr;      ///< [L]
+  Real* slots[2] = {nullptr, nullptr};  ///< [P][L] in and out: velocity, or first and second moment
+  const StepScale* scales = nullptr;    ///< [steps]
+};
+
 /// SGD of one group of L replicas.
 template <class Real>
 struct TrainJob {
@@ -42,6 +61,7 @@ struct TrainJob {
   PlanView teacher;
   const Real* teacher_weights;
   DrawJob<Real> draws;
+  UpdateRule<Real> rule;
   unsigned parts = kWholeStep;
 
   std::int64_t first_step;

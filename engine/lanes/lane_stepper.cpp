@@ -24,9 +24,12 @@ std::vector<Real> rounded(const double* values, std::size_t count) {
 }
 
 NoiseKind kind_of(const Noise& noise) {
-  const bool gaussian = noise.distribution == NoiseDistribution::kGaussian;
-  if (noise.fixed) return gaussian ? NoiseKind::kFixedGaussian : NoiseKind::kFixedSigns;
-  return gaussian ? NoiseKind::kGaussian : NoiseKind::kSigns;
+  switch (noise.distribution) {
+    case NoiseDistribution::kGaussian: return noise.fixed ? NoiseKind::kFixedGaussian : NoiseKind::kGaussian;
+    case NoiseDistribution::kRademacher: return noise.fixed ? NoiseKind::kFixedSigns : NoiseKind::kSigns;
+    case NoiseDistribution::kMeasured: break;
+  }
+  return noise.fixed ? NoiseKind::kFixedResiduals : NoiseKind::kResiduals;
 }
 
 }  // namespace
@@ -49,6 +52,9 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
   for (Eigen::Index n = 0; n < task.dataset.rows(); ++n) {
     for (Eigen::Index i = 0; i < task.dataset.cols(); ++i) dataset_.push_back(static_cast<Real>(task.dataset(n, i)));
   }
+  if (task.residuals.rows() > 0) {
+    residuals_ = rounded<Real>(task.residuals.data(), static_cast<std::size_t>(task.residuals.size()));
+  }
   constexpr at::ScalarType kType = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
   std::vector<at::Tensor> factors;
   for (const Noise& noise : problem_.noise) {
@@ -56,6 +62,9 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
         at::ArrayRef<double>(noise.factor.data(), static_cast<std::size_t>(noise.factor.size())), at::kDouble));
   }
   noise_factors_ = layout_.pack(at::stack(factors).to(kType));
+  depends_on_input_ = std::any_of(problem_.noise.begin(), problem_.noise.end(),
+                                  [](const Noise& noise) { return noise.heteroscedastic > 0; });
+  std::vector<double> heteroscedastic;
   for (std::int64_t group = 0; group < layout_.groups(); ++group) {
     bool diagonal = true;
     for (std::int64_t lane = 0; lane < layout_.lanes(); ++lane) {
@@ -64,9 +73,11 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
       keys_.push_back(problem_.replica_keys[e]);
       diagonal = diagonal && Matrix(noise.factor.diagonal().asDiagonal()) == noise.factor;
       kinds_.push_back(kind_of(noise));
+      heteroscedastic.push_back(noise.heteroscedastic);
     }
     diagonal_.push_back(diagonal);
   }
+  heteroscedastic_ = at::tensor(heteroscedastic, at::kDouble).to(kType);
 }
 
 template <class Real>
@@ -89,6 +100,9 @@ DrawJob<Real> LaneStepper<Real>::draw_job(std::int64_t group) const {
   job.dataset = dataset_.empty() ? nullptr : dataset_.data();
   job.samples = static_cast<std::uint32_t>(task.dataset.rows());
   job.replacement = task.replacement;
+  job.full_batch = problem_.optimizer.kind == "gd";
+  job.residuals = residuals_.empty() ? nullptr : residuals_.data();
+  if (depends_on_input_) job.heteroscedastic = heteroscedastic_.data_ptr<Real>() + first;
   job.noise_kinds = kinds_.data() + first;
   job.noise_factor = noise_factors_.data_ptr<Real>() + group * noise_factors_.stride(0);
   job.diagonal_noise = diagonal_[static_cast<std::size_t>(group)];
@@ -114,6 +128,18 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     diverged_at.push_back(state.diverged_at[e]);
   }
   at::Tensor rates_packed = at::tensor(rates, weights.options());
+  const auto packed = [&](const std::vector<double>& values) {
+    std::vector<double> own;
+    for (std::int64_t i = 0; i < groups * lanes && !values.empty(); ++i)
+      own.push_back(values[replica(i / lanes, i % lanes)]);
+    return at::tensor(own, weights.options());
+  };
+  at::Tensor momenta = packed(problem_.momenta);
+  at::Tensor weight_decays = packed(problem_.weight_decays);
+  at::Tensor sam_radii = packed(problem_.sam_radii);
+  SHARPSEEK_ASSERT(state.slots.size() == static_cast<std::size_t>(problem_.slots()));
+  std::vector<at::Tensor> slots;
+  for (const at::Tensor& slot : state.slots) slots.push_back(layout_.pack(slot));
 
   // Task t is slice t / G of group t % G; it waits for the group's previous slice, which another thread may be doing.
   const std::int64_t slices = (steps + kSliceSteps - 1) / kSliceSteps;
@@ -134,6 +160,25 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     job.steps = std::min(kSliceSteps, steps - slice * kSliceSteps);
     job.weights = weights.data_ptr<Real>() + group * weights.stride(0);
     job.learning_rates = rates_packed.data_ptr<Real>() + first;
+    std::vector<StepScale> scales;
+    job.rule.plain = problem_.plain();
+    if (!job.rule.plain) {
+      for (std::int64_t s = 0; s < job.steps; ++s) scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
+      const auto of_group = [&](const at::Tensor& values) {
+        return values.numel() > 0 ? values.data_ptr<Real>() + first : nullptr;
+      };
+      job.rule.scales = scales.data();
+      job.rule.adam = problem_.optimizer.kind == "adam";
+      job.rule.sam = problem_.optimizer.kind == "sam";
+      job.rule.beta1 = problem_.optimizer.beta1;
+      job.rule.beta2 = problem_.optimizer.beta2;
+      job.rule.momenta = of_group(momenta);
+      job.rule.weight_decays = of_group(weight_decays);
+      job.rule.sam_radii = of_group(sam_radii);
+      for (std::size_t i = 0; i < slots.size(); ++i) {
+        job.rule.slots[i] = slots[i].data_ptr<Real>() + group * slots[i].stride(0);
+      }
+    }
     job.loss_sum = loss_sum.data() + first;
     job.loss_count = loss_count.data() + first;
     job.diverged_at = diverged_at.data() + first;
@@ -145,12 +190,16 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
   });
 
   state.parameters = layout_.unpack(weights);
+  for (std::size_t i = 0; i < slots.size(); ++i) state.slots[i] = layout_.unpack(slots[i]);
   for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
     state.loss_sum[e] = loss_sum[e];
     state.loss_count[e] = loss_count[e];
     state.diverged_at[e] = diverged_at[e];
     if (diverged_at[e] >= 0) {
       state.parameters[static_cast<std::int64_t>(e)].fill_(std::numeric_limits<double>::quiet_NaN());
+      for (at::Tensor& slot : state.slots) {
+        slot[static_cast<std::int64_t>(e)].fill_(std::numeric_limits<double>::quiet_NaN());
+      }
     }
   }
   state.step += steps;

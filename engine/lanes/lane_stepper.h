@@ -40,6 +40,9 @@ class LaneStepper : public Stepper {
   std::vector<bool> diagonal_;       ///< [G]
   std::vector<Real> dataset_;        ///< [N, tokens x inputs] of finite sets
   std::vector<NoiseKind> kinds_;     ///< [G L]
+  std::vector<Real> residuals_;      ///< [N, outputs] of a data set with measured outputs
+  at::Tensor heteroscedastic_;       ///< [G L]
+  bool depends_on_input_ = false;    ///< some noise does
 };
 
 }  // namespace sharpseek::lanes

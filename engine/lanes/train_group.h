@@ -3,6 +3,7 @@
 #include "engine/lanes/draws.h"
 #include "engine/lanes/kernels.h"
 #include "engine/lanes/passes.h"
+#include "engine/lanes/update.h"
 #include "engine/lanes/workspace.h"
 
 SHARPSEEK_LANES_BEGIN
@@ -20,10 +21,12 @@ class TrainGroup {
         batch_(job.draws.batch),
         residual_count_(job.draws.batch * job.network.outputs),
         space_(need(job)),
-        draws_(job.draws, space_) {
+        draws_(job.draws, space_),
+        update_(job) {
     const auto take = [&](int count) { return space_.take(static_cast<std::size_t>(count)); };
     weights_ = take(job.network.parameter_count);
     gradient_ = take(job.network.parameter_count);
+    if (job.rule.sam) perturbed_ = take(job.network.parameter_count);
     values_ = take(batch_ * job.network.size);
     value_gradients_ = take(batch_ * job.network.size);
     teacher_weights_ = take(job.teacher.parameter_count);
@@ -39,19 +42,20 @@ class TrainGroup {
     for (int l = 0; l < kLanes; ++l) {
       if (job_.diverged_at[l] >= 0) freeze(l);
     }
-    R rates = descent_rates();
+    update_.load_rates();
     for (std::int64_t s = 0; s < job_.steps; ++s) {
       const std::int64_t step = job_.first_step + s;
-      if (does(kDrawing)) draws_.draw(static_cast<std::uint32_t>(step));
-      if (does(kTeaching)) forward(teacher);
+      if (s == 0 || !job_.draws.full_batch) {
+        if (does(kDrawing)) draws_.draw(static_cast<std::uint32_t>(step));
+        if (does(kTeaching)) forward(teacher);
+      }
       if (does(kForward)) {
         forward(network);
-        if (!record_loss(residuals(network, teacher), step)) rates = descent_rates();
+        if (!record_loss(residuals(network, teacher), step)) update_.load_rates();
       }
       if (does(kBackward)) backward(network);
-      if (does(kUpdating)) {
-        for (int i = 0; i < job_.network.parameter_count; ++i) weights_[i] = fused(rates, gradient_[i], weights_[i]);
-      }
+      if (job_.rule.sam) differentiate_uphill(network, teacher);
+      if (does(kUpdating)) update_.apply(weights_, gradient_, s);
     }
     for (int l = 0; l < kLanes; ++l) {
       if (job_.diverged_at[l] < 0) job_.loss_count[l] += job_.steps;
@@ -62,13 +66,11 @@ class TrainGroup {
  private:
   static std::size_t need(const TrainJob<Real>& job) {
     return Draws<R>::need(job.draws) +
-           static_cast<std::size_t>(2 * job.network.parameter_count + job.teacher.parameter_count +
+           static_cast<std::size_t>((job.rule.sam ? 3 : 2) * job.network.parameter_count + job.teacher.parameter_count +
                                     job.draws.batch * (2 * job.network.size + job.teacher.size));
   }
 
   bool does(StepPart part) const { return (job_.parts & part) != 0; }
-
-  R descent_rates() const { return constant<R>(0) - Lanes<R>::load(job_.learning_rates); }
 
   /// Writes the gradient of the batch loss with respect to the outputs, 2 (f - f* - eps) / b, and returns the loss.
   R residuals(const Frame<R*>& network, const Frame<R*>& teacher) {
@@ -84,6 +86,16 @@ class TrainGroup {
       sum = fused(r, r, sum);
     }
     return sum * constant<R>(1.0 / batch_);
+  }
+
+  /// SAM: replaces the gradient by the one at w + rho g / |g|, on the same mini-batch.
+  void differentiate_uphill(const Frame<R*>& network, const Frame<R*>& teacher) {
+    update_.perturb(perturbed_, weights_, gradient_);
+    Frame<R*> there = network;
+    there.weights = perturbed_;
+    forward(there);
+    residuals(there, teacher);
+    backward(there);
   }
 
   /// Adds the loss to the sums; false if a lane has diverged at this step.
@@ -116,6 +128,7 @@ class TrainGroup {
     const auto clear = [lane](R* values, int count) {
       for (int i = 0; i < count; ++i) reinterpret_cast<Real*>(values)[i * kLanes + lane] = 0;
     };
+    update_.clear(lane);
     clear(weights_, job_.network.parameter_count);
     clear(values_, batch_ * job_.network.size);
     clear(value_gradients_, batch_ * job_.network.size);
@@ -126,9 +139,11 @@ class TrainGroup {
   int residual_count_;
   Workspace<R> space_;
   Draws<R> draws_;
+  Update<R> update_;
   bool frozen_ = false;
   R* weights_;
   R* gradient_;
+  R* perturbed_ = nullptr;
   R* values_;
   R* value_gradients_;
   R* teacher_weights_;

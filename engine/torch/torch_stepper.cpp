@@ -19,6 +19,8 @@ namespace {
 
 /// Input elements of the mini-batches held at once.
 constexpr std::int64_t kChunkElements = std::int64_t{1} << 20;
+/// Gradient descent: steps between looks at the losses.
+constexpr std::int64_t kFullBatchSteps = 100;
 
 }  // namespace
 
@@ -27,7 +29,14 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
   validate(problem_, program_);
   const Teacher& teacher = problem_.task->teacher;
   teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
-  learning_rates_ = at::tensor(problem_.learning_rates, at::kDouble).to(options_).unsqueeze(1);
+  const auto column = [&](const std::vector<double>& values) {
+    if (values.empty()) return at::zeros({static_cast<std::int64_t>(problem_.noise.size()), 1}, options_);
+    return at::tensor(values, at::kDouble).to(options_).unsqueeze(1);
+  };
+  learning_rates_ = column(problem_.learning_rates);
+  momenta_ = column(problem_.momenta);
+  weight_decays_ = column(problem_.weight_decays);
+  sam_radii_ = column(problem_.sam_radii);
   const std::int64_t elements =
       static_cast<std::int64_t>(problem_.noise.size()) * problem_.batch * problem_.task->input_size();
   chunk_steps_ = std::clamp<std::int64_t>(kChunkElements / elements, 1, 1000);
@@ -40,8 +49,14 @@ void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* input
   const auto noise_size = static_cast<std::size_t>(problem_.batch * task.outputs);
   for (std::int64_t s = 0; s < steps; ++s) {
     for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
-      draw_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], static_cast<std::uint32_t>(first_step + s),
-                       problem_.batch, std::span(inputs, input_size), std::span(noise, noise_size));
+      const std::span<Real> x(inputs, input_size);
+      const std::span<Real> eps(noise, noise_size);
+      if (full_batch()) {
+        draw_full_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], x, eps);
+      } else {
+        draw_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], static_cast<std::uint32_t>(first_step + s),
+                         problem_.batch, x, eps);
+      }
       inputs += input_size;
       noise += noise_size;
     }
@@ -51,7 +66,7 @@ void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* input
 TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   const c10::AutoGradMode no_graph(false);
   const std::int64_t first_step = index * chunk_steps_;
-  const std::int64_t steps = chunk_steps_;
+  const std::int64_t steps = full_batch() ? 1 : chunk_steps_;
   const Task& task = *problem_.task;
   const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
   const at::TensorOptions host = options_.device(at::kCPU);
@@ -68,16 +83,46 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   return {index, inputs, noise.to(options_.device()) + clean.reshape(noise.sizes())};
 }
 
+LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at::Tensor& inputs,
+                                         const at::Tensor& targets) const {
+  // Mean over the batch of the summed squared error.
+  const at::Tensor p = parameters.detach().requires_grad_(true);
+  const at::Tensor residual = evaluate(program_, p, inputs) - targets;
+  const at::Tensor loss = residual.square().sum({1, 2}) / problem_.batch;
+  return {loss.detach(), torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front()};
+}
+
+void TorchStepper::update(TrainingState& state, const at::Tensor& g, std::int64_t step) const {
+  const StepScale scale = step_scale(problem_.optimizer, step);
+  at::Tensor direction = g;
+  if (problem_.optimizer.kind == "adam") {
+    const double beta1 = problem_.optimizer.beta1;
+    const double beta2 = problem_.optimizer.beta2;
+    at::Tensor& m = state.slots[0];
+    at::Tensor& v = state.slots[1];
+    m = beta1 * m + (1 - beta1) * g;
+    v = beta2 * v + (1 - beta2) * g.square();
+    direction = m * scale.first / ((v * scale.second).sqrt() + kAdamEpsilon);
+  } else if (!state.slots.empty()) {
+    direction = state.slots[0] = momenta_ * state.slots[0] + g;
+  }
+  if (!problem_.weight_decays.empty()) direction = direction + weight_decays_ * state.parameters;
+  state.parameters = state.parameters - learning_rates_ * scale.rate * direction;
+}
+
 void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps) {
   std::vector<at::Tensor> losses;
   for (std::int64_t s = 0; s < steps; ++s) {
-    // g = grad of mean over the batch of the summed squared error;  theta <- theta - eta g.
-    const at::Tensor p = state.parameters.detach().requires_grad_(true);
-    const at::Tensor residual = evaluate(program_, p, chunk.inputs[first + s]) - chunk.targets[first + s];
-    const at::Tensor loss = residual.square().sum({1, 2}) / problem_.batch;
-    const at::Tensor g = torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front();
-    state.parameters = state.parameters - learning_rates_ * g;
-    losses.push_back(loss.detach());
+    const at::Tensor inputs = chunk.inputs[full_batch() ? 0 : first + s];
+    const at::Tensor targets = chunk.targets[full_batch() ? 0 : first + s];
+    LossGradient at_weights = loss_gradient(state.parameters, inputs, targets);
+    losses.push_back(at_weights.loss);
+    at::Tensor g = at_weights.gradient;
+    if (problem_.optimizer.kind == "sam") {
+      const at::Tensor norm = g.square().sum(1, true).sqrt() + kSamEpsilon;
+      g = loss_gradient(state.parameters + sam_radii_ * g / norm, inputs, targets).gradient;
+    }
+    update(state, g, state.step + s);
   }
 
   // Sums and divergence afterwards: the loss of every step is at hand.
@@ -93,7 +138,9 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
         state.diverged_at[replica] = state.step + s;
       }
     }
-    if (state.diverged_at[replica] >= 0) state.parameters[e].fill_(std::numeric_limits<double>::quiet_NaN());
+    if (state.diverged_at[replica] < 0) continue;
+    state.parameters[e].fill_(std::numeric_limits<double>::quiet_NaN());
+    for (at::Tensor& slot : state.slots) slot[e].fill_(std::numeric_limits<double>::quiet_NaN());
   }
   state.step += steps;
 }
@@ -112,7 +159,13 @@ const TorchStepper::Chunk& TorchStepper::chunk(std::int64_t index) {
 void TorchStepper::advance(TrainingState& state, std::int64_t steps) {
   require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
           " is beyond 4294967295, the largest that random numbers are defined for");
+  SHARPSEEK_ASSERT(state.slots.size() == static_cast<std::size_t>(problem_.slots()));
   const std::int64_t end = state.step + steps;
+  if (full_batch()) {
+    if (current_.index < 0) current_ = draw(0);
+    while (state.step < end) train(state, current_, 0, std::min(kFullBatchSteps, end - state.step));
+    return;
+  }
   while (state.step < end) {
     const Chunk& here = chunk(state.step / chunk_steps_);
     const std::int64_t first = state.step % chunk_steps_;

@@ -16,7 +16,7 @@ class TorchStepper : public Stepper {
 
  private:
   /// Mini-batches of the steps [index S, (index + 1) S), S = chunk_steps_: inputs [S, E, b, tokens, features], targets
-  /// [S, E, b, outputs] with label noise. Chunks lie on a fixed grid, so that where calls of advance() begin and end
+  /// [S, E, b, outputs] with label noise. Gradient descent has one chunk with one step, which is every step's. Chunks lie on a fixed grid, so that where calls of advance() begin and end
   /// changes no product's shape, and with it no bit.
   struct Chunk {
     std::int64_t index = -1;
@@ -29,12 +29,20 @@ class TorchStepper : public Stepper {
   /// The chunk of this index; the following one is drawn in the background.
   const Chunk& chunk(std::int64_t index);
   void train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps);
+  /// Loss [E] and gradient [E, P] on one mini-batch.
+  LossGradient loss_gradient(const at::Tensor& parameters, const at::Tensor& inputs, const at::Tensor& targets) const;
+  /// One update (engine/optimizer.h) of parameters and slots with the gradient g [E, P] at step `step`.
+  void update(TrainingState& state, const at::Tensor& g, std::int64_t step) const;
+  bool full_batch() const { return problem_.optimizer.kind == "gd"; }
 
   const Program& program_;
   at::TensorOptions options_;
   TrainingProblem problem_;
   at::Tensor teacher_parameters_;  ///< [1, P of the teacher]
   at::Tensor learning_rates_;      ///< [E, 1]
+  at::Tensor momenta_;             ///< [E, 1]
+  at::Tensor weight_decays_;       ///< [E, 1]
+  at::Tensor sam_radii_;           ///< [E, 1]
   std::int64_t chunk_steps_ = 1;
   Chunk current_;
   std::int64_t next_index_ = -1;

@@ -66,6 +66,7 @@ def place(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
+    shutil.copytree(ROOT / "examples", folder / "examples")
     for inis in blocks(ROOT / "README.md", "ini"):
         (folder / "sweep.ini").write_text(inis)
     call(folder, "build/release/sharpseek reproduce --preset quick --only linear-2 --out out/quick")

@@ -66,14 +66,19 @@ struct Moments {
 };
 
 /// E g and E g^2 over all samples and all 2^outputs sign patterns of Rademacher noise, gradient by gradient.
-Moments enumerate_signs(Engine& engine, const at::Tensor& weights, const Samples& samples, const at::Tensor& factor) {
+Moments enumerate_signs(Engine& engine, const at::Tensor& weights, const Samples& samples, const at::Tensor& factor,
+                        double heteroscedastic) {
   at::Tensor mean = at::zeros({weights.size(1)}, at::kDouble);
   at::Tensor second = mean.clone();
   const std::int64_t n = samples.inputs.size(0);
   for (std::int64_t i = 0; i < n; ++i) {
     for (int signs = 0; signs < 8; ++signs) {
       at::Tensor z = at::ones({3}, at::kDouble);
-      for (int o = 0; o < 3; ++o) z[o] = (signs >> o) & 1 ? 1.0 : -1.0;
+      const double first = samples.inputs[i][0][0].item<double>();
+      for (int o = 0; o < 3; ++o) {
+        z[o] =
+            ((signs >> o) & 1 ? 1.0 : -1.0) * std::sqrt(1 + heteroscedastic * (first < 0 ? -1 : 1) * (o == 1 ? -1 : 1));
+      }
       const at::Tensor y = samples.targets[i] + factor.mv(z);
       const at::Tensor g = engine.loss_gradient(weights, {samples.inputs.narrow(0, i, 1), y.unsqueeze(0)}).gradient[0];
       mean += g / (8.0 * static_cast<double>(n));
@@ -90,12 +95,14 @@ TEST(GradientMoments, EqualEnumerationOverAllNoiseSigns) {
     const at::Tensor weights = random_weights(program, 2);
     const Samples samples{random_tensor({4, network.options.sequence, network.options.inputs}, 1),
                           random_tensor({4, 3}, 2)};
-    const std::vector<Noise> noise{noise_of(10, "random"), noise_of(3)};
-    const at::Tensor factors = noise_factors(noise, engine->options());
+    std::vector<Noise> noise{noise_of(10, "random"), noise_of(3)};
+    noise[1].heteroscedastic = 0.7;
+    const NoiseFactors factors = noise_factors(noise, engine->options());
     // A bound that forces several chunks must change nothing.
     const GradientMoments moments = gradient_moments(*engine, weights, samples, factors, 300);
     for (std::int64_t e = 0; e < 2; ++e) {
-      const Moments exact = enumerate_signs(*engine, weights.narrow(0, e, 1), samples, factors[e]);
+      const Moments exact =
+          enumerate_signs(*engine, weights.narrow(0, e, 1), samples, factors.factors[e], e == 0 ? 0 : 0.7);
       EXPECT_LT(relative_difference(moments.mean[e], exact.mean), 1e-12) << network.name;
       EXPECT_LT(relative_difference(moments.second_moment[e], exact.second), 1e-12) << network.name;
     }

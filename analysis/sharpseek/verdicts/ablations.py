@@ -13,7 +13,6 @@ from sharpseek.summaries import start_axis
 from sharpseek.verdicts.rules import Claim, Evidence, positive, within
 from sharpseek.verdicts.statistics import (
     at,
-    change_since_arrival,
     conditions,
     evidence_of,
     label,
@@ -31,6 +30,9 @@ class Rule:
     effect: str
     words: str
 
+
+FITTED = 0.01
+"""Share of the initial excess risk at which descent without noise counts as having fitted the data."""
 
 INSIDE = "Supported if every interval lies within {:.0%} of 1; refuted if one lies entirely outside."
 
@@ -68,7 +70,10 @@ def stays(margin: float) -> Rule:
         axis = start_axis(run)
         if axis is None:
             return []
-        change = change_since_arrival(run, "trace")
+        # Without noise the excess risk falls to rounding: a share of the initial one tells when the data are fitted.
+        excess = run["excess_risk"].values
+        first = np.argmax(excess <= FITTED * excess[:, :1], axis=1)
+        change = run["trace_mean"].values / run["trace"].values[np.arange(len(first)), first]
         return [
             ratio_evidence(run, chosen, change, start, lambda low, high: within(low, high, margin))
             for start, chosen in _values(run, axis)

@@ -1,0 +1,162 @@
+#include "experiments/dry_run.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <iomanip>
+#include <ostream>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "experiments/prepare.h"
+#include "sharpness/probe.h"
+#include "theory/closed_form.h"
+#include "training/trainer.h"
+
+namespace sharpseek {
+namespace {
+
+/// Training of the trial stops after this time, or at the run's last step.
+constexpr double kTrialSeconds = 0.25;
+
+struct Cost {
+  double training = 0;  ///< seconds
+  double measuring = 0;
+  double memory = 0;  ///< bytes
+  double disk = 0;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Numbers that one record of one replica holds.
+std::int64_t record_size(const Probe& probe, const Program& program, bool keep_parameters) {
+  std::int64_t size = 2;  // rescaled time, train loss
+  for (const Quantity* quantity : probe.quantities()) {
+    for (const Variable& variable : quantity->variables) {
+      size += variable.dimension == "eigen"     ? probe.eigenvalues()
+              : variable.dimension == "layer"   ? static_cast<std::int64_t>(program.parameters().size())
+              : variable.dimension == "balance" ? static_cast<std::int64_t>(probe.balances().size())
+              : variable.dimension == "density" ? kDensityPoints
+                                                : 1;
+    }
+  }
+  return size + (keep_parameters ? program.parameter_count() : 0);
+}
+
+Cost estimate(const PreparedGroup& group, const Schedule& schedule, const EngineOptions& options) {
+  const Point& point = group.group.point();
+  const std::unique_ptr<Engine> engine = make_engine(group.program, options);
+  const TrainingProblem problem = training_problem(group);
+  std::vector<at::Tensor> weights;
+  for (const std::vector<double>& own : group.weights) weights.push_back(at::tensor(own, at::kDouble));
+  TrainingState state = initial_state(at::stack(weights).to(engine->options()), problem.slots());
+  const std::unique_ptr<Stepper> stepper = engine->stepper(problem);
+
+  Cost cost;
+  // Twice as many steps each time; the last, longest piece tells the rate.
+  for (std::int64_t steps = 1; steps <= schedule.steps; steps *= 2) {
+    const auto start = std::chrono::steady_clock::now();
+    stepper->advance(state, steps);
+    const double taken = seconds_since(start);
+    cost.training = taken / static_cast<double>(steps) * static_cast<double>(schedule.steps);
+    if (taken > kTrialSeconds / 2) break;
+  }
+  Probe probe(*engine, evaluation_data(*group.task, point.integer("measure.samples"), engine->options()), group.noise,
+              problem.batch, point.probe());
+  probe.measure(state.parameters, state.step);  // the first one also loads libraries
+  const auto start = std::chrono::steady_clock::now();
+  probe.measure(state.parameters, state.step);
+  cost.measuring = seconds_since(start) * static_cast<double>(schedule.records());
+
+  const auto replicas = static_cast<double>(group.noise.size());
+  const auto parameters = static_cast<double>(group.program.parameter_count());
+  const double recorded =
+      static_cast<double>(schedule.records()) * replicas *
+      static_cast<double>(record_size(probe, group.program, point.boolean("measure.keep_parameters")));
+  const double element = options.dtype == "float64" ? 8 : 4;
+  cost.disk = 8 * (recorded + replicas * parameters);
+  cost.memory = 8 * recorded + element * replicas * parameters * (2 + problem.slots());
+  return cost;
+}
+
+std::string bytes(double count) {
+  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  for (; count >= 1024 && unit < 4; ++unit) count /= 1024;
+  std::ostringstream text;
+  text << std::setprecision(3) << count << ' ' << units[unit];
+  return text.str();
+}
+
+std::string duration(double seconds) {
+  std::ostringstream text;
+  text << std::setprecision(3);
+  if (seconds < 100) {
+    text << seconds << " s";
+  } else if (seconds < 6000) {
+    text << seconds / 60 << " min";
+  } else {
+    text << seconds / 3600 << " h";
+  }
+  return text.str();
+}
+
+/// The closed form at each sweep point of a linear network's group.
+void print_predictions(const PreparedGroup& group, const Config& config, std::ostream& out) {
+  const ModelOptions model = group.group.point().model();
+  const Task& task = *group.task;
+  const bool linear = model.kind == "linear" || (model.kind == "mlp" && model.activation == "identity");
+  if (!linear || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 || !task.exact_inputs()) {
+    out << "  theory: no closed form for this network and task\n";
+    return;
+  }
+  std::string last;
+  for (std::size_t e = 0; e < group.noise.size(); ++e) {
+    std::string name;
+    for (const std::string& key : replica_axes(config)) {
+      if (!key.starts_with("noise.")) continue;
+      name += concat(name.empty() ? "" : ", ", key.substr(6), " ", group.group.replicas[e].point.text(key));
+    }
+    if (e > 0 && name == last) continue;
+    last = name;
+    const ClosedForm form =
+        closed_form(model.depth, *task.teacher.matrix, task.input_covariance, group.noise[e].covariance);
+    out << "  theory" << (name.empty() ? "" : " at " + name) << ": trace " << form.trace << " (flattest possible "
+        << form.flattest_trace << "), sharpness " << form.sharpness << ", fluctuation " << form.gradient_fluctuation
+        << (form.commutes ? "" : "; noise and signal do not commute: SGD settles elsewhere") << '\n';
+  }
+}
+
+}  // namespace
+
+void print_dry_run(const Config& config, const EngineOptions& engine, const Shard& shard, std::ostream& out) {
+  Cost total;
+  for (const PreparedGroup& group : prepare(config, shard)) {
+    const Point& point = group.group.point();
+    const Schedule schedule{.steps = point.steps(), .every = point.every()};
+    const Cost cost = estimate(group, schedule, engine);
+    out << (group.group.name.empty() ? config.single("experiment.name") : group.group.name) << ": "
+        << group.noise.size() << " replicas (" << point.integer("experiment.replicas") << " seeds each), "
+        << group.program.parameter_count() << " parameters, " << schedule.steps << " steps, " << schedule.records()
+        << " records\n";
+    for (const std::string& key : replica_axes(config)) {
+      out << "  axis " << key << ":";
+      for (const std::string& value : config.values(key)) out << ' ' << value;
+      out << '\n';
+    }
+    out << "  cost: training " << duration(cost.training) << ", measuring " << duration(cost.measuring) << ", memory "
+        << bytes(cost.memory) << ", disk at most " << bytes(cost.disk)
+        << (point.until_stationary() ? "; less if it is stationary earlier" : "") << '\n';
+    print_predictions(group, config, out);
+    total.training += cost.training;
+    total.measuring += cost.measuring;
+    total.memory = std::max(total.memory, cost.memory);
+    total.disk += cost.disk;
+  }
+  out << "all: " << duration(total.training + total.measuring) << ", memory " << bytes(total.memory)
+      << " beside the program's own, disk at most " << bytes(total.disk) << '\n';
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <iosfwd>
+
+#include "engine/engine.h"
+#include "experiments/config.h"
+#include "experiments/sweep.h"
+
+namespace sharpseek {
+
+/// Prints what an experiment would do without writing anything: the groups of its grid, their replicas, parameters,
+/// steps and records; an estimate of the time, from a fraction of a second of training and one measurement on this
+/// machine; memory and disk from the size of what is recorded (disk before compression: an upper bound); and, for
+/// linear networks, the closed form at each sweep point. Throws UserError as prepare() does.
+void print_dry_run(const Config& config, const EngineOptions& engine, const Shard& shard, std::ostream& out);
+
+}  // namespace sharpseek
