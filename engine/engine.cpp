@@ -93,17 +93,17 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
   const bool cuda = options.device.starts_with("cuda");
   require(!cuda || at::hasCUDA(), "--device ", options.device, ": no CUDA device can be used here");
   require(options.threads >= 0, "--threads ", options.threads, ": must be at least 1, or 0 for all cores");
-  // One number for LibTorch's OpenMP and our own pool.
-  at::set_num_threads(options.threads > 0 ? options.threads : available_threads());
-
   require(options.engine == "auto" || options.engine == "torch" || options.engine == "lanes", "--engine ",
           options.engine, ": must be auto | torch | lanes");
   require(options.engine != "lanes" || !cuda, "--engine lanes: runs on the CPU, not on --device ", options.device);
   const std::string isa = lanes::choose_instruction_set(options.isa);
   if (options.engine == "lanes" || (options.engine == "auto" && !cuda && suits_lanes(program))) {
+    // Beside lanes ATen only moves small tensors: a second OpenMP thread would do nothing but wait, loudly.
+    at::set_num_threads(1);
     if (dtype == at::kDouble) return std::make_unique<LaneEngine<double>>(program, isa, options.threads);
     return std::make_unique<LaneEngine<float>>(program, isa, options.threads);
   }
+  at::set_num_threads(options.threads > 0 ? options.threads : available_threads());
   const at::Device device(cuda ? options.device : "cpu");
   return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device), options.memory);
 }

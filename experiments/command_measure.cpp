@@ -194,7 +194,7 @@ nlohmann::json as_json(const MeasureRecord& record, const std::string& path) {
 void print_table(const MeasureRecord& record) {
   if (record.replicas > 1 || record.steps.size() > 1) return;  // an ensemble is for the file
   for (const Variable& variable : record.variables) {
-    if (variable.dimension == "density") continue;
+    if (variable.dimension == "grid") continue;
     const std::string name(variable.name);
     std::cout << name << std::string(name.size() < 36 ? 36 - name.size() : 1, ' ');
     const at::Tensor values = record.measurements[0].at(name).reshape({-1}).contiguous();

@@ -243,12 +243,6 @@ bool Point::until_stationary() const {
   return until == "stationary";
 }
 
-bool Point::until_stationary() const {
-  const std::string& until = text("training.until");
-  require(until == "steps" || until == "stationary", "training.until = ", until, ": must be steps | stationary");
-  return until == "stationary";
-}
-
 ProbeOptions Point::probe() const {
   ProbeOptions options;
   options.eigenvalues = integer("measure.eigenvalues");

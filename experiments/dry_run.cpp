@@ -38,7 +38,7 @@ std::int64_t record_size(const Probe& probe, const Program& program, bool keep_p
       size += variable.dimension == "eigen"     ? probe.eigenvalues()
               : variable.dimension == "layer"   ? static_cast<std::int64_t>(program.parameters().size())
               : variable.dimension == "balance" ? static_cast<std::int64_t>(probe.balances().size())
-              : variable.dimension == "density" ? kDensityPoints
+              : variable.dimension == "grid"    ? kDensityPoints
                                                 : 1;
     }
   }

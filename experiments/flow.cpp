@@ -40,7 +40,8 @@ std::string refusal(const PreparedGroup& prepared, const Point& point) {
   }
   for (const char* key : {"training.momentum", "training.weight_decay", "noise.heteroscedastic"}) {
     if (point.number(key) != 0) {
-      return concat(key, " = ", point.text(key), ": the slow-manifold flow is that of plain sgd under label noise of one "
+      return concat(key, " = ", point.text(key),
+                    ": the slow-manifold flow is that of plain sgd under label noise of one "
                     "covariance (0)");
     }
   }

@@ -29,14 +29,14 @@ void write_column(hdf5::File& file, const Column& column) {
 }
 
 void write(const std::string& path, const MeasureRecord& record) {
-  hdf5::File file(path);
+  hdf5::File file(path, hdf5::Storage::kPacked);
   const auto replicas = static_cast<hsize_t>(record.replicas);
   file.attribute("/", "schema_version", std::vector<std::int64_t>{1});
   for (const auto& [name, value] : record.attributes) file.attribute("/", name, value);
   file.define({"replica", replicas});
   file.define({"time", record.steps.size()});
   file.define({"eigen", static_cast<hsize_t>(record.eigenvalues)});
-  file.define({"density", static_cast<hsize_t>(kDensityPoints)});
+  file.define({"grid", static_cast<hsize_t>(kDensityPoints)});
   file.coordinate("layer", record.layers);
   describe(file, "layer", "", "parameter blocks in the order of the parameter vector");
   file.integer_variable("step", {"time"});

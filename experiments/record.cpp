@@ -29,7 +29,7 @@ std::int64_t parameter_count(const std::vector<Parameter>& blocks) {
 hdf5::Dimension dimension_of(std::string_view name, const RecordLayout& layout) {
   if (name == "eigen") return {"eigen", static_cast<hsize_t>(layout.eigenvalues)};
   if (name == "layer") return {"layer", layout.parameters.size()};
-  if (name == "density") return {"density", static_cast<hsize_t>(kDensityPoints)};
+  if (name == "grid") return {"grid", static_cast<hsize_t>(kDensityPoints)};
   if (name == "balance") return {"balance", layout.balances.size()};
   if (name == "parameter") return {"parameter", static_cast<hsize_t>(parameter_count(layout.parameters))};
   SHARPSEEK_ASSERT(name.empty());
@@ -96,8 +96,8 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
   for (const char* name : {"input", "input_b"}) file_->define({name, inputs});
   file_->define({"eigen", static_cast<hsize_t>(layout_.eigenvalues)});
   const bool density = std::any_of(layout_.variables.begin(), layout_.variables.end(),
-                                   [](const Variable& variable) { return variable.dimension == "density"; });
-  if (density) file_->define({"density", static_cast<hsize_t>(kDensityPoints)});
+                                   [](const Variable& variable) { return variable.dimension == "grid"; });
+  if (density) file_->define({"grid", static_cast<hsize_t>(kDensityPoints)});
   std::vector<std::string> layers;
   for (const Parameter& block : layout_.parameters) layers.push_back(block.name);
   file_->coordinate("layer", layers);

@@ -192,8 +192,9 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
       remove_checkpoints(directory);  // of a run that was killed in its last instant
       return summary_of(directory);
     }
-    require(schedule.steps == earlier->schedule.steps || rates_ignore_the_length(point), "training.schedule = ",
-            point.text("training.schedule"), ": its rates depend on the length of the run, which cannot be made longer");
+    require(schedule.steps == earlier->schedule.steps || rates_ignore_the_length(point),
+            "training.schedule = ", point.text("training.schedule"),
+            ": its rates depend on the length of the run, which cannot be made longer");
     require(options.any_engine || earlier->engine == engine.description(), path, ": was made by ", earlier->engine,
             ", this would go on with ", engine.description(), ", whose roundings differ; --any-engine accepts that");
     schedule.every = earlier->schedule.every;

@@ -33,6 +33,12 @@ std::int64_t resident_bytes() {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+/// What went wrong, from a message of the interpreter: its traceback ends in the line that says so.
+std::string last_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
+}
+
 /// Refuses what cannot be measured, by the module's structure.
 void check_structure(const torch::jit::Module& module, const std::string& file) {
   for (const auto& [name, part] : module.named_modules()) {
@@ -215,15 +221,18 @@ class ModuleObjective : public Objective {
 
   Tensor outputs(const Tensor& inputs) {
     torch::jit::setGraphExecutorOptimize(false);  // thread-local: same values, no warm-up
-    Tensor y;
+    c10::IValue result;
     try {
-      const c10::IValue result = module_.forward({inputs});
-      require(result.isTensor(), "--module ", file_, ": forward(inputs) must return one tensor");
-      y = result.toTensor();
+      result = module_.forward({inputs});
     } catch (const c10::Error& error) {
       throw UserError(concat("--module ", file_, ": forward failed on inputs ", c10::str(inputs.sizes()), ": ",
                              first_line(error.what_without_backtrace())));
+    } catch (const std::exception& error) {
+      throw UserError(concat("--module ", file_, ": forward failed on inputs ", c10::str(inputs.sizes()), ": ",
+                             last_line(error.what())));
     }
+    require(result.isTensor(), "--module ", file_, ": forward(inputs) must return one tensor");
+    const Tensor y = result.toTensor();
     require(y.dim() >= 1 && y.size(0) == inputs.size(0), "--module ", file_, ": output ", c10::str(y.sizes()),
             " has not one row for each of ", inputs.size(0), " samples");
     return y;

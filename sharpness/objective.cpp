@@ -20,10 +20,7 @@ std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, s
 }
 
 EngineObjective::EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise)
-    : engine_(engine),
-      parameters_(std::move(parameters)),
-      samples_(std::move(samples)),
-      noise_(std::move(noise)) {}
+    : engine_(engine), parameters_(std::move(parameters)), samples_(std::move(samples)), noise_(std::move(noise)) {}
 
 std::vector<Block> EngineObjective::blocks() const {
   std::vector<Block> blocks;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/machine.h"
+
 namespace sharpseek {
 namespace {
 

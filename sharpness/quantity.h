@@ -37,7 +37,7 @@ struct ProbeOptions {
 /// Variables of one moment: name -> float64 tensor on the CPU, [E] or [E, size of the dimension].
 using Measurement = std::map<std::string, at::Tensor>;
 
-/// Points of a density's grid: the length of the dimension "density".
+/// Points of a density's grid: the length of the dimension "grid".
 inline constexpr std::int64_t kDensityPoints = 201;
 
 /// What quantities measure from: one set of parameters, with the work that several of them share done at most once.
@@ -79,7 +79,7 @@ at::Tensor status_tensor(const Spectrum& spectrum);
 /// One variable of the result files.
 struct Variable {
   std::string_view name;
-  std::string_view dimension;  ///< "" | "eigen" | "layer" | "balance" | "density"
+  std::string_view dimension;  ///< "" | "eigen" | "layer" | "balance" | "grid"
   std::string_view units;
   std::string_view definition;
   bool averaged = true;  ///< has a mean over the stationary window

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/machine.h"
 #include "core/parallel.h"
 #include "engine/engine.h"
 #include "engine/torch/torch_engine.h"

@@ -24,16 +24,16 @@ struct DrawJob {
   int tokens;
   int inputs;  ///< features of a token
   int outputs;
-  const Real* input_factor;      ///< [inputs, inputs] of online tasks, or null where Sigma_x = I
-  const Real* dataset;           ///< [samples, tokens x inputs] of finite sets, null online
-  std::uint32_t samples;         ///< of the data set
-  bool replacement;              ///< finite sets: drawn with replacement, or by a new random order each epoch
-  bool full_batch;               ///< gradient descent: all samples in their order, and no noise that is drawn fresh
-  const Real* residuals;         ///< [samples, outputs] of a data set with measured outputs, or null
-  const Real* heteroscedastic;   ///< [L], or null: 0
-  const NoiseKind* noise_kinds;  ///< [L]
-  const Real* noise_factor;      ///< [outputs x outputs][L]
-  bool diagonal_noise;           ///< of every lane: the off-diagonal elements are not read
+  const Real* input_factor;         ///< [inputs, inputs] of online tasks, or null where Sigma_x = I
+  const Real* dataset;              ///< [samples, tokens x inputs] of finite sets, null online
+  std::uint32_t samples;            ///< of the data set
+  bool replacement;                 ///< finite sets: drawn with replacement, or by a new random order each epoch
+  bool full_batch = false;          ///< gradient descent: all samples in their order, and no noise that is drawn fresh
+  const Real* residuals = nullptr;  ///< [samples, outputs] of a data set with measured outputs, or null
+  const Real* heteroscedastic = nullptr;  ///< [L], or null: 0
+  const NoiseKind* noise_kinds;           ///< [L]
+  const Real* noise_factor;               ///< [outputs x outputs][L]
+  bool diagonal_noise;                    ///< of every lane: the off-diagonal elements are not read
 };
 
 /// What a step does; benchmarks leave parts out to see what each costs.

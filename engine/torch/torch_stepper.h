@@ -16,8 +16,9 @@ class TorchStepper : public Stepper {
 
  private:
   /// Mini-batches of the steps [index S, (index + 1) S), S = chunk_steps_: inputs [S, E, b, tokens, features], targets
-  /// [S, E, b, outputs] with label noise. Gradient descent has one chunk with one step, which is every step's. Chunks lie on a fixed grid, so that where calls of advance() begin and end
-  /// changes no product's shape, and with it no bit.
+  /// [S, E, b, outputs] with label noise. Gradient descent has one chunk with one step, which is every step's. Chunks
+  /// lie on a fixed grid, so that where calls of advance() begin and end changes no product's shape, and with it no
+  /// bit.
   struct Chunk {
     std::int64_t index = -1;
     at::Tensor inputs;

@@ -10,11 +10,11 @@ namespace sharpseek {
 Quantity density_quantity() {
   return {"density",
           false,
-          {{"density_grid", "density", "1", "eigenvalue at each point of the density"},
-           {"density", "density", "1",
+          {{"density_grid", "grid", "1", "eigenvalue at each point of the density"},
+           {"density", "grid", "1",
             "density of the Hessian's eigenvalues by stochastic Lanczos quadrature, each node a Gaussian of width "
             "density_sigma; integrates to 1"},
-           {"density_half_width", "density", "1", "half width of its pointwise 95 % band, from the spread of probes"},
+           {"density_half_width", "grid", "1", "half width of its pointwise 95 % band, from the spread of probes"},
            {"density_sigma", "", "1", "width of the Gaussians", false}},
           [](MeasuringContext& context, Measurement& result) {
             DensityOptions options;

@@ -143,7 +143,7 @@ TEST(Flatness, HasItsSmallRadiusLimits) {
   const at::Tensor x = random_tensor({30, 1, 4}, 1);
   // At a minimum: the network's own outputs as targets.
   const Samples samples{x, engine->outputs(weights, x)};
-  EngineObjective objective(*engine, weights, samples, at::zeros({2, 3, 3}, at::kDouble));
+  EngineObjective objective(*engine, weights, samples, {at::zeros({2, 3, 3}, at::kDouble), {}});
   const DenseSpectrum dense = dense_spectrum(*objective.hessian(), 1);
   FlatnessOptions options{.radius = 1e-4, .directions = 400, .ascents = 60};
   const Flatness found = flatness(objective, options);
@@ -163,8 +163,8 @@ TEST(Flatness, HasItsSmallRadiusLimits) {
   after.narrow(1, 0, 32).mul_(3);
   after.narrow(1, 32, 24).div_(3);
   const Samples targets{x, random_tensor({30, 3}, 5)};
-  EngineObjective a(*relu_engine, before, targets, at::zeros({1, 3, 3}, at::kDouble));
-  EngineObjective b(*relu_engine, after, targets, at::zeros({1, 3, 3}, at::kDouble));
+  EngineObjective a(*relu_engine, before, targets, {at::zeros({1, 3, 3}, at::kDouble), {}});
+  EngineObjective b(*relu_engine, after, targets, {at::zeros({1, 3, 3}, at::kDouble), {}});
   options = {.radius = 0.05, .filter_normalised = true};
   EXPECT_NEAR(flatness(a, options).random[0].item<double>(), flatness(b, options).random[0].item<double>(), 1e-10);
   options.filter_normalised = false;

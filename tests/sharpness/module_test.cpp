@@ -63,7 +63,7 @@ class ModuleObjectiveTest : public testing::Test {
 };
 
 TEST_F(ModuleObjectiveTest, HasTheEnginesMatricesWhateverChunkAndMemory) {
-  EngineObjective expected(*engine_, weights_, {x_, y_}, at::zeros({1, 3, 3}, at::kDouble));
+  EngineObjective expected(*engine_, weights_, {x_, y_}, {at::zeros({1, 3, 3}, at::kDouble), {}});
   for (std::int64_t chunk : {512, 4}) {  // 11 = 4 + 4 + 3
     for (std::int64_t memory : {std::int64_t{0}, std::int64_t{1} << 30}) {
       ModuleOptions options = float64(ModuleLoss::kMeanSquared, chunk);

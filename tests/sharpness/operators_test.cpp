@@ -62,7 +62,7 @@ TEST_P(ObjectiveTest, MatricesAreSumsOverSamplesWithTheNoiseIntegratedOut) {
   const at::Tensor weights = testing_support::random_weights(program, 2);
   const Samples samples{random_tensor({7, 1, 4}, 1), random_tensor({7, 3}, 2)};
   const at::Tensor factors = 0.3 * random_tensor({2, 3, 3}, 3);
-  EngineObjective objective(*engine, weights, samples, factors);
+  EngineObjective objective(*engine, weights, samples, {factors, {}});
 
   // Columns of the Jacobian, [E, N, o, P].
   std::vector<at::Tensor> rows;
@@ -94,7 +94,7 @@ TEST(EngineObjective, BatchCurvatureIsUnbiased) {
   const at::Tensor weights = testing_support::random_weights(program, 2);
   const Samples samples{random_tensor({20, 1, 4}, 1), random_tensor({20, 3}, 2)};
   const at::Tensor factors = 0.5 * at::eye(3, at::kDouble).repeat({2, 1, 1});
-  EngineObjective objective(*engine, weights, samples, factors);
+  EngineObjective objective(*engine, weights, samples, {factors, {}});
   std::vector<at::Tensor> squares;
   for (std::int64_t b = 0; b < 4000; ++b) squares.push_back(objective.batch(b, 3).square);
   const at::Tensor all = at::stack(squares);

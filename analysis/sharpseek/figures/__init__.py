@@ -4,7 +4,18 @@ A new figure is a module with a function `charts` and a line in FAMILIES. Where 
 figures show the smallest; balances and evidence use all.
 """
 
-from sharpseek.figures import balances, circulation, flow, forest, layers, settings, spectra, theory, trajectories, trend
+from sharpseek.figures import (
+    balances,
+    circulation,
+    flow,
+    forest,
+    layers,
+    settings,
+    spectra,
+    theory,
+    trajectories,
+    trend,
+)
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict
