@@ -43,7 +43,7 @@ po::options_description described() {
       "batch", po::value<int>()->default_value(0), "mini-batch of batch_sharpness (0 = the run's; module: 1)")(
       "batches", po::value<std::int64_t>()->default_value(defaults.batches), "mini-batches of batch_sharpness")(
       "radius", po::value<double>()->default_value(defaults.radius, "0.05"), "perturbation of flatness")(
-      "samples", po::value<std::int64_t>()->default_value(0), "run: size of the evaluation set (0 = the run's)")(
+      "samples", po::value<std::int64_t>()->default_value(0), "run: evaluation set (0 = the run's)")(
       "chunk", po::value<std::int64_t>()->default_value(512), "module: samples of one pass")(
       "memory", po::value<std::int64_t>()->default_value(2048), "MiB that graphs or values may hold between products");
   add_engine_options(options);

@@ -34,7 +34,8 @@ void require_linear_theory(const ModelOptions& model, const Task& task) {
   require(!model.bias, "model.bias = true: this theory is for networks without offsets");
   require(task.teacher.linear, "data.teacher: this theory needs a linear teacher");
   require(task.tokens == 1, "data.sequence = ", task.tokens, ": this theory is for one token");
-  require(task.online(), "data.samples = ", task.dataset.rows(), ": this theory is for fresh samples (online)");
+  require(task.exact_inputs(), "data.samples = ", task.dataset.rows(),
+          ": this theory is for fresh samples (online) or a data set of one's own");
 }
 
 Prediction predict(const ModelOptions& model, const Task& task, const Noise& noise) {

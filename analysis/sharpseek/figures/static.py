@@ -81,6 +81,11 @@ def draw_series(axes: Axes, series: Series) -> None:
     )  # fmt: skip
 
 
+def _any_positive(drawn: tuple[Series, ...], axis: str) -> bool:
+    """Whether a logarithmic axis has anything to show: no point is drawn where nothing was stationary."""
+    return any((np.isfinite(one.x) & np.isfinite(one.y) & (getattr(one, axis) > 0)).any() for one in drawn)
+
+
 def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = None, legend: bool = True) -> Axes:
     """Draws the panel (or some of its series) on these axes and returns them."""
     with matplotlib.rc_context(STYLE):
@@ -90,9 +95,9 @@ def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = Non
         drawn = panel.series if series is None else series
         for one in drawn:
             draw_series(axes, one)
-        if panel.x_log:
+        if panel.x_log and _any_positive(drawn, "x"):
             axes.set_xscale("log")
-        if panel.y_log and any((one.y > 0).any() for one in drawn):  # all NaN: nothing was stationary
+        if panel.y_log and _any_positive(drawn, "y"):
             axes.set_yscale("log")
             for locate in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
                 locate(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
