@@ -1,6 +1,10 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <iostream>
+#include <string_view>
 
 #include "core/error.h"
 #include "experiments/arguments.h"
@@ -53,10 +57,23 @@ int dispatch(const std::vector<std::string>& arguments) {
       concat("unknown command ", name, meant.empty() ? "; see sharpseek --help" : ", did you mean " + meant + "?"));
 }
 
+/// LibTorch's OpenMP and MKL spin at every barrier for as long as a thread waits, which on busy cores can take ten
+/// times as long as the work itself (docs/engine.md, "Waiting"). libgomp reads its settings before main: commands that
+/// compute start the program once more with a short spin, unless the user has chosen how to wait.
+void wait_briefly(int argc, char** argv) {
+  constexpr std::array kComputing{"run", "resume", "reproduce", "measure", "theory"};
+  if (argc < 2 || std::find(kComputing.begin(), kComputing.end(), std::string_view(argv[1])) == kComputing.end())
+    return;
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "1000", 1);
+  execv("/proc/self/exe", argv);  // returns only where that is not possible; then we go on as we are
+}
+
 }  // namespace
 }  // namespace sharpseek
 
 int main(int argc, char** argv) {
+  sharpseek::wait_briefly(argc, argv);
   sharpseek::set_command_line(argc, argv);
   sharpseek::catch_interrupts();
   try {
