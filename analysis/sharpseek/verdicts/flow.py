@@ -61,7 +61,8 @@ def flow_table(experiment: Experiment) -> pd.DataFrame:
                 # Records lie at the same times for all replicas of one rate.
                 times = run["rescaled_time"].values[here[0]]
                 record = int(np.argmin(np.abs(times - time)))
-                if abs(times[record] - time) > 1e-3 * end:
+                # Measured and predicted are of the same record, so that a small shift between rates does no harm.
+                if abs(times[record] - time) > 1e-2 * end:
                     continue
                 flow = run["flow_trace"].values[here, record]
                 ratio = run["trace"].values[here, record] / flow
