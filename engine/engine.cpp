@@ -8,8 +8,11 @@
 #include <utility>
 
 #include "core/error.h"
+#include "engine/device/cuda.h"
+#include "engine/device/device_lanes.h"
 #include "engine/lanes/isa.h"
 #include "engine/lanes/lane_engine.h"
+#include "engine/torch/chunked_engine.h"
 #include "engine/torch/torch_engine.h"
 
 namespace sharpseek {
@@ -35,11 +38,34 @@ namespace {
 
 /// The widest value for which lanes beat batched LibTorch on a CPU (docs/engine.md, "Which engine").
 constexpr int kLaneWidth = 128;
+/// On a GPU a replica is one thread, whose numbers should stay near it (docs/gpu.md; an estimate).
+constexpr int kDeviceLaneWidth = 32;
 
-bool suits_lanes(const Program& program) {
+bool suits_lanes(const Program& program, int width) {
   const std::vector<ValueShape>& values = program.values();
-  return std::all_of(values.begin(), values.end(),
-                     [](const ValueShape& shape) { return shape.features <= kLaneWidth; });
+  return std::all_of(values.begin(), values.end(), [&](const ValueShape& shape) { return shape.features <= width; });
+}
+
+std::unique_ptr<Engine> make_cuda_engine(const Program& program, const EngineOptions& options) {
+  const Cuda& cuda = Cuda::instance();
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda.index_of(options.device)));
+  const bool narrow = options.dtype == "float32";
+  require(options.engine != "lanes" || narrow, "--engine lanes --device ", options.device, " --dtype ", options.dtype,
+          ": lanes on a GPU are float32; take --engine torch");
+  if (options.engine == "lanes" || (options.engine == "auto" && narrow && suits_lanes(program, kDeviceLaneWidth))) {
+    return std::make_unique<DeviceLaneEngine>(
+        program, LaneDevice{cuda.plugin()->kernels, device, cuda.plugin()->current_stream});
+  }
+  // Products in full float32 unless asked otherwise: TF32 keeps 10 bits of mantissa.
+  at::globalContext().setAllowTF32CuBLAS(options.tf32);
+  const CudaPlugin& plugin = *cuda.plugin();
+  const TorchAcceleration acceleration{
+      [&plugin, index = device.index()](const std::function<void()>& body) { return plugin.capture(index, body); },
+      plugin.kernels, plugin.current_stream};
+  return std::make_unique<ChunkedEngine>(
+      std::make_unique<TorchEngine>(
+          program, at::TensorOptions().dtype(narrow ? at::kFloat : at::kDouble).device(device), acceleration),
+      plugin.kernels->limits(device.index()).memory_bytes);
 }
 
 }  // namespace
@@ -50,21 +76,18 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
   const at::ScalarType dtype = options.dtype == "float64" ? at::kDouble : at::kFloat;
   require(options.device == "auto" || options.device == "cpu" || options.device.starts_with("cuda"), "--device ",
           options.device, ": must be auto | cpu | cuda | cuda:N");
-  const bool cuda = options.device.starts_with("cuda");
-  require(!cuda || at::hasCUDA(), "--device ", options.device, ": no CUDA device can be used here");
   require(options.threads >= 0, "--threads ", options.threads, ": must be at least 1, or 0 for all cores");
   if (options.threads > 0) at::set_num_threads(options.threads);
 
   require(options.engine == "auto" || options.engine == "torch" || options.engine == "lanes", "--engine ",
           options.engine, ": must be auto | torch | lanes");
-  require(options.engine != "lanes" || !cuda, "--engine lanes: runs on the CPU, not on --device ", options.device);
+  if (options.device.starts_with("cuda")) return make_cuda_engine(program, options);
   const std::string isa = lanes::choose_instruction_set(options.isa);
-  if (options.engine == "lanes" || (options.engine == "auto" && !cuda && suits_lanes(program))) {
+  if (options.engine == "lanes" || (options.engine == "auto" && suits_lanes(program, kLaneWidth))) {
     if (dtype == at::kDouble) return std::make_unique<LaneEngine<double>>(program, isa, options.threads);
     return std::make_unique<LaneEngine<float>>(program, isa, options.threads);
   }
-  const at::Device device(cuda ? options.device : "cpu");
-  return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device));
+  return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype));
 }
 
 TrainingState initial_state(at::Tensor parameters, const OptimizerOptions& optimizer) {

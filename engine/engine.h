@@ -116,6 +116,7 @@ struct EngineOptions {
   std::string dtype = "float32";  ///< float32 | float64
   std::string isa = "auto";       ///< lanes: auto | scalar | sse4.2 | avx2 | avx512
   int threads = 0;                ///< 0: all cores this process may use
+  bool tf32 = false;              ///< torch on CUDA: float32 products with 10 bits of mantissa, faster
 };
 
 /// Throws UserError unless the sizes of problem and program fit each other and every rate is finite and above 0.

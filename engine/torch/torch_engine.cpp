@@ -11,7 +11,6 @@
 
 #include "core/error.h"
 #include "engine/torch/lowering.h"
-#include "engine/torch/torch_stepper.h"
 
 namespace sharpseek {
 namespace {
@@ -113,8 +112,8 @@ class TorchHessian : public HessianProduct {
 
 }  // namespace
 
-TorchEngine::TorchEngine(Program program, at::TensorOptions options)
-    : program_(std::move(program)), options_(options) {}
+TorchEngine::TorchEngine(Program program, at::TensorOptions options, TorchAcceleration acceleration)
+    : program_(std::move(program)), options_(options), acceleration_(std::move(acceleration)) {}
 
 std::string TorchEngine::description() const {
   return concat("torch ", options_.device().str(), " ", options_.dtype() == at::kDouble ? "float64" : "float32");
@@ -192,7 +191,7 @@ at::Tensor TorchEngine::pullback_derivative(const at::Tensor& parameters, const 
 }
 
 std::unique_ptr<Stepper> TorchEngine::stepper(const TrainingProblem& problem) {
-  return std::make_unique<TorchStepper>(program_, options_, problem);
+  return std::make_unique<TorchStepper>(program_, options_, problem, acceleration_);
 }
 
 }  // namespace sharpseek

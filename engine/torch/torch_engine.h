@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/engine.h"
+#include "engine/torch/torch_stepper.h"
 
 namespace sharpseek {
 
@@ -11,7 +12,7 @@ namespace sharpseek {
 /// graph outlives its use). Any device, any size.
 class TorchEngine : public Engine {
  public:
-  TorchEngine(Program program, at::TensorOptions options);
+  TorchEngine(Program program, at::TensorOptions options, TorchAcceleration acceleration = {});
 
   const Program& program() const override { return program_; }
   at::TensorOptions options() const override { return options_; }
@@ -36,6 +37,7 @@ class TorchEngine : public Engine {
  private:
   Program program_;
   at::TensorOptions options_;
+  TorchAcceleration acceleration_;
 };
 
 }  // namespace sharpseek

@@ -8,6 +8,7 @@
 #include <future>
 #include <limits>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "core/error.h"
@@ -22,9 +23,13 @@ constexpr std::int64_t kChunkElements = std::int64_t{1} << 20;
 
 }  // namespace
 
-TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem)
-    : program_(program), options_(options), problem_(std::move(problem)) {
+TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem,
+                           TorchAcceleration acceleration)
+    : program_(program), options_(options), problem_(std::move(problem)), acceleration_(std::move(acceleration)) {
   validate(problem_, program_);
+  if (acceleration_.kernels != nullptr && options_.dtype() == at::kFloat) {
+    drawing_ = std::make_unique<DeviceDrawing>(problem_, options_.device());
+  }
   const Teacher& teacher = problem_.task->teacher;
   teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
   learning_rates_ = at::tensor(problem_.learning_rates, at::kDouble).to(options_).unsqueeze(1);
@@ -55,9 +60,16 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   const Task& task = *problem_.task;
   const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
   const at::TensorOptions host = options_.device(at::kCPU);
-  at::Tensor inputs = at::empty({steps, replicas, problem_.batch, task.tokens, task.inputs}, host);
-  at::Tensor noise = at::empty({steps, replicas, problem_.batch, task.outputs}, host);
-  if (options_.dtype() == at::kDouble) {
+  const at::TensorOptions where = drawing_ != nullptr ? options_ : host;
+  at::Tensor inputs = at::empty({steps, replicas, problem_.batch, task.tokens, task.inputs}, where);
+  at::Tensor noise = at::empty({steps, replicas, problem_.batch, task.outputs}, where);
+  if (drawing_ != nullptr) {
+    const at::Tensor space = at::empty({steps * replicas, lanes::draw_elements(drawing_->draws())}, options_);
+    acceleration_.kernels->draw(
+        {drawing_->draws(), static_cast<int>(replicas), first_step, static_cast<int>(steps), inputs.data_ptr<float>(),
+         noise.data_ptr<float>(), space.data_ptr<float>()},
+        acceleration_.current_stream == nullptr ? nullptr : acceleration_.current_stream(options_.device().index()));
+  } else if (options_.dtype() == at::kDouble) {
     fill(first_step, steps, inputs.data_ptr<double>(), noise.data_ptr<double>());
   } else {
     fill(first_step, steps, inputs.data_ptr<float>(), noise.data_ptr<float>());
@@ -68,17 +80,44 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   return {index, inputs, noise.to(options_.device()) + clean.reshape(noise.sizes())};
 }
 
+std::pair<at::Tensor, at::Tensor> TorchStepper::step(const at::Tensor& parameters, const at::Tensor& inputs,
+                                                     const at::Tensor& targets) const {
+  // g = grad of mean over the batch of the summed squared error;  theta <- theta - eta g.
+  const at::Tensor p = parameters.detach().requires_grad_(true);
+  const at::Tensor residual = evaluate(program_, p, inputs) - targets;
+  const at::Tensor loss = residual.square().sum({1, 2}) / problem_.batch;
+  const at::Tensor g = torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front();
+  return {parameters - learning_rates_ * g, loss.detach()};
+}
+
+void TorchStepper::record_step(const TrainingState& state) {
+  const Task& task = *problem_.task;
+  const std::int64_t replicas = state.parameters.size(0);
+  fixed_ = {state.parameters.clone(), at::zeros({replicas, problem_.batch, task.tokens, task.inputs}, options_),
+            at::zeros({replicas, problem_.batch, task.outputs}, options_), at::zeros({replicas}, options_)};
+  graph_ = acceleration_.capture([this] {
+    const auto [parameters, losses] = step(fixed_.parameters, fixed_.inputs, fixed_.targets);
+    fixed_.parameters.copy_(parameters);
+    fixed_.losses.copy_(losses);
+  });
+}
+
 void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps) {
   std::vector<at::Tensor> losses;
+  if (graph_ != nullptr) fixed_.parameters.copy_(state.parameters);
   for (std::int64_t s = 0; s < steps; ++s) {
-    // g = grad of mean over the batch of the summed squared error;  theta <- theta - eta g.
-    const at::Tensor p = state.parameters.detach().requires_grad_(true);
-    const at::Tensor residual = evaluate(program_, p, chunk.inputs[first + s]) - chunk.targets[first + s];
-    const at::Tensor loss = residual.square().sum({1, 2}) / problem_.batch;
-    const at::Tensor g = torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front();
-    state.parameters = state.parameters - learning_rates_ * g;
-    losses.push_back(loss.detach());
+    if (graph_ != nullptr) {
+      fixed_.inputs.copy_(chunk.inputs[first + s]);
+      fixed_.targets.copy_(chunk.targets[first + s]);
+      graph_->replay();
+      losses.push_back(fixed_.losses.clone());
+      continue;
+    }
+    at::Tensor loss;
+    std::tie(state.parameters, loss) = step(state.parameters, chunk.inputs[first + s], chunk.targets[first + s]);
+    losses.push_back(loss);
   }
+  if (graph_ != nullptr) state.parameters = fixed_.parameters.clone();
 
   // Sums and divergence afterwards: the loss of every step is at hand.
   const at::Tensor table = at::stack(losses).to(at::kCPU, at::kDouble).contiguous();  // [S, E]
@@ -102,6 +141,7 @@ const TorchStepper::Chunk& TorchStepper::chunk(std::int64_t index) {
   if (current_.index != index) {
     current_ = next_.valid() && next_index_ == index ? next_.get() : draw(index);
   }
+  if (drawing_ != nullptr) return current_;
   if (!next_.valid() || next_index_ != index + 1) {
     next_index_ = index + 1;
     next_ = std::async(std::launch::async, [this, following = next_index_] { return draw(following); });
@@ -113,6 +153,8 @@ void TorchStepper::advance(TrainingState& state, std::int64_t steps) {
   require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
           " is beyond 4294967295, the largest that random numbers are defined for");
   const std::int64_t end = state.step + steps;
+  // Before anything is drawn in the background: a capture must be alone with its device.
+  if (acceleration_.capture && graph_ == nullptr && steps > 0) record_step(state);
   while (state.step < end) {
     const Chunk& here = chunk(state.step / chunk_steps_);
     const std::int64_t first = state.step % chunk_steps_;
