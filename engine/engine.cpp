@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "engine/lanes/isa.h"
 #include "engine/lanes/lane_engine.h"
 #include "engine/torch/torch_engine.h"
@@ -53,16 +54,19 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
   const bool cuda = options.device.starts_with("cuda");
   require(!cuda || at::hasCUDA(), "--device ", options.device, ": no CUDA device can be used here");
   require(options.threads >= 0, "--threads ", options.threads, ": must be at least 1, or 0 for all cores");
-  if (options.threads > 0) at::set_num_threads(options.threads);
 
   require(options.engine == "auto" || options.engine == "torch" || options.engine == "lanes", "--engine ",
           options.engine, ": must be auto | torch | lanes");
   require(options.engine != "lanes" || !cuda, "--engine lanes: runs on the CPU, not on --device ", options.device);
   const std::string isa = lanes::choose_instruction_set(options.isa);
   if (options.engine == "lanes" || (options.engine == "auto" && !cuda && suits_lanes(program))) {
+    // The engine has its own threads. ATen's, left to the small tensors of measurements, would only wait for each
+    // other: in a linear network's run on a busy machine nine tenths of the time.
+    at::set_num_threads(1);
     if (dtype == at::kDouble) return std::make_unique<LaneEngine<double>>(program, isa, options.threads);
     return std::make_unique<LaneEngine<float>>(program, isa, options.threads);
   }
+  at::set_num_threads(options.threads > 0 ? options.threads : available_threads());
   const at::Device device(cuda ? options.device : "cpu");
   return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype).device(device));
 }

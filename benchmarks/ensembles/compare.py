@@ -45,6 +45,11 @@ def main() -> None:
         print(f"{name:12}" + "".join(f"{cell:>10}" for cell in cells))
     print("\nexact Hessian products, 256 networks, 256 samples, all cores, us per replica: "
           + ", ".join(f"{row['network']} {row['us_per_replica']:.2f}" for row in ours["products"]))  # fmt: skip
+    for name in ratios:
+        rows = [row for row in ours["scaling"] if row["network"] == name]
+        print(f"{name}: " + ", ".join(f"{row['us_per_replica_step']:.4f} us at {row['replicas']} replicas" for row in rows)
+              + "".join(f", {row['us_per_replica_step']:.4f} us with batch 1"
+                        for row in ours["batch_one"] if row["network"] == name))  # fmt: skip
     print("\nwidth of a tanh MLP with two hidden layers, 64 replicas: us per replica-step, lanes and torch")
     for row in ours["crossover"]:
         print(f"{row['width']:12d}{row['lanes']:10.3f}{row['torch']:10.3f}")

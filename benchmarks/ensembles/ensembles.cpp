@@ -49,7 +49,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 /// Microseconds per replica-step: the best of three runs of about `seconds` each.
-double measure(const Network& network, const std::string& engine_name, std::int64_t replicas, double seconds) {
+double measure(const Network& network, const std::string& engine_name, std::int64_t replicas, double seconds,
+               int batch = kBatch) {
   const Program program = make_model(network.model);
   TaskOptions task;
   task.inputs = network.model.inputs;
@@ -57,7 +58,7 @@ double measure(const Network& network, const std::string& engine_name, std::int6
   task.teacher.specification = network.teacher;
   TrainingProblem problem;
   problem.task = std::make_shared<const Task>(make_task(task, 1));
-  problem.batch = kBatch;
+  problem.batch = batch;
   NoiseOptions noise;
   noise.condition = 2;
   std::vector<at::Tensor> weights;
@@ -160,6 +161,15 @@ int run(int argc, char** argv) {
                                      {"peak_share", network.multiply_adds / (time * 1e-6) / peak}});
       }
     }
+    // From four groups a core on, throughput should not depend on the number of replicas. The presets train with
+    // batch 1.
+    for (std::int64_t replicas : {std::int64_t{4 * 16} * available_threads(), std::int64_t{65536}}) {
+      report["scaling"].push_back({{"network", network.name},
+                                   {"replicas", replicas},
+                                   {"us_per_replica_step", measure(network, "lanes", replicas, seconds / 2)}});
+    }
+    report["batch_one"].push_back(
+        {{"network", network.name}, {"us_per_replica_step", measure(network, "lanes", 4096, seconds / 2, 1)}});
     report["products"].push_back(
         {{"network", network.name}, {"engine", "lanes"}, {"us_per_replica", measure_product(network, "lanes")}});
   }
