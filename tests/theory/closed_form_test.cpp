@@ -9,9 +9,13 @@
 #include "core/error.h"
 #include "data/covariance.h"
 #include "data/noise.h"
+#include "tests/theory/matrices.h"
 
 namespace sharpseek {
 namespace {
+
+using testing_support::random_covariance;
+using testing_support::random_matrix;
 
 Matrix generic_teacher() { return read_matrix(SHARPSEEK_TEST_DATA "/teacher_generic.csv"); }
 
@@ -19,17 +23,6 @@ Matrix axes_noise(double condition) {
   NoiseOptions options;
   options.condition = condition;
   return make_noise(options, 3, nullptr, 0).covariance;
-}
-
-Matrix random_matrix(Eigen::Index rows, Eigen::Index columns, std::uint64_t seed) {
-  std::mt19937_64 generator(seed);
-  std::normal_distribution<double> normal;
-  return Matrix::NullaryExpr(rows, columns, [&] { return normal(generator); });
-}
-
-Matrix random_covariance(Eigen::Index size, std::uint64_t seed) {
-  const Matrix a = random_matrix(size, size + 2, seed);
-  return a * a.transpose() / double(size);
 }
 
 struct Reference {
