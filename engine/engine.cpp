@@ -84,6 +84,12 @@ bool suits_lanes(const Program& program) {
 
 }  // namespace
 
+PullbackSums Engine::pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
+                                   const at::Tensor& cotangents) {
+  const at::Tensor pulled = per_sample_pullback(parameters, inputs, cotangents);
+  return {pulled.sum(1), pulled.square().sum(1)};
+}
+
 std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions& options) {
   require(options.dtype == "float32" || options.dtype == "float64", "--dtype ", options.dtype,
           ": must be float32 | float64");

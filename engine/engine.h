@@ -25,6 +25,12 @@ struct LossGradient {
   at::Tensor gradient;
 };
 
+/// Sums over samples of p_n = J_n' c_n, element by element.
+struct PullbackSums {
+  at::Tensor sum;      ///< sum_n p_n [E, P]
+  at::Tensor squares;  ///< sum_n p_n^2 [E, P]
+};
+
 /// v -> A v for a curvature matrix A of fixed parameters on fixed samples, for E replicas at once.
 class HessianProduct {
  public:
@@ -104,6 +110,9 @@ class Engine {
   /// d f(x_n) / d parameters. The caller bounds memory by giving few samples at once.
   virtual at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                          const at::Tensor& cotangents) = 0;
+  /// Sums of per_sample_pullback and of its squares, of the engine's dtype. This one holds all of them at once.
+  virtual PullbackSums pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
+                                     const at::Tensor& cotangents);
   /// J_n v: [E, N, outputs] for vectors v [E, P].
   virtual at::Tensor jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
                                       const at::Tensor& vectors) = 0;

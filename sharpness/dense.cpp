@@ -2,10 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <limits>
 
 #include "core/error.h"
+#include "core/machine.h"
+#include "core/parallel.h"
 
 namespace sharpseek {
 
@@ -26,25 +29,42 @@ DenseMatrix dense_matrix(LinearOperator& op) {
 DenseSpectrum dense_spectrum(LinearOperator& op, std::int64_t count) {
   require(count >= 1 && count <= op.dimension(), "eigenvalues ", count, ": must be from 1 to the dimension ",
           op.dimension());
-  const at::Tensor matrix = dense_matrix(op).matrix;
-  const at::Tensor finite = at::isfinite(matrix).all(2).all(1);
-  const auto [values, vectors] =
-      at::linalg_eigh(at::where(finite.reshape({-1, 1, 1}), matrix, at::zeros({}, at::kDouble)));
+  const std::int64_t replicas = op.replicas();
+  const std::int64_t dimension = op.dimension();
+  const at::Tensor matrix = dense_matrix(op).matrix.contiguous();
 
   DenseSpectrum result;
-  const at::Tensor nothing = at::full({}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
-  const at::Tensor keep = finite.unsqueeze(1);
-  result.all_values = at::where(keep, values, nothing);
-  result.trace = at::where(finite, matrix.diagonal(0, 1, 2).sum(1), nothing);
-  const at::Tensor top = vectors.narrow(2, op.dimension() - count, count).flip(2);  // [E, P, k]
-  result.spectrum.values = at::where(keep, values.narrow(1, op.dimension() - count, count).flip(1), nothing);
-  const at::Tensor residual = at::bmm(matrix, top) - top * result.spectrum.values.unsqueeze(1);
-  result.spectrum.residuals = residual.square().sum(1).sqrt();
-  result.spectrum.vectors = top.transpose(1, 2);
-  result.spectrum.matvecs = op.dimension();
-  for (std::int64_t e = 0; e < op.replicas(); ++e) {
-    result.spectrum.status.push_back(finite[e].item<bool>() ? SpectrumStatus::kConverged : SpectrumStatus::kNotFinite);
-  }
+  const double nothing = std::numeric_limits<double>::quiet_NaN();
+  result.all_values = at::full({replicas, dimension}, nothing, at::kDouble);
+  result.trace = at::full({replicas}, nothing, at::kDouble);
+  Spectrum& top = result.spectrum;
+  top.values = at::full({replicas, count}, nothing, at::kDouble);
+  top.residuals = at::full({replicas, count}, nothing, at::kDouble);
+  top.vectors = at::zeros({replicas, count, dimension}, at::kDouble);
+  top.status.assign(static_cast<std::size_t>(replicas), SpectrumStatus::kNotFinite);
+  top.matvecs = dimension;
+  // One replica a task: LAPACK's own threads cost more than they bring at these sizes (docs/engine.md).
+  ThreadPool pool(static_cast<int>(std::min<std::int64_t>(replicas, available_threads())));
+  pool.run(replicas, [&](std::int64_t e) {
+    const Eigen::Map<const Eigen::MatrixXd> a(matrix.data_ptr<double>() + e * dimension * dimension, dimension,
+                                              dimension);  // symmetric: the order of storage is immaterial
+    if (!a.allFinite()) return;
+    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(a);
+    if (solver.info() != Eigen::Success) {
+      top.status[static_cast<std::size_t>(e)] = SpectrumStatus::kNotConverged;
+      return;
+    }
+    Eigen::Map<Eigen::VectorXd>(result.all_values.data_ptr<double>() + e * dimension, dimension) = solver.eigenvalues();
+    result.trace.data_ptr<double>()[e] = a.trace();
+    for (std::int64_t i = 0; i < count; ++i) {
+      const double value = solver.eigenvalues()(dimension - 1 - i);
+      const auto vector = solver.eigenvectors().col(dimension - 1 - i);
+      top.values.data_ptr<double>()[e * count + i] = value;
+      top.residuals.data_ptr<double>()[e * count + i] = (a * vector - value * vector).norm();
+      Eigen::Map<Eigen::VectorXd>(top.vectors.data_ptr<double>() + (e * count + i) * dimension, dimension) = vector;
+    }
+    top.status[static_cast<std::size_t>(e)] = SpectrumStatus::kConverged;
+  });
   return result;
 }
 

@@ -13,8 +13,9 @@ struct DenseMatrix {
 };
 DenseMatrix dense_matrix(LinearOperator& op);
 
-/// All eigenvalues by LAPACK (float64), the `count` largest first, with residuals and status as lanczos() gives them;
-/// `trace` [E] is the sum of the diagonal. Cost: P products and E dense eigenproblems.
+/// All eigenvalues (float64, Eigen's Householder and QL, one replica a thread), the `count` largest first, with
+/// residuals and status as lanczos() gives them; `trace` [E] is the sum of the diagonal. Cost: P products and E dense
+/// eigenproblems.
 struct DenseSpectrum {
   Spectrum spectrum;
   at::Tensor all_values;  ///< [E, P] ascending

@@ -22,15 +22,14 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
     const at::Tensor targets = samples.targets.narrow(samples.targets.dim() - 2, first, size);
     // J_n' r_n.
     const at::Tensor residual = engine.outputs(parameters, x) - targets;
-    const at::Tensor signal = engine.per_sample_pullback(parameters, x, residual).to(at::kCPU, at::kDouble);
-    moments.mean += 2 * signal.sum(1);
-    moments.second_moment += 4 * signal.square().sum(1);
+    const PullbackSums signal = engine.pullback_sums(parameters, x, residual);
+    moments.mean += 2 * signal.sum.to(at::kCPU, at::kDouble);
+    moments.second_moment += 4 * signal.squares.to(at::kCPU, at::kDouble);
     // J_n' F_k D_kk(x_n) for each column of the noise factor.
     const at::Tensor columns = noise.at(x);
     for (std::int64_t k = 0; k < columns.size(3); ++k) {
       const at::Tensor column = columns.select(3, k).expand({replicas, size, columns.size(2)});
-      moments.second_moment +=
-          4 * engine.per_sample_pullback(parameters, x, column).to(at::kCPU, at::kDouble).square().sum(1);
+      moments.second_moment += 4 * engine.pullback_sums(parameters, x, column).squares.to(at::kCPU, at::kDouble);
     }
   }
   moments.mean /= static_cast<double>(count);

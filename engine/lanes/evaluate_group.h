@@ -166,22 +166,51 @@ void evaluate_third_derivative(const ProductJob<Real>& job) {
   }
 }
 
-template <class R, class Real>
-void evaluate_pullback(const PullbackJob<Real>& job) {
+/// Calls store(n, p_n) with the pullback [P] of every sample.
+template <class R, class Real, class Store>
+void each_pullback(const SampleJob<Real>& job, const Real* cotangents, Store store) {
   constexpr int kLanes = Lanes<R>::kCount;
   SampleChunks<R> chunks(job.network, job.inputs, job.samples, 1);
-  const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
-  for (int i = 0; i < parameters; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
+  for (int i = 0; i < job.network.parameter_count; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
   chunks.each([&](int n, const Frame<R*>& f) {
     R* dy = f.gradient(job.network.output);
     for (int o = 0; o < outputs; ++o) {
-      dy[o] = Lanes<R>::load(job.cotangents + (std::ptrdiff_t{n} * outputs + o) * kLanes);
+      dy[o] = Lanes<R>::load(cotangents + (std::ptrdiff_t{n} * outputs + o) * kLanes);
     }
     backward(f);
-    Real* to = job.pulled + std::ptrdiff_t{n} * parameters * kLanes;
-    for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, chunks.weight_gradient()[i]);
+    store(n, chunks.weight_gradient());
   });
+}
+
+template <class R, class Real>
+void evaluate_pullback(const PullbackJob<Real>& job) {
+  constexpr int kLanes = Lanes<R>::kCount;
+  const int parameters = job.network.parameter_count;
+  each_pullback<R, Real>(job, job.cotangents, [&](int n, const R* pulled) {
+    Real* to = job.pulled + std::ptrdiff_t{n} * parameters * kLanes;
+    for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, pulled[i]);
+  });
+}
+
+template <class R, class Real>
+void evaluate_pullback_sums(const PullbackSumsJob<Real>& job) {
+  constexpr int kLanes = Lanes<R>::kCount;
+  const int parameters = job.network.parameter_count;
+  Workspace<R> sums(2 * static_cast<std::size_t>(parameters));
+  R* sum = sums.take(static_cast<std::size_t>(parameters));
+  R* squares = sums.take(static_cast<std::size_t>(parameters));
+  for (int i = 0; i < parameters; ++i) sum[i] = squares[i] = constant<R>(0);
+  each_pullback<R, Real>(job, job.cotangents, [&](int, const R* pulled) {
+    for (int i = 0; i < parameters; ++i) {
+      sum[i] = sum[i] + pulled[i];
+      squares[i] = fused(pulled[i], pulled[i], squares[i]);
+    }
+  });
+  for (int i = 0; i < parameters; ++i) {
+    Lanes<R>::store(job.sum + i * kLanes, sum[i]);
+    Lanes<R>::store(job.squares + i * kLanes, squares[i]);
+  }
 }
 
 /// The tangent of each sample's pullback along its own direction: a chunk is one sample.

@@ -26,6 +26,7 @@ const Kernels<KernelReal> SHARPSEEK_KERNELS{
     evaluate_product<KernelLane, KernelReal>,
     evaluate_third_derivative<KernelLane, KernelReal>,
     evaluate_pullback<KernelLane, KernelReal>,
+    evaluate_pullback_sums<KernelLane, KernelReal>,
     evaluate_pullback_derivative<KernelLane, KernelReal>,
     evaluate_pushforward<KernelLane, KernelReal>,
 };

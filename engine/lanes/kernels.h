@@ -123,11 +123,19 @@ struct ProductJob : SampleJob<Real> {
   Real* products = nullptr;
 };
 
-/// J_n' c_n: cotangents [N x outputs][L] -> [N x P][L].
+/// p_n = J_n' c_n: cotangents [N x outputs][L] -> [N x P][L].
 template <class Real>
 struct PullbackJob : SampleJob<Real> {
   const Real* cotangents = nullptr;
   Real* pulled = nullptr;
+};
+
+/// Sums over samples of p_n and of its squares: cotangents [N x outputs][L] -> [P][L] each.
+template <class Real>
+struct PullbackSumsJob : SampleJob<Real> {
+  const Real* cotangents = nullptr;
+  Real* sum = nullptr;
+  Real* squares = nullptr;
 };
 
 /// sum_n d/dt J_n(w + t v_n)' c_n: cotangents [N x outputs][L], directions [N][P][L] -> derivative [P][L].
@@ -157,6 +165,7 @@ struct Kernels {
   void (*product)(const ProductJob<Real>&);
   void (*third_derivative)(const ProductJob<Real>&);
   void (*pullback)(const PullbackJob<Real>&);
+  void (*pullback_sums)(const PullbackSumsJob<Real>&);
   void (*pullback_derivative)(const PullbackDerivativeJob<Real>&);
   void (*pushforward)(const PushforwardJob<Real>&);
 };

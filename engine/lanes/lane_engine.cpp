@@ -20,12 +20,35 @@ namespace {
 template <class Real>
 constexpr at::ScalarType kScalarType = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
 
-/// What all jobs on samples share.
+/// Samples of one task: a number that depends on nothing, so that neither does the order of a sum over pieces.
+constexpr std::int64_t kPiece = 8;
+
+std::int64_t piece_count(std::int64_t samples) { return (samples + kPiece - 1) / kPiece; }
+
+/// What all jobs on samples share: samples first .. first + count - 1 of `inputs`.
+template <class Real>
+SampleJob<Real> sample_job(const lanes::PlanView& plan, const at::Tensor& inputs, const at::Tensor& packed_weights,
+                           std::int64_t group, std::int64_t first, std::int64_t count) {
+  return {plan, static_cast<int>(count), inputs.data_ptr<Real>() + first * inputs.stride(0),
+          packed_weights.data_ptr<Real>() + group * packed_weights.stride(0)};
+}
 template <class Real>
 SampleJob<Real> sample_job(const lanes::PlanView& plan, const at::Tensor& inputs, const at::Tensor& packed_weights,
                            std::int64_t group) {
-  return {plan, static_cast<int>(inputs.size(0)), inputs.data_ptr<Real>(),
-          packed_weights.data_ptr<Real>() + group * packed_weights.stride(0)};
+  return sample_job<Real>(plan, inputs, packed_weights, group, 0, inputs.size(0));
+}
+
+/// Where sample `first` of a group begins in packed per-sample values [G, N x M, L].
+template <class Real>
+Real* sample_at(const at::Tensor& packed, std::int64_t samples, std::int64_t group, std::int64_t first) {
+  return packed.data_ptr<Real>() + group * packed.stride(0) + first * (packed.stride(0) / samples);
+}
+
+/// Sum over pieces of [pieces, G, P, L], in their order.
+at::Tensor sum_of_pieces(const at::Tensor& parts) {
+  at::Tensor sum = parts[0];
+  for (std::int64_t piece = 1; piece < parts.size(0); ++piece) sum += parts[piece];
+  return sum;
 }
 
 /// Targets or cotangents [N, o] or [E or 1, N, o] as [E or 1, N o].
@@ -101,7 +124,7 @@ class LaneGaussNewton : public HessianProduct {
         const at::Tensor m = metric_.size(1) == 1 ? metric_ : metric_.narrow(1, first, count);
         const at::Tensor pushed = engine_.jacobian_product(parameters_, x, v);  // [E, n, outputs]
         const at::Tensor weighted = at::matmul(m, pushed.unsqueeze(3)).squeeze(3).contiguous();
-        product.add_(engine_.per_sample_pullback(parameters_, x, weighted).sum(1));
+        product.add_(engine_.pullback_sums(parameters_, x, weighted).sum);
       }
     }
     return products;
@@ -141,15 +164,25 @@ LaneLayout LaneEngine<Real>::layout(const at::Tensor& parameters) const {
 }
 
 template <class Real>
+template <class Body>
+void LaneEngine<Real>::each_piece(std::int64_t groups, std::int64_t samples, Body body) {
+  const std::int64_t pieces = piece_count(samples);
+  pool_.run(groups * pieces, [&](std::int64_t task) {
+    const std::int64_t first = task % pieces * kPiece;
+    body(task / pieces, first, std::min(kPiece, samples - first));
+  });
+}
+
+template <class Real>
 at::Tensor LaneEngine<Real>::outputs(const at::Tensor& parameters, const at::Tensor& inputs) {
   const LaneLayout groups = layout(parameters);
   const at::Tensor weights = groups.pack(parameters);
   const at::Tensor x = inputs.contiguous();
   const std::int64_t samples = x.size(0);
   at::Tensor y = at::empty({groups.groups(), samples * program_.outputs(), groups.lanes()}, options());
-  pool_.run(groups.groups(), [&](std::int64_t group) {
-    lanes::OutputJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
-    job.outputs = y.data_ptr<Real>() + group * y.stride(0);
+  each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
+    lanes::OutputJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
+    job.outputs = sample_at<Real>(y, samples, group, first);
     kernels_.outputs(job);
   });
   return groups.unpack(y).view({groups.replicas(), samples, program_.outputs()});
@@ -199,13 +232,35 @@ at::Tensor LaneEngine<Real>::per_sample_pullback(const at::Tensor& parameters, c
   const std::int64_t samples = x.size(0);
   const at::Tensor c = groups.pack(flat(cotangents));
   at::Tensor pulled = at::empty({groups.groups(), samples * program_.parameter_count(), groups.lanes()}, options());
-  pool_.run(groups.groups(), [&](std::int64_t group) {
-    lanes::PullbackJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
-    job.cotangents = c.data_ptr<Real>() + group * c.stride(0);
-    job.pulled = pulled.data_ptr<Real>() + group * pulled.stride(0);
+  each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
+    lanes::PullbackJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
+    job.cotangents = sample_at<Real>(c, samples, group, first);
+    job.pulled = sample_at<Real>(pulled, samples, group, first);
     kernels_.pullback(job);
   });
   return groups.unpack(pulled).view({groups.replicas(), samples, program_.parameter_count()});
+}
+
+template <class Real>
+PullbackSums LaneEngine<Real>::pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
+                                             const at::Tensor& cotangents) {
+  const LaneLayout groups = layout(parameters);
+  const at::Tensor weights = groups.pack(parameters);
+  const at::Tensor x = inputs.contiguous();
+  const std::int64_t samples = x.size(0);
+  const at::Tensor c = groups.pack(flat(cotangents));
+  const at::Tensor sums =
+      at::empty({piece_count(samples), groups.groups(), weights.size(1), groups.lanes()}, options());
+  const at::Tensor squares = at::empty_like(sums);
+  each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
+    lanes::PullbackSumsJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
+    const std::int64_t offset = first / kPiece * sums.stride(0) + group * sums.stride(1);
+    job.cotangents = sample_at<Real>(c, samples, group, first);
+    job.sum = sums.data_ptr<Real>() + offset;
+    job.squares = squares.data_ptr<Real>() + offset;
+    kernels_.pullback_sums(job);
+  });
+  return {groups.unpack(sum_of_pieces(sums)), groups.unpack(sum_of_pieces(squares))};
 }
 
 template <class Real>
@@ -217,10 +272,10 @@ at::Tensor LaneEngine<Real>::jacobian_product(const at::Tensor& parameters, cons
   const at::Tensor x = inputs.contiguous();
   const std::int64_t samples = x.size(0);
   at::Tensor pushed = at::empty({groups.groups(), samples * program_.outputs(), groups.lanes()}, options());
-  pool_.run(groups.groups(), [&](std::int64_t group) {
-    lanes::PushforwardJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
+  each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
+    lanes::PushforwardJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
     job.direction = directions.data_ptr<Real>() + group * directions.stride(0);
-    job.pushed = pushed.data_ptr<Real>() + group * pushed.stride(0);
+    job.pushed = sample_at<Real>(pushed, samples, group, first);
     kernels_.pushforward(job);
   });
   return groups.unpack(pushed).view({groups.replicas(), samples, program_.outputs()});
@@ -241,15 +296,17 @@ at::Tensor LaneEngine<Real>::pullback_derivative(const at::Tensor& parameters, c
   const at::Tensor x = inputs.contiguous();
   const at::Tensor c = groups.pack(flat(cotangents));
   const at::Tensor v = groups.pack(flat(directions));
-  at::Tensor derivative = at::empty_like(weights);
-  pool_.run(groups.groups(), [&](std::int64_t group) {
-    lanes::PullbackDerivativeJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
-    job.cotangents = c.data_ptr<Real>() + group * c.stride(0);
-    job.directions = v.data_ptr<Real>() + group * v.stride(0);
-    job.derivative = derivative.data_ptr<Real>() + group * derivative.stride(0);
+  const std::int64_t samples = x.size(0);
+  const at::Tensor parts =
+      at::empty({piece_count(samples), groups.groups(), weights.size(1), groups.lanes()}, options());
+  each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
+    lanes::PullbackDerivativeJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
+    job.cotangents = sample_at<Real>(c, samples, group, first);
+    job.directions = sample_at<Real>(v, samples, group, first);
+    job.derivative = parts.data_ptr<Real>() + first / kPiece * parts.stride(0) + group * parts.stride(1);
     kernels_.pullback_derivative(job);
   });
-  return groups.unpack(derivative);
+  return groups.unpack(sum_of_pieces(parts));
 }
 
 template <class Real>

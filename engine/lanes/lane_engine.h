@@ -32,6 +32,8 @@ class LaneEngine : public Engine {
                                                const at::Tensor& metric) override;
   at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                  const at::Tensor& cotangents) override;
+  PullbackSums pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
+                             const at::Tensor& cotangents) override;
   at::Tensor jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
                               const at::Tensor& vectors) override;
   at::Tensor third_derivative(const at::Tensor& parameters, const Samples& samples, const at::Tensor& vectors) override;
@@ -41,6 +43,9 @@ class LaneEngine : public Engine {
 
  private:
   lanes::LaneLayout layout(const at::Tensor& parameters) const;
+  /// Calls body(group, first sample, samples) for pieces of kPiece samples of every group, on all threads.
+  template <class Body>
+  void each_piece(std::int64_t groups, std::int64_t samples, Body body);
 
   Program program_;
   lanes::LanePlan plan_;

@@ -156,6 +156,22 @@ TEST_P(Derivatives, PerSamplePullbacksAreEachSamplesGradient) {
       1e-14);
 }
 
+TEST_P(Derivatives, PullbackSumsAddUpPerSamplePullbacks) {
+  const at::Tensor inputs = random_tensor({21, options_.sequence, options_.inputs}, 30);  // lanes: three pieces
+  const at::Tensor cotangents = random_tensor({kReplicas, 21, options_.outputs}, 31);
+  const at::Tensor pulled = engine_->per_sample_pullback(weights_, inputs, cotangents);
+  const PullbackSums sums = engine_->pullback_sums(weights_, inputs, cotangents);
+  EXPECT_LT(relative_difference(sums.sum, pulled.sum(1)), 1e-13);
+  EXPECT_LT(relative_difference(sums.squares, pulled.square().sum(1)), 1e-13);
+  for (std::int64_t n : {0, 7, 8, 20}) {
+    EXPECT_LT(
+        relative_difference(
+            pulled.select(1, n),
+            engine_->per_sample_pullback(weights_, inputs.narrow(0, n, 1), cotangents.narrow(1, n, 1)).select(1, 0)),
+        1e-14);
+  }
+}
+
 TEST_P(Derivatives, JacobianProductIsTheTransposeOfThePullback) {
   const at::Tensor vectors = random_tensor({kReplicas, program_.parameter_count()}, 8);
   const at::Tensor cotangents = random_tensor({kReplicas, kSamples, options_.outputs}, 9);
