@@ -45,6 +45,18 @@ def main() -> None:
         print(f"{name:12}" + "".join(f"{cell:>10}" for cell in cells))
     print("\nexact Hessian products, 256 networks, 256 samples, all cores, us per replica: "
           + ", ".join(f"{row['network']} {row['us_per_replica']:.2f}" for row in ours["products"]))  # fmt: skip
+    for name in ratios:
+        rows = [row for row in ours["scaling"] if row["network"] == name]
+        text = [f"{row['us_per_replica_step']:.4f} us at {row['replicas']} replicas" for row in rows]
+        rows = [row for row in ours["batch_one"] if row["network"] == name]
+        text += [f"{row['us_per_replica_step']:.4f} us with batch 1" for row in rows]
+        print(f"{name}: " + ", ".join(text))
+    print("\nnanoseconds per replica-step on one core, by part")
+    parts = [part for part in ours["breakdown"][0] if part not in ("network", "step")]
+    parts.sort(key=["random numbers", "teacher", "forward", "backward", "update"].index)
+    print(f"{'':12}" + "".join(f"{part:>16}" for part in [*parts, "step"]))
+    for row in ours["breakdown"]:
+        print(f"{row['network']:12}" + "".join(f"{row[part]:16.1f}" for part in [*parts, "step"]))
     print("\nwidth of a tanh MLP with two hidden layers, 64 replicas: us per replica-step, lanes and torch")
     for row in ours["crossover"]:
         print(f"{row['width']:12d}{row['lanes']:10.3f}{row['torch']:10.3f}")

@@ -14,6 +14,8 @@
 #include "core/machine.h"
 #include "core/parallel.h"
 #include "engine/engine.h"
+#include "engine/lanes/isa.h"
+#include "engine/lanes/lane_stepper.h"
 #include "models/initialisation.h"
 #include "models/model.h"
 
@@ -49,16 +51,19 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Microseconds per replica-step: the best of three runs of about `seconds` each.
-double measure(const Network& network, const std::string& engine_name, std::int64_t replicas, double seconds) {
-  const Program program = make_model(network.model);
+struct Setting {
+  TrainingProblem problem;
+  at::Tensor weights;  ///< [E, P] float64
+};
+
+Setting setting_of(const Network& network, const Program& program, std::int64_t replicas, int batch) {
   TaskOptions task;
   task.inputs = network.model.inputs;
   task.sequence = network.model.sequence;
   task.teacher.specification = network.teacher;
   TrainingProblem problem;
   problem.task = std::make_shared<const Task>(make_task(task, 1));
-  problem.batch = kBatch;
+  problem.batch = batch;
   NoiseOptions noise;
   noise.condition = 2;
   std::vector<at::Tensor> weights;
@@ -68,24 +73,59 @@ double measure(const Network& network, const std::string& engine_name, std::int6
     problem.learning_rates.push_back(1e-3);
     weights.push_back(at::tensor(initial_parameters(program, {}, 1, static_cast<std::uint64_t>(e)), at::kDouble));
   }
-  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name});
-  const std::unique_ptr<Stepper> stepper = engine->stepper(problem);
-  TrainingState state = initial_state(at::stack(weights).to(engine->options()), {});
+  return {std::move(problem), at::stack(weights)};
+}
 
+/// Microseconds per replica-step: the best of three runs of about `seconds` each.
+double time_steps(Stepper& stepper, at::Tensor weights, double seconds) {
+  const auto replicas = static_cast<double>(weights.size(0));
+  TrainingState state = initial_state(std::move(weights), 0);
   std::int64_t steps = 16;
   double took = 0;
   for (;; steps *= 2) {
     const auto start = std::chrono::steady_clock::now();
-    stepper->advance(state, steps);
+    stepper.advance(state, steps);
     took = seconds_since(start);
     if (took > seconds / 2) break;
   }
   for (int i = 0; i < 2; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    stepper->advance(state, steps);
+    stepper.advance(state, steps);
     took = std::min(took, seconds_since(start));
   }
-  return took / static_cast<double>(steps) / static_cast<double>(replicas) * 1e6;
+  return took / static_cast<double>(steps) / replicas * 1e6;
+}
+
+double measure(const Network& network, const std::string& engine_name, std::int64_t replicas, double seconds,
+               int batch = kBatch) {
+  const Program program = make_model(network.model);
+  const Setting setting = setting_of(network, program, replicas, batch);
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name});
+  return time_steps(*engine->stepper(setting.problem), setting.weights.to(engine->options()), seconds);
+}
+
+/// Nanoseconds per replica-step on one core, and what each part of a step takes of it: the difference between steps
+/// that go one part further.
+nlohmann::json breakdown(const Network& network, double seconds) {
+  const Program program = make_model(network.model);
+  const lanes::LanePlan plan(program);
+  const lanes::Kernels<float>& kernels = lanes::kernels<float>(lanes::choose_instruction_set("auto"));
+  ThreadPool pool(1);
+  const Setting setting = setting_of(network, program, 256, kBatch);
+  nlohmann::json row{{"network", network.name}};
+  unsigned parts = 0;
+  double before = 0;
+  for (const auto& [name, part] : {std::pair{"random numbers", lanes::kDrawing}, std::pair{"teacher", lanes::kTeaching},
+                                   std::pair{"forward", lanes::kForward}, std::pair{"backward", lanes::kBackward},
+                                   std::pair{"update", lanes::kUpdating}}) {
+    parts |= part;
+    lanes::LaneStepper<float> stepper(program, plan.view(), kernels, pool, setting.problem, parts);
+    const double now = 1e3 * time_steps(stepper, setting.weights.to(at::kFloat), seconds);
+    row[name] = now - before;
+    before = now;
+  }
+  row["step"] = before;
+  return row;
 }
 
 /// Microseconds per replica for one Hessian product over 256 samples of 256 networks.
@@ -149,6 +189,8 @@ int run(int argc, char** argv) {
   const double peak = measure_peak();
   nlohmann::json report{{"threads", available_threads()}, {"multiply_adds_per_second", peak}};
   for (const Network& network : networks()) {
+    report["breakdown"].push_back(breakdown(network, seconds / 2));
+    std::fprintf(stderr, "  %s\n", report["breakdown"].back().dump().c_str());
     for (const char* engine : {"lanes", "torch"}) {
       for (std::int64_t replicas : {16, 256, 4096}) {
         const double time = measure(network, engine, replicas, seconds);
@@ -161,6 +203,15 @@ int run(int argc, char** argv) {
                                      {"peak_share", network.multiply_adds / (time * 1e-6) / peak}});
       }
     }
+    // From four groups a core on, throughput should not depend on the number of replicas. Presets train with batch 1.
+    for (std::int64_t replicas :
+         {std::int64_t{4 * 16} * available_threads(), std::int64_t{4096}, std::int64_t{65536}}) {
+      report["scaling"].push_back({{"network", network.name},
+                                   {"replicas", replicas},
+                                   {"us_per_replica_step", measure(network, "lanes", replicas, seconds / 2)}});
+    }
+    report["batch_one"].push_back(
+        {{"network", network.name}, {"us_per_replica_step", measure(network, "lanes", 4096, seconds / 2, 1)}});
     report["products"].push_back(
         {{"network", network.name}, {"engine", "lanes"}, {"us_per_replica", measure_product(network, "lanes")}});
   }

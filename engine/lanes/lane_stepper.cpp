@@ -36,11 +36,12 @@ NoiseKind kind_of(const Noise& noise) {
 
 template <class Real>
 LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kernels<Real>& kernels, ThreadPool& pool,
-                               TrainingProblem problem)
+                               TrainingProblem problem, unsigned parts)
     : plan_(plan),
       kernels_(kernels),
       pool_(pool),
       problem_(std::move(problem)),
+      parts_(parts),
       layout_(static_cast<std::int64_t>(problem_.noise.size()), kernels.lanes),
       teacher_(problem_.task->teacher.program) {
   validate(problem_, program);
@@ -155,6 +156,7 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     job.network = plan_;
     job.teacher = teacher_.view();
     job.teacher_weights = teacher_weights_.data();
+    job.parts = parts_;
     job.draws = draw_job(group);
     job.first_step = state.step + slice * kSliceSteps;
     job.steps = std::min(kSliceSteps, steps - slice * kSliceSteps);

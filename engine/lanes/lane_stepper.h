@@ -16,8 +16,9 @@ template <class Real>
 class LaneStepper : public Stepper {
  public:
   /// Everything referred to must outlive the stepper. Throws UserError when the problem's sizes do not fit each other.
+  /// `parts` leaves parts of a step out (StepPart), for a benchmark to see what each costs.
   LaneStepper(const Program& program, PlanView plan, const Kernels<Real>& kernels, ThreadPool& pool,
-              TrainingProblem problem);
+              TrainingProblem problem, unsigned parts = kWholeStep);
 
   void advance(TrainingState& state, std::int64_t steps) override;
 
@@ -31,6 +32,7 @@ class LaneStepper : public Stepper {
   const Kernels<Real>& kernels_;
   ThreadPool& pool_;
   TrainingProblem problem_;
+  unsigned parts_;
   LaneLayout layout_;
   LanePlan teacher_;
   std::vector<Real> teacher_weights_;
