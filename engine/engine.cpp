@@ -82,7 +82,26 @@ bool suits_lanes(const Program& program) {
                      [](const ValueShape& shape) { return shape.features <= kLaneWidth; });
 }
 
+/// A v - B v.
+class Difference : public HessianProduct {
+ public:
+  Difference(std::unique_ptr<HessianProduct> a, std::unique_ptr<HessianProduct> b)
+      : a_(std::move(a)), b_(std::move(b)) {}
+  at::Tensor apply(const at::Tensor& vectors) override { return a_->apply(vectors) - b_->apply(vectors); }
+
+ private:
+  std::unique_ptr<HessianProduct> a_;
+  std::unique_ptr<HessianProduct> b_;
+};
+
 }  // namespace
+
+std::unique_ptr<HessianProduct> Engine::residual_curvature(const at::Tensor& parameters, const Samples& samples) {
+  const double scale = 2.0 / static_cast<double>(samples.inputs.size(0));
+  const at::Tensor metric = scale * at::eye(program().outputs(), options());
+  return std::make_unique<Difference>(hessian(parameters, samples),
+                                      gauss_newton(parameters, samples.inputs, metric.unsqueeze(0).unsqueeze(0)));
+}
 
 PullbackSums Engine::pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
                                    const at::Tensor& cotangents) {

@@ -106,6 +106,9 @@ class Engine {
   /// that of the sample gradients.
   virtual std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                        const at::Tensor& metric) = 0;
+  /// The Hessian without its Gauss-Newton part: (2/N) sum_n sum_o r_no d^2 f_o(x_n), r the residuals. This one takes
+  /// the difference of two products.
+  virtual std::unique_ptr<HessianProduct> residual_curvature(const at::Tensor& parameters, const Samples& samples);
   /// J_n' c_n for every sample: [E, N, P], with cotangents c [E, N, outputs] (or [1, N, outputs], shared). J_n =
   /// d f(x_n) / d parameters. The caller bounds memory by giving few samples at once.
   virtual at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,

@@ -277,8 +277,10 @@ std::int64_t Point::steps() const {
 
 std::int64_t Point::every() const {
   const std::int64_t every = integer("measure.every");
-  require(every >= 0, "measure.every = ", every, ": must be at least 1, or 0 for a hundredth of the run");
-  return every > 0 ? every : std::max<std::int64_t>(1, (steps() + 99) / 100);
+  const std::int64_t records = integer("measure.records");
+  require(every >= 0, "measure.every = ", every, ": must be at least 1, or 0 for measure.records in the run");
+  require(records >= 1, "measure.records = ", records, ": must be at least 1");
+  return every > 0 ? every : std::max<std::int64_t>(1, (steps() + records - 1) / records);
 }
 
 }  // namespace sharpseek

@@ -40,7 +40,7 @@ class Point {
   std::uint64_t seed() const;
   /// Steps of the run: training.steps, or from training.time: ceil(time x batch / eta^2).
   std::int64_t steps() const;
-  /// Steps between records: measure.every, or a hundredth of the run.
+  /// Steps between records: measure.every, or what gives measure.records.
   std::int64_t every() const;
 
  private:

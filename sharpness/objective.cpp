@@ -40,6 +40,19 @@ std::shared_ptr<LinearOperator> EngineObjective::gauss_newton() {
       engine_.gauss_newton(parameters_, samples_.inputs, metric.unsqueeze(0).unsqueeze(0)), parameters_);
 }
 
+Objective::SplitHessian EngineObjective::split_hessian() {
+  // tr (2/N) J'J = (2/N) sum_n sum_o |J_n' e_o|^2
+  const std::int64_t outputs = engine_.program().outputs();
+  const at::Tensor units = at::eye(outputs, parameters_.options());
+  at::Tensor known = at::zeros({replicas()}, at::kDouble);
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    const at::Tensor unit = units[o].expand({1, samples(), outputs});
+    known += engine_.pullback_sums(parameters_, samples_.inputs, unit).squares.to(at::kCPU, at::kDouble).sum(1);
+  }
+  return {known * (2.0 / static_cast<double>(samples())),
+          std::make_shared<HessianOperator>(engine_.residual_curvature(parameters_, samples_), parameters_)};
+}
+
 std::shared_ptr<LinearOperator> EngineObjective::gradient_second_moment() {
   // g_n = 2 J_n' (r_n - eps), so that E g g' = mean_n J_n' [4 (r_n r_n' + Sigma_eps)] J_n.
   const at::Tensor r = engine_.outputs(parameters_, samples_.inputs) - samples_.targets;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +42,13 @@ class Objective {
   virtual LossGradient loss_gradient(const at::Tensor& parameters) = 0;
   virtual std::shared_ptr<LinearOperator> hessian() = 0;
   virtual std::shared_ptr<LinearOperator> gauss_newton() = 0;
+  /// The Hessian as a matrix whose trace [E] is known exactly and the rest, whose trace is left to an estimate.
+  struct SplitHessian {
+    at::Tensor known;  ///< float64 on the CPU
+    std::shared_ptr<LinearOperator> rest;
+  };
+  /// By default nothing is known. An ensemble's Gauss-Newton part is, by one backward pass for each output.
+  virtual SplitHessian split_hessian() { return {at::zeros({replicas()}, at::kDouble), hessian()}; }
   /// E g g' of the gradient g of one sample, uncentred.
   virtual std::shared_ptr<LinearOperator> gradient_second_moment() = 0;
   virtual const GradientMoments& moments() = 0;
@@ -68,6 +77,7 @@ class EngineObjective : public Objective {
   }
   std::shared_ptr<LinearOperator> hessian() override;
   std::shared_ptr<LinearOperator> gauss_newton() override;
+  SplitHessian split_hessian() override;
   std::shared_ptr<LinearOperator> gradient_second_moment() override;
   const GradientMoments& moments() override;
   BatchCurvature batch(std::int64_t index, std::int64_t size) override;

@@ -30,7 +30,7 @@ Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step) {
   EngineObjective objective(engine_, safe, data_.fixed, noise_factors_);
   std::function<GradientMoments()> fresh;
   if (data_.fresh) fresh = [&] { return gradient_moments(engine_, safe, data_.fresh(step), noise_factors_); };
-  MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_);
+  MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_, static_cast<std::uint64_t>(step));
   Measurement result;
   for (const Quantity* quantity : quantities_) quantity->measure(context, result);
 

@@ -35,8 +35,14 @@ std::vector<const Quantity*> select_quantities(const std::vector<std::string>& n
 }
 
 MeasuringContext::MeasuringContext(Objective& objective_, std::function<GradientMoments()> fresh,
-                                   const std::vector<Balance>& balances_, int batch_, const ProbeOptions& options_)
-    : objective(objective_), balances(balances_), batch(batch_), options(options_), fresh_(std::move(fresh)) {}
+                                   const std::vector<Balance>& balances_, int batch_, const ProbeOptions& options_,
+                                   std::uint64_t seed)
+    : objective(objective_),
+      balances(balances_),
+      batch(batch_),
+      options(options_),
+      seed_(seed),
+      fresh_(std::move(fresh)) {}
 
 std::int64_t MeasuringContext::eigenvalues() const { return std::min(options.eigenvalues, objective.dimension()); }
 
@@ -49,7 +55,11 @@ LanczosOptions MeasuringContext::lanczos_options() const {
 }
 
 TraceOptions MeasuringContext::trace_options() const {
-  return {.method = options.trace_method, .products = options.trace_probes, .relative_error = options.trace_error};
+  return {.method = options.trace_method,
+          .products = options.trace_probes,
+          .relative_error = options.trace_error,
+          .seed = seed_,
+          .known = {}};
 }
 
 const MeasuringContext::Curvature& MeasuringContext::curvature() {
@@ -63,11 +73,17 @@ const MeasuringContext::Curvature& MeasuringContext::curvature() {
     LanczosOptions lanczos_choice = lanczos_options();
     lanczos_choice.vectors = true;
     Spectrum spectrum = lanczos(hessian, lanczos_choice);
-    const TraceEstimate trace =
-        hessian.dimension() <= options.exact_limit ? exact_trace(hessian) : estimate_trace(hessian, trace_options());
+    const TraceEstimate trace = hessian.dimension() <= options.exact_limit ? exact_trace(hessian) : estimated_trace();
     curvature_ = {std::move(spectrum), trace.trace, trace.standard_error};
   }
   return *curvature_;
+}
+
+TraceEstimate MeasuringContext::estimated_trace() {
+  const Objective::SplitHessian split = objective.split_hessian();
+  TraceOptions how = trace_options();
+  how.known = split.known;
+  return estimate_trace(*split.rest, how);
 }
 
 const GradientMoments& MeasuringContext::fresh_moments() {

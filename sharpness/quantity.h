@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,8 +25,8 @@ struct ProbeOptions {
   std::int64_t eigenvalues = 5;    ///< largest eigenvalues recorded, at most P
   double tolerance = 1e-5;         ///< relative residual of Lanczos
   std::int64_t dense_limit = 64;   ///< up to this many parameters all eigenvalues are computed
-  std::int64_t exact_limit = 512;  ///< up to this many parameters the trace is exact, by P products
-  std::int64_t trace_probes = 64;  ///< products of the trace estimate beyond
+  std::int64_t exact_limit = 128;  ///< up to this many parameters the trace is exact, by P products
+  std::int64_t trace_probes = 32;  ///< products of the trace estimate beyond
   TraceMethod trace_method = TraceMethod::kHutchinson;
   double trace_error = 0;               ///< relative standard error that the estimate goes on to; 0: trace_probes only
   std::int64_t basis = 64;              ///< Lanczos vectors held before a restart
@@ -43,9 +44,10 @@ inline constexpr std::int64_t kDensityPoints = 201;
 /// What quantities measure from: one set of parameters, with the work that several of them share done at most once.
 class MeasuringContext {
  public:
-  /// `fresh` gives the moments on samples that belong to this step; empty: the objective's own.
+  /// `fresh` gives the moments on samples that belong to this step; empty: the objective's own. `seed` is that of the
+  /// trace's probes: one for each record, so that their errors average out over records.
   MeasuringContext(Objective& objective, std::function<GradientMoments()> fresh, const std::vector<Balance>& balances,
-                   int batch, const ProbeOptions& options);
+                   int batch, const ProbeOptions& options, std::uint64_t seed = 0);
 
   Objective& objective;
   const std::vector<Balance>& balances;
@@ -68,6 +70,10 @@ class MeasuringContext {
   const GradientMoments& fresh_moments();
 
  private:
+  TraceEstimate estimated_trace();
+
+  std::uint64_t seed_;
+
   std::function<GradientMoments()> fresh_;
   std::optional<Curvature> curvature_;
   std::optional<GradientMoments> fresh_moments_;

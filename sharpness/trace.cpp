@@ -117,14 +117,20 @@ TraceEstimate x_trace(LinearOperator& op, std::int64_t budget, std::uint64_t see
   return estimate;
 }
 
-TraceEstimate once(LinearOperator& op, const TraceOptions& options, std::int64_t products) {
+TraceEstimate estimate(LinearOperator& op, TraceMethod method, std::int64_t products, std::uint64_t seed) {
   if (products >= op.dimension()) return exact_trace(op);
-  switch (options.method) {
-    case TraceMethod::kHutchinson: return hutchinson(op, products, options.seed);
-    case TraceMethod::kHutchPlus: return hutch_plus(op, products, options.seed);
-    case TraceMethod::kXTrace: return x_trace(op, products, options.seed);
+  switch (method) {
+    case TraceMethod::kHutchinson: return hutchinson(op, products, seed);
+    case TraceMethod::kHutchPlus: return hutch_plus(op, products, seed);
+    case TraceMethod::kXTrace: return x_trace(op, products, seed);
   }
   return {};
+}
+
+TraceEstimate once(LinearOperator& op, const TraceOptions& options, std::int64_t products) {
+  TraceEstimate result = estimate(op, options.method, products, options.seed);
+  if (options.known.defined()) result.trace += options.known;
+  return result;
 }
 
 }  // namespace

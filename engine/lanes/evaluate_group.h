@@ -113,6 +113,7 @@ void evaluate_product(const ProductJob<Real>& job) {
   Workspace<R> sums(static_cast<std::size_t>(parameters));
   R* product = sums.take(static_cast<std::size_t>(parameters));
   const R scale = constant<R>(2.0 / job.samples);
+  const R tangent_scale = job.residual_only ? constant<R>(0) : scale;
   for (int k = 0; k < job.vectors; ++k) {
     const Real* direction = job.directions + std::ptrdiff_t{k} * parameters * kLanes;
     for (int i = 0; i < parameters; ++i) {
@@ -124,7 +125,7 @@ void evaluate_product(const ProductJob<Real>& job) {
       D* dy = f.gradient(job.network.output);
       for (int i = 0; i < f.batch * outputs; ++i) {
         const R target = Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
-        dy[i] = D((y[i].value - target) * scale, y[i].tangent * scale);
+        dy[i] = D((y[i].value - target) * scale, y[i].tangent * tangent_scale);
       }
       backward(f);
       for (int i = 0; i < parameters; ++i) product[i] = product[i] + chunks.weight_gradient()[i].tangent;

@@ -121,6 +121,7 @@ struct ProductJob : SampleJob<Real> {
   int vectors = 0;
   const Real* directions = nullptr;
   Real* products = nullptr;
+  bool residual_only = false;  ///< Hessian products without the Gauss-Newton part
 };
 
 /// p_n = J_n' c_n: cotangents [N x outputs][L] -> [N x P][L].

@@ -63,14 +63,15 @@ class LaneHessian : public HessianProduct {
   using Kernel = void (*)(const lanes::ProductJob<Real>&);
 
   LaneHessian(const lanes::PlanView& plan, Kernel kernel, ThreadPool& pool, LaneLayout layout,
-              const at::Tensor& parameters, const Samples& samples)
+              const at::Tensor& parameters, const Samples& samples, bool residual_only = false)
       : plan_(plan),
         kernel_(kernel),
         pool_(pool),
         layout_(layout),
         weights_(layout.pack(parameters)),
         inputs_(samples.inputs.contiguous()),
-        targets_(layout.pack(flat(samples.targets))) {}
+        targets_(layout.pack(flat(samples.targets))),
+        residual_only_(residual_only) {}
 
   at::Tensor apply(const at::Tensor& vectors) override {
     const std::int64_t count = vectors.size(1);
@@ -89,6 +90,7 @@ class LaneHessian : public HessianProduct {
       job.vectors = static_cast<int>(std::min(piece, count - first));
       job.directions = packed.data_ptr<Real>() + offset;
       job.products = products.data_ptr<Real>() + offset;
+      job.residual_only = residual_only_;
       kernel_(job);
     });
     return layout_.unpack(products).view({vectors.size(0), count, parameters});
@@ -102,6 +104,7 @@ class LaneHessian : public HessianProduct {
   at::Tensor weights_;
   at::Tensor inputs_;
   at::Tensor targets_;
+  bool residual_only_;
 };
 
 /// sum_n J_n' M_n J_n v: outputs' tangents, the metric, and each sample's pullback, a few samples at a time.
@@ -215,6 +218,13 @@ template <class Real>
 std::unique_ptr<HessianProduct> LaneEngine<Real>::hessian(const at::Tensor& parameters, const Samples& samples) {
   return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
                                              samples);
+}
+
+template <class Real>
+std::unique_ptr<HessianProduct> LaneEngine<Real>::residual_curvature(const at::Tensor& parameters,
+                                                                     const Samples& samples) {
+  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
+                                             samples, /*residual_only=*/true);
 }
 
 template <class Real>

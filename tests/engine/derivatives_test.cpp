@@ -156,6 +156,15 @@ TEST_P(Derivatives, PerSamplePullbacksAreEachSamplesGradient) {
       1e-14);
 }
 
+TEST_P(Derivatives, ResidualCurvatureIsTheHessianWithoutGaussNewton) {
+  const at::Tensor vectors = random_tensor({kReplicas, 3, program_.parameter_count()}, 32);
+  const double scale = 2.0 / static_cast<double>(samples_.inputs.size(0));
+  const at::Tensor metric = (scale * at::eye(options_.outputs, at::kDouble)).unsqueeze(0).unsqueeze(0);
+  const at::Tensor expected = engine_->hessian(weights_, samples_)->apply(vectors) -
+                              engine_->gauss_newton(weights_, samples_.inputs, metric)->apply(vectors);
+  EXPECT_LT(relative_difference(engine_->residual_curvature(weights_, samples_)->apply(vectors), expected), 1e-11);
+}
+
 TEST_P(Derivatives, PullbackSumsAddUpPerSamplePullbacks) {
   const at::Tensor inputs = random_tensor({21, options_.sequence, options_.inputs}, 30);  // lanes: three pieces
   const at::Tensor cotangents = random_tensor({kReplicas, 21, options_.outputs}, 31);
