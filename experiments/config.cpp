@@ -246,6 +246,13 @@ bool Point::until_stationary() const {
 ProbeOptions Point::probe() const {
   ProbeOptions options;
   options.eigenvalues = integer("measure.eigenvalues");
+  const std::int64_t products = integer("measure.trace_products");
+  require(products == 0 || products >= 2, "measure.trace_products = ", products,
+          ": must be at least 2, to have a standard error, or 0 for the default");
+  if (products > 0) {
+    options.exact_limit = 0;
+    options.trace_probes = products;
+  }
   if (!text("measure.quantities").empty()) {
     for (const std::string& name : split(text("measure.quantities"), ',')) options.quantities.push_back(trimmed(name));
   }

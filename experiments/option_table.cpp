@@ -77,6 +77,8 @@ constexpr std::array kOptions{
     ConfigOption{"measure.every", kInteger, "0", kSingle, "steps between records; 0 = so many that measure.records come out"},
     ConfigOption{"measure.records", kInteger, "100", kSingle, "records after the start, equally spaced, where every = 0"},
     ConfigOption{"measure.eigenvalues", kInteger, "5", kSingle, "largest Hessian eigenvalues recorded"},
+    ConfigOption{"measure.trace_products", kInteger, "0", kSingle,
+                 "products of the trace's estimate; 0 = exact up to 512 parameters, 64 beyond"},
     ConfigOption{"measure.samples", kInteger, "256", kSingle, "size of the evaluation set"},
     ConfigOption{"measure.quantities", kText, "", kSingle, "comma-separated; empty = the standard ones"},
     ConfigOption{"measure.keep_parameters", kBoolean, "false", kSingle, "store the weights at every record"},

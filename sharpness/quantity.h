@@ -25,8 +25,8 @@ struct ProbeOptions {
   std::int64_t eigenvalues = 5;    ///< largest eigenvalues recorded, at most P
   double tolerance = 1e-5;         ///< relative residual of Lanczos
   std::int64_t dense_limit = 64;   ///< up to this many parameters all eigenvalues are computed
-  std::int64_t exact_limit = 128;  ///< up to this many parameters the trace is exact, by P products
-  std::int64_t trace_probes = 32;  ///< products of the trace estimate beyond
+  std::int64_t exact_limit = 512;  ///< up to this many parameters the trace is exact, by P products
+  std::int64_t trace_probes = 64;  ///< products of the trace estimate beyond
   TraceMethod trace_method = TraceMethod::kHutchinson;
   double trace_error = 0;               ///< relative standard error that the estimate goes on to; 0: trace_probes only
   std::int64_t basis = 64;              ///< Lanczos vectors held before a restart
