@@ -9,11 +9,13 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fontTools.subset
 import matplotlib
 import matplotlib.ticker
 import numpy as np
+from fontTools.ttLib import TTFont
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,6 +26,8 @@ DASHES = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5))}
 SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^"}
 COLUMN_WIDTH = 3.4
 """Inches: a column of a two-column page."""
+LETTER_WIDTH = 0.06
+"""Inches: a letter of a tick label, on average."""
 
 STYLE = {
     "text.color": INK,
@@ -126,6 +130,9 @@ def draw_chart(chart: Chart) -> Figure:
     rows = -(-len(chart.panels) // chart.columns)
     with matplotlib.rc_context(STYLE):
         width = max(COLUMN_WIDTH, 3.0 * chart.columns)
+        names = LETTER_WIDTH * max((len(row) for panel in chart.panels for row in panel.rows), default=0)
+        if names > width - 1:
+            width = names + 2  # long names of rows leave no room for what was measured
         figure = Figure(figsize=(width, chart.row_height * rows), layout="constrained")
         grid = figure.subplots(rows, chart.columns, squeeze=False).ravel()
         for axes in grid[len(chart.panels) :]:
@@ -145,14 +152,21 @@ def draw_chart(chart: Chart) -> Figure:
 
 @contextmanager
 def _fonts_without_layout() -> Iterator[None]:
-    """PDFs get fonts without kerning tables: their glyphs are placed already, and cutting tables takes most time."""
-    tables = getattr(fontTools.subset.Options, "_drop_tables_default", [])
-    before = list(tables)
-    tables += [table for table in ("GDEF", "GPOS", "GSUB") if table not in tables]
+    """PDFs get fonts without kerning tables: glyphs are placed already, and cutting those tables takes most time."""
+    load = fontTools.subset.load_font
+
+    def load_without(*arguments: Any, **options: Any) -> TTFont:
+        font = load(*arguments, **options)
+        for table in ("GDEF", "GPOS", "GSUB"):
+            if table in font:
+                del font[table]
+        return font
+
+    fontTools.subset.load_font = load_without
     try:
         yield
     finally:
-        tables[:] = before
+        fontTools.subset.load_font = load
 
 
 def save_chart(chart: Chart, directory: Path) -> list[Path]:
