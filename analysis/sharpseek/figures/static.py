@@ -187,9 +187,12 @@ def save_chart(chart: Chart, directory: Path) -> list[Path]:
     return written
 
 
-def save_charts(charts: Iterable[Chart], directory: Path) -> None:
-    """save_chart for each, on all cores."""
+@contextmanager
+def saving_charts(charts: Iterable[Chart], directory: Path) -> Iterator[None]:
+    """save_chart for each, on all cores, while the body of the `with` runs; at its end all are written."""
     directory.mkdir(parents=True, exist_ok=True)
     workers = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-        list(pool.map(partial(save_chart, directory=directory), charts))
+        written = pool.map(partial(save_chart, directory=directory), charts)
+        yield
+        list(written)
