@@ -8,11 +8,10 @@ coordinates all replicas share one Omega, whatever their own frames.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from functools import lru_cache
 
 import numpy as np
 import xarray as xr
-from scipy.linalg import logm
 
 from sharpseek.theory import closed_form
 from sharpseek.theory_limit import Limit, small_rate_limit
@@ -28,6 +27,18 @@ def frames(w1: np.ndarray, w2: np.ndarray, limit: Limit) -> np.ndarray:
     return left @ right
 
 
+def logarithms(rotations: np.ndarray) -> np.ndarray:
+    """Real part of the principal logarithm of each orthogonal matrix [.., rank, rank], as scipy.linalg.logm has it.
+
+    By eigenvalues, all matrices at once. At half a turn rounding decides which way it goes; where the eigenvalues are
+    exactly -1 the logarithm is not real and its real part is 0. Raises LinAlgError where a value is not finite.
+    """
+    values, vectors = np.linalg.eig(rotations)
+    scaled = vectors * np.log(values.astype(complex))[..., None, :]
+    # V log(w) V^-1, by the transposed system.
+    return np.swapaxes(np.linalg.solve(np.swapaxes(vectors, -1, -2), np.swapaxes(scaled, -1, -2)), -1, -2).real
+
+
 def rotation_rates(w1: np.ndarray, w2: np.ndarray, time: np.ndarray, limit: Limit) -> np.ndarray:
     """Mean Omega [rank, rank] of one replica over its records w1 [T, width, n], w2 [T, outputs, width], time tau [T].
 
@@ -35,14 +46,20 @@ def rotation_rates(w1: np.ndarray, w2: np.ndarray, time: np.ndarray, limit: Limi
     no logarithm: NaN.
     """
     u = frames(w1, w2, limit)
-    total = np.zeros((u.shape[-1], u.shape[-1]))
-    for before, after in pairwise(u):
-        left, _, right = np.linalg.svd(before.T @ after)
-        turn = left @ right
-        if np.linalg.det(turn) < 0:
-            return np.full_like(total, np.nan)
-        total += np.real(logm(turn))
+    left, _, right = np.linalg.svd(np.swapaxes(u[:-1], -1, -2) @ u[1:])
+    turns = left @ right
+    if (np.linalg.det(turns) < 0).any():
+        return np.full(turns.shape[1:], np.nan)
+    total = logarithms(turns).sum(axis=0)
     return (total - total.T) / 2 / (time[-1] - time[0])
+
+
+@lru_cache(maxsize=64)
+def _limit(*setting: tuple[tuple[float, ...], ...]) -> Limit:
+    """small_rate_limit of (teacher, input covariance, noise), once for all runs of a sweep over learning rates."""
+    teacher, covariance, noise = map(np.array, setting)
+    start = closed_form(2, teacher, covariance, noise).weights
+    return small_rate_limit(start, teacher, covariance, noise, time=8.0, step=0.02)
 
 
 def measured_circulation(run: xr.Dataset, replicas: np.ndarray) -> tuple[np.ndarray, Limit]:
@@ -53,11 +70,9 @@ def measured_circulation(run: xr.Dataset, replicas: np.ndarray) -> tuple[np.ndar
 
     Needs `parameters` (measure.keep_parameters = true) of a two-layer linear network. Raises KeyError without.
     """
-    teacher = run["teacher"].values
-    inputs, outputs = teacher.shape[1], teacher.shape[0]
-    covariance, noise = run["input_covariance"].values, run["noise_covariance"].values[replicas[0]]
-    start = closed_form(2, teacher, covariance, noise).weights
-    limit = small_rate_limit(start, teacher, covariance, noise, time=8.0, step=0.02)
+    outputs, inputs = run["teacher"].shape
+    setting = (run["teacher"].values, run["input_covariance"].values, run["noise_covariance"].values[replicas[0]])
+    limit = _limit(*(tuple(map(tuple, matrix.tolist())) for matrix in setting))
     omega = limit.rotation[0]
     half = run.sizes["time"] // 2
     parameters = run["parameters"].values[replicas, half:]

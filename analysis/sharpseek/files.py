@@ -9,6 +9,8 @@ from typing import Any
 
 import xarray as xr
 
+from sharpseek.backend import RunFile
+
 SCHEMA_VERSION = 1
 """Newest schema of files, index.json and reproduce.json that this package reads."""
 
@@ -32,7 +34,7 @@ def open_run(path: str | Path) -> xr.Dataset:
     if not file.exists():
         raise SharpseekFileError(f"{file}: no such file")
     try:
-        run = xr.open_dataset(file, engine="h5netcdf", phony_dims="sort")
+        run = xr.open_dataset(file, engine=RunFile)
     except (OSError, ValueError) as error:
         raise SharpseekFileError(f"{file}: not a readable HDF5 file ({error})") from None
     if "schema_version" not in run.attrs:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -25,7 +26,7 @@ from plotly.offline import get_plotlyjs
 from sharpseek.figures import Chart, sections
 from sharpseek.figures.forest import no_effect
 from sharpseek.figures.interactive import plotly_figure
-from sharpseek.figures.static import save_charts
+from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings
 from sharpseek.summaries import summarise, swept
@@ -175,10 +176,12 @@ def write_report(directory: Path, figures: bool = True) -> Path:
     index, experiments = open_reproduction(directory)
     verdicts = judge(experiments)
     found = sections(experiments, verdicts)
+    folder, partial = directory / "figures", directory / "figures.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    charts = [chart for _, group in found for chart in group]
+    with saving_charts(charts, partial) if figures else nullcontext():
+        page = render(index, experiments, verdicts, found)
     if figures:
-        folder, partial = directory / "figures", directory / "figures.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        save_charts([chart for _, charts in found for chart in charts], partial)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     summary = {
@@ -196,7 +199,7 @@ def write_report(directory: Path, figures: bool = True) -> Path:
         },
     }
     _write(directory / "verdicts.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    return _write(directory / "report.html", render(index, experiments, verdicts, found))
+    return _write(directory / "report.html", page)
 
 
 def _write(target: Path, text: str) -> Path:

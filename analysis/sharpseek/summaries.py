@@ -85,20 +85,19 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
     Student-t interval over stationary replicas). Raises KeyError for an unknown variable.
     """
     axes = swept(run) if by is None else by
-    frame = pd.DataFrame({axis: run[axis].values for axis in axes})
-    frame["value"] = run[variable].values
-    frame["usable"] = usable(run)
-    frame["diverged"] = run["status"].values != 0
+    values, good, diverged = run[variable].values, usable(run), run["status"].values != 0
+    frame = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(len(values)))
     rows = []
     groups = frame.groupby(axes, sort=True) if axes else [((), frame)]
     for point, group in groups:
-        mean, low, high = t_interval(group["value"][group["usable"]].to_numpy())
+        here = group.index.to_numpy()
+        mean, low, high = t_interval(values[here[good[here]]])
         rows.append(
             dict(zip(axes, point, strict=True))
             | {
-                "replicas": len(group),
-                "stationary": int(group["usable"].sum()),
-                "diverged": int(group["diverged"].sum()),
+                "replicas": len(here),
+                "stationary": int(good[here].sum()),
+                "diverged": int(diverged[here].sum()),
                 "mean": mean,
                 "low": low,
                 "high": high,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.linalg import expm
-from sharpseek.circulation import frames, rotation_rates
+from scipy.linalg import expm, logm
+from sharpseek.circulation import frames, logarithms, rotation_rates
 from sharpseek.theory_limit import Limit
 
 GENERATOR = np.random.default_rng(5)
@@ -37,3 +37,41 @@ def test_rotation_is_found_whatever_the_frame(speed: float) -> None:
     off = ~np.eye(3, dtype=bool)
     assert (np.abs(found.mean(axis=0) - speed * OMEGA)[off] < 4 * error[off]).all()
     assert error.max() < 0.02
+
+
+def _rotations(rank: int, count: int) -> np.ndarray:
+    """Of any angle."""
+    q = np.linalg.qr(np.random.default_rng(rank).normal(size=(count, rank, rank)))[0]
+    q[np.linalg.det(q) < 0, 0] *= -1
+    return q
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("angle", [0.0, 1e-8, 0.01, 1.0])
+def test_logarithms_are_those_of_scipy(rank: int, angle: float) -> None:
+    generators = np.random.default_rng(6).normal(size=(20, rank, rank))
+    turns = np.stack([expm(angle * (g - g.T) / 4) for g in generators])
+    turns = np.concatenate([turns, _rotations(rank, 20)])
+    expected = np.stack([logm(turn).real for turn in turns])
+    assert np.allclose(logarithms(turns), expected, rtol=0, atol=1e-9)
+
+
+def test_logarithms_of_equal_planes_and_of_half_turns() -> None:
+    plane = np.array([[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]])
+    q = _rotations(4, 20)
+    equal = q @ np.kron(np.eye(2), plane) @ np.swapaxes(q, 1, 2)
+    assert np.allclose(logarithms(equal), np.stack([logm(turn).real for turn in equal]), atol=1e-12)
+    half = np.diag([-1.0, -1.0, 1.0])
+    assert np.allclose(logarithms(half[None]), logm(half).real, atol=1e-12)
+    assert np.allclose(logarithms(half[None]), 0)
+    with pytest.raises(np.linalg.LinAlgError):
+        logarithms(np.full((1, 3, 3), np.nan))
+
+
+def test_a_frame_that_flips_has_no_rotation() -> None:
+    w1, w2 = trajectory(0, 3)
+    flip = np.diag([-1.0, 1, 1])
+    frame = np.linalg.qr(np.random.default_rng(3).normal(size=(6, 3)))[0]
+    w1[40:], w2[40:] = frame @ flip @ LIMIT.weights[0], LIMIT.weights[1] @ flip @ frame.T
+    w1[:40], w2[:40] = frame @ LIMIT.weights[0], LIMIT.weights[1] @ frame.T
+    assert np.isnan(rotation_rates(w1, w2, TIME, LIMIT)).all()

@@ -1,12 +1,15 @@
 """Opening files: what is found, and one clear line when something is wrong."""
 
 import json
+import pickle
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import sharpseek
+import xarray as xr
+from sharpseek.backend import RunFile
 from synthetic import Make, make_run
 
 
@@ -17,6 +20,24 @@ def test_run_opens_by_file_and_by_folder(tmp_path: Path) -> None:
     assert by_folder.sizes == by_file.sizes
     assert by_folder.attrs["config"]["noise"]["condition"] == [1.0, 10.0, 100.0]
     assert "condition" in by_folder.coords
+
+
+def test_a_run_is_what_xarray_reads(tmp_path: Path) -> None:
+    path = make_run(tmp_path) / "run.h5"
+    with h5py.File(path, "a") as file:
+        file.create_group("checkpoint")["parameters"] = np.zeros(3)
+        file["trace"].attrs["long_name"] = "a text"
+    ours, theirs = (xr.open_dataset(path, engine=engine) for engine in (RunFile, "h5netcdf"))
+    xr.testing.assert_identical(ours, theirs)
+    assert {n: v.dtype for n, v in ours.variables.items()} == {n: v.dtype for n, v in theirs.variables.items()}
+    np.testing.assert_array_equal(ours["trace"][::-2, [3, 1]], theirs["trace"].values[::-2, [3, 1]])
+
+
+def test_values_are_read_when_asked_for(tmp_path: Path) -> None:
+    run = sharpseek.open_run(make_run(tmp_path))
+    assert not run["trace"].variable._in_memory
+    restored = pickle.loads(pickle.dumps(run))
+    np.testing.assert_array_equal(restored["trace"], run["trace"])
 
 
 def test_sweep_opens_its_groups(tmp_path: Path) -> None:

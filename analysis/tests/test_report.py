@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from sharpseek.figures import sections, settings
+from sharpseek.figures import Chart, Panel, Series, sections, settings
 from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import save_chart
 from sharpseek.files import Experiment, open_reproduction, open_run
@@ -153,6 +154,16 @@ def test_ablations_share_a_forest_with_ratios_and_slopes_apart(reproduction: Mak
     assert all(row.startswith("C9i") for row in panels[0].rows) and all(row.startswith("C9d") for row in panels[1].rows)
     assert "With Adam" in charts["ablations"].caption
     assert {name for name in charts if name.startswith("way-")} == {"way-mlp-tanh"}
+
+
+def test_long_names_of_rows_leave_room_for_the_axes(tmp_path: Path) -> None:
+    names = ("a name " * 14, "b")
+    series = Series("s", np.array([1.0, 2.0]), np.array([0.0, 1.0]), "mark")
+    chart = Chart("long", "long", "", "", (Panel("long", "effect", "", (series,), rows=names),), columns=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert all(path.stat().st_size > 0 for path in save_chart(chart, tmp_path))
+    assert save_chart(chart, tmp_path)[2].read_text().splitlines()[0] == "panel,series,x,y,low,high,firm,row"
 
 
 def test_nothing_stationary_still_makes_a_report(reproduction: Make) -> None:

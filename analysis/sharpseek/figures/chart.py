@@ -6,7 +6,7 @@ by plotly (`interactive`) for the report, so that the two cannot disagree; its t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -120,16 +120,28 @@ class Chart:
 
     def frame(self) -> pd.DataFrame:
         """All points that the figure shows or can show, one row each."""
-        rows = []
+        # By columns: a frame for each of hundreds of series would take longer than to draw them.
+        columns: dict[str, list[object]] = {}
+        count = 0
+
+        def put(name: str, values: Iterable[object]) -> None:
+            column = columns.setdefault(name, [])
+            column.extend([np.nan] * (count - len(column)))
+            column.extend(values)
+
         for panel in self.panels:
             for series in panel.series:
-                table = pd.DataFrame({"panel": panel.title, "series": series.label, "x": series.x, "y": series.y})
-                for name in ("low", "high", "firm"):
+                size = len(series.x)
+                put("panel", [panel.title] * size)
+                put("series", [series.label] * size)
+                for name in ("x", "y", "low", "high", "firm"):
                     values = getattr(series, name)
-                    table[name] = np.nan if values is None else values
+                    put(name, [np.nan] * size if values is None else values)
                 for tag, value in series.tags.items():
-                    table[tag] = value
+                    put(tag, [value] * size)
                 if panel.rows:
-                    table["row"] = [panel.rows[int(y)] for y in series.y]
-                rows.append(table.astype(object))
-        return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+                    put("row", [panel.rows[int(y)] for y in series.y])
+                count += size
+        for name in columns:
+            put(name, ())
+        return pd.DataFrame(columns, dtype=object)
