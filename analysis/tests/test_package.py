@@ -67,5 +67,5 @@ def test_every_library_that_the_package_imports_is_a_dependency() -> None:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             imported |= {name.split(".")[0] for name in names}
-    own = set(sys.stdlib_module_names) | {"sharpseek", "markupsafe", "fontTools"}  # jinja2's, matplotlib's
+    own = set(sys.stdlib_module_names) | {"sharpseek", "markupsafe"}  # markupsafe is jinja2's
     assert imported - own <= declared

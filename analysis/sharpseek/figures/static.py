@@ -10,13 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import fontTools.subset
 import matplotlib
 import matplotlib.ticker
 import numpy as np
-from fontTools.ttLib import TTFont
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -151,25 +148,6 @@ def draw_chart(chart: Chart) -> Figure:
     return figure
 
 
-@contextmanager
-def _fonts_without_layout() -> Iterator[None]:
-    """PDFs get fonts without kerning tables: glyphs are placed already, and cutting those tables takes most time."""
-    load = fontTools.subset.load_font
-
-    def load_without(*arguments: Any, **options: Any) -> TTFont:
-        font = load(*arguments, **options)
-        for table in ("GDEF", "GPOS", "GSUB"):
-            if table in font:
-                del font[table]
-        return font
-
-    fontTools.subset.load_font = load_without
-    try:
-        yield
-    finally:
-        fontTools.subset.load_font = load
-
-
 def save_chart(chart: Chart, directory: Path) -> list[Path]:
     """Writes directory/NAME.pdf, .svg (without dates, so that the same data give the same files) and .csv."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -180,8 +158,7 @@ def save_chart(chart: Chart, directory: Path) -> list[Path]:
         figure.set_layout_engine(None)  # laid out once for both files, which then need no drawing before they are drawn
         for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
             path = directory / f"{chart.name}.{ending}"
-            with _fonts_without_layout():
-                figure.savefig(path, metadata=metadata)
+            figure.savefig(path, metadata=metadata)
             written.append(path)
     written.append(directory / f"{chart.name}.csv")
     chart.frame().to_csv(written[-1], index=False)
