@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "experiments/option_table.h"
 #include "experiments/shard.h"
 
 namespace sharpseek {
@@ -26,6 +27,13 @@ Arguments::Arguments(const std::vector<std::string>& arguments, po::options_desc
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
     po::store(po::command_line_parser(arguments).options(all).positional(places).style(style).run(), values_);
     po::notify(values_);
+  } catch (const po::unknown_option& error) {
+    std::vector<std::string> flags;
+    for (const auto& option : options.options()) flags.push_back("--" + option->long_name());
+    const std::string meant = nearest(error.get_option_name(), flags);
+    throw UserError(concat("unknown flag ", error.get_option_name(),
+                           meant.empty() ? "; see sharpseek " + usage.substr(0, usage.find(' ')) + " --help"
+                                         : ", did you mean " + meant + "?"));
   } catch (const po::error& error) {
     throw UserError(concat(error.what(), "; see sharpseek ", usage.substr(0, usage.find(' ')), " --help"));
   }

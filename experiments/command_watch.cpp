@@ -6,6 +6,8 @@
 #include <cmath>
 #include <iomanip>
 #include <iostream>
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -18,6 +20,7 @@
 #include "experiments/interrupt.h"
 #include "experiments/lock.h"
 #include "experiments/record.h"
+#include "experiments/sparkline.h"
 #include "experiments/verify.h"
 
 namespace sharpseek {
@@ -41,20 +44,57 @@ struct Standing {
   std::int64_t diverged = 0;
   std::optional<double> trace;      ///< mean over replicas at the last record, diverged ones aside
   std::optional<double> sharpness;  ///< likewise
+  std::vector<double> history;  ///< mean sharpness at some of the records, at most kHistory, the last one among them
+  /// kappa -> mean trace and sharpness of its replicas at the last record.
+  std::map<double, std::pair<std::optional<double>, std::optional<double>>> conditions;
 };
 
-std::optional<double> last_mean(hdf5::File& file, const std::string& name, std::int64_t records) {
-  if (records == 0 || !file.has(name)) return std::nullopt;
+/// Points of a sparkline.
+constexpr std::int64_t kHistory = 32;
+
+/// A variable of all replicas at one record; empty where there is none.
+std::vector<double> at_record(hdf5::File& file, const std::string& name, std::int64_t record) {
+  if (record < 0 || !file.has(name)) return {};
   std::vector<double> values(file.shape(name).front());
-  file.read(name, {0, static_cast<hsize_t>(records - 1)}, {values.size(), 1}, values.data());
+  file.read(name, {0, static_cast<hsize_t>(record)}, {values.size(), 1}, values.data());
+  return values;
+}
+
+/// Mean of the finite values, of those that `chosen` picks.
+template <class Chosen>
+std::optional<double> mean_of(const std::vector<double>& values, Chosen chosen) {
   double sum = 0;
   std::int64_t count = 0;
-  for (double value : values) {
-    if (!std::isfinite(value)) continue;
-    sum += value;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]) || !chosen(i)) continue;
+    sum += values[i];
     ++count;
   }
   return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
+}
+
+/// What the run measures: its means now, by kappa, and the way of the sharpness.
+void read_values(hdf5::File& file, Standing& standing) {
+  const auto all = [](std::size_t) { return true; };
+  const std::int64_t last = standing.records - 1;
+  const std::vector<double> trace = at_record(file, "trace", last);
+  const std::vector<double> sharpness = at_record(file, "sharpness", last);
+  standing.trace = mean_of(trace, all);
+  standing.sharpness = mean_of(sharpness, all);
+  const std::int64_t points = std::min(kHistory, standing.records);
+  for (std::int64_t i = 1; i <= points; ++i) {
+    const std::int64_t record = i * standing.records / points - 1;
+    standing.history.push_back(
+        mean_of(at_record(file, "sharpness", record), all).value_or(std::numeric_limits<double>::quiet_NaN()));
+  }
+  if (!file.has("condition")) return;
+  std::vector<double> condition(file.shape("condition").front());
+  file.read("condition", {0}, {condition.size()}, condition.data());
+  for (double kappa : condition) {
+    if (standing.conditions.contains(kappa)) continue;
+    const auto own = [&](std::size_t i) { return condition[i] == kappa; };
+    standing.conditions[kappa] = {mean_of(trace, own), mean_of(sharpness, own)};
+  }
 }
 
 /// The folder that is locked while this run is written: the nearest one above that is an experiment's.
@@ -89,8 +129,7 @@ Standing standing_of(const fs::path& path) {
     }
   }
   standing.diverged = std::count_if(diverged_at.begin(), diverged_at.end(), [](std::int64_t at) { return at >= 0; });
-  standing.trace = last_mean(file, "trace", standing.records);
-  standing.sharpness = last_mean(file, "sharpness", standing.records);
+  read_values(file, standing);
   return standing;
 }
 
@@ -112,8 +151,13 @@ std::string table(const std::vector<Standing>& runs) {
     out << std::left << std::setw(static_cast<int>(width)) << run.path << "  " << std::setw(8) << run.state
         << std::right << std::setw(10) << run.replicas << std::setw(10) << run.diverged << std::setw(14) << run.step
         << std::setw(11) << run.steps << std::setw(6) << std::fixed << std::setprecision(1) << share << std::setw(9)
-        << run.records << std::setw(10) << number_text(run.trace) << std::setw(11) << number_text(run.sharpness)
-        << '\n';
+        << run.records << std::setw(10) << number_text(run.trace) << std::setw(11) << number_text(run.sharpness) << "  "
+        << sparkline(run.history, static_cast<std::size_t>(kHistory), terminal_speaks_unicode()) << '\n';
+    for (const auto& [kappa, values] : run.conditions) {
+      if (run.conditions.size() < 2) break;
+      out << "  kappa " << std::left << std::setw(8) << number_text(kappa) << "trace " << std::setw(12)
+          << number_text(values.first) << "sharpness " << number_text(values.second) << std::right << '\n';
+    }
   }
   return out.str();
 }
@@ -124,6 +168,11 @@ nlohmann::json json_of(const std::vector<Standing>& runs) {
   };
   nlohmann::json result = nlohmann::json::array();
   for (const Standing& run : runs) {
+    nlohmann::json conditions = nlohmann::json::array();
+    for (const auto& [kappa, values] : run.conditions) {
+      conditions.push_back(
+          {{"condition", kappa}, {"trace", number(values.first)}, {"sharpness", number(values.second)}});
+    }
     result.push_back({{"file", run.path},
                       {"state", run.state},
                       {"holder", run.holder},
@@ -133,7 +182,9 @@ nlohmann::json json_of(const std::vector<Standing>& runs) {
                       {"steps", run.steps},
                       {"records", run.records},
                       {"trace", number(run.trace)},
-                      {"sharpness", number(run.sharpness)}});
+                      {"sharpness", number(run.sharpness)},
+                      {"sharpness_history", run.history},
+                      {"conditions", conditions}});
   }
   return {{"runs", result}};
 }

@@ -1,6 +1,7 @@
 #include "experiments/presets.h"
 
 #include "core/error.h"
+#include "experiments/option_table.h"
 
 namespace sharpseek {
 
@@ -12,13 +13,16 @@ std::string PresetFile::name() const {
 std::vector<PresetFile> preset(const std::string& name) {
   std::vector<PresetFile> files;
   std::string known;
-  std::string last;
+  std::vector<std::string> names;
   for (const PresetFile& file : preset_files()) {
     if (file.preset() == name) files.push_back(file);
-    if (file.preset() != last) known += (known.empty() ? "" : " | ") + file.preset();
-    last = file.preset();
+    if (!names.empty() && names.back() == file.preset()) continue;
+    known += (known.empty() ? "" : " | ") + file.preset();
+    names.push_back(file.preset());
   }
-  require(!files.empty(), "--preset ", name, ": must be one of ", known);
+  const std::string meant = nearest(name, names);
+  require(!files.empty(), "--preset ", name, ": must be one of ", known,
+          meant.empty() ? "" : "; did you mean " + meant + "?");
   return files;
 }
 

@@ -33,6 +33,10 @@ def test_every_commands_help_fits_a_screen_and_has_two_examples(sharpseek: Run) 
     [
         (["rum", "small.ini"], "run"),
         (["reprodce"], "reproduce"),
+        (["run", "small.ini", "--dryrun"], "--dry-run"),
+        (["run", "small.ini", "--thread", "2"], "--threads"),
+        (["reproduce", "--onyl", "rnn"], "--only"),
+        (["reproduce", "--preset", "qick"], "quick"),
         (["reproduce", "--only", "transfromer"], "transformer"),
         (["run", "small.ini", "--set", "model.dept=3"], "model.depth"),
         (["run", "small.ini", "--set", "training.learning_rat=3"], "training.learning_rate"),
