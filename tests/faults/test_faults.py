@@ -7,6 +7,7 @@ bits of the run that was left alone. SHARPSEEK_FAULT_KILLS sets the number of ki
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from runs import assert_same, watch
+from runs import assert_same, wait_for, watch
 
 pytestmark = pytest.mark.slow
 
@@ -247,6 +248,71 @@ def test_a_folder_that_cannot_be_written_is_named(binary: Path, config: Path, tm
         (tmp_path / "fixed").mkdir(mode=0o555)
         result = run(binary, tmp_path, "fixed/out")
         assert_refused(result, "fixed/out", "Permission denied")
+
+
+MANY = """[experiment]
+name = many
+replicas = 4096
+[data]
+inputs = 2
+outputs = 3
+sequence = 3
+[model]
+kind = transformer
+width = 16
+[training]
+learning_rate = 0.002
+steps = 20000
+[measure]
+every = 10000
+samples = 256
+"""
+"""One record of these 4096 transformers takes many minutes."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_within_a_long_record_ends_the_run_within_ten_seconds(
+    binary: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "many.ini").write_text(MANY)
+    process = subprocess.Popen(
+        [binary, "run", "many.ini", "--quiet", "--out", "out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(tmp_path / "out" / "run.h5", process)
+    time.sleep(3)
+    begin = time.monotonic()
+    process.send_signal(number)
+    message = process.communicate(timeout=60)[1]
+    took = time.monotonic() - begin
+    print(f"{number.name}: ended after {took:.2f} s")
+    assert process.returncode == 75
+    assert message == "sharpseek: interrupted; sharpseek resume out goes on\n"
+    assert took < 10
+    assert (tmp_path / "out" / "checkpoint.h5").exists()
+    assert not (tmp_path / "out" / "lock").exists()
+
+
+def test_signals_between_the_blocks_of_a_record_leave_no_trace(binary: Path, config: Path, tmp_path: Path) -> None:
+    """4400 replicas are measured in five blocks; the signals come within them."""
+    many = ["--set=experiment.replicas=2200", "--set=training.steps=20", "--set=measure.every=10"]
+    begin = time.monotonic()
+    assert subprocess.run([binary, *RUN, "--out", "alone", *many], cwd=tmp_path, timeout=300).returncode == 0
+    life = time.monotonic() - begin
+    chance = random.Random(4)
+    interrupted = 0
+    while True:
+        process = subprocess.Popen([binary, *RUN, "--out", "stopped", *many], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        if interrupted < 5:
+            wait_for(tmp_path / "stopped" / "run.h5", process)
+            time.sleep(chance.uniform(0.1, 0.5) * life)
+            process.send_signal(signal.SIGUSR1)
+        if process.wait(timeout=300) == 0:
+            break
+        assert process.returncode == 75
+        interrupted += 1
+    print(f"interrupted {interrupted} times")
+    assert interrupted >= 2
+    assert_same(tmp_path / "stopped" / "run.h5", tmp_path / "alone" / "run.h5")
 
 
 def test_memory_of_a_record_does_not_grow_with_its_length(binary: Path, config: Path, tmp_path: Path) -> None:
