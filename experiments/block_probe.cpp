@@ -14,10 +14,13 @@ constexpr std::int64_t kFewestReplicas = 16;
 
 }  // namespace
 
+std::int64_t BlockProbe::block_size(std::int64_t parameters) {
+  return std::clamp(kBlockElements / (parameters * parameters), kFewestReplicas, kMostReplicas);
+}
+
 BlockProbe::BlockProbe(Engine& engine, const EvaluationData& data, const std::vector<Noise>& noise, int batch,
                        const ProbeOptions& options) {
-  const std::int64_t parameters = engine.program().parameter_count();
-  block_ = std::clamp(kBlockElements / (parameters * parameters), kFewestReplicas, kMostReplicas);
+  block_ = block_size(engine.program().parameter_count());
   const auto replicas = static_cast<std::int64_t>(noise.size());
   for (std::int64_t first = 0; first < replicas; first += block_) {
     const std::int64_t last = std::min(replicas, first + block_);

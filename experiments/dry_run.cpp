@@ -2,13 +2,16 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iomanip>
 #include <ostream>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "experiments/block_probe.h"
 #include "experiments/prepare.h"
+#include "experiments/record.h"
 #include "sharpness/probe.h"
 #include "theory/closed_form.h"
 #include "training/trainer.h"
@@ -63,21 +66,29 @@ Cost estimate(const PreparedGroup& group, const Schedule& schedule, const Engine
     cost.training = taken / static_cast<double>(steps) * static_cast<double>(schedule.steps);
     if (taken > kTrialSeconds / 2) break;
   }
-  Probe probe(*engine, evaluation_data(*group.task, point.integer("measure.samples"), engine->options()), group.noise,
-              problem.batch, point.probe());
-  probe.measure(state.parameters, state.step);  // the first one also loads libraries
-  const auto start = std::chrono::steady_clock::now();
-  probe.measure(state.parameters, state.step);
-  cost.measuring = seconds_since(start) * static_cast<double>(schedule.records());
-
+  // Measured block by block, each like the first: that one tells the time.
   const auto replicas = static_cast<double>(group.noise.size());
+  const std::int64_t block =
+      std::min(BlockProbe::block_size(group.program.parameter_count()), static_cast<std::int64_t>(group.noise.size()));
+  Probe probe(*engine, evaluation_data(*group.task, point.integer("measure.samples"), engine->options()),
+              std::vector<Noise>(group.noise.begin(), group.noise.begin() + block), problem.batch, point.probe());
+  const at::Tensor trial = state.parameters.slice(0, 0, block);
+  double taken = 0;
+  for (int attempt = 0; attempt < 2 && taken < kTrialSeconds; ++attempt) {  // the first one also loads libraries
+    const auto start = std::chrono::steady_clock::now();
+    probe.measure(trial, state.step);
+    taken = seconds_since(start);
+  }
+  cost.measuring = taken * replicas / static_cast<double>(block) * static_cast<double>(schedule.records());
+
   const auto parameters = static_cast<double>(group.program.parameter_count());
-  const double recorded =
-      static_cast<double>(schedule.records()) * replicas *
-      static_cast<double>(record_size(probe, group.program, point.boolean("measure.keep_parameters")));
+  const double record =
+      8 * replicas * static_cast<double>(record_size(probe, group.program, point.boolean("measure.keep_parameters")));
+  const double recorded = record * static_cast<double>(schedule.records());
   const double element = options.dtype == "float64" ? 8 : 4;
-  cost.disk = 8 * (recorded + replicas * parameters);
-  cost.memory = 8 * recorded + element * replicas * parameters * (2 + problem.slots());
+  cost.disk = recorded + 8 * replicas * parameters;
+  cost.memory = std::min(recorded, std::max(record, static_cast<double>(kBlockBytes))) +
+                element * replicas * parameters * (2 + problem.slots());
   return cost;
 }
 

@@ -11,12 +11,26 @@
 #include <utility>
 
 #include "core/error.h"
+#include "experiments/checksum.h"
 #include "experiments/hdf5.h"
 #include "experiments/option_table.h"
 
 namespace sharpseek {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kIndexChecksum = "crc32";
+
+/// CRC-32 of the rest of the index: a digit that the disk changed would otherwise be another experiment.
+std::int64_t index_checksum(const nlohmann::json& json) {
+  Checksum sum;
+  sum.add(json.dump());
+  return sum.value();
+}
+
+}  // namespace
 
 void replace_file(const fs::path& path, const std::string& text) {
   const fs::path fresh = path.string() + ".new";
@@ -54,6 +68,7 @@ void write_index(const fs::path& directory, const ExperimentIndex& index) {
   for (const std::string& name : index.groups) {
     json["groups"].push_back({{"name", name}, {"path", (ExperimentIndex::place("", name) / "run.h5").string()}});
   }
+  json[kIndexChecksum] = index_checksum(json);
   replace_file(directory / kIndexFile, json.dump(2) + "\n");
 }
 
@@ -64,7 +79,11 @@ ExperimentIndex read_index(const fs::path& directory) {
   std::ostringstream text;
   text << in.rdbuf();
   try {
-    const nlohmann::json json = nlohmann::json::parse(text.str());
+    nlohmann::json json = nlohmann::json::parse(text.str());
+    const std::int64_t stored = json.at(kIndexChecksum);
+    json.erase(kIndexChecksum);
+    const std::int64_t found = index_checksum(json);
+    require(stored == found, path.string(), " is damaged: its checksum is ", found, ", was ", stored);
     require(json.at("schema_version") == 1, path.string(), ": schema_version = ", json.at("schema_version").dump(),
             ": this version reads 1");
     const nlohmann::json& engine = json.at("engine");

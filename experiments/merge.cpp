@@ -1,6 +1,7 @@
 #include "experiments/merge.h"
 
 #include <ATen/ATen.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -154,9 +155,18 @@ void merge_variable(std::vector<hdf5::File>& shards, const std::vector<std::stri
   }
 }
 
+/// Lets this process open as many files as the system allows: all shards are open at once.
+void allow_many_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, opening the files says so
+}
+
 }  // namespace
 
 Merged merge_shards(const fs::path& directory, bool copy) {
+  allow_many_files();
   const std::vector<fs::path> folders = shard_folders(directory);
   const DirectoryLock lock(directory);
   ExperimentIndex index = read_index(folders.front());

@@ -9,8 +9,8 @@
 
 namespace sharpseek {
 
-/// A folder that is being filled. Unless kept, the destructor removes it and the parent folders that it had to make.
-/// Throws UserError if it cannot be created.
+/// A folder that is being filled. Unless kept, the destructor removes it (with what is in it, once it is owned) and the
+/// parent folders that it had to make. Throws UserError if it cannot be created.
 class NewDirectory {
  public:
   explicit NewDirectory(std::filesystem::path path) : path_(std::move(path)) {
@@ -24,19 +24,31 @@ class NewDirectory {
     require(!error, path_.string(), ": cannot be created: ", error.message());
   }
   ~NewDirectory() {
-    if (kept_) return;
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-    for (const std::filesystem::path& parent : made_) std::filesystem::remove(parent, error);  // only if empty
+    if (!kept_) remove();
   }
   NewDirectory(const NewDirectory&) = delete;
   NewDirectory& operator=(const NewDirectory&) = delete;
 
+  /// Says that nobody else writes here, which whoever holds its lock knows. Before that another process may be the one
+  /// that fills it.
+  void own() { owned_ = true; }
   void keep() { kept_ = true; }
+  /// Removes it at once: while the lock is still held.
+  void remove() {
+    std::error_code error;
+    if (owned_) {
+      std::filesystem::remove_all(path_, error);
+    } else {
+      std::filesystem::remove(path_, error);  // only if empty
+    }
+    for (const std::filesystem::path& parent : made_) std::filesystem::remove(parent, error);  // only if empty
+    kept_ = true;
+  }
 
  private:
   std::filesystem::path path_;
   std::vector<std::filesystem::path> made_;  ///< innermost first
+  bool owned_ = false;
   bool kept_ = false;
 };
 

@@ -112,6 +112,9 @@ RunSummary reproduce(const ReproductionPlan& plan, const fs::path& directory, co
   const std::vector<Config> configs = configurations(plan);
   NewDirectory fresh(directory);
   const DirectoryLock lock(directory);
+  require(!fs::exists(directory / kReproductionFile), directory.string(),
+          ": exists already; choose another --out, or go on with sharpseek resume");  // made since this one looked
+  fresh.own();
   const nlohmann::json index = begin_index(plan);
   replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   fresh.keep();

@@ -79,6 +79,9 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
 
   NewDirectory fresh(directory);
   const DirectoryLock lock(directory);
+  require(!fs::exists(directory / kIndexFile), directory.string(),
+          ": exists already; choose another --out, or go on with sharpseek resume");  // made since this one looked
+  fresh.own();
   ExperimentIndex index{.config = config,
                         .engine = options.engine,
                         .shard = shard,
@@ -91,7 +94,10 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
     fresh.keep();
     return summary;
   } catch (const std::exception& error) {
-    if (!holds_progress(directory, groups)) throw;
+    if (!holds_progress(directory, groups)) {
+      fresh.remove();
+      throw;
+    }
     fresh.keep();
     throw UserError(
         concat(error.what(), "; sharpseek resume ", directory.string(), " goes on from the last checkpoint"));

@@ -142,6 +142,8 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
   std::vector<at::Tensor> slots;
   for (const at::Tensor& slot : state.slots) slots.push_back(layout_.pack(slot));
 
+  const bool plain = problem_.plain();  // looks at all replicas, so not within the loop over them
+
   // Task t is slice t / G of group t % G; it waits for the group's previous slice, which another thread may be doing.
   const std::int64_t slices = (steps + kSliceSteps - 1) / kSliceSteps;
   std::vector<std::atomic<std::int64_t>> done(static_cast<std::size_t>(groups));
@@ -163,8 +165,8 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     job.weights = weights.data_ptr<Real>() + group * weights.stride(0);
     job.learning_rates = rates_packed.data_ptr<Real>() + first;
     std::vector<StepScale> scales;
-    job.rule.plain = problem_.plain();
-    if (!job.rule.plain) {
+    job.rule.plain = plain;
+    if (!plain) {
       for (std::int64_t s = 0; s < job.steps; ++s) scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
       const auto of_group = [&](const at::Tensor& values) {
         return values.numel() > 0 ? values.data_ptr<Real>() + first : nullptr;

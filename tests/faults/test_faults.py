@@ -7,6 +7,7 @@ bits of the run that was left alone. SHARPSEEK_FAULT_KILLS sets the number of ki
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -14,18 +15,43 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from runs import assert_same, watch
+from runs import assert_same, wait_for, watch
 
 pytestmark = pytest.mark.slow
 
-RUN = ["run", "small.ini", "--quiet", "--resume", "--checkpoint-every", "0", "--threads", "1"]
+RUN = ["run", "small.ini", "--quiet", "--resume", "--threads", "1"]
+OFTEN = ["--checkpoint-every", "0"]
 SETS = ["--set=training.steps=300000", "--set=measure.every=1500", "--set=measure.keep_parameters=true"]
+RECORDS = 201
+
+
+def command(binary: Path, out: object, *extra: str) -> list[object]:
+    return [binary, *RUN, "--out", out, *SETS, *extra]
 
 
 def run(binary: Path, folder: Path, out: str, *extra: str, **keywords: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [binary, *RUN, "--out", out, *SETS, *extra], cwd=folder, capture_output=True, text=True, timeout=600, **keywords
+        command(binary, out, *extra), cwd=folder, capture_output=True, text=True, timeout=600, **keywords
     )
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Status 2 and one line that has all of `parts`."""
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    for part in parts:
+        assert part in result.stderr, result.stderr
+
+
+def different_values(folder: Path, records: int, whole: Path) -> list[str]:
+    """Variables whose first `records` records are not those of the whole run."""
+    with h5py.File(folder / "run.h5") as file, h5py.File(whole) as left_alone:
+        different = []
+        for name in ("step", "trace", "train_loss", "parameters"):
+            axis = (slice(0, records),) if name == "step" else (slice(None), slice(0, records))
+            if file[name][axis].tobytes() != left_alone[name][axis].tobytes():
+                different.append(name)
+    return different
 
 
 @pytest.fixture
@@ -42,10 +68,8 @@ def test_killed_again_and_again_it_ends_with_the_same_bits_and_loses_nothing(
     chance = random.Random(1)
     # How long a process lives undisturbed: kills are spread over its start, its training and its writing.
     begin = time.monotonic()
-    assert run(binary, tmp_path, "timed").returncode == 0
+    assert run(binary, tmp_path, "timed", *OFTEN).returncode == 0
     life = time.monotonic() - begin
-    with h5py.File(whole) as file:
-        expected = {name: file[name][()] for name in ("trace", "train_loss", "parameters", "step")}
     killed = finished = lost = rounds = 0
     during: dict[str, int] = {}
     while killed < kills:
@@ -54,7 +78,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits_and_loses_nothing(
         done = False
         reported = 0
         while not done and killed < kills:
-            process = subprocess.Popen([binary, *RUN, "--out", folder, *SETS], cwd=tmp_path, stderr=subprocess.PIPE)
+            process = subprocess.Popen(command(binary, folder, *OFTEN), cwd=tmp_path, stderr=subprocess.PIPE)
             try:
                 process.wait(timeout=chance.uniform(0.02, 0.9) * life)
                 assert process.returncode == 0, process.stderr.read()
@@ -72,11 +96,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits_and_loses_nothing(
             if standing["records"] < reported:
                 lost += reported - standing["records"]
             reported = standing["records"]
-            with h5py.File(folder / "run.h5") as file:
-                for name, values in expected.items():
-                    axis = (slice(0, reported),) if name == "step" else (slice(None), slice(0, reported))
-                    if file[name][axis].tobytes() != values[axis].tobytes():
-                        lost += 1
+            lost += len(different_values(folder, reported, whole))
         if not done:
             assert run(binary, tmp_path, str(folder)).returncode == 0
         assert_same(folder / "run.h5", whole)
@@ -95,42 +115,55 @@ def failing_disk(tmp_path: Path) -> dict[str, str]:
     return os.environ | {"LD_PRELOAD": str(library)}
 
 
-def test_a_full_disk_is_named_and_what_was_written_stays(
-    binary: Path, config: Path, tmp_path: Path, whole: Path, failing_disk: dict[str, str]
-) -> None:
-    seen = set()
-    for where, limits in (("/full/", range(0, 3_000_000, 150_000)), ("checkpoint.h5", (5_000, 60_000, 400_000))):
-        for limit in limits:
-            environment = failing_disk | {"FAULT_PATH": where, "FAULT_BYTES": str(limit)}
-            result = run(binary, tmp_path, "full", env=environment)
-            if result.returncode == 0:
-                seen.add("finished")
-            else:
-                assert result.returncode == 2, (limit, result.stderr)
-                assert "No space left on device" in result.stderr
-                assert result.stderr.count("\n") == 1, result.stderr
-                if (tmp_path / "full").exists():
-                    assert "sharpseek resume" in result.stderr
-                    seen.add("resumable")
-                    assert watch(binary, tmp_path / "full")["records"] >= 0
-                else:
-                    seen.add("nothing left")
-            assert run(binary, tmp_path, "full").returncode == 0
-            assert_same(tmp_path / "full" / "run.h5", whole)
-            shutil.rmtree(tmp_path / "full")
-    assert {"nothing left", "resumable"} <= seen
-
-
 def stopped_run(binary: Path, folder: Path) -> Path:
-    process = subprocess.Popen([binary, *RUN, "--out", "damaged", *SETS], cwd=folder)
-    while not (folder / "damaged" / "checkpoint.previous.h5").exists() or (
-        watch(binary, folder / "damaged")["records"] < 20
+    process = subprocess.Popen(command(binary, "stopped", *OFTEN), cwd=folder)
+    while not (folder / "stopped" / "checkpoint.previous.h5").exists() or (
+        watch(binary, folder / "stopped")["records"] < 20
     ):
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()
     process.wait()
-    return folder / "damaged"
+    return folder / "stopped"
+
+
+def test_a_full_disk_is_named_and_what_was_written_stays(
+    binary: Path, config: Path, tmp_path: Path, whole: Path, failing_disk: dict[str, str]
+) -> None:
+    size = (stopped_run(binary, tmp_path) / "run.h5").stat().st_size
+    seen = set()
+    # (what is written, the bytes for which there is room): index, creation, records, checkpoints, packing.
+    for where, room in (
+        ("full/index.json", 0),
+        ("run.h5.new", 0),
+        ("run.h5.new", size // 2),
+        ("full/run.h5", size + 10_000),
+        ("full/run.h5", size + size // 4),
+        ("full/run.h5", size + size // 2),
+        ("checkpoint.h5", 0),
+        ("checkpoint.h5", 5_000),
+        ("checkpoint.h5", 60_000),
+        ("checkpoint.h5", 400_000),
+        ("run.h5.new", size + 20_000),
+        ("run.h5.new", size + 300_000),
+    ):
+        environment = failing_disk | {"FAULT_PATH": where, "FAULT_BYTES": str(room)}
+        result = run(binary, tmp_path, "full", *OFTEN, env=environment)
+        print(where, room, result.returncode, result.stderr)
+        assert_refused(result, "No space left on device", "full/")
+        if not (tmp_path / "full").exists():
+            seen.add("nothing to go on with")
+            assert run(binary, tmp_path, "full").returncode == 0
+        else:
+            assert "sharpseek resume" in result.stderr
+            records = watch(binary, tmp_path / "full")["records"]
+            seen.add("all records" if records == RECORDS else "some records" if records > 0 else "no records")
+            assert different_values(tmp_path / "full", records, whole) == []
+            resumed = subprocess.run([binary, "resume", "full", "--quiet"], cwd=tmp_path, timeout=120)
+            assert resumed.returncode == 0
+        assert_same(tmp_path / "full" / "run.h5", whole)
+        shutil.rmtree(tmp_path / "full")
+    assert {"nothing to go on with", "some records", "all records"} <= seen
 
 
 def test_damaged_files_of_a_stopped_run_are_refused_or_harmless(
@@ -141,9 +174,9 @@ def test_damaged_files_of_a_stopped_run_are_refused_or_harmless(
     shutil.copytree(folder, tmp_path / "kept")
     chance = random.Random(2)
     refused = harmless = 0
-    for name in ("run.h5", "checkpoint.h5"):
-        size = (folder / name).stat().st_size
-        for attempt in range(30):
+    for name in ("run.h5", "checkpoint.h5", "index.json"):
+        size = (tmp_path / "kept" / name).stat().st_size
+        for attempt in range(20):
             shutil.rmtree(folder)
             shutil.copytree(tmp_path / "kept", folder)
             data = bytearray((folder / name).read_bytes())
@@ -152,17 +185,17 @@ def test_damaged_files_of_a_stopped_run_are_refused_or_harmless(
             else:
                 data[chance.randrange(size)] ^= 1 << chance.randrange(8)
             (folder / name).write_bytes(data)
-            result = run(binary, tmp_path, "damaged")
+            result = subprocess.run(
+                [binary, "resume", "stopped", "--quiet"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+            )
             if result.returncode == 0:
                 assert_same(folder / "run.h5", whole)
                 harmless += 1
             else:
-                assert result.returncode == 2, result.stderr
-                assert name in result.stderr, result.stderr
-                assert result.stderr.count("\n") == 1
+                assert_refused(result, name)
                 refused += 1
     print(f"{refused} refused, {harmless} in bytes that carry nothing or had still to be written")
-    assert refused >= 20
+    assert refused >= 30
 
 
 def test_damaged_bits_of_a_finished_file_never_pass_as_other_values(
@@ -193,10 +226,9 @@ def test_damaged_bits_of_a_finished_file_never_pass_as_other_values(
 def test_of_two_writers_one_is_refused_and_the_other_is_not_disturbed(
     binary: Path, config: Path, tmp_path: Path, whole: Path
 ) -> None:
-    for attempt in range(5):
+    for attempt in range(8):
         processes = [
-            subprocess.Popen([binary, *RUN, "--out", f"two{attempt}", *SETS], cwd=tmp_path, stderr=subprocess.PIPE)
-            for _ in range(2)
+            subprocess.Popen(command(binary, f"two{attempt}"), cwd=tmp_path, stderr=subprocess.PIPE) for _ in range(2)
         ]
         messages = [process.communicate(timeout=600)[1].decode() for process in processes]
         statuses = sorted(process.returncode for process in processes)
@@ -211,13 +243,76 @@ def test_a_folder_that_cannot_be_written_is_named(binary: Path, config: Path, tm
     if os.geteuid() == 0:
         # Root may write anywhere; the kernel's own folder it may not.
         result = run(binary, tmp_path, "/proc/sharpseek")
-        assert "/proc/sharpseek" in result.stderr
+        assert_refused(result, "/proc/sharpseek")
     else:
         (tmp_path / "fixed").mkdir(mode=0o555)
         result = run(binary, tmp_path, "fixed/out")
-        assert "fixed/out" in result.stderr and "Permission denied" in result.stderr
-    assert result.returncode == 2
-    assert result.stderr.count("\n") == 1
+        assert_refused(result, "fixed/out", "Permission denied")
+
+
+MANY = """[experiment]
+name = many
+replicas = 4096
+[data]
+inputs = 2
+outputs = 3
+sequence = 3
+[model]
+kind = transformer
+width = 16
+[training]
+learning_rate = 0.002
+steps = 20000
+[measure]
+every = 10000
+samples = 256
+"""
+"""One record of these 4096 transformers takes many minutes."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_within_a_long_record_ends_the_run_within_ten_seconds(
+    binary: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "many.ini").write_text(MANY)
+    process = subprocess.Popen(
+        [binary, "run", "many.ini", "--quiet", "--out", "out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(tmp_path / "out" / "run.h5", process)
+    time.sleep(3)
+    begin = time.monotonic()
+    process.send_signal(number)
+    message = process.communicate(timeout=60)[1]
+    took = time.monotonic() - begin
+    print(f"{number.name}: ended after {took:.2f} s")
+    assert process.returncode == 75
+    assert message == "sharpseek: interrupted; sharpseek resume out goes on\n"
+    assert took < 10
+    assert (tmp_path / "out" / "checkpoint.h5").exists()
+    assert not (tmp_path / "out" / "lock").exists()
+
+
+def test_signals_between_the_blocks_of_a_record_leave_no_trace(binary: Path, config: Path, tmp_path: Path) -> None:
+    """4400 replicas are measured in five blocks; the signals come within them."""
+    many = ["--set=experiment.replicas=2200", "--set=training.steps=20", "--set=measure.every=10"]
+    begin = time.monotonic()
+    assert subprocess.run([binary, *RUN, "--out", "alone", *many], cwd=tmp_path, timeout=300).returncode == 0
+    life = time.monotonic() - begin
+    chance = random.Random(4)
+    interrupted = 0
+    while True:
+        process = subprocess.Popen([binary, *RUN, "--out", "stopped", *many], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        if interrupted < 5:
+            wait_for(tmp_path / "stopped" / "run.h5", process)
+            time.sleep(chance.uniform(0.1, 0.5) * life)
+            process.send_signal(signal.SIGUSR1)
+        if process.wait(timeout=300) == 0:
+            break
+        assert process.returncode == 75
+        interrupted += 1
+    print(f"interrupted {interrupted} times")
+    assert interrupted >= 2
+    assert_same(tmp_path / "stopped" / "run.h5", tmp_path / "alone" / "run.h5")
 
 
 def test_memory_of_a_record_does_not_grow_with_its_length(binary: Path, config: Path, tmp_path: Path) -> None:
