@@ -123,11 +123,9 @@ def performance() -> str:
     """Each recorded benchmark as its file has it: lists of records become tables, the rest a list."""
     parts = []
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        content = json.loads(file.read_text())
-        entries = content.items() if isinstance(content, dict) else [("results", content)]
         lines = [f"## {file.stem}", ""]
         tables = []
-        for key, value in entries:
+        for key, value in flattened(json.loads(file.read_text())):
             if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
                 columns = list(dict.fromkeys(column for row in value for column in row))
                 tables += ["", f"**{key}**", "", "| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
@@ -136,6 +134,13 @@ def performance() -> str:
                 lines.append(f"- {key}: {cells(value)}")
         parts.append("\n".join(lines + tables))
     return "\n\n".join(parts) if parts else "No benchmark result is recorded in `benchmarks/results/` in this version."
+
+
+def flattened(content: object, name: str = "") -> list[tuple[str, object]]:
+    """(key, value) of nested objects, keys joined by ", "."""
+    if not isinstance(content, dict):
+        return [(name or "results", content)]
+    return [item for key, value in content.items() for item in flattened(value, f"{name}, {key}" if name else key)]
 
 
 def replaced(text: str, name: str, content: str) -> str:
