@@ -7,6 +7,7 @@
 #include "sharpness/block.h"
 
 namespace sharpseek {
+
 BlockProbe::BlockProbe(Engine& engine, const EvaluationData& data, const std::vector<Noise>& noise, int batch,
                        const ProbeOptions& options) {
   block_ = replicas_of_block(engine.program().parameter_count());
