@@ -4,23 +4,13 @@
 
 #include <algorithm>
 
+#include "sharpness/block.h"
+
 namespace sharpseek {
-namespace {
-
-/// Matrix elements of a block's Hessians (replicas x P^2), and the most replicas in one: a block takes seconds at most.
-constexpr std::int64_t kBlockElements = std::int64_t{1} << 24;
-constexpr std::int64_t kMostReplicas = 1024;
-constexpr std::int64_t kFewestReplicas = 16;
-
-}  // namespace
-
-std::int64_t BlockProbe::block_size(std::int64_t parameters) {
-  return std::clamp(kBlockElements / (parameters * parameters), kFewestReplicas, kMostReplicas);
-}
 
 BlockProbe::BlockProbe(Engine& engine, const EvaluationData& data, const std::vector<Noise>& noise, int batch,
                        const ProbeOptions& options) {
-  block_ = block_size(engine.program().parameter_count());
+  block_ = replicas_of_block(engine.program().parameter_count());
   const auto replicas = static_cast<std::int64_t>(noise.size());
   for (std::int64_t first = 0; first < replicas; first += block_) {
     const std::int64_t last = std::min(replicas, first + block_);

@@ -17,9 +17,6 @@ class BlockProbe {
   BlockProbe(Engine& engine, const EvaluationData& data, const std::vector<Noise>& noise, int batch,
              const ProbeOptions& options);
 
-  /// Replicas that are measured together, of networks with so many parameters.
-  static std::int64_t block_size(std::int64_t parameters);
-
   const std::vector<const Quantity*>& quantities() const { return probes_.front()->quantities(); }
   const std::vector<Balance>& balances() const { return probes_.front()->balances(); }
   std::int64_t eigenvalues() const { return probes_.front()->eigenvalues(); }

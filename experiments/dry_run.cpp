@@ -9,9 +9,9 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "experiments/block_probe.h"
 #include "experiments/prepare.h"
 #include "experiments/record.h"
+#include "sharpness/block.h"
 #include "sharpness/probe.h"
 #include "theory/closed_form.h"
 #include "training/trainer.h"
@@ -69,7 +69,7 @@ Cost estimate(const PreparedGroup& group, const Schedule& schedule, const Engine
   // Measured block by block, each like the first: that one tells the time.
   const auto replicas = static_cast<double>(group.noise.size());
   const std::int64_t block =
-      std::min(BlockProbe::block_size(group.program.parameter_count()), static_cast<std::int64_t>(group.noise.size()));
+      std::min(replicas_of_block(group.program.parameter_count()), static_cast<std::int64_t>(group.noise.size()));
   Probe probe(*engine, evaluation_data(*group.task, point.integer("measure.samples"), engine->options()),
               std::vector<Noise>(group.noise.begin(), group.noise.begin() + block), problem.batch, point.probe());
   const at::Tensor trial = state.parameters.slice(0, 0, block);

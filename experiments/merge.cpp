@@ -77,9 +77,20 @@ std::string joined(std::vector<hdf5::File>& shards, const std::string& name) {
   return text;
 }
 
+/// The fingerprints that the configuration gives now, [shard][group].
+std::vector<std::vector<std::string>> expected_fingerprints(const Config& config, std::size_t shards) {
+  std::vector<std::vector<std::string>> all(shards);
+  for (std::size_t i = 0; i < shards; ++i) {
+    const Shard shard{static_cast<std::int64_t>(i), static_cast<std::int64_t>(shards)};
+    for (const PreparedGroup& group : prepare(config, shard)) all[i].push_back(problem_fingerprint(group));
+  }
+  return all;
+}
+
 /// Opens the files of one group, checked against each other and against the configuration.
-std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders, const Config& config,
-                                    const std::string& group, std::size_t position) {
+std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders,
+                                    const std::vector<std::vector<std::string>>& fingerprints, const std::string& group,
+                                    std::size_t position) {
   std::vector<hdf5::File> shards;
   for (std::size_t i = 0; i < folders.size(); ++i) {
     const fs::path path = ExperimentIndex::place(folders[i], group) / kRunFile;
@@ -92,10 +103,8 @@ std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders, const 
       const std::string first = shards[0].text_attribute("/", name);
       require(mine == first, path.string(), ": ", name, " = ", mine, ", in shard 0 ", first);
     }
-    const Shard shard{static_cast<std::int64_t>(i), static_cast<std::int64_t>(folders.size())};
-    const PreparedGroup expected = std::move(prepare(config, shard).at(position));
     require(
-        shards[i].text_attribute("/", "fingerprint") == problem_fingerprint(expected), path.string(),
+        shards[i].text_attribute("/", "fingerprint") == fingerprints[i].at(position), path.string(),
         ": was made from other data, noise, teacher or weights than the configuration gives now (a file:... that was "
         "edited?)");
   }
@@ -185,11 +194,12 @@ Merged merge_shards(const fs::path& directory, bool copy) {
   std::error_code error;
   fs::current_path(index.working_directory, error);  // where the configuration's file:... are
   const std::vector<PreparedGroup> whole = prepare(index.config);
+  const std::vector<std::vector<std::string>> fingerprints = expected_fingerprints(index.config, folders.size());
 
   Merged merged{.shards = static_cast<std::int64_t>(folders.size()), .replicas = 0, .files = {}};
   for (std::size_t g = 0; g < index.groups.size(); ++g) {
     const std::string& group = index.groups[g];
-    std::vector<hdf5::File> shards = open_shards(absolute, index.config, group, g);
+    std::vector<hdf5::File> shards = open_shards(absolute, fingerprints, group, g);
     hsize_t replicas = 0;
     std::vector<std::string> sources;
     const fs::path place = ExperimentIndex::place(here, group);

@@ -80,11 +80,12 @@ Prediction predict(const ModelOptions& model, const Task& task, const Noise& noi
 
 std::vector<Prediction> predict(const ModelOptions& model, const Task& task, const std::vector<Noise>& noise) {
   std::vector<Prediction> predictions;
+  std::map<std::vector<double>, std::size_t> known;  // by the values of the covariance: seeds share them
   for (std::size_t e = 0; e < noise.size(); ++e) {
-    const auto same = std::find_if(noise.begin(), noise.begin() + static_cast<std::ptrdiff_t>(e),
-                                   [&](const Noise& other) { return other.covariance == noise[e].covariance; });
-    const auto index = static_cast<std::size_t>(same - noise.begin());
-    predictions.push_back(index < e ? predictions[index] : predict(model, task, noise[e]));
+    const Matrix& covariance = noise[e].covariance;
+    const auto [first, fresh] =
+        known.try_emplace(std::vector<double>(covariance.data(), covariance.data() + covariance.size()), e);
+    predictions.push_back(fresh ? predict(model, task, noise[e]) : predictions[first->second]);
   }
   return predictions;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "sharpness/block.h"
 
 namespace sharpseek {
 
@@ -13,7 +14,7 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
   const std::int64_t replicas = parameters.size(0);
   const std::int64_t dimension = parameters.size(1);
   const std::int64_t count = samples.inputs.size(0);
-  const std::int64_t chunk = std::clamp<std::int64_t>(elements / (replicas * dimension), 1, count);
+  const std::int64_t chunk = std::clamp<std::int64_t>(elements / (replicas_of_block(dimension) * dimension), 1, count);
   GradientMoments moments{at::zeros({replicas, dimension}, at::kDouble), at::zeros({replicas, dimension}, at::kDouble)};
 
   for (std::int64_t first = 0; first < count; first += chunk) {

@@ -25,7 +25,8 @@ struct NoiseFactors {
 ///     g_n = 2 J_n' (r_n - eps),  E g = 2 mean_n J_n' r_n,  E g_p^2 = 4 mean_n [ (J_n' r_n)_p^2 + sum_k (J_n' F_k)_p^2
 ///     ].
 /// F_k is column k of F, times D_kk(x_n) where the noise depends on the input. Cost: 1 + outputs backward passes over
-/// the samples, done in chunks of samples so that no more than `elements` gradient elements are held at once.
+/// the samples, done in chunks of samples so that of a block of replicas (sharpness/block.h) no more than `elements`
+/// gradient elements are held at once.
 GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                                  const NoiseFactors& noise, std::int64_t elements = std::int64_t{1} << 22);
 

@@ -38,6 +38,17 @@ def test_merged_shards_equal_the_whole_run(sharpseek: Run, shards: Path, tmp_pat
             assert file["trace"].is_virtual
 
 
+@pytest.mark.slow
+def test_shards_of_runs_that_are_measured_in_several_blocks(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    """The whole is measured in blocks of 1024 and 176 replicas, the shards in blocks of 300; samples go in chunks."""
+    sets = ["--set=experiment.replicas=600", "--set=measure.samples=256", "--set=training.steps=5"]
+    for i in range(4):
+        assert sharpseek("run", "small.ini", "--quiet", "--out", "p", f"--shard={i}/4", *sets).returncode == 0
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", *sets).returncode == 0
+    assert sharpseek("merge", "p", "--quiet").returncode == 0
+    assert_same(tmp_path / "p" / "run.h5", tmp_path / "whole" / "run.h5")
+
+
 def test_merged_shards_of_a_sweep_over_shapes(sharpseek: Run, config: Path, tmp_path: Path) -> None:
     sets = ["--set=model.depth=2 3", "--set=training.steps=20"]
     for i in range(2):
