@@ -58,8 +58,7 @@ TraceOptions MeasuringContext::trace_options() const {
   return {.method = options.trace_method,
           .products = options.trace_probes,
           .relative_error = options.trace_error,
-          .seed = seed_,
-          .known = {}};
+          .seed = seed_};
 }
 
 const MeasuringContext::Curvature& MeasuringContext::curvature() {

@@ -26,7 +26,7 @@ struct TraceOptions {
   double relative_error = 0;   ///< stop when standard error <= this x |trace|; 0: do not look
   std::int64_t most = 4096;    ///< products are doubled up to this many
   std::uint64_t seed = 0;      ///< of Stream::kProbe; probes are shared by replicas
-  at::Tensor known;            ///< [E] float64: added to the trace, without error; undefined: 0
+  at::Tensor known = {};       ///< [E] float64: added to the trace, without error; undefined: 0
 };
 
 /// Estimates the trace without bias. Hutchinson: Commun. Statist. Simula. 18, 1989. Hutch++: Meyer, Musco, Musco and
