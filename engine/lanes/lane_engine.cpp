@@ -114,15 +114,15 @@ class LaneGaussNewton : public HessianProduct {
       : engine_(engine), parameters_(std::move(parameters)), inputs_(std::move(inputs)), metric_(std::move(metric)) {}
 
   at::Tensor apply(const at::Tensor& vectors) override {
-    constexpr std::int64_t kElements = std::int64_t{1} << 20;  // of pullbacks held at once: they stay in the cache
+    // Few samples at once bound the memory; how many must not depend on the number of replicas, as the order of the sum.
+    constexpr std::int64_t kSamples = 8 * kPiece;
     const std::int64_t samples = inputs_.size(0);
-    const std::int64_t chunk = std::clamp<std::int64_t>(kElements / parameters_.numel(), 1, samples);
     at::Tensor products = at::zeros_like(vectors);
     for (std::int64_t k = 0; k < vectors.size(1); ++k) {
       const at::Tensor v = vectors.select(1, k).contiguous();
       at::Tensor product = products.select(1, k);
-      for (std::int64_t first = 0; first < samples; first += chunk) {
-        const std::int64_t count = std::min(chunk, samples - first);
+      for (std::int64_t first = 0; first < samples; first += kSamples) {
+        const std::int64_t count = std::min(kSamples, samples - first);
         const at::Tensor x = inputs_.narrow(0, first, count);
         const at::Tensor m = metric_.size(1) == 1 ? metric_ : metric_.narrow(1, first, count);
         const at::Tensor pushed = engine_.jacobian_product(parameters_, x, v);  // [E, n, outputs]
