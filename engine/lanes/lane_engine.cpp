@@ -114,7 +114,8 @@ class LaneGaussNewton : public HessianProduct {
       : engine_(engine), parameters_(std::move(parameters)), inputs_(std::move(inputs)), metric_(std::move(metric)) {}
 
   at::Tensor apply(const at::Tensor& vectors) override {
-    // Few samples at once bound the memory; how many must not depend on the number of replicas, as the order of the sum.
+    // Few samples at once bound the memory; how many must not depend on the number of replicas, as the order of the
+    // sum.
     constexpr std::int64_t kSamples = 8 * kPiece;
     const std::int64_t samples = inputs_.size(0);
     at::Tensor products = at::zeros_like(vectors);
