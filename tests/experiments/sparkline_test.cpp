@@ -12,9 +12,7 @@ TEST(Sparkline, RunsFromTheLowestBarToTheHighest) {
   EXPECT_EQ(sparkline({7, 0}, 8, false), "#_");
 }
 
-TEST(Sparkline, AveragesLongSeriesPiecewise) {
-  EXPECT_EQ(sparkline({0, 0, 7, 7, 3.4, 3.6}, 3, true), "▁█▅");
-}
+TEST(Sparkline, AveragesLongSeriesPiecewise) { EXPECT_EQ(sparkline({0, 0, 7, 7, 3.4, 3.6}, 3, true), "▁█▅"); }
 
 TEST(Sparkline, LeavesABlankForWhatIsNotFinite) {
   EXPECT_EQ(sparkline({0, NAN, 1}, 3, false), "_ #");
