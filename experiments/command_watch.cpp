@@ -153,8 +153,8 @@ std::string table(const std::vector<Standing>& runs) {
         << std::setw(11) << run.steps << std::setw(6) << std::fixed << std::setprecision(1) << share << std::setw(9)
         << run.records << std::setw(10) << number_text(run.trace) << std::setw(11) << number_text(run.sharpness) << "  "
         << sparkline(run.history, static_cast<std::size_t>(kHistory), terminal_speaks_unicode()) << '\n';
+    if (run.conditions.size() < 2) continue;
     for (const auto& [kappa, values] : run.conditions) {
-      if (run.conditions.size() < 2) break;
       out << "  kappa " << std::left << std::setw(8) << number_text(kappa) << "trace " << std::setw(12)
           << number_text(values.first) << "sharpness " << number_text(values.second) << std::right << '\n';
     }

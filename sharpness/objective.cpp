@@ -9,6 +9,8 @@
 
 namespace sharpseek {
 
+Objective::SplitHessian Objective::split_hessian() { return {at::zeros({replicas()}, at::kDouble), hessian()}; }
+
 std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, std::int64_t samples) {
   std::vector<std::uint32_t> words(static_cast<std::size_t>(size));
   random_words(0, Stream::kProbe, 2, static_cast<std::uint32_t>(index), words);

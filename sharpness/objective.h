@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,7 +46,7 @@ class Objective {
     std::shared_ptr<LinearOperator> rest;
   };
   /// By default nothing is known. An ensemble's Gauss-Newton part is, by one backward pass for each output.
-  virtual SplitHessian split_hessian() { return {at::zeros({replicas()}, at::kDouble), hessian()}; }
+  virtual SplitHessian split_hessian();
   /// E g g' of the gradient g of one sample, uncentred.
   virtual std::shared_ptr<LinearOperator> gradient_second_moment() = 0;
   virtual const GradientMoments& moments() = 0;

@@ -44,6 +44,12 @@ Real* sample_at(const at::Tensor& packed, std::int64_t samples, std::int64_t gro
   return packed.data_ptr<Real>() + group * packed.stride(0) + first * (packed.stride(0) / samples);
 }
 
+/// Where the part of a piece that starts at sample `first` stands in [pieces, G, P, L].
+template <class Real>
+Real* part_at(const at::Tensor& parts, std::int64_t group, std::int64_t first) {
+  return parts.data_ptr<Real>() + first / kPiece * parts.stride(0) + group * parts.stride(1);
+}
+
 /// Sum over pieces of [pieces, G, P, L], in their order.
 at::Tensor sum_of_pieces(const at::Tensor& parts) {
   at::Tensor sum = parts[0];
@@ -265,10 +271,9 @@ PullbackSums LaneEngine<Real>::pullback_sums(const at::Tensor& parameters, const
   const at::Tensor squares = at::empty_like(sums);
   each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
     lanes::PullbackSumsJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
-    const std::int64_t offset = first / kPiece * sums.stride(0) + group * sums.stride(1);
     job.cotangents = sample_at<Real>(c, samples, group, first);
-    job.sum = sums.data_ptr<Real>() + offset;
-    job.squares = squares.data_ptr<Real>() + offset;
+    job.sum = part_at<Real>(sums, group, first);
+    job.squares = part_at<Real>(squares, group, first);
     kernels_.pullback_sums(job);
   });
   return {groups.unpack(sum_of_pieces(sums)), groups.unpack(sum_of_pieces(squares))};
@@ -314,7 +319,7 @@ at::Tensor LaneEngine<Real>::pullback_derivative(const at::Tensor& parameters, c
     lanes::PullbackDerivativeJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
     job.cotangents = sample_at<Real>(c, samples, group, first);
     job.directions = sample_at<Real>(v, samples, group, first);
-    job.derivative = parts.data_ptr<Real>() + first / kPiece * parts.stride(0) + group * parts.stride(1);
+    job.derivative = part_at<Real>(parts, group, first);
     kernels_.pullback_derivative(job);
   });
   return groups.unpack(sum_of_pieces(parts));
