@@ -7,6 +7,11 @@ include(CMakePackageConfigHelpers)
 set_target_properties(sharpseek PROPERTIES
   INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/torch/lib;${SHARPSEEK_TORCH_DIR}/lib")
 install(TARGETS sharpseek RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+if(SHARPSEEK_HAS_CUDA)  # the program looks for it beside itself
+  set_target_properties(sharpseek_cuda PROPERTIES
+    INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/torch/lib;${SHARPSEEK_TORCH_DIR}/lib")
+  install(TARGETS sharpseek_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+endif()
 
 set(embedded sharpseek_core sharpseek_models sharpseek_data sharpseek_lanes sharpseek_engine sharpseek_sharpness
              sharpseek_training sharpseek_flags sharpseek_torch)

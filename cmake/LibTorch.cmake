@@ -28,7 +28,8 @@ foreach(header torch/headeronly/version.h torch/csrc/api/include/torch/version.h
 endforeach()
 message(STATUS "LibTorch ${SHARPSEEK_TORCH_VERSION} in ${SHARPSEEK_TORCH_DIR}")
 
-foreach(library c10 torch_cpu)
+# The CUDA ones serve the plug-in only (engine/device); their own dependencies may be absent where it is linked.
+foreach(library c10 torch_cpu c10_cuda torch_cuda)
   add_library(torch::${library} SHARED IMPORTED GLOBAL)
   set_target_properties(torch::${library} PROPERTIES
     IMPORTED_LOCATION ${SHARPSEEK_TORCH_DIR}/lib/lib${library}.so

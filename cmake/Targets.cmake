@@ -22,7 +22,7 @@ function(sharpseek_library name)
 endfunction()
 
 # sharpseek_test(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the executable <folder>_test; tests whose suite ends in
-# "Slow" carry the label slow, all others fast.
+# "Slow" carry the label slow, those of instances named Gpu the label gpu, all others fast.
 function(sharpseek_test name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
@@ -35,7 +35,9 @@ function(sharpseek_test name)
     target_precompile_headers(${name}_test REUSE_FROM sharpseek_torch_headers)
     set_target_properties(${name}_test PROPERTIES BUILD_RPATH ${SHARPSEEK_TORCH_DIR}/lib)
   endif()
-  gtest_discover_tests(${name}_test TEST_FILTER "-*Slow.*" PROPERTIES LABELS fast DISCOVERY_MODE PRE_TEST)
+  gtest_discover_tests(${name}_test TEST_FILTER "-*Slow.*:Gpu/*" PROPERTIES LABELS fast DISCOVERY_MODE PRE_TEST)
+  gtest_discover_tests(${name}_test TEST_FILTER "Gpu/*" TEST_SUFFIX .gpu PROPERTIES LABELS gpu RUN_SERIAL ON
+    DISCOVERY_MODE PRE_TEST)
   gtest_discover_tests(${name}_test TEST_FILTER "*Slow.*" TEST_SUFFIX .slow PROPERTIES LABELS slow
     DISCOVERY_MODE PRE_TEST)
 endfunction()

@@ -59,7 +59,8 @@ void add_engine_options(po::options_description& options) {
       "device", po::value<std::string>()->default_value(defaults.device), "auto | cpu | cuda | cuda:N")(
       "dtype", po::value<std::string>()->default_value(defaults.dtype), "float32 | float64")(
       "isa", po::value<std::string>()->default_value(defaults.isa), "lanes: auto | scalar | sse4.2 | avx2 | avx512")(
-      "threads", po::value<int>()->default_value(defaults.threads), "0 = all cores");
+      "threads", po::value<int>()->default_value(defaults.threads), "0 = all cores")(
+      "tf32", "torch on CUDA: float32 products with 10 bits of mantissa");
 }
 
 void add_format_option(po::options_description& options) {
@@ -67,11 +68,13 @@ void add_format_option(po::options_description& options) {
 }
 
 EngineOptions engine_options(const Arguments& arguments) {
+  open_device(arguments.get<std::string>("device"));
   return {.engine = arguments.get<std::string>("engine"),
           .device = arguments.get<std::string>("device"),
           .dtype = arguments.get<std::string>("dtype"),
           .isa = arguments.get<std::string>("isa"),
-          .threads = arguments.get<int>("threads")};
+          .threads = arguments.get<int>("threads"),
+          .tf32 = arguments.has("tf32")};
 }
 
 void add_checkpoint_option(po::options_description& options) {

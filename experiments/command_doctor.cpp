@@ -5,7 +5,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "core/machine.h"
+#include "engine/device/cuda.h"
 #include "engine/lanes/isa.h"
 #include "experiments/arguments.h"
 #include "experiments/provenance.h"
@@ -30,6 +32,13 @@ nlohmann::json examine() {
         {{"name", set.name}, {"available", set.available}, {"lanes", lanes::kernels<float>("scalar").lanes}});
     if (set.available) sets.back()["lanes"] = lanes::kernels<float>(set.name).lanes;
   }
+  const Cuda& cuda = Cuda::instance();
+  nlohmann::json devices = nlohmann::json::array();
+  for (const CudaDevice& device : cuda.devices()) {
+    devices.push_back({{"name", device.name},
+                       {"compute_capability", concat(device.major, ".", device.minor)},
+                       {"memory_gib", static_cast<double>(device.memory_bytes) / (1 << 30)}});
+  }
   return {{"version", version_text()},
           {"cpu", origin.at("cpu")},
           {"threads", available_threads()},
@@ -39,7 +48,9 @@ nlohmann::json examine() {
           {"torch", origin.at("torch_version")},
           {"hdf5", origin.at("hdf5_version")},
           {"nvidia_driver", access("/dev/nvidiactl", F_OK) == 0},
-          {"cuda", false}};
+          {"cuda", cuda.plugin() != nullptr},
+          {"cuda_reason", cuda.reason()},
+          {"cuda_devices", devices}};
 }
 
 }  // namespace
@@ -66,10 +77,17 @@ int command_doctor(const std::vector<std::string>& arguments) {
     std::cout << (set == found["instruction_sets"].back() ? "\n" : ",");
   }
   std::cout << "libtorch    " << found["torch"].get<std::string>() << "\nhdf5        "
-            << found["hdf5"].get<std::string>() << "\ngpu         "
-            << (found["nvidia_driver"].get<bool>() ? "an NVIDIA driver is present; this version computes on the CPU"
-                                                   : "none found")
-            << '\n';
+            << found["hdf5"].get<std::string>() << "\ngpu         ";
+  if (!found["cuda"].get<bool>()) {
+    std::cout << "none used: " << found["cuda_reason"].get<std::string>() << '\n';
+    return 0;
+  }
+  for (std::size_t i = 0; i < found["cuda_devices"].size(); ++i) {
+    const nlohmann::json& device = found["cuda_devices"][i];
+    std::printf("%s--device cuda:%zu: %s, compute capability %s, %.1f GiB\n", i > 0 ? "            " : "", i,
+                device["name"].get<std::string>().c_str(), device["compute_capability"].get<std::string>().c_str(),
+                device["memory_gib"].get<double>());
+  }
   return 0;
 }
 

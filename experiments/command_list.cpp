@@ -3,6 +3,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
+#include "core/machine.h"
+#include "engine/device/cuda.h"
 #include "experiments/arguments.h"
 #include "experiments/option_table.h"
 #include "experiments/presets.h"
@@ -45,6 +48,13 @@ nlohmann::json everything() {
                                       {"definition", variable.definition}});
     }
   }
+  result["devices"] = {{{"device", "cpu"}, {"description", concat(available_threads(), " threads")}}};
+  for (std::size_t i = 0; i < Cuda::instance().devices().size(); ++i) {
+    result["devices"].push_back({{"device", concat("cuda:", i)}, {"description", Cuda::instance().devices()[i].name}});
+  }
+  if (!Cuda::instance().reason().empty()) {
+    result["devices"].push_back({{"device", "cuda"}, {"description", "not here: " + Cuda::instance().reason()}});
+  }
   for (const ConfigOption& option : option_table()) {
     result["options"].push_back({{"key", option.key},
                                  {"default", option.default_value},
@@ -81,6 +91,10 @@ int command_list(const std::vector<std::string>& arguments) {
   std::cout << "models (model.kind):\n";
   for (const auto& model : all["models"])
     std::cout << "  " << column(model, "name", 14) << model["description"].get<std::string>() << '\n';
+  std::cout << "devices (--device):\n";
+  for (const auto& entry : all["devices"]) {
+    std::cout << "  " << column(entry, "device", 14) << entry["description"].get<std::string>() << '\n';
+  }
   std::cout << "presets (reproduce --preset):\n";
   for (const auto& entry : all["presets"]) {
     std::cout << "  " << column(entry, "preset", 8) << column(entry, "experiment", 20)

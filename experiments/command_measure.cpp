@@ -101,9 +101,6 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   require(engine.dtype == "float32" || engine.dtype == "float64", "--dtype ", engine.dtype,
           ": must be float32 | float64");
   const bool cuda = engine.device.starts_with("cuda");
-  require(engine.device == "auto" || engine.device == "cpu" || cuda, "--device ", engine.device,
-          ": must be auto | cpu | cuda | cuda:N");
-  require(!cuda || at::hasCUDA(), "--device ", engine.device, ": no CUDA device can be used here");
   ModuleOptions module;
   const std::string& loss = arguments.get<std::string>("loss");
   require(loss == "mse" || loss == "cross-entropy", "--loss ", loss, ": must be mse | cross-entropy");

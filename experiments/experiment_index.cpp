@@ -61,7 +61,8 @@ void write_index(const fs::path& directory, const ExperimentIndex& index) {
                         {"device", index.engine.device},
                         {"dtype", index.engine.dtype},
                         {"isa", index.engine.isa},
-                        {"threads", index.engine.threads}}},
+                        {"threads", index.engine.threads},
+                        {"tf32", index.engine.tf32}}},
                       {"shard", {{"index", index.shard.index}, {"count", index.shard.count}}},
                       {"working_directory", index.working_directory.string()},
                       {"groups", nlohmann::json::array()}};
@@ -92,7 +93,8 @@ ExperimentIndex read_index(const fs::path& directory) {
                                      .device = engine.at("device"),
                                      .dtype = engine.at("dtype"),
                                      .isa = engine.at("isa"),
-                                     .threads = engine.at("threads")},
+                                     .threads = engine.at("threads"),
+                                     .tf32 = engine.value("tf32", false)},
                           .shard = {.index = json.at("shard").at("index"), .count = json.at("shard").at("count")},
                           .working_directory = json.at("working_directory").get<std::string>(),
                           .groups = {}};

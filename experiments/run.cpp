@@ -139,6 +139,8 @@ RunSummary resume_experiment(const fs::path& directory, const std::vector<std::s
   chosen(options.engine.dtype, defaults.dtype, index.engine.dtype);
   chosen(options.engine.isa, defaults.isa, index.engine.isa);
   chosen(options.engine.threads, defaults.threads, index.engine.threads);
+  chosen(options.engine.tf32, defaults.tf32, index.engine.tf32);
+  open_device(options.engine.device);
 
   std::error_code error;
   fs::current_path(index.working_directory, error);  // if it is gone, a file:... that was there is named as missing

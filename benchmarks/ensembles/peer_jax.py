@@ -204,7 +204,13 @@ def main() -> None:
     for name in arguments.networks:
         for layout in ["vmap", "multiply", "unroll"] + (["by hand"] if name == "linear" else []):
             for replicas in arguments.replicas:
-                value = measure(name, layout, replicas, arguments.seconds)
+                try:
+                    value = measure(name, layout, replicas, arguments.seconds)
+                except jax.errors.JaxRuntimeError as error:
+                    if "RESOURCE_EXHAUSTED" not in str(error):
+                        raise
+                    print(f"  jax {name} {layout} {replicas}: out of memory", file=sys.stderr, flush=True)
+                    continue
                 rows.append({"network": name, "layout": layout, "replicas": replicas, "us_per_replica_step": value})
                 print(f"  jax {name} {layout} {replicas}: {value:.3f} us", file=sys.stderr, flush=True)
     json.dump({"jax": jax.__version__, "numpy": np.__version__, "results": rows}, sys.stdout, indent=1)

@@ -9,8 +9,8 @@
 
 SHARPSEEK_LANES_BEGIN
 
-/// Index arithmetic of inner loops: what addresses are computed in without conversions.
-#ifdef __CUDACC__
+/// Index arithmetic of inner loops: what addresses are computed in without conversions; also a GPU's on the host.
+#if defined(__CUDACC__) || defined(SHARPSEEK_DEVICE_ON_HOST)
 using Index = int;
 #else
 using Index = std::ptrdiff_t;

@@ -23,7 +23,9 @@ std::vector<Real> rounded(const double* values, std::size_t count) {
   return result;
 }
 
-NoiseKind kind_of(const Noise& noise) {
+}  // namespace
+
+NoiseKind noise_kind(const Noise& noise) {
   switch (noise.distribution) {
     case NoiseDistribution::kGaussian: return noise.fixed ? NoiseKind::kFixedGaussian : NoiseKind::kGaussian;
     case NoiseDistribution::kRademacher: return noise.fixed ? NoiseKind::kFixedSigns : NoiseKind::kSigns;
@@ -31,8 +33,6 @@ NoiseKind kind_of(const Noise& noise) {
   }
   return noise.fixed ? NoiseKind::kFixedResiduals : NoiseKind::kResiduals;
 }
-
-}  // namespace
 
 template <class Real>
 LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kernels<Real>& kernels, ThreadPool& pool,
@@ -73,7 +73,7 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
       const Noise& noise = problem_.noise[e];
       keys_.push_back(problem_.replica_keys[e]);
       diagonal = diagonal && Matrix(noise.factor.diagonal().asDiagonal()) == noise.factor;
-      kinds_.push_back(kind_of(noise));
+      kinds_.push_back(noise_kind(noise));
       heteroscedastic.push_back(noise.heteroscedastic);
     }
     diagonal_.push_back(diagonal);

@@ -10,6 +10,9 @@
 
 namespace sharpseek::lanes {
 
+/// What kernels call this noise.
+NoiseKind noise_kind(const Noise& noise);
+
 /// SGD of many groups of lanes: cuts the steps into slices and lets threads take (group, slice) in turn, so that all
 /// cores are busy also when there are fewer groups than cores would like.
 template <class Real>

@@ -4,7 +4,7 @@
 
 #ifdef __CUDACC__
 #define SHARPSEEK_UNROLL _Pragma("unroll")
-#define SHARPSEEK_NOINLINE __device__ __host__
+#define SHARPSEEK_NOINLINE __device__ __host__ __noinline__
 #else
 #define SHARPSEEK_UNROLL _Pragma("GCC unroll 8")
 #define SHARPSEEK_NOINLINE __attribute__((noinline))
@@ -111,12 +111,33 @@ SHARPSEEK_HOST_DEVICE int even_edge(int length) {
   return length <= T ? length : length <= 2 * T ? (length + 1) / 2 : T;
 }
 
+#ifdef SHARPSEEK_FIXED_SIZES
+/// Of constant sizes, on arrays in registers: nothing to tile.
+template <class P>
+SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P> product) {
+  using R = Element<P>;
+  SHARPSEEK_UNROLL_FIXED
+  for (int m = 0; m < rows; ++m) {
+    SHARPSEEK_UNROLL_FIXED
+    for (int n = 0; n < columns; ++n) {
+      R sum = constant<R>(0);
+      SHARPSEEK_UNROLL_FIXED
+      for (int k = 0; k < product.depth; ++k) {
+        sum = fused(R(product.a[m * product.am + k * product.ak]), R(product.b[n * product.bn + k * product.bk]), sum);
+      }
+      const Index i = m * product.cm + n;
+      product.c[i] = product.add ? product.from[i] + sum : sum;
+    }
+  }
+}
+#else
 template <class P>
 SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P> product) {
   constexpr int kRows = 4;
-  constexpr int kColumns = LaneTraits<Element<P>>::dual ? 2 : 4;  // a Dual takes two registers
+  constexpr int kColumns = LaneTraits<Element<P> >::dual ? 2 : 4;  // a Dual takes two registers
   tiles_of<kRows, kColumns, kRows, kColumns>(even_edge<kRows>(rows), even_edge<kColumns>(columns), rows, columns,
                                              product);
 }
+#endif
 
 SHARPSEEK_LANES_END

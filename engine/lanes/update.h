@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/lanes/kernels.h"
+#include "engine/lanes/update_rule.h"
 #include "engine/lanes/workspace.h"
 
 SHARPSEEK_LANES_BEGIN
@@ -37,7 +38,7 @@ class Update {
         d = fused(momentum_, slot(0, i), d);
         store(0, i, d);
       }
-      weights[i] = fused(rates, fused(decay_, weights[i], d), weights[i]);
+      weights[i] = stepped(weights[i], d, rates, decay_);
     }
   }
 
@@ -45,7 +46,7 @@ class Update {
   void perturb(R* out, const R* weights, const R* gradient) const {
     R squares = constant<R>(0);
     for (int i = 0; i < count_; ++i) squares = fused(gradient[i], gradient[i], squares);
-    const R scale = Lanes<R>::load(rule_.sam_radii) * inverted(square_root(squares) + constant<R>(kSamEpsilon));
+    const R scale = uphill_scale(Lanes<R>::load(rule_.sam_radii), squares);
     for (int i = 0; i < count_; ++i) out[i] = fused(scale, gradient[i], weights[i]);
   }
 
@@ -61,17 +62,14 @@ class Update {
   void store(int which, int i, R value) { Lanes<R>::store(rule_.slots[which] + i * kLanes, value); }
 
   void adam(R* weights, const R* gradient, R rates, const StepScale& scale) {
-    const R keep1 = constant<R>(rule_.beta1), take1 = constant<R>(1 - rule_.beta1);
-    const R keep2 = constant<R>(rule_.beta2), take2 = constant<R>(1 - rule_.beta2);
-    const R first = constant<R>(scale.first), second = constant<R>(scale.second);
+    const AdamRule<R> rule(rule_.beta1, rule_.beta2, scale);
     for (int i = 0; i < count_; ++i) {
-      const R g = gradient[i];
-      const R m = fused(keep1, slot(0, i), take1 * g);
-      const R v = fused(keep2, slot(1, i), take2 * g * g);
+      R m = slot(0, i);
+      R v = slot(1, i);
+      const R d = rule.direction(gradient[i], m, v);
       store(0, i, m);
       store(1, i, v);
-      const R d = m * first * inverted(square_root(v * second) + constant<R>(kAdamEpsilon));
-      weights[i] = fused(rates, fused(decay_, weights[i], d), weights[i]);
+      weights[i] = stepped(weights[i], d, rates, decay_);
     }
   }
 

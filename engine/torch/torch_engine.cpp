@@ -12,7 +12,6 @@
 #include "engine/torch/autograd_hessian.h"
 #include "engine/torch/lowering.h"
 #include "engine/torch/tangent_product.h"
-#include "engine/torch/torch_stepper.h"
 
 namespace sharpseek {
 namespace {
@@ -36,11 +35,15 @@ at::Tensor mean_squared_error(const at::Tensor& outputs, const at::Tensor& targe
 
 }  // namespace
 
-TorchEngine::TorchEngine(Program program, at::TensorOptions options, std::int64_t memory)
-    : program_(std::move(program)), options_(options), memory_(memory) {}
+TorchEngine::TorchEngine(Program program, at::TensorOptions options, std::int64_t memory,
+                         TorchAcceleration acceleration)
+    : program_(std::move(program)), options_(options), memory_(memory), acceleration_(std::move(acceleration)) {}
 
 std::string TorchEngine::description() const {
-  return concat("torch ", options_.device().str(), " ", options_.dtype() == at::kDouble ? "float64" : "float32");
+  return concat("torch ", c10::DeviceTypeName(options_.device().type(), /*lower_case=*/true), " ",
+                acceleration_.tf32                ? "tf32"
+                : options_.dtype() == at::kDouble ? "float64"
+                                                  : "float32");
 }
 
 int TorchEngine::threads() const { return at::get_num_threads(); }
@@ -120,7 +123,7 @@ at::Tensor TorchEngine::pullback_derivative(const at::Tensor& parameters, const 
 }
 
 std::unique_ptr<Stepper> TorchEngine::stepper(const TrainingProblem& problem) {
-  return std::make_unique<TorchStepper>(program_, options_, problem);
+  return std::make_unique<TorchStepper>(program_, options_, problem, acceleration_);
 }
 
 }  // namespace sharpseek

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/engine.h"
+#include "engine/torch/torch_stepper.h"
 
 namespace sharpseek {
 
@@ -12,7 +13,8 @@ namespace sharpseek {
 class TorchEngine : public Engine {
  public:
   /// `memory`: bytes that a Hessian product may hold and keep (tangent_product.h).
-  TorchEngine(Program program, at::TensorOptions options, std::int64_t memory = std::int64_t{1} << 30);
+  explicit TorchEngine(Program program, at::TensorOptions options, std::int64_t memory = std::int64_t{1} << 30,
+                       TorchAcceleration acceleration = {});
 
   const Program& program() const override { return program_; }
   at::TensorOptions options() const override { return options_; }
@@ -39,6 +41,7 @@ class TorchEngine : public Engine {
   Program program_;
   at::TensorOptions options_;
   std::int64_t memory_;
+  TorchAcceleration acceleration_;
 };
 
 }  // namespace sharpseek

@@ -8,6 +8,7 @@
 #include <future>
 #include <limits>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "core/error.h"
@@ -24,9 +25,14 @@ constexpr std::int64_t kFullBatchSteps = 100;
 
 }  // namespace
 
-TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem)
-    : program_(program), options_(options), problem_(std::move(problem)) {
+TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem,
+                           TorchAcceleration acceleration)
+    : program_(program), options_(options), problem_(std::move(problem)), acceleration_(std::move(acceleration)) {
   validate(problem_, program_);
+  // Gradient descent draws once, and float64 normals are the CPU's.
+  if (acceleration_.kernels != nullptr && options_.dtype() == at::kFloat && !full_batch()) {
+    drawing_ = std::make_unique<DeviceDrawing>(problem_, options_.device());
+  }
   const Teacher& teacher = problem_.task->teacher;
   teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
   const auto column = [&](const std::vector<double>& values) {
@@ -70,9 +76,16 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   const Task& task = *problem_.task;
   const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
   const at::TensorOptions host = options_.device(at::kCPU);
-  at::Tensor inputs = at::empty({steps, replicas, problem_.batch, task.tokens, task.inputs}, host);
-  at::Tensor noise = at::empty({steps, replicas, problem_.batch, task.outputs}, host);
-  if (options_.dtype() == at::kDouble) {
+  const at::TensorOptions where = drawing_ != nullptr ? options_ : host;
+  at::Tensor inputs = at::empty({steps, replicas, problem_.batch, task.tokens, task.inputs}, where);
+  at::Tensor noise = at::empty({steps, replicas, problem_.batch, task.outputs}, where);
+  if (drawing_ != nullptr) {
+    const at::Tensor space = at::empty({steps * replicas, lanes::draw_elements(drawing_->draws())}, options_);
+    acceleration_.kernels->draw(
+        {drawing_->draws(), static_cast<int>(replicas), first_step, static_cast<int>(steps), inputs.data_ptr<float>(),
+         noise.data_ptr<float>(), space.data_ptr<float>()},
+        acceleration_.current_stream == nullptr ? nullptr : acceleration_.current_stream(options_.device().index()));
+  } else if (options_.dtype() == at::kDouble) {
     fill(first_step, steps, inputs.data_ptr<double>(), noise.data_ptr<double>());
   } else {
     fill(first_step, steps, inputs.data_ptr<float>(), noise.data_ptr<float>());
@@ -110,11 +123,33 @@ void TorchStepper::update(TrainingState& state, const at::Tensor& g, std::int64_
   state.parameters = state.parameters - learning_rates_ * scale.rate * direction;
 }
 
+void TorchStepper::record_step(const TrainingState& state) {
+  const Task& task = *problem_.task;
+  const std::int64_t replicas = state.parameters.size(0);
+  fixed_ = {state.parameters.clone(), at::zeros({replicas, problem_.batch, task.tokens, task.inputs}, options_),
+            at::zeros({replicas, problem_.batch, task.outputs}, options_), at::zeros({replicas}, options_)};
+  graph_ = acceleration_.capture([this] {
+    const LossGradient here = loss_gradient(fixed_.parameters, fixed_.inputs, fixed_.targets);
+    fixed_.losses.copy_(here.loss);
+    fixed_.parameters.copy_(fixed_.parameters - learning_rates_ * here.gradient);
+  });
+}
+
 void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps) {
   std::vector<at::Tensor> losses;
+  if (graph_ != nullptr) fixed_.parameters.copy_(state.parameters);
   for (std::int64_t s = 0; s < steps; ++s) {
     const at::Tensor inputs = chunk.inputs[full_batch() ? 0 : first + s];
     const at::Tensor targets = chunk.targets[full_batch() ? 0 : first + s];
+    if (graph_ != nullptr) {
+      if (s == 0 || !full_batch()) {
+        fixed_.inputs.copy_(inputs);
+        fixed_.targets.copy_(targets);
+      }
+      graph_->replay();
+      losses.push_back(fixed_.losses.clone());
+      continue;
+    }
     LossGradient at_weights = loss_gradient(state.parameters, inputs, targets);
     losses.push_back(at_weights.loss);
     at::Tensor g = at_weights.gradient;
@@ -124,6 +159,7 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
     }
     update(state, g, state.step + s);
   }
+  if (graph_ != nullptr) state.parameters = fixed_.parameters.clone();
 
   // Sums and divergence afterwards: the loss of every step is at hand.
   const at::Tensor table = at::stack(losses).to(at::kCPU, at::kDouble).contiguous();  // [S, E]
@@ -149,6 +185,7 @@ const TorchStepper::Chunk& TorchStepper::chunk(std::int64_t index) {
   if (current_.index != index) {
     current_ = next_.valid() && next_index_ == index ? next_.get() : draw(index);
   }
+  if (drawing_ != nullptr) return current_;
   if (!next_.valid() || next_index_ != index + 1) {
     next_index_ = index + 1;
     next_ = std::async(std::launch::async, [this, following = next_index_] { return draw(following); });
@@ -161,6 +198,8 @@ void TorchStepper::advance(TrainingState& state, std::int64_t steps) {
           " is beyond 4294967295, the largest that random numbers are defined for");
   SHARPSEEK_ASSERT(state.slots.size() == static_cast<std::size_t>(problem_.slots()));
   const std::int64_t end = state.step + steps;
+  // Before anything is drawn in the background: a capture must be alone with its device.
+  if (acceleration_.capture && problem_.plain() && graph_ == nullptr && steps > 0) record_step(state);
   if (full_batch()) {
     if (current_.index < 0) current_ = draw(0);
     while (state.step < end) train(state, current_, 0, std::min(kFullBatchSteps, end - state.step));

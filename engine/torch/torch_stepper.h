@@ -1,16 +1,34 @@
 #pragma once
 
+#include <functional>
 #include <future>
+#include <memory>
 
+#include "engine/device/device_lanes.h"
+#include "engine/device/device_stepper.h"
+#include "engine/device/plugin.h"
 #include "engine/engine.h"
 
 namespace sharpseek {
 
-/// SGD by autograd on mini-batches that draw_batch (data/batch.h) makes on the CPU while the previous chunk trains.
+/// What a device does for a TorchStepper beyond running ATen; all empty on a CPU.
+struct TorchAcceleration {
+  /// Records a body whose tensors stay where they are (CudaPlugin::capture); null: every step is launched anew.
+  std::function<std::unique_ptr<CapturedGraph>(const std::function<void()>& body)> capture;
+  /// Draws float32 mini-batches where the tensors live; null kernels: the CPU draws and sends them.
+  const lanes::DeviceKernels* kernels = nullptr;
+  void* (*current_stream)(int device) = nullptr;
+  bool tf32 = false;  ///< float32 products have 10 bits of mantissa (torch's setting, named in descriptions)
+};
+
+/// SGD by autograd on mini-batches that draw_batch (data/batch.h) makes on the CPU while the previous chunk trains, or
+/// that the device draws. With `capture` a step of plain SGD is recorded once and replayed: the same kernels in the
+/// same order, at the cost of one launch. Other optimisers launch each step anew.
 class TorchStepper : public Stepper {
  public:
   /// `program` must outlive the stepper. Throws UserError when the problem's sizes do not fit each other.
-  TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem);
+  TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem,
+               TorchAcceleration acceleration);
 
   void advance(TrainingState& state, std::int64_t steps) override;
 
@@ -24,27 +42,40 @@ class TorchStepper : public Stepper {
     at::Tensor inputs;
     at::Tensor targets;
   };
+  /// Tensors of one step that stay where they are.
+  struct Fixed {
+    at::Tensor parameters;
+    at::Tensor inputs;
+    at::Tensor targets;
+    at::Tensor losses;  ///< [E]
+  };
   Chunk draw(std::int64_t index) const;
   template <class Real>
   void fill(std::int64_t first_step, std::int64_t steps, Real* inputs, Real* noise) const;
-  /// The chunk of this index; the following one is drawn in the background.
+  /// The chunk of this index; the following one is drawn in the background unless the device draws.
   const Chunk& chunk(std::int64_t index);
   void train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps);
   /// Loss [E] and gradient [E, P] on one mini-batch.
   LossGradient loss_gradient(const at::Tensor& parameters, const at::Tensor& inputs, const at::Tensor& targets) const;
   /// One update (engine/optimizer.h) of parameters and slots with the gradient g [E, P] at step `step`.
   void update(TrainingState& state, const at::Tensor& g, std::int64_t step) const;
+  /// Records a step of plain SGD on fixed_.
+  void record_step(const TrainingState& state);
   bool full_batch() const { return problem_.optimizer.kind == "gd"; }
 
   const Program& program_;
   at::TensorOptions options_;
   TrainingProblem problem_;
+  TorchAcceleration acceleration_;
   at::Tensor teacher_parameters_;  ///< [1, P of the teacher]
   at::Tensor learning_rates_;      ///< [E, 1]
   at::Tensor momenta_;             ///< [E, 1]
   at::Tensor weight_decays_;       ///< [E, 1]
   at::Tensor sam_radii_;           ///< [E, 1]
   std::int64_t chunk_steps_ = 1;
+  std::unique_ptr<DeviceDrawing> drawing_;  ///< null: the CPU draws
+  Fixed fixed_;
+  std::unique_ptr<CapturedGraph> graph_;
   Chunk current_;
   std::int64_t next_index_ = -1;
   std::future<Chunk> next_;  ///< last member: destroyed, and waited for, first

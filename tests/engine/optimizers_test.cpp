@@ -39,39 +39,6 @@ class Optimizers : public testing::TestWithParam<Setting> {
   bool narrow() const { return GetParam().dtype == "float32"; }
 };
 
-/// The rules with everything on, different in every replica.
-std::vector<TrainingProblem> problems(const ModelOptions& model, std::size_t replicas) {
-  std::vector<TrainingProblem> all;
-  for (const char* kind : {"sgd", "sam", "adam", "gd"}) {
-    for (const char* schedule : {"constant", "cosine:0.1"}) {
-      TrainingProblem problem = problem_of(model, replicas, 0.004);
-      problem.optimizer = {.kind = kind, .beta1 = 0.8, .beta2 = 0.95, .schedule = {schedule, 20}};
-      for (std::size_t e = 0; e < replicas; ++e) {
-        problem.momenta.push_back(problem.optimizer.kind == "adam" ? 0 : 0.5 + 0.1 * static_cast<double>(e));
-        problem.weight_decays.push_back(0.1 * static_cast<double>(e));
-        problem.sam_radii.push_back(0.05 + 0.05 * static_cast<double>(e));
-      }
-      // Noise of every kind on the way: dependent on the input, residuals of a data set, fresh and fixed.
-      if (problem.optimizer.kind == "adam") problem.noise[1].heteroscedastic = 0.6;
-      if (problem.optimizer.kind == "gd" || problem.optimizer.kind == "sam") {
-        TaskOptions options = task_for(model);
-        options.samples = 7;
-        Task task = make_task(options, 1);
-        task.residuals = Matrix::NullaryExpr(7, model.outputs, [](Eigen::Index i, Eigen::Index o) {
-          return std::sin(1.0 + 3.0 * static_cast<double>(i) + 0.7 * static_cast<double>(o));
-        });
-        problem.task = std::make_shared<const Task>(std::move(task));
-        problem.noise[1].fixed = true;
-        problem.noise[2].distribution = NoiseDistribution::kMeasured;
-        problem.noise[2].fixed = problem.optimizer.kind == "gd";
-      }
-      if (problem.optimizer.kind == "gd") problem.batch = 7;
-      all.push_back(std::move(problem));
-    }
-  }
-  return all;
-}
-
 /// One replica in float64, written once more from the definition (engine/optimizer.h).
 at::Tensor by_definition(const Program& program, const TrainingProblem& problem, std::size_t e, at::Tensor w,
                          std::uint32_t steps, bool narrow) {
@@ -124,7 +91,7 @@ TEST_P(Optimizers, TakeTheStepsOfTheDefinition) {
   for (const Case& network : network_cases()) {
     const Program program = make_model(network.options);
     const at::Tensor start = random_weights(program, 3);
-    for (const TrainingProblem& problem : problems(network.options, 3)) {
+    for (const TrainingProblem& problem : optimizer_problems(network.options, 3)) {
       const TrainingState state = run(program, problem, start, {20});
       for (std::size_t e = 0; e < 3; ++e) {
         const auto i = static_cast<std::int64_t>(e);
@@ -143,7 +110,7 @@ TEST_P(Optimizers, SplittingACallChangesNoBit) {
   model.kind = "mlp";
   const Program program = make_model(model);
   const at::Tensor start = random_weights(program, 3);
-  for (const TrainingProblem& problem : problems(model, 3)) {
+  for (const TrainingProblem& problem : optimizer_problems(model, 3)) {
     const TrainingState whole = run(program, problem, start, {20});
     const TrainingState split = run(program, problem, start, {1, 12, 7});
     EXPECT_TRUE(at::equal(whole.parameters, split.parameters)) << problem.optimizer.kind;

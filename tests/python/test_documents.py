@@ -20,6 +20,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 NOT_RUN = {
     r"^\./lab ": "the way these tests are run; CI runs the verbs",
     r"^cmake ": "a second build of everything",
+    r"--device cuda": "needs a GPU; tests labelled gpu do the same",
+    r"^ctest ": "the tests themselves",
     r"^SHARPSEEK_PYTHON=/path": "a place holder",
     r"^(git clone|pip install|\.venv/bin/pip)": "needs the network; the package's installation is tested by itself",
 }

@@ -12,6 +12,7 @@ struct ActivationOp {
   SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
     const P x = f.value(op.in[0]);
     const P y = f.value(op.out);
+    SHARPSEEK_UNROLL_FIXED
     for (int i = 0, n = f.count(op.out); i < n; ++i) y[i] = Function::value(Element<P>(x[i]));
   }
   template <class P>
@@ -20,6 +21,7 @@ struct ActivationOp {
     const P dy = f.gradient(op.out);
     const P known = f.value(Function::kFromOutput ? op.out : op.in[0]);
     const P dx = f.gradient(op.in[0]);
+    SHARPSEEK_UNROLL_FIXED
     for (int i = 0, n = f.count(op.out); i < n; ++i) {
       put(op.put[0], dx, i, dy[i] * Function::derivative(Element<P>(known[i])));
     }

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# prove.sh [--torch DIR] [--quick] [--no-gpu]: on a GPU machine, runs everything that could not be run where the bundle
+# was made and writes proof/: what is there, the tests (label gpu), training on GPU and CPU, the benchmark, the sanitizer
+# where it is installed. DIR is a LibTorch 2.11 (CUDA 13.0) or a wheel's torch folder; without it python3 is asked for its
+# torch. --quick leaves out the tests of the CPU and large benchmarks. --no-gpu tries the bundle itself on a machine
+# without a GPU: tests of the GPU are then skipped.
+set -uo pipefail
+torch=''
+quick=false
+gpu=true
+while [ $# -gt 0 ]; do
+  case $1 in
+    --torch)
+      [ $# -ge 2 ] || { echo "prove.sh --torch: needs a folder" >&2 && exit 2; }
+      torch=$(realpath "$2") && shift 2
+      ;;
+    --quick) quick=true && shift ;;
+    --no-gpu) gpu=false && shift ;;
+    *) echo "prove.sh $1: unknown argument; [--torch DIR] [--quick] [--no-gpu] are known" >&2 && exit 2 ;;
+  esac
+done
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+[ -n "$torch" ] || torch=$(python3 -c 'import torch, os; print(os.path.dirname(torch.__file__))' 2>/dev/null)
+wanted=libtorch_cuda.so
+$gpu || wanted=libtorch_cpu.so
+[ -e "$torch/lib/$wanted" ] || {
+  echo "prove.sh: no lib/$wanted in '$torch'; give --torch DIR with LibTorch 2.11 (CUDA 13.0)" >&2
+  exit 2
+}
+sha256sum --quiet -c SHA256SUMS || exit 1
+# The wheel's CUDA libraries lie beside torch; LibTorch's own zip has them in lib.
+libraries=$torch/lib
+for folder in "$(dirname "$torch")"/nvidia/*/lib; do [ ! -d "$folder" ] || libraries=$libraries:$folder; done
+export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+
+mkdir -p proof
+failed=0
+fail() {
+  failed=$((failed + 1))
+  echo "FAILED: $1"
+}
+stage() {
+  local name=$1 begin=$SECONDS
+  shift
+  echo "== $name"
+  if "$@" >"proof/$name.log" 2>&1; then
+    tail -n 3 "proof/$name.log"
+    echo "   $((SECONDS - begin)) s"
+  else
+    tail -n 15 "proof/$name.log"
+    fail "$name (proof/$name.log)"
+  fi
+}
+tests() { "bin/$1_test" --gtest_filter="$2"; }
+train() {
+  rm -rf "proof/$1-$2"
+  bin/sharpseek run "presets/smoke/$1.ini" --device "$2" --out "proof/$1-$2" --quiet
+}
+
+{
+  date -u
+  cat COMMIT
+  ! command -v nvidia-smi >/dev/null || nvidia-smi
+} >proof/machine.txt 2>&1
+stage doctor bin/sharpseek doctor
+devices=(cpu)
+if $gpu; then
+  grep -q -- '--device cuda:0' proof/doctor.log || {
+    echo "prove.sh: the program sees no GPU: $(grep '^gpu' proof/doctor.log)" >&2
+    exit 2
+  }
+  devices+=(cuda)
+fi
+stage gpu_tests tests device 'Gpu/*'
+! $gpu || ! grep -q SKIPPED proof/gpu_tests.log || fail "tests of the GPU were skipped (proof/gpu_tests.log)"
+for network in linear-2 mlp-tanh rnn transformer; do
+  for device in "${devices[@]}"; do stage "run-$network-$device" train $network "$device"; done
+done
+if $gpu; then
+  # A Python with JAX on the GPU, where there is one, is the peer.
+  if [ -z "${SHARPSEEK_JAX_PYTHON:-}" ] && python3 -c 'import jax' 2>/dev/null; then export SHARPSEEK_JAX_PYTHON=python3; fi
+  arguments=()
+  ! $quick || arguments=(--seconds 0.2 --most-replicas 65536)
+  stage bench benchmarks/gpu/run "${arguments[@]}"
+  cp benchmarks/results/gpu-*.json proof/ 2>/dev/null
+  if command -v compute-sanitizer >/dev/null; then
+    # Memory errors in every kernel; races in shared memory, which only the kernel of all programs has.
+    stage memcheck compute-sanitizer --tool memcheck --error-exitcode 9 bin/device_test \
+      --gtest_filter='Gpu/Device.EveryOp*:Gpu/Device.Draws*:Gpu/Device.TrainsByEvery*:Gpu/Device.BitsDoNot*'
+    stage racecheck compute-sanitizer --tool racecheck --error-exitcode 9 bin/device_test \
+      --gtest_filter='Gpu/Device.Draws*:Gpu/Device.BitsDoNot*'
+  else
+    echo "compute-sanitizer is not installed: memcheck and racecheck stay unproven" | tee proof/memcheck.log
+  fi
+fi
+if ! $quick; then
+  for test in core models engine device sharpness training; do stage "${test}_test" tests $test '-*Slow.*:Gpu/*'; done
+fi
+$gpu && echo "$failed stages failed; send back the folder proof/" || echo "$failed stages failed"
+[ $failed -eq 0 ]

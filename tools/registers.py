@@ -1,0 +1,70 @@
+"""The table of registers and occupancy of docs/gpu.md: registers.py BUILD (default build/release), plain Python.
+
+Reads what `ptxas -v` reported, which the build keeps beside each CUDA object (cmake/keep_ptxas.sh).
+"""
+
+import re
+import sys
+from pathlib import Path
+
+ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(sm_\d+)'")
+MEMORY = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+REGISTERS = re.compile(r"Used (\d+) registers")
+OBJECTS = "engine/device/CMakeFiles/sharpseek_cuda.dir"
+
+Resources = dict[tuple[str, str], dict[str, int]]
+
+
+def resources(report: str) -> Resources:
+    """(kernel, architecture) -> registers, stack, spill_stores, spill_loads, from the output of ptxas -v."""
+    found: Resources = {}
+    current = None
+    for line in report.splitlines():
+        if entry := ENTRY.search(line):
+            current = found.setdefault((entry[1], entry[2]), {})
+        elif "Function properties for" in line and current is not None and "stack" in current:
+            current = None  # a function that the kernel calls
+        elif current is None:
+            continue
+        elif memory := MEMORY.search(line):
+            current["stack"], current["spill_stores"], current["spill_loads"] = map(int, memory.groups())
+        elif registers := REGISTERS.search(line):
+            current["registers"] = int(registers[1])
+    return found
+
+
+def warps_per_multiprocessor(registers: int) -> int:
+    """Of blocks of 4 warps, by the register file: 65,536 registers, given to warps 256 at a time."""
+    per_warp = (registers * 32 + 255) // 256 * 256
+    return min(64, 65536 // per_warp) // 4 * 4
+
+
+def label(kernel: str) -> tuple[int, str]:
+    """Order and name of a kernel; fixed steps are numbered as kFixedSteps in engine/device/fixed_steps.h."""
+    if step := re.search(r"fixed_stepILm(\d+)E", kernel):
+        index = int(step[1])
+        network = ("linear, depth 2", "linear, depth 3", "tanh MLP", "ReLU MLP")[index // 2]
+        return index, f"{network}, batch {(1, 4)[index % 2]}"
+    if "general_step" in kernel:
+        return 10, "training, all programs"
+    if "draw_batches" in kernel:
+        return 11, "drawing"
+    return (12, "evaluation, `Dual<float>`") if "Dual" in kernel else (13, "evaluation, float")
+
+
+def main() -> None:
+    build = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release")
+    rows: dict[tuple[int, str], dict[str, dict[str, int]]] = {}
+    for name in ("fixed_kernels", "general_kernels"):
+        for (kernel, architecture), used in resources((build / OBJECTS / f"{name}.cu.o.ptxas").read_text()).items():
+            rows.setdefault(label(kernel), {})[architecture] = used
+    print("| kernel | sm_80: registers, warps | sm_90: registers, warps | stack, spill stores, spill loads, bytes |")
+    print("|---|---|---|---|")
+    for (_, name), used in sorted(rows.items()):
+        cells = [f"{u['registers']}, {warps_per_multiprocessor(u['registers'])}" for _, u in sorted(used.items())]
+        worst = [max(u[key] for u in used.values()) for key in ("stack", "spill_stores", "spill_loads")]
+        print(f"| {name} | {' | '.join(cells)} | {', '.join(map(str, worst))} |")
+
+
+if __name__ == "__main__":
+    main()
