@@ -73,7 +73,8 @@ void validate(const TrainingProblem& problem, const Program& program) {
 
 namespace {
 
-/// The widest value for which lanes beat batched LibTorch on a CPU (docs/engine.md, "Which engine").
+/// The widest value for which lanes beat batched LibTorch on a CPU with any number of replicas (docs/engine.md, "Which
+/// engine").
 constexpr int kLaneWidth = 128;
 
 bool suits_lanes(const Program& program) {
