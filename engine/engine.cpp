@@ -76,7 +76,8 @@ void validate(const TrainingProblem& problem, const Program& program) {
 
 namespace {
 
-/// The widest value for which lanes beat batched LibTorch on a CPU (docs/engine.md, "Which engine").
+/// The widest value for which lanes beat batched LibTorch on a CPU with any number of replicas (docs/engine.md, "Which
+/// engine").
 constexpr int kLaneWidth = 128;
 /// On a GPU a replica is one thread, whose numbers should stay near it (docs/gpu.md; an estimate).
 constexpr int kDeviceLaneWidth = 32;

@@ -67,8 +67,8 @@ EngineOptions engine_options(const Arguments& arguments);
 /// --checkpoint-every, which goes with --quiet and the engine into RunOptions.
 void add_checkpoint_option(boost::program_options::options_description& options);
 RunOptions run_options(const Arguments& arguments);
-/// Says how a run ended; returns the exit status.
-int report_summary(const RunSummary& summary, const std::string& directory, bool quiet);
+/// Says how a run ended, on standard output as a line or, with json, as an object; returns the exit status.
+int report_summary(const RunSummary& summary, const std::string& directory, bool quiet, bool json);
 /// --shard; without it the shard that a scheduler gives this process (shard.h), said on standard error unless quiet.
 void add_shard_option(boost::program_options::options_description& options);
 Shard shard_option(const Arguments& arguments);

@@ -23,14 +23,17 @@ int command_reproduce(const std::vector<std::string>& arguments) {
   add_set_option(options);
   add_engine_options(options);
   add_checkpoint_option(options);
+  add_format_option(options);
   const Arguments parsed(arguments, options, "reproduce [options]", kExamples);
   if (parsed.done()) return 0;
   ReproductionPlan plan{.preset = parsed.get<std::string>("preset"), .report = !parsed.has("no-report")};
   if (parsed.has("only")) plan.only = parsed.get<std::vector<std::string>>("only");
   if (parsed.has("set")) plan.sets = parsed.get<std::vector<std::string>>("set");
   const std::filesystem::path directory = parsed.has("out") ? parsed.get<std::string>("out") : "out/" + plan.preset;
-  const RunSummary summary = reproduce(plan, directory, run_options(parsed));
-  return report_summary(summary, directory.string(), /*quiet=*/true);
+  const bool json = wants_json(parsed);
+  const RunOptions run = run_options(parsed);
+  const RunSummary summary = reproduce(plan, directory, run);
+  return report_summary(summary, directory.string(), run.quiet, json);
 }
 
 }  // namespace sharpseek

@@ -23,6 +23,7 @@ int command_resume(const std::vector<std::string>& arguments) {
   add_engine_options(options);
   add_checkpoint_option(options);
   add_shard_option(options);
+  add_format_option(options);
   options.add_options()("any-engine", "go on although this engine rounds otherwise than the one that began")(
       "previous-checkpoint", "go on from the last checkpoint but one, should the last be damaged");
   const Arguments parsed(arguments, options, "resume DIR [options]", kExamples, "DIR");
@@ -31,17 +32,18 @@ int command_resume(const std::vector<std::string>& arguments) {
   const std::vector<std::string> sets =
       parsed.has("set") ? parsed.get<std::vector<std::string>>("set") : std::vector<std::string>{};
   RunOptions run = run_options(parsed);
+  const bool json = wants_json(parsed);
   run.any_engine = parsed.has("any-engine");
   run.previous_checkpoint = parsed.has("previous-checkpoint");
   require(std::filesystem::is_directory(directory), directory.string(), ": no such folder");
   if (std::filesystem::exists(directory / kReproductionFile)) {
     require(sets.empty(), "--set ", sets.empty() ? "" : sets.front(), ": a reproduction goes on as it began");
-    return report_summary(resume_reproduction(directory, run), directory.string(), /*quiet=*/true);
+    return report_summary(resume_reproduction(directory, run), directory.string(), run.quiet, json);
   }
   // The folder of a run or of one shard; or the one above the shards, of which this process takes its own.
   const bool above = !std::filesystem::exists(directory / kIndexFile);
   const std::filesystem::path place = above ? shard_directory(directory, shard_option(parsed)) : directory;
-  return report_summary(resume_experiment(place, sets, run), place.string(), run.quiet);
+  return report_summary(resume_experiment(place, sets, run), place.string(), run.quiet, json);
 }
 
 }  // namespace sharpseek

@@ -1,4 +1,5 @@
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "experiments/arguments.h"
@@ -25,11 +26,13 @@ int command_run(const std::vector<std::string>& arguments) {
   add_engine_options(options);
   add_checkpoint_option(options);
   add_shard_option(options);
+  add_format_option(options);
   const Arguments parsed(arguments, options, "run CONFIG [options]", kExamples, "CONFIG");
   if (parsed.done()) return 0;
   const Config config = config_of(parsed);
   const RunOptions run = run_options(parsed);
   const Shard shard = shard_option(parsed);
+  const bool json = wants_json(parsed);
   if (parsed.has("dry-run")) {
     print_dry_run(config, run.engine, shard, std::cout);
     return 0;
@@ -38,19 +41,27 @@ int command_run(const std::vector<std::string>& arguments) {
       parsed.has("out") ? parsed.get<std::string>("out") : "out/" + config.single("experiment.name");
   const RunSummary summary = parsed.has("resume") ? run_or_resume(config, run, directory, shard)
                                                   : run_experiment(config, run, directory, shard);
-  return report_summary(summary, shard_directory(directory, shard).string(), run.quiet);
+  return report_summary(summary, shard_directory(directory, shard).string(), run.quiet, json);
 }
 
-int report_summary(const RunSummary& summary, const std::string& directory, bool quiet) {
+int report_summary(const RunSummary& summary, const std::string& directory, bool quiet, bool json) {
   if (summary.interrupted) {
     std::cerr << "sharpseek: interrupted; sharpseek resume " << directory << " goes on\n";
-    return kExitInterrupted;
   }
-  if (!quiet) {
+  if (json) {
+    nlohmann::json result{{"directory", directory},
+                          {"replicas", summary.replicas},
+                          {"stationary", summary.stationary},
+                          {"diverged", summary.diverged},
+                          {"interrupted", summary.interrupted}};
+    if (!summary.report.empty()) result["report"] = summary.report;
+    std::cout << result.dump(2) << '\n';
+  } else if (!summary.interrupted && !quiet) {
     std::cout << directory << ": " << summary.replicas << " replicas, " << summary.stationary << " stationary, "
               << summary.diverged << " diverged\n";
+    if (!summary.report.empty()) std::cout << summary.report << '\n';
   }
-  return summary.diverged > 0 ? kExitDiverged : 0;
+  return summary.interrupted ? kExitInterrupted : summary.diverged > 0 ? kExitDiverged : 0;
 }
 
 }  // namespace sharpseek

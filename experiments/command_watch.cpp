@@ -19,6 +19,7 @@
 #include "experiments/experiment_index.h"
 #include "experiments/interrupt.h"
 #include "experiments/lock.h"
+#include "experiments/progress.h"
 #include "experiments/record.h"
 #include "experiments/sparkline.h"
 #include "experiments/verify.h"
@@ -42,6 +43,8 @@ struct Standing {
   std::int64_t steps = 0;
   std::int64_t records = 0;
   std::int64_t diverged = 0;
+  fs::file_time_type kept;          ///< when `step` was reached, of a run that is not finished
+  std::optional<double> rate;       ///< steps a second since the first look; none before the second checkpoint
   std::optional<double> trace;      ///< mean over replicas at the last record, diverged ones aside
   std::optional<double> sharpness;  ///< likewise
   std::vector<double> history;  ///< mean sharpness at some of the records, at most kHistory, the last one among them
@@ -125,6 +128,7 @@ Standing standing_of(const fs::path& path) {
       hdf5::File checkpoint = hdf5::File::open(kept.string());
       standing.records = checkpoint.integer_attribute("/", "records");
       standing.step = checkpoint.integer_attribute("checkpoint/parameters", "step");
+      standing.kept = fs::last_write_time(kept);
       diverged_at = checkpoint.integers("checkpoint/diverged_at");
     }
   }
@@ -140,18 +144,29 @@ std::string number_text(const std::optional<double>& value) {
   return text.str();
 }
 
+std::optional<double> seconds_left(const Standing& run) {
+  if (run.state != "running" || !run.rate) return std::nullopt;
+  return static_cast<double>(run.steps - run.step) / *run.rate;
+}
+
+std::string left_text(const Standing& run) {
+  const std::optional<double> left = seconds_left(run);
+  return left ? duration_text(*left) : "-";
+}
+
 std::string table(const std::vector<Standing>& runs) {
   std::ostringstream out;
   std::size_t width = 4;
   for (const Standing& run : runs) width = std::max(width, run.path.size());
   out << std::left << std::setw(static_cast<int>(width)) << "file" << std::right << "  state     replicas  diverged"
-      << "          step       of       %  records     trace  sharpness\n";
+      << "          step       of       %         left  records     trace  sharpness\n";
   for (const Standing& run : runs) {
     const double share = run.steps > 0 ? 100.0 * static_cast<double>(run.step) / static_cast<double>(run.steps) : 100.0;
     out << std::left << std::setw(static_cast<int>(width)) << run.path << "  " << std::setw(8) << run.state
         << std::right << std::setw(10) << run.replicas << std::setw(10) << run.diverged << std::setw(14) << run.step
-        << std::setw(11) << run.steps << std::setw(6) << std::fixed << std::setprecision(1) << share << std::setw(9)
-        << run.records << std::setw(10) << number_text(run.trace) << std::setw(11) << number_text(run.sharpness) << "  "
+        << std::setw(11) << run.steps << std::setw(6) << std::fixed << std::setprecision(1) << share << std::setw(13)
+        << left_text(run) << std::setw(9) << run.records << std::setw(10) << number_text(run.trace) << std::setw(11)
+        << number_text(run.sharpness) << "  "
         << sparkline(run.history, static_cast<std::size_t>(kHistory), terminal_speaks_unicode()) << '\n';
     if (run.conditions.size() < 2) continue;
     for (const auto& [kappa, values] : run.conditions) {
@@ -180,6 +195,8 @@ nlohmann::json json_of(const std::vector<Standing>& runs) {
                       {"diverged", run.diverged},
                       {"step", run.step},
                       {"steps", run.steps},
+                      {"steps_per_second", number(run.rate)},
+                      {"seconds_left", number(seconds_left(run))},
                       {"records", run.records},
                       {"trace", number(run.trace)},
                       {"sharpness", number(run.sharpness)},
@@ -189,9 +206,20 @@ nlohmann::json json_of(const std::vector<Standing>& runs) {
   return {{"runs", result}};
 }
 
-std::vector<Standing> look(const fs::path& directory) {
+/// Where each file stood at the first look that found a checkpoint.
+using FirstLooks = std::map<std::string, std::pair<fs::file_time_type, std::int64_t>>;
+
+std::vector<Standing> look(const fs::path& directory, FirstLooks& first) {
   std::vector<Standing> runs;
-  for (const fs::path& file : run_files(directory)) runs.push_back(standing_of(file));
+  for (const fs::path& file : run_files(directory)) {
+    Standing run = standing_of(file);
+    if (run.kept != fs::file_time_type()) {
+      const auto [time, step] = first.try_emplace(run.path, run.kept, run.step).first->second;
+      const double seconds = std::chrono::duration<double>(run.kept - time).count();
+      if (seconds > 0 && run.step > step) run.rate = static_cast<double>(run.step - step) / seconds;
+    }
+    runs.push_back(std::move(run));
+  }
   return runs;
 }
 
@@ -212,9 +240,10 @@ int command_watch(const std::vector<std::string>& arguments) {
   require(every > 0, "--every ", every, ": must be above 0");
   const bool terminal = ::isatty(STDOUT_FILENO) != 0;
   std::size_t shown = 0;
+  FirstLooks first;
   std::string last;
   while (true) {
-    const std::vector<Standing> runs = look(directory);
+    const std::vector<Standing> runs = look(directory, first);
     require(!runs.empty() || !parsed.has("once"), directory.string(), ": holds no run.h5 yet");
     const std::string text = json ? json_of(runs).dump() + "\n" : table(runs);
     if (terminal && shown > 0) std::cout << "\033[" << shown << "A\033[J";

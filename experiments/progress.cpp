@@ -10,8 +10,6 @@
 #include "core/error.h"
 
 namespace sharpseek {
-namespace {
-
 using std::chrono::steady_clock;
 
 std::string duration_text(double seconds) {
@@ -37,8 +35,6 @@ std::string rate_text(double rate) {
   }
   return text;
 }
-
-}  // namespace
 
 Progress::Progress(std::string what, std::int64_t total, std::string unit, bool quiet)
     : what_(std::move(what)),

@@ -6,6 +6,11 @@
 
 namespace sharpseek {
 
+/// "12.3 s", "4 min 05 s", "3 h 20 min".
+std::string duration_text(double seconds);
+/// A number of things a second with its prefix: "3.2 ", "160.4 k", "1.20 M".
+std::string rate_text(double rate);
+
 /// Shows how far long work is, on standard error: a bar with rate and time left on a terminal, a plain line every ten
 /// seconds otherwise, nothing when quiet. NO_COLOR in the environment turns colour off.
 class Progress {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -99,7 +98,7 @@ RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& conf
   replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   if (plan.report) {
     write_report(directory.string());
-    if (!options.quiet) std::cout << (directory / "report.html").string() << '\n';
+    total.report = (directory / "report.html").string();
   }
   return total;
 }

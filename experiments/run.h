@@ -17,6 +17,7 @@ struct RunSummary {
   std::int64_t diverged = 0;
   std::int64_t stationary = 0;
   bool interrupted = false;
+  std::string report = {};  ///< file that a reproduction ended with; empty: none
 };
 
 /// How an experiment is run; nothing here changes what is computed, but for the engine's roundings.

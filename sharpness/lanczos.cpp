@@ -32,6 +32,32 @@ struct Found {
   at::Tensor vectors;  ///< [E, wanted, P]
 };
 
+/// When a replica's Ritz pairs are worth a look: solving the projected problem costs as much as a product of a small
+/// network. The bounds fall faster and faster, so that only a part of the steps that are left by the last slope is
+/// waited for.
+class Patience {
+ public:
+  explicit Patience(std::int64_t shortest) : shortest_(shortest) {}
+
+  bool over(std::int64_t steps) const { return steps >= next_; }
+
+  /// After a look at this many steps: the worst bound over what is allowed, above 1.
+  void look(std::int64_t steps, double excess) {
+    const double now = std::log(excess);
+    const double slope = looked_ > 0 ? (before_ - now) / static_cast<double>(steps - looked_) : 0;
+    const double left = slope > 0 && std::isfinite(now) ? now / slope / 3 : 0;
+    next_ = steps + std::max(shortest_, static_cast<std::int64_t>(std::min(left, 0.25 * static_cast<double>(steps))));
+    looked_ = steps;
+    before_ = now;
+  }
+
+ private:
+  std::int64_t shortest_;
+  std::int64_t next_ = 0;
+  std::int64_t looked_ = 0;
+  double before_ = 0;
+};
+
 /// Runs passes over one operator; sign = -1 turns the smallest end into the largest.
 class Solver {
  public:
@@ -106,25 +132,26 @@ class Solver {
     return x / norms(x).unsqueeze(1).clamp_min(1e-30);
   }
 
-  /// Whether each wanted pair's residual bound is within the tolerance; a proof is also complete when the bound keeps
-  /// the pair from passing the limit. Updates the norm.
-  bool converged(std::int64_t e, const ProjectedMatrix& t, Wanted wanted, bool proof) {
+  /// The worst bound of a wanted pair over what it may be: converged at 1 and below. A proof is also complete when the
+  /// bound keeps the pair from passing the limit. Updates the norm.
+  double excess(std::int64_t e, const ProjectedMatrix& t, Wanted wanted, bool proof) {
     const auto replica = static_cast<std::size_t>(e);
     const RitzPairs pairs = ritz_pairs(t, t.size() - 1);
     const Eigen::Index size = pairs.values.size();
     norm_[replica] = std::max(norm_[replica], pairs.values.cwiseAbs().maxCoeff());
-    if (size < wanted.total()) return false;
+    if (size < wanted.total()) return kInfinity;
+    double worst = 0;
     for (std::int64_t i = 0; i < wanted.total(); ++i) {
       const bool high = i < wanted.high;
       const Eigen::Index at = high ? i : size - 1 - (i - wanted.high);
       const double bound = std::abs(t.beta.back() * pairs.vectors(0, at));
-      if (bound <= options_.tolerance * norm_[replica]) continue;
-      const double room = !proof ? 0
-                          : high ? high_limit_.data_ptr<double>()[e] - pairs.values(at)
-                                 : pairs.values(at) - low_limit_.data_ptr<double>()[e];
-      if (t.size() < 8 || bound > 0.1 * room) return false;
+      const double room = !proof || t.size() < 8 ? 0
+                          : high                 ? high_limit_.data_ptr<double>()[e] - pairs.values(at)
+                                                 : pairs.values(at) - low_limit_.data_ptr<double>()[e];
+      const double allowed = std::max(options_.tolerance * norm_[replica], 0.1 * room);
+      if (bound > 0) worst = std::max(worst, bound / allowed);
     }
-    return true;
+    return worst;
   }
 
   /// A Lanczos pass orthogonal to the locked vectors.
@@ -139,22 +166,19 @@ class Solver {
 
     std::vector<ProjectedMatrix> projected(static_cast<std::size_t>(replicas_));
     std::vector<char> done(static_cast<std::size_t>(replicas_), 0);
+    std::vector<Patience> patience(static_cast<std::size_t>(replicas_), Patience(test_every_));
     at::Tensor weights = at::zeros({replicas_, wanted.total(), capacity}, at::kDouble);
     Found found{at::zeros({replicas_, wanted.total()}, at::kDouble),
                 at::zeros({replicas_, wanted.total(), dimension_}, op_.options())};
     std::vector<at::Tensor> alphas, betas;  // [E] each, on the device until the next test
     std::int64_t m = 0;
     for (std::int64_t steps = 1;; ++steps) {
-      // w <- A q_m, orthogonal to the basis: w = A q_m - alpha_m q_m - beta_(m-1) q_(m-1).
-      const at::Tensor q = panel.select(1, locked + m).contiguous();
-      at::Tensor w = product(q);
-      alphas.push_back((w * q).sum(-1));
-      panels_.project_out(panel, locked + m + 1, w);
-      const at::Tensor norm = norms(w);
-      betas.push_back(norm);
+      // beta_m q_(m+1) = A q_m - alpha_m q_m - beta_(m-1) q_(m-1), orthogonal to the whole basis.
+      at::Tensor w = product(panel.select(1, locked + m).contiguous());
+      auto [alpha, beta] = panels_.advance(panel, locked + m, w);
+      alphas.push_back(std::move(alpha));
+      betas.push_back(std::move(beta));
       ++m;
-      // q_(m+1) = w / beta_m
-      panel.select(1, locked + m).copy_(w / norm.unsqueeze(1).clamp_min(1e-30));
       const bool last = steps >= options_.steps || m == room;
       if (!last && m < capacity && (m < wanted.total() || steps % test_every_ != 0)) continue;
 
@@ -168,9 +192,13 @@ class Solver {
       m = cut;
       panels_.each([&](std::int64_t e) {
         const auto replica = static_cast<std::size_t>(e);
-        if (done[replica] != 0 || (!converged(e, projected[replica], wanted, proof) && !finished)) return;
+        const ProjectedMatrix& t = projected[replica];
+        const bool look = patience[replica].over(steps) || m == capacity || finished || t.beta.back() == 0;
+        if (done[replica] != 0 || !look) return;
+        const double worst = excess(e, t, wanted, proof);
+        if (worst > 1 && !finished) return patience[replica].look(steps, worst);
         done[replica] = 1;
-        const RitzPairs pairs = ritz_pairs(projected[replica], 0);
+        const RitzPairs pairs = ritz_pairs(t, 0);
         for (std::int64_t i = 0; i < wanted.total(); ++i) {
           const Eigen::Index at = i < wanted.high ? i : pairs.values.size() - 1 - (i - wanted.high);
           found.values.data_ptr<double>()[e * wanted.total() + i] = pairs.values(at);

@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
+#include <tuple>
+#include <vector>
 
 #include "core/machine.h"
 
@@ -50,8 +53,38 @@ SHARPSEEK_CLONES void project_panel(const double* panel, std::int64_t rows, std:
                                     double* overlap) {
   project(panel, rows, n, w, overlap);
 }
+/// PanelProducts::advance for one replica: alpha, beta.
+template <class T>
+[[gnu::always_inline]] inline std::pair<T, T> advance_one(T* panel, std::int64_t row, std::int64_t n, T* w,
+                                                          T* overlap) {
+  const T alpha = dot(panel + row * n, w, n);
+  project(panel, row + 1, n, w, overlap);
+  const T beta = std::sqrt(dot(w, w, n));
+  const T scale = 1 / std::max(beta, T(1e-30));
+  for (std::int64_t i = 0; i < n; ++i) panel[(row + 1) * n + i] = w[i] * scale;
+  return {alpha, beta};
+}
+
+SHARPSEEK_CLONES std::pair<float, float> advance_panel(float* panel, std::int64_t row, std::int64_t n, float* w,
+                                                       float* overlap) {
+  return advance_one(panel, row, n, w, overlap);
+}
+SHARPSEEK_CLONES std::pair<double, double> advance_panel(double* panel, std::int64_t row, std::int64_t n, double* w,
+                                                         double* overlap) {
+  return advance_one(panel, row, n, w, overlap);
+}
 SHARPSEEK_CLONES void add_row(float* y, float scale, const float* x, std::int64_t n) { add_scaled(y, scale, x, n); }
 SHARPSEEK_CLONES void add_row(double* y, double scale, const double* x, std::int64_t n) { add_scaled(y, scale, x, n); }
+
+/// Calls run with a null pointer to the number type: float or double.
+template <class Run>
+void with_type(at::ScalarType type, Run run) {
+  if (type == at::kFloat) {
+    run(static_cast<float*>(nullptr));
+  } else {
+    run(static_cast<double*>(nullptr));
+  }
+}
 
 }  // namespace
 
@@ -86,11 +119,34 @@ void PanelProducts::project_out(const at::Tensor& panel, std::int64_t rows, at::
       project_panel(q + e * stride, rows, n, x + e * n, overlap.data());
     });
   };
-  if (w.scalar_type() == at::kFloat) {
-    run(static_cast<float*>(nullptr));
-  } else {
-    run(static_cast<double*>(nullptr));
+  with_type(w.scalar_type(), run);
+}
+
+std::pair<at::Tensor, at::Tensor> PanelProducts::advance(at::Tensor& panel, std::int64_t row, at::Tensor& w) {
+  if (!own_loops_) {
+    const at::Tensor alpha = (w * panel.select(1, row)).sum(-1);
+    project_out(panel, row + 1, w);
+    const at::Tensor beta = w.square().sum(-1).sqrt();
+    panel.select(1, row + 1).copy_(w / beta.unsqueeze(1).clamp_min(1e-30));
+    return {alpha, beta};
   }
+  const std::int64_t n = w.size(1);
+  const std::int64_t stride = panel.stride(0);
+  at::Tensor alpha = at::empty({replicas_}, panel.options());
+  at::Tensor beta = at::empty_like(alpha);
+  const auto run = [&]<class T>(T*) {
+    T* q = panel.data_ptr<T>();
+    T* x = w.data_ptr<T>();
+    T* a = alpha.data_ptr<T>();
+    T* b = beta.data_ptr<T>();
+    each([&](std::int64_t e) {
+      thread_local std::vector<T> overlap;
+      overlap.resize(static_cast<std::size_t>(row + 1));
+      std::tie(a[e], b[e]) = advance_panel(q + e * stride, row, n, x + e * n, overlap.data());
+    });
+  };
+  with_type(w.scalar_type(), run);
+  return {alpha, beta};
 }
 
 at::Tensor PanelProducts::combine(const at::Tensor& weights, const at::Tensor& panel, std::int64_t first) {
@@ -112,11 +168,7 @@ at::Tensor PanelProducts::combine(const at::Tensor& weights, const at::Tensor& p
       }
     });
   };
-  if (panel.scalar_type() == at::kFloat) {
-    run(static_cast<float*>(nullptr));
-  } else {
-    run(static_cast<double*>(nullptr));
-  }
+  with_type(panel.scalar_type(), run);
   return out;
 }
 

@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+#include <utility>
+
 #include "core/parallel.h"
 
 namespace sharpseek {
@@ -16,6 +19,9 @@ class PanelProducts {
 
   /// w <- w - Q' Q w, twice, with the first `rows` rows of `panel` [E, capacity, P]; w [E, P], contiguous, in place.
   void project_out(const at::Tensor& panel, std::int64_t rows, at::Tensor& w);
+  /// One Lanczos step's work on vectors: alpha = w'q with q the panel's row `row`, w made orthogonal to the rows up to
+  /// it, beta = |w|, and w / beta stored as the next row. Gives (alpha, beta) [E] each, of the panel's options.
+  std::pair<at::Tensor, at::Tensor> advance(at::Tensor& panel, std::int64_t row, at::Tensor& w);
   /// weights [E, k, rows] x the rows first..first + rows of the panel -> [E, k, P].
   at::Tensor combine(const at::Tensor& weights, const at::Tensor& panel, std::int64_t first);
   /// Calls body(e) for every replica, on all threads.

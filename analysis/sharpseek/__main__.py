@@ -1,6 +1,6 @@
 """Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
-for every linear setting of a reproduction; `verdicts DIR`, the evidence of a reproduction; `dataset TABLE`, the test on
-a table of one's own."""
+for every linear setting of a reproduction; `verdicts DIR`, the evidence of a reproduction; `agreement DIR...`, how
+often reproductions with other seeds reach the same verdict; `dataset TABLE`, the test on a table of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sharpseek.agreement import agreement_table, outcomes
 from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
 from sharpseek.linear_settings import settings_table, to_markdown
@@ -62,6 +63,14 @@ def print_verdicts(directory: Path) -> None:
                 )
 
 
+def print_agreement(directories: list[Path]) -> None:
+    """Prints `agreement.agreement_table`. Raises SharpseekFileError."""
+    table = agreement_table([outcomes(directory) for directory in directories])
+    table["agree"] = table["agree"].map("{:.0%}".format)
+    table["flips"] = table["flips"].map({True: "yes", False: "no"})
+    print(table.to_string(index=False))
+
+
 def prepare_dataset(options: argparse.Namespace) -> None:
     """Writes the test on a table and prints what it found. Raises SharpseekFileError."""
     inputs = options.inputs.split(",") if options.inputs else None
@@ -84,6 +93,9 @@ def main() -> int:
     verdicts = commands.add_parser("verdicts", help="the evidence behind each verdict of a reproduction")
     verdicts.add_argument("directory", type=Path)
     verdicts.set_defaults(run=lambda options: print_verdicts(options.directory))
+    agreement = commands.add_parser("agreement", help="how often reproductions with other seeds agree")
+    agreement.add_argument("directories", type=Path, nargs="+")
+    agreement.set_defaults(run=lambda options: print_agreement(options.directories))
     dataset = commands.add_parser("dataset", help="make the test on a regression table with several targets")
     dataset.add_argument("table", type=Path, help="CSV with a header, or Parquet")
     dataset.add_argument("--targets", required=True, help="comma-separated columns")

@@ -57,9 +57,9 @@ def main() -> None:
     print(f"{'':12}" + "".join(f"{part:>16}" for part in [*parts, "step"]))
     for row in ours["breakdown"]:
         print(f"{row['network']:12}" + "".join(f"{row[part]:16.1f}" for part in [*parts, "step"]))
-    print("\nwidth of a tanh MLP with two hidden layers, 64 replicas: us per replica-step, lanes and torch")
+    print("\nwidth of a tanh MLP with two hidden layers, replicas: us per replica-step, lanes and torch")
     for row in ours["crossover"]:
-        print(f"{row['width']:12d}{row['lanes']:10.3f}{row['torch']:10.3f}")
+        print(f"{row['width']:12d}{row['replicas']:6d}{row['lanes']:10.3f}{row['torch']:10.3f}")
     machine = {"cpu": cpu(), "system": platform.platform(), "python": platform.python_version()}
     Path(sys.argv[3]).write_text(
         json.dumps({"machine": machine, "sharpseek": ours, "jax": peer, "ratios": ratios}, indent=1) + "\n"

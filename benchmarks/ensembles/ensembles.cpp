@@ -217,16 +217,19 @@ int run(int argc, char** argv) {
     report["products"].push_back(
         {{"network", network.name}, {"engine", "lanes"}, {"us_per_replica", measure_product(network, "lanes")}});
   }
-  // Where wide networks are better served by torch: two hidden layers, 64 replicas.
+  // Where wide networks are better served by torch: two hidden layers, from one replica to 64.
   for (int width : {4, 16, 64, 128, 256, 512}) {
-    Network wide{"mlp", {}, "mlp", 0};
-    wide.model.kind = "mlp";
-    wide.model.depth = 3;
-    wide.model.width = width;
-    nlohmann::json row{{"width", width}};
-    for (const char* engine : {"lanes", "torch"}) row[engine] = measure(wide, engine, 64, seconds / 2);
-    std::fprintf(stderr, "  width %d: %s\n", width, row.dump().c_str());
-    report["crossover"].push_back(row);
+    for (std::int64_t replicas : {1, 4, 16, 64}) {
+      Network wide{"mlp", {}, "mlp", 0};
+      wide.model.kind = "mlp";
+      wide.model.depth = 3;
+      wide.model.width = width;
+      nlohmann::json row{{"width", width}, {"replicas", replicas}};
+      for (const char* engine : {"lanes", "torch"})
+        row[engine] = measure(wide, engine, replicas, seconds / 4, kBatch, 1);
+      std::fprintf(stderr, "  width %d: %s\n", width, row.dump().c_str());
+      report["crossover"].push_back(row);
+    }
   }
   std::cout << report.dump(1) << '\n';
   return 0;

@@ -17,6 +17,7 @@ template <class T, class A>
 struct LaneTraits<xsimd::batch<T, A>> {
   using Real = T;
   static constexpr bool dual = false;
+  static constexpr int registers = 1;
 };
 
 template <class T, class A>

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "engine/lanes/jet.h"
 #include "engine/lanes/kernels.h"
 #include "engine/lanes/passes.h"
@@ -11,7 +13,7 @@ SHARPSEEK_LANES_BEGIN
 inline constexpr int kChunkSamples = 8;
 
 /// Evaluates one group of lanes on chunks of samples, with R a lane, its Dual or its Jet. The caller sets weights(),
-/// and for each chunk reads the outputs and sets their gradient.
+/// and for each chunk reads the outputs and, where it wants weight gradients, sets theirs and calls backward().
 template <class R>
 class SampleChunks {
   using T = typename LaneTraits<R>::Real;
@@ -34,21 +36,33 @@ class SampleChunks {
   R* weights() { return weights_; }
   const R* weight_gradient() const { return gradient_; }
 
-  /// Calls body(first sample, frame) after the forward pass of each chunk.
+  /// Calls body(first sample, frame) after the forward pass of each chunk. backward() then gives the chunk's weight
+  /// gradient.
   template <class Body>
   void each(Body body) {
+    run(body, false);
+  }
+
+  /// The same, but backward() gives the sum of the weight gradients of all chunks so far.
+  template <class Body>
+  void each_summed(Body body) {
+    run(body, true);
+  }
+
+ private:
+  template <class Body>
+  void run(Body body, bool sum) {
     for (int first = 0; first < samples_; first += chunk_) {
       const int count = samples_ - first < chunk_ ? samples_ - first : chunk_;
       for (int i = 0; i < count * network_.input_size; ++i) {
         inputs_[i] = constant<R>(static_cast<double>(inputs_from_[first * network_.input_size + i]));
       }
-      const Frame<R*> frame{network_, count, weights_, gradient_, inputs_, values_, value_gradients_};
+      const Frame<R*> frame{network_, count, weights_, gradient_, inputs_, values_, value_gradients_, sum && first > 0};
       forward(frame);
       body(first, frame);
     }
   }
 
- private:
   PlanView network_;
   const T* inputs_from_;
   int samples_;
@@ -82,12 +96,9 @@ void evaluate_gradient(const GradientJob<Real>& job) {
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
   for (int i = 0; i < parameters; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
-  Workspace<R> sums(static_cast<std::size_t>(parameters));
-  R* gradient = sums.take(static_cast<std::size_t>(parameters));
-  for (int i = 0; i < parameters; ++i) gradient[i] = constant<R>(0);
   R loss = constant<R>(0);
   const R scale = constant<R>(2.0 / job.samples);
-  chunks.each([&](int first, const Frame<R*>& f) {
+  chunks.each_summed([&](int first, const Frame<R*>& f) {
     const R* y = f.value(job.network.output);
     R* dy = f.gradient(job.network.output);
     for (int i = 0; i < f.batch * outputs; ++i) {
@@ -96,42 +107,65 @@ void evaluate_gradient(const GradientJob<Real>& job) {
       dy[i] = r * scale;
     }
     backward(f);
-    for (int i = 0; i < parameters; ++i) gradient[i] = gradient[i] + chunks.weight_gradient()[i];
   });
   Lanes<R>::store(job.loss, loss * constant<R>(1.0 / job.samples));
-  for (int i = 0; i < parameters; ++i) Lanes<R>::store(job.gradient + i * kLanes, gradient[i]);
+  for (int i = 0; i < parameters; ++i) Lanes<R>::store(job.gradient + i * kLanes, chunks.weight_gradient()[i]);
 }
 
-/// H v: one forward and one backward pass in Dual numbers for each chunk and direction.
-template <class R, class Real>
-void evaluate_product(const ProductJob<Real>& job) {
-  using D = Dual<R>;
+/// Directions that one pass of a Hessian product carries: they share the value's part of the work.
+inline constexpr int kPackedDirections = 4;
+
+/// A tangent of K directions, direction k in its part k: what Dual carries for one direction and for several.
+template <class R>
+R& part_of(R& tangent, int) {
+  return tangent;
+}
+template <class R, int K>
+R& part_of(Pack<R, K>& tangent, int k) {
+  return tangent.of[k];
+}
+
+/// H v for K directions: one forward and one backward pass in Dual numbers for each chunk.
+template <class R, int K, class Real>
+void evaluate_products_of(const ProductJob<Real>& job, const Real* directions, Real* products) {
+  using V = std::conditional_t<K == 1, R, Pack<R, K>>;
+  using D = Dual<R, V>;
   constexpr int kLanes = Lanes<R>::kCount;
   SampleChunks<D> chunks(job.network, job.inputs, job.samples);
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
-  Workspace<R> sums(static_cast<std::size_t>(parameters));
-  R* product = sums.take(static_cast<std::size_t>(parameters));
+  const std::ptrdiff_t stride = std::ptrdiff_t{parameters} * kLanes;
   const R scale = constant<R>(2.0 / job.samples);
   const R tangent_scale = job.residual_only ? constant<R>(0) : scale;
-  for (int k = 0; k < job.vectors; ++k) {
-    const Real* direction = job.directions + std::ptrdiff_t{k} * parameters * kLanes;
-    for (int i = 0; i < parameters; ++i) {
-      chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
-      product[i] = constant<R>(0);
+  for (int i = 0; i < parameters; ++i) {
+    V direction;
+    for (int k = 0; k < K; ++k) part_of(direction, k) = Lanes<R>::load(directions + k * stride + i * kLanes);
+    chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), direction);
+  }
+  chunks.each_summed([&](int first, const Frame<D*>& f) {
+    const D* y = f.value(job.network.output);
+    D* dy = f.gradient(job.network.output);
+    for (int i = 0; i < f.batch * outputs; ++i) {
+      const R target = Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
+      dy[i] = D((y[i].value - target) * scale, y[i].tangent * tangent_scale);
     }
-    chunks.each([&](int first, const Frame<D*>& f) {
-      const D* y = f.value(job.network.output);
-      D* dy = f.gradient(job.network.output);
-      for (int i = 0; i < f.batch * outputs; ++i) {
-        const R target = Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
-        dy[i] = D((y[i].value - target) * scale, y[i].tangent * tangent_scale);
-      }
-      backward(f);
-      for (int i = 0; i < parameters; ++i) product[i] = product[i] + chunks.weight_gradient()[i].tangent;
-    });
-    Real* to = job.products + std::ptrdiff_t{k} * parameters * kLanes;
-    for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, product[i]);
+    backward(f);
+  });
+  for (int i = 0; i < parameters; ++i) {
+    V product = chunks.weight_gradient()[i].tangent;
+    for (int k = 0; k < K; ++k) Lanes<R>::store(products + k * stride + i * kLanes, part_of(product, k));
+  }
+}
+
+template <class R, class Real>
+void evaluate_product(const ProductJob<Real>& job) {
+  const std::ptrdiff_t stride = std::ptrdiff_t{job.network.parameter_count} * Lanes<R>::kCount;
+  int k = 0;
+  for (; k + kPackedDirections <= job.vectors; k += kPackedDirections) {
+    evaluate_products_of<R, kPackedDirections>(job, job.directions + k * stride, job.products + k * stride);
+  }
+  for (; k < job.vectors; ++k) {
+    evaluate_products_of<R, 1>(job, job.directions + k * stride, job.products + k * stride);
   }
 }
 
@@ -143,16 +177,13 @@ void evaluate_third_derivative(const ProductJob<Real>& job) {
   SampleChunks<J> chunks(job.network, job.inputs, job.samples);
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
-  Workspace<R> sums(static_cast<std::size_t>(parameters));
-  R* second = sums.take(static_cast<std::size_t>(parameters));
   const R scale = constant<R>(2.0 / job.samples);
   for (int k = 0; k < job.vectors; ++k) {
     const Real* direction = job.directions + std::ptrdiff_t{k} * parameters * kLanes;
     for (int i = 0; i < parameters; ++i) {
       chunks.weights()[i] = J(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
-      second[i] = constant<R>(0);
     }
-    chunks.each([&](int first, const Frame<J*>& f) {
+    chunks.each_summed([&](int first, const Frame<J*>& f) {
       const J* y = f.value(job.network.output);
       J* dy = f.gradient(job.network.output);
       for (int i = 0; i < f.batch * outputs; ++i) {
@@ -160,10 +191,10 @@ void evaluate_third_derivative(const ProductJob<Real>& job) {
         dy[i] = J((y[i].value - target) * scale, y[i].first * scale, y[i].second * scale);
       }
       backward(f);
-      for (int i = 0; i < parameters; ++i) second[i] = second[i] + chunks.weight_gradient()[i].second;
     });
     Real* to = job.products + std::ptrdiff_t{k} * parameters * kLanes;
-    for (int i = 0; i < parameters; ++i) Lanes<R>::store(to + i * kLanes, constant<R>(2) * second[i]);
+    for (int i = 0; i < parameters; ++i)
+      Lanes<R>::store(to + i * kLanes, constant<R>(2) * chunks.weight_gradient()[i].second);
   }
 }
 
@@ -222,9 +253,6 @@ void evaluate_pullback_derivative(const PullbackDerivativeJob<Real>& job) {
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
   SampleChunks<D> chunks(job.network, job.inputs, job.samples, 1);
-  Workspace<R> sums(static_cast<std::size_t>(parameters));
-  R* derivative = sums.take(static_cast<std::size_t>(parameters));
-  for (int i = 0; i < parameters; ++i) derivative[i] = constant<R>(0);
   const auto bend = [&](int n) {
     const Real* direction = job.directions + std::ptrdiff_t{n} * parameters * kLanes;
     for (int i = 0; i < parameters; ++i) {
@@ -232,16 +260,17 @@ void evaluate_pullback_derivative(const PullbackDerivativeJob<Real>& job) {
     }
   };
   bend(0);
-  chunks.each([&](int n, const Frame<D*>& f) {
+  chunks.each_summed([&](int n, const Frame<D*>& f) {
     D* dy = f.gradient(job.network.output);
     for (int o = 0; o < outputs; ++o) {
       dy[o] = D(Lanes<R>::load(job.cotangents + (std::ptrdiff_t{n} * outputs + o) * kLanes), constant<R>(0));
     }
     backward(f);
-    for (int i = 0; i < parameters; ++i) derivative[i] = derivative[i] + chunks.weight_gradient()[i].tangent;
     if (n + 1 < job.samples) bend(n + 1);
   });
-  for (int i = 0; i < parameters; ++i) Lanes<R>::store(job.derivative + i * kLanes, derivative[i]);
+  for (int i = 0; i < parameters; ++i) {
+    Lanes<R>::store(job.derivative + i * kLanes, chunks.weight_gradient()[i].tangent);
+  }
 }
 
 template <class R, class Real>

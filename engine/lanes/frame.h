@@ -37,8 +37,9 @@ struct Frame {
   P weights;
   P weight_gradient;
   P inputs;
-  P values;     ///< [batch x plan.size]
-  P gradients;  ///< of values, same layout
+  P values;          ///< [batch x plan.size]
+  P gradients;       ///< of values, same layout
+  bool add = false;  ///< weight gradients are added to what weight_gradient holds
 
   SHARPSEEK_HOST_DEVICE P value(int i) const {
     const int offset = plan.values[i].offset;
@@ -49,6 +50,8 @@ struct Frame {
   SHARPSEEK_HOST_DEVICE int features(int i) const { return plan.values[i].features; }
   SHARPSEEK_HOST_DEVICE int rows(int i) const { return batch * plan.values[i].tokens; }
   SHARPSEEK_HOST_DEVICE int count(int i) const { return rows(i) * features(i); }
+  /// How an op's weight gradient is put.
+  SHARPSEEK_HOST_DEVICE Put put_parameter(const PlanOp& op) const { return add ? Put::kAdd : op.put_parameter; }
 };
 
 /// to[i] = x, to[i] += x, or nothing.

@@ -22,7 +22,9 @@ struct Jet {
 template <class T>
 struct LaneTraits<Jet<T>> {
   using Real = typename LaneTraits<T>::Real;
+  using Tangent = T;
   static constexpr bool dual = true;
+  static constexpr int registers = 3 * LaneTraits<T>::registers;
 };
 
 template <class T>

@@ -133,8 +133,10 @@ SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P> product) {
 #else
 template <class P>
 SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P> product) {
+  // Measured in docs/engine.md: the accumulators of a tile nearly fill 32 registers.
+  constexpr int kRegisters = LaneTraits<Element<P>>::registers;
   constexpr int kRows = 4;
-  constexpr int kColumns = LaneTraits<Element<P> >::dual ? 2 : 4;  // a Dual takes two registers
+  constexpr int kColumns = kRegisters == 1 ? 4 : kRegisters <= 3 ? 2 : 1;
   tiles_of<kRows, kColumns, kRows, kColumns>(even_edge<kRows>(rows), even_edge<kColumns>(columns), rows, columns,
                                              product);
 }

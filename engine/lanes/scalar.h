@@ -20,6 +20,7 @@ template <class R>
 struct LaneTraits {
   using Real = R;                      ///< one lane's number
   static constexpr bool dual = false;  ///< carries tangents
+  static constexpr int registers = 1;  ///< vector registers that one takes
 };
 
 /// A constant in the type R.

@@ -33,6 +33,8 @@ def files(folder: Path) -> set[str]:
         (["run", "small.ini", "--dtype", "int8"], "--dtype int8"),
         (["run", "small.ini", "--device", "cuda:7"], "--device cuda:7"),
         (["run", "small.ini", "--frobnicate"], "--frobnicate"),
+        (["run", "small.ini", "--format", "xml"], "--format xml"),
+        (["reproduce", "--format", "xml"], "--format xml"),
         (["run"], "CONFIG"),
         (["reproduce", "--preset", "nonsense"], "nonsense"),
         (["reproduce", "--only", "nonsense"], "nonsense"),
@@ -161,6 +163,28 @@ def test_dry_run_prints_the_grid_and_writes_nothing(sharpseek: Run, config: Path
 def test_diverged_replicas_are_status_3(sharpseek: Run, config: Path) -> None:
     result = sharpseek("run", "small.ini", "--quiet", "--set", "training.learning_rate=0.01 10")
     assert result.returncode == 3
+
+
+def test_results_are_printed_as_json(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    expected = {"directory": "out/small", "replicas": 4, "stationary": 0, "diverged": 0, "interrupted": False}
+    ran = sharpseek("run", "small.ini", "--format", "json")
+    assert ran.returncode == 0
+    found = json.loads(ran.stdout)
+    assert found.keys() == expected.keys()
+    assert {k: found[k] for k in ("directory", "replicas", "interrupted")} == {
+        k: expected[k] for k in ("directory", "replicas", "interrupted")
+    }
+    with open_run(tmp_path / "out/small") as run:
+        assert found["stationary"] == int((run["stationary"].values == 1).sum())
+    assert json.loads(sharpseek("resume", "out/small", "--format", "json").stdout) == found
+    for i in range(2):
+        assert sharpseek("run", "small.ini", "--quiet", "--out", "parts", "--shard", f"{i}/2").returncode == 0
+    merged = json.loads(sharpseek("merge", "parts", "--format", "json").stdout)
+    assert (merged["shards"], merged["replicas"]) == (2, 4)
+    assert [Path(f).name for f in merged["files"]] == ["run.h5"]
+    diverging = sharpseek("run", "small.ini", "--out", "far", "--format", "json", "--set", "training.learning_rate=10")
+    assert diverging.returncode == 3
+    assert json.loads(diverging.stdout)["diverged"] == 4
 
 
 def test_every_command_has_help_with_an_example(sharpseek: Run) -> None:

@@ -1,5 +1,6 @@
 """Stopping and going on: same bits, nothing lost, and messages that name what is wrong."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -111,6 +112,17 @@ def test_a_running_file_is_read_by_h5py_and_xarray_and_holds_what_was_reported(
             records = int((file["step"][:] >= 0).sum())
             assert records >= standing["records"]
             assert np.isfinite(file["trace"][:, : standing["records"]]).all()
+        looks = subprocess.Popen(
+            [binary, "watch", tmp_path / "stopped", "--every=0.2", "--format=json"], stdout=subprocess.PIPE, text=True
+        )
+        assert looks.stdout is not None
+        for line in looks.stdout:
+            if (now := json.loads(line)["runs"][0])["seconds_left"] is not None:
+                break
+        looks.terminate()
+        left = (now["steps"] - now["step"]) / now["steps_per_second"]
+        assert now["steps_per_second"] > 0
+        assert now["seconds_left"] == pytest.approx(left, rel=1e-12)
         run = package.open_run(tmp_path / "stopped")
         assert (run["status"].values == 2).all()
         run.close()

@@ -25,7 +25,7 @@ struct LinearOp {
     // dW = dy' x
     const P dw = f.weight_gradient + op.parameter;
     multiply<P>(static_cast<int>(out), static_cast<int>(in),
-                {rows, dy, 1, out, f.value(op.in[0]), 1, in, dw, in, op.put_parameter == Put::kAdd, dw});
+                {rows, dy, 1, out, f.value(op.in[0]), 1, in, dw, in, f.put_parameter(op) == Put::kAdd, dw});
     // dx = dy W
     if (op.put[0] != Put::kNone) {
       const P dx = f.gradient(op.in[0]);

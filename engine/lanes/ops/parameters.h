@@ -31,7 +31,7 @@ struct AddParameterOp {
     for (int i = 0; i < length; ++i) {
       Element<P> sum = dy[i];
       for (int first = length; first < count; first += length) sum = sum + dy[first + i];
-      put(op.put_parameter, dp, i, sum);
+      put(f.put_parameter(op), dp, i, sum);
     }
     if (op.put[0] == Put::kNone) return;
     const P dx = f.gradient(op.in[0]);

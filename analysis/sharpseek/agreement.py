@@ -1,0 +1,41 @@
+"""Whether reproductions of one preset with other base seeds reach the same verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from sharpseek.files import open_reproduction
+from sharpseek.verdicts import CLAIMS, judge, overall
+
+
+def outcomes(directory: Path) -> dict[str, str]:
+    """The word for every claim that a reproduction judges. Raises SharpseekFileError."""
+    experiments = open_reproduction(directory)[1]
+    try:
+        return overall(judge(experiments))
+    finally:
+        for experiment in experiments:
+            for run in experiment.runs.values():
+                run.close()
+
+
+def agreement_table(words: list[dict[str, str]]) -> pd.DataFrame:
+    """A row per claim: how many reproductions call it supported, undecided, refuted; the share of the commonest word
+    among them; and whether it flips, that is, one reproduction supports what another one refutes."""
+    rows = []
+    for claim in (claim.name for claim in CLAIMS):
+        found = [one[claim] for one in words if claim in one]
+        if not found:
+            continue
+        counts = {word: found.count(word) for word in ("supported", "undecided", "refuted")}
+        rows.append(
+            {
+                "claim": claim,
+                **counts,
+                "agree": max(counts.values()) / len(found),
+                "flips": counts["supported"] > 0 and counts["refuted"] > 0,
+            }
+        )
+    return pd.DataFrame(rows)

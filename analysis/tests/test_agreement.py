@@ -1,0 +1,11 @@
+from sharpseek.agreement import agreement_table
+
+
+def test_counts_words_and_finds_flips() -> None:
+    words = [{"C1": "supported", "C2": "refuted"}, {"C1": "supported", "C2": "supported"}, {"C1": "undecided"}]
+    table = agreement_table(words).set_index("claim")
+    assert list(table.index) == ["C1", "C2"]
+    assert table.loc["C1", ["supported", "undecided", "refuted"]].tolist() == [2, 1, 0]
+    assert table.loc["C1", "agree"] == 2 / 3
+    assert not table.loc["C1", "flips"]
+    assert table.loc["C2", "flips"]
