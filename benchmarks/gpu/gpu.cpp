@@ -187,9 +187,11 @@ nlohmann::json spectra(const Settings& settings) {
     const at::Tensor w = weights_of(program, replicas, engine->options());
     const Samples samples{at::randn({256, 1, 4}, engine->options()), at::randn({256, 3}, engine->options())};
     std::int64_t matvecs = 0;
+    LanczosOptions options;
+    options.count = 5;
     const auto solve = [&] {
       HessianOperator hessian(*engine, w, samples);
-      matvecs = lanczos(hessian, {.count = 5}).matvecs;
+      matvecs = lanczos(hessian, options).matvecs;
     };
     solve();
     const double took = timed(settings, solve);
