@@ -133,8 +133,9 @@ SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P> product) {
 #else
 template <class P>
 SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P> product) {
+  using R = Element<P>;
   // Measured in docs/engine.md: the accumulators of a tile nearly fill 32 registers.
-  constexpr int kRegisters = LaneTraits<Element<P>>::registers;
+  constexpr int kRegisters = LaneTraits<R>::registers;
   constexpr int kRows = 4;
   constexpr int kColumns = kRegisters == 1 ? 4 : kRegisters <= 3 ? 2 : 1;
   tiles_of<kRows, kColumns, kRows, kColumns>(even_edge<kRows>(rows), even_edge<kColumns>(columns), rows, columns,
