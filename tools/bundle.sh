@@ -24,14 +24,18 @@ done
 
 # What every Linux has (the C and C++ runtime), and what LibTorch brings, stays out.
 for program in "$top"/bin/*; do ldd "$program"; done | awk '$2 == "=>" && $3 ~ "^/" {print $1, $3}' | sort -u |
-  grep -Ev '^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s|ld-linux.*|libtorch.*|libc10.*|libgomp|libcud.*|libcup.*|libcu[a-z]*|libnv.*|libshm)\.' |
+  grep -Ev '^(libc|libm|libdl|libpthread|librt|libutil|libresolv|libanl|libstdc\+\+|libgcc_s|ld-linux.*|libtorch.*|libc10.*|libgomp|libcud.*|libcup.*|libcu[a-z]*|libnv.*|libshm)\.' |
   grep -v '/torch/lib/\|/nvidia/' |
   while read -r name path; do install -m 644 "$path" "$top/lib/$name"; done
 # Found from where the archive is unpacked, and nothing of the machine that it was made on.
 cat >"$work/rpath.cmake" <<'CMAKE'
 file(GLOB programs ${TOP}/bin/*)
 foreach(program ${programs})
-  file(RPATH_SET FILE ${program} NEW_RPATH "$ORIGIN/../lib")
+  set(own "")
+  file(READ_ELF ${program} RUNPATH own)
+  if(own)  # one that needs nothing but the C and C++ runtime has none
+    file(RPATH_SET FILE ${program} NEW_RPATH "$ORIGIN/../lib")
+  endif()
 endforeach()
 CMAKE
 cmake -DTOP="$top" -P "$work/rpath.cmake"
