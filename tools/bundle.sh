@@ -24,7 +24,7 @@ done
 
 # What every Linux has (the C and C++ runtime), and what LibTorch brings, stays out.
 for program in "$top"/bin/*; do ldd "$program"; done | awk '$2 == "=>" && $3 ~ "^/" {print $1, $3}' | sort -u |
-  grep -Ev '^(libc|libm|libdl|libpthread|librt|libutil|libresolv|libanl|libstdc\+\+|libgcc_s|ld-linux.*|libtorch.*|libc10.*|libgomp|libcud.*|libcup.*|libcu[a-z]*|libnv.*|libshm)\.' |
+  grep -Ev '^(libc|libm|libdl|libpthread|librt|libutil|libresolv|libanl|libstdc\+\+|libgcc_s|ld-linux.*|libtorch.*|libc10.*|libgomp|libcud.*|libcup.*|libcu[A-Za-z_]*|libnccl|libnv.*|libshm)\.' |
   grep -v '/torch/lib/\|/nvidia/' |
   while read -r name path; do install -m 644 "$path" "$top/lib/$name"; done
 # Found from where the archive is unpacked, and nothing of the machine that it was made on.
