@@ -54,9 +54,10 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
                 Chart(
                     f"sharpening-{experiment.name}",
                     experiment.title,
-                    "Gradient descent on all samples and SGD on mini-batches with label noise, from the same weights at "
-                    "the same rate; means over finished seeds with 95 % intervals. Dashed: the edge of stability, where "
-                    "a step of gradient descent begins to overshoot. Dotted: batch sharpness of the small batches.",
+                    "Gradient descent on all samples and SGD on mini-batches with label noise, from the same weights "
+                    "at the same rate; means over finished seeds with 95 % intervals. Dashed: the edge of stability, "
+                    "where a step of gradient descent begins to overshoot. Dotted: batch sharpness of the small "
+                    "batches.",
                     source(experiment, "sharpness", "gradient_fluctuation", BATCH_SHARPNESS),
                     tuple(panels),
                     columns=len({pair.rate for pair in mine}),

@@ -1,4 +1,4 @@
-"""C7b: which of the rival predictors says where SGD goes: the slow-manifold flow, minimal fluctuation, minimal trace."""
+"""C7b: which predictor says where SGD goes: the slow-manifold flow, minimal fluctuation or minimal trace."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ THEORY = {FLOW: "limit", CALM: "closed", FLAT: "flattest"}
 """Their prefixes in `replica_frame`, where the network is linear."""
 ENDS = {CALM: "minimal_fluctuation", FLAT: "minimal_trace"}
 """Their prefixes where end points were computed from trained weights."""
+SAME_END = float(np.log1p(NETWORK_MARGIN))
+"""Predictors, or distances from them, that differ by less in the logarithm cannot be told apart."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def _paths(experiment: Experiment) -> Iterator[Outcome]:
                 half = float(stats.norm.ppf(1 - level)) * error
                 return measured - half, measured + half
 
-            yield Outcome(f"{label(row.condition)}, time {row.time:.3g}".removeprefix(", "), quantity, row.condition,
-                          measured, interval, predicted, row.usable, row.replicas, bool(np.isfinite(row.z)))  # fmt: skip
+            subject = ", ".join(filter(None, (label(row.condition), f"time {row.time:.3g}")))
+            yield Outcome(subject, quantity, row.condition, measured, interval, predicted, row.usable, row.replicas,
+                          bool(np.isfinite(row.z)))  # fmt: skip
 
 
 def _theory(experiment: Experiment) -> Iterator[Outcome]:
@@ -143,12 +146,12 @@ def rival_table(experiment: Experiment) -> pd.DataFrame:
     """Measured over predicted for every predictor.
 
     Columns: experiment, setting, quantity, condition, predictor, predicted, measured, ratio, low, high (95 %), factor
-    (how far off, 1 = exact), best (whether no other predictor is nearer), usable, replicas.
+    (how far off, 1 = exact), best (whether no other is nearer by more than the margin), usable, replicas.
     """
     rows = []
     for found in outcomes(experiment):
         low, high = found.interval(LEVEL)
-        nearest = min(found.predicted, key=lambda name, found=found: abs(found.measured - found.predicted[name]))
+        nearest = min(abs(found.measured - predicted) for predicted in found.predicted.values())
         for name, predicted in found.predicted.items():
             off = found.measured - predicted
             rows.append(
@@ -164,12 +167,39 @@ def rival_table(experiment: Experiment) -> pd.DataFrame:
                     "low": np.exp(low - predicted),
                     "high": np.exp(high - predicted),
                     "factor": np.exp(abs(off)),
-                    "best": name == nearest and np.isfinite(off),
+                    "best": abs(off) <= nearest + SAME_END,
                     "usable": found.usable,
                     "replicas": found.replicas,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def rivals_markdown(experiments: list[Experiment]) -> str:
+    """A row for each setting and quantity: measured / predicted with interval by each predictor, and the nearest."""
+    lines = [
+        f"| experiment | setting | quantity | measured | {' | '.join(f'/ {name}' for name in PATHS)} | nearest |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for experiment in experiments:
+        table = rival_table(experiment)
+        if not len(table):
+            continue
+        for (setting, quantity), part in table.groupby(["setting", "quantity"], sort=False):
+            rows = part.set_index("predictor")
+            ratios = [
+                f"{rows.loc[name, 'ratio']:.3f} [{rows.loc[name, 'low']:.3f}, {rows.loc[name, 'high']:.3f}]"
+                if name in rows.index
+                else "none"
+                for name in PATHS
+            ]
+            best = part["predictor"][part["best"]]
+            nearest = "not told apart" if len(best) == len(part) else " or ".join(best) or "undecided"
+            measured = part["measured"].iloc[0]
+            lines.append(
+                f"| {experiment.name} | {setting} | {quantity} | {measured:.4g} | {' | '.join(ratios)} | {nearest} |"
+            )
+    return "\n".join(lines)
 
 
 def _advantage(found: Outcome, claimed: str, rival: str) -> Effect:
@@ -194,7 +224,7 @@ def judge_rivals(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
         claimed = next(iter(found.predicted))
         for rival in list(found.predicted)[1:]:
             # Predictors closer together than what counts as the same end cannot be told apart.
-            if abs(found.predicted[rival] - found.predicted[claimed]) < np.log1p(NETWORK_MARGIN):
+            if abs(found.predicted[rival] - found.predicted[claimed]) < SAME_END:
                 continue
             subject = ", ".join(filter(None, (found.quantity, found.subject, f"{claimed} against {rival}")))
             evidence.append(evidence_of(_advantage(found, claimed, rival), subject, positive))

@@ -1,4 +1,4 @@
-"""C9s: progressive sharpening. Full batches go to the edge of stability 2 / rate, small ones from the same start do not."""
+"""C9s: progressive sharpening. Full batches go to the edge of stability, 2 / rate, small ones do not."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ class Pair:
 
     @property
     def subject(self) -> str:
+        """Start and rate in words."""
         return ", ".join(filter(None, (self.start, f"rate {self.rate:g}")))
 
     @property
     def edge(self) -> float:
+        """The sharpness beyond which a step of gradient descent at this rate overshoots: 2 / rate."""
         return 2 / self.rate
 
 
@@ -111,6 +113,23 @@ def sharpening_table(experiment: Experiment) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def sharpening_markdown(experiment: Experiment) -> str:
+    """`sharpening_table` as Markdown."""
+    lines = [
+        "| start | rate | 2 / rate | batch | sharpness at start | largest | sharpness | trace | gradient fluctuation "
+        "| batch sharpness | finished |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sharpening_table(experiment).itertuples():
+        numbers = (row.sharpness_at_start, row.largest_sharpness, *(getattr(row, name, np.nan) for name in QUANTITIES))
+        lines.append(
+            f"| {row.start} | {row.rate:g} | {row.edge:g} | {row.batch} | "
+            + " | ".join(f"{value:.3g}" for value in numbers)
+            + f" | {row.finished} / {row.replicas} |"
+        )
+    return "\n".join(lines)
+
+
 def judge_sharpening(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
     """C9s: the edge, the distance of small batches from it and from full ones, and the fluctuation's fall."""
     found = pairs(experiment)
@@ -148,8 +167,8 @@ SHARPENING = Claim(
     "mean over the last half of the run / 2 / rate, or / that of full batches",
     "Student t interval over seeds of the log ratio, paired by initial weights; finished replicas",
     f"Supported if full batches are within {EDGE_MARGIN:.0%} of 2 / rate at every rate whose edge the smallest rate "
-    "exceeds by more than that, and small batches' sharpness / edge, sharpness / full and fluctuation / full lie below 1 "
-    f"everywhere; {REFUTED} if an interval lies entirely on the other side.",
+    "exceeds by more than that, and small batches' sharpness / edge, sharpness / full and fluctuation / full lie "
+    f"below 1 everywhere; {REFUTED} if an interval lies entirely on the other side.",
     judge_sharpening,
     every_rate=True,
     pooled=True,
