@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import readable, source
@@ -15,16 +16,16 @@ BATCH_SHARPNESS = "batch_sharpness_mean_of_ratios"
 
 
 def _mean(run: xr.Dataset, name: str, label: str, colour: int, *, dash: str = "solid") -> list[Series]:
-    """Geometric mean over finished replicas with its 95 % interval; nothing where fewer than two finished."""
+    """Mean over finished replicas with its 95 % interval; nothing where fewer than two finished."""
     good = np.flatnonzero(run["status"].values == 0)
     if good.size < 2 or name not in run:
         return []
-    logs = np.log(run[name].values[good])
-    half = 1.96 * logs.std(axis=0, ddof=1) / np.sqrt(good.size)
-    mean = logs.mean(axis=0)
+    values = run[name].values[good]
+    mean = values.mean(axis=0)
+    half = stats.t.ppf(0.975, good.size - 1) * values.std(axis=0, ddof=1) / np.sqrt(good.size)
     return [
-        Series(label, run["step"].values.astype(float), np.exp(mean), "line", colour, low=np.exp(mean - half),
-               high=np.exp(mean + half), dash=dash, tags={"batch": label})
+        Series(label, run["step"].values.astype(float), mean, "line", colour, low=mean - half, high=mean + half,
+               dash=dash, tags={"batch": label})
     ]  # fmt: skip
 
 
@@ -34,7 +35,7 @@ def _panel(pair: Pair, name: str) -> Panel:
         series += _mean(pair.small, BATCH_SHARPNESS, "batch sharpness", 2, dash="dot")
         steps = pair.full["step"].values[[0, -1]].astype(float)
         series.append(Series("2 / rate", steps, np.full(2, pair.edge), "reference", dash="dash"))
-    return Panel(f"{readable(name)}, {pair.subject}", "steps", readable(name), tuple(series), y_log=True)
+    return Panel(f"{readable(name).removeprefix('gradient ')}, {pair.subject}", "steps", readable(name), tuple(series))
 
 
 def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart]:

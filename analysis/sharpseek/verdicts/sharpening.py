@@ -52,7 +52,7 @@ def pairs(experiment: Experiment) -> list[Pair]:
     full, small = runs[FULL], runs[SMALL]
     axis = start_axis(full)
     start = full[axis].values if axis else np.zeros(full.sizes["replica"])
-    names = {value: f"{axis} {value:g}" if axis else "" for value in np.unique(start)}
+    names = {value: f"{axis.removeprefix('init_')} {value:g}" if axis else "" for value in np.unique(start)}
     found = []
     for value, name in names.items():
         for rate in np.unique(full["learning_rate"]):
@@ -123,7 +123,7 @@ def sharpening_markdown(experiment: Experiment) -> str:
     for row in sharpening_table(experiment).itertuples():
         numbers = (row.sharpness_at_start, row.largest_sharpness, *(getattr(row, name, np.nan) for name in QUANTITIES))
         lines.append(
-            f"| {row.start} | {row.rate:g} | {row.edge:g} | {row.batch} | "
+            f"| {row.start} | {row.rate:g} | {row.edge:.3g} | {row.batch} | "
             + " | ".join(f"{value:.3g}" for value in numbers)
             + f" | {row.finished} / {row.replicas} |"
         )
