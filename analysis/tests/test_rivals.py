@@ -38,6 +38,28 @@ def ends(share: float, *, seeds: int = 8, noise: float = 0.02, seed: int = 1, st
     return Experiment("net", "net", "tanh mlp", ["C7b"], {"": run})
 
 
+def rescaled(share: float) -> Experiment:
+    """A relu network whose seeds have very different weights, each a `share` of the way between its own end points."""
+    generator = np.random.default_rng(6)
+    condition, number = (a.ravel() for a in np.meshgrid(CONDITIONS, np.arange(8), indexing="ij"))
+    own = np.exp(0.3 * generator.normal(size=condition.size))
+    gap = 1.2 * np.ones(condition.size)
+    variables = {"status": np.zeros(condition.size, dtype=np.int64), "stationary": np.ones(condition.size, dtype=int)}
+    series = {}
+    for name, scale in (("trace", 20.0), ("sharpness", 4.0)):
+        last = scale * own * gap**share * np.exp(0.02 * generator.normal(size=condition.size))
+        series[name] = (("replica", "time"), np.stack([last * 3, last], axis=1))
+        variables[f"{name}_mean"] = np.full(condition.size, scale)
+        variables[f"minimal_trace_{name}"] = scale * own
+        variables[f"minimal_fluctuation_{name}"] = scale * own * gap
+    run = xr.Dataset(
+        {name: ("replica", values) for name, values in variables.items()} | series,
+        coords={"condition": ("replica", condition), "seed": ("replica", number)},
+        attrs={"schema_version": 1, "config": {"model": {"activation": "relu"}}},
+    )
+    return Experiment("relu", "relu", "relu mlp", ["C7b"], {"": run})
+
+
 def linear(place: str, *, noise: float = 0.005, rates: tuple[float, ...] = (0.002,)) -> Experiment:
     """A linear network that ends at the limit, at the closed form or at the flattest minimum."""
     generator = np.random.default_rng(3)
@@ -106,6 +128,8 @@ def paths(truth: str) -> Experiment:
         (ends(1.0), "supported", "minimal fluctuation"),
         (ends(0.0), "refuted", "minimal trace"),
         (ends(0.7), "supported", "minimal fluctuation"),
+        (rescaled(1.0), "supported", "minimal fluctuation"),
+        (rescaled(0.0), "refuted", "minimal trace"),
         (linear("small_lr_limit"), "supported", "slow flow"),
         (linear("closed_form"), "refuted", "minimal fluctuation"),
         (linear("closed_form_flattest"), "refuted", "minimal trace"),

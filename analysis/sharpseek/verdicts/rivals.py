@@ -112,25 +112,36 @@ def _theory(experiment: Experiment) -> Iterator[Outcome]:
 
 
 def _ends(experiment: Experiment) -> Iterator[Outcome]:
-    """End points next to trained weights: all stationary seeds against the seeds whose end points were computed."""
+    """End points next to trained weights."""
     for group, whole in experiment.runs.items():
         if "minimal_trace_trace" not in whole:
             continue
         run = smallest_rate(whole)
+        # A rescaling of hidden units is judged weights by weights, at the last record: it does not undo where else the
+        # weights happen to be. A minimum over all weights does: every stationary seed's mean is compared with it.
+        rescaled = run.attrs["config"].get("model", {}).get("activation") == "relu"
         for condition in conditions(run):
             here = at(run, condition)
             for quantity in QUANTITIES:
-                logs = np.log(run[f"{quantity}_mean"].values[here & usable(run)])
-                ends = {name: np.log(run[f"{prefix}_{quantity}"].values[here]) for name, prefix in ENDS.items()}
-                ends = {name: values[np.isfinite(values)] for name, values in ends.items()}
-                if any(len(values) == 0 for values in ends.values()):
+                ends = {name: np.log(run[f"{prefix}_{quantity}"].values) for name, prefix in ENDS.items()}
+                found = here & np.isfinite(list(ends.values())).all(axis=0)
+                if not found.any():
                     continue
-                predicted = {name: float(values.mean()) for name, values in ends.items()}
-                # Starts may end in different minima: what is measured is no better known than where the rivals end.
-                spread = max((standard_error(values) for values in ends.values() if len(values) > 1), default=0.0)
-                log, error = np.nan, np.nan
-                if len(logs) > 1:
-                    log, error = float(logs.mean()), float(np.hypot(standard_error(logs), spread))
+                if rescaled:
+                    here = found
+                    good = found & usable(run)
+                    logs = np.log(run[quantity].values[good, -1])
+                    error = standard_error(logs - ends[CALM][good]) if len(logs) > 1 else np.nan
+                    predicted = {name: float(values[good].mean()) for name, values in ends.items() if good.any()}
+                else:
+                    logs = np.log(run[f"{quantity}_mean"].values[here & usable(run)])
+                    predicted = {name: float(values[found].mean()) for name, values in ends.items()}
+                    # Starts may end in different minima: nothing is known better than where the rivals end.
+                    spread = max(standard_error(v[found]) for v in ends.values()) if found.sum() > 1 else 0.0
+                    error = float(np.hypot(standard_error(logs), spread)) if len(logs) > 1 else np.nan
+                if not predicted:
+                    continue
+                log = float(logs.mean()) if len(logs) > 1 else np.nan
                 subject = ", ".join(filter(None, (group, label(condition))))
                 enough = len(logs) >= max(2, USABLE_SHARE * here.sum())
                 yield Outcome(subject, quantity, float(condition), log, _student(log, error, len(logs)), predicted,
