@@ -1,6 +1,7 @@
 """Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
-for every linear setting of a reproduction; `verdicts DIR`, the evidence of a reproduction; `agreement DIR...`, how
-often reproductions with other seeds reach the same verdict; `dataset TABLE`, the test on a table of one's own."""
+for every linear setting of a reproduction; `rivals DIR`, rival predictors against SGD; `verdicts DIR`, the evidence of
+a reproduction; `agreement DIR...`, how often reproductions with other seeds reach the same verdict; `dataset TABLE`,
+the test on a table of one's own."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
 from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise
 from sharpseek.verdicts import CLAIMS, adjusted_p, judge, overall
+from sharpseek.verdicts.rivals import outcomes, rivals_markdown
+from sharpseek.verdicts.sharpening import pairs, sharpening_markdown
 
 
 def print_summary(directory: Path) -> None:
@@ -42,17 +45,27 @@ def print_predictions(directory: Path) -> None:
     print(to_markdown(table) if len(table) else "no linear setting was run at four learning rates")
 
 
+def print_rivals(directory: Path) -> None:
+    """Prints `rivals_markdown` and, where full batches were run beside small ones, `sharpening_markdown`."""
+    experiments = open_reproduction(directory)[1]
+    found = [experiment for experiment in experiments if outcomes(experiment)]
+    print(rivals_markdown(found) if found else "no experiment here has rival predictors")
+    for experiment in experiments:
+        if pairs(experiment):
+            print(f"\n{experiment.title}\n\n{sharpening_markdown(experiment)}")
+
+
 def print_verdicts(directory: Path) -> None:
     """Prints every piece of evidence of a reproduction: run file, test, numbers, and the code that judged it."""
     _, experiments = open_reproduction(directory)
     verdicts = judge(experiments)
     adjusted = adjusted_p(verdicts)
-    outcomes = overall(verdicts)
+    whole = overall(verdicts)
     for claim in CLAIMS:
-        if claim.name not in outcomes:
+        if claim.name not in whole:
             continue
         p, corrected = adjusted[claim.name]
-        print(f"# {claim.name} {outcomes[claim.name]} (p {p:.2g}, after Holm {corrected:.2g}): {claim.statement}")
+        print(f"# {claim.name} {whole[claim.name]} (p {p:.2g}, after Holm {corrected:.2g}): {claim.statement}")
         print(f"  measured: {claim.effect}; test: {claim.test}; code: {claim.code}")
         for verdict in (v for v in verdicts if v.claim == claim.name):
             print(f"  {verdict.subject}: {verdict.outcome}; {', '.join(verdict.files)}")
@@ -90,6 +103,9 @@ def main() -> int:
     predictions = commands.add_parser("predictions", help="theory against SGD for every linear setting")
     predictions.add_argument("directory", type=Path)
     predictions.set_defaults(run=lambda options: print_predictions(options.directory))
+    rivals = commands.add_parser("rivals", help="rival predictors against SGD, full batches against small ones")
+    rivals.add_argument("directory", type=Path)
+    rivals.set_defaults(run=lambda options: print_rivals(options.directory))
     verdicts = commands.add_parser("verdicts", help="the evidence behind each verdict of a reproduction")
     verdicts.add_argument("directory", type=Path)
     verdicts.set_defaults(run=lambda options: print_verdicts(options.directory))

@@ -36,7 +36,8 @@ def _rates(run: xr.Dataset) -> np.ndarray:
 
 
 def replica_frame(experiment: Experiment) -> pd.DataFrame:
-    """One row a replica over all runs: its setting in words, rate, whether usable, measured and predicted values.
+    """One row a replica over all runs: its setting in words, rate, whether usable, measured and predicted values, and
+    its condition where that was swept.
 
     Empty where the files hold no `small_lr_limit_*`.
     """
@@ -61,6 +62,10 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
             frame[name] = run[f"{name}_mean"].values
             frame[f"limit_{name}"] = run[f"small_lr_limit_{name}"].values
             frame[f"closed_{name}"] = run[f"closed_form_{name}"].values
+            if f"closed_form_flattest_{name}" in run:
+                frame[f"flattest_{name}"] = run[f"closed_form_flattest_{name}"].values
+        if "condition" in run.coords:
+            frame["condition"] = run["condition"].values
         frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
