@@ -29,10 +29,13 @@ Place place_at(Engine& engine, const at::Tensor& parameters, const Samples& samp
   p.line = linearise(engine, parameters, samples);
   p.jacobian = p.line.jacobian.view({replicas, count, -1, parameters.size(1)});
   const at::Tensor residual = p.line.residual.view({replicas, count, -1, 1});
-  p.gradients = (p.jacobian * residual).sum(2);
+  // As products of small matrices, not element by element: the Jacobian is the largest thing here.
+  p.gradients = residual.flatten(0, 1).transpose(1, 2).bmm(p.jacobian.flatten(0, 1)).view({replicas, count, -1});
   p.coloured = covariances.unsqueeze(1).matmul(p.jacobian);
   p.loss = p.line.residual.square().sum(1) / n;
-  p.fluctuation = 4 / n * ((p.coloured * p.jacobian).sum({1, 2, 3}) + p.gradients.square().sum({1, 2}));
+  p.fluctuation = 4 / n *
+                  (p.coloured.flatten(1).unsqueeze(1).bmm(p.jacobian.flatten(1).unsqueeze(2)).flatten() +
+                   p.gradients.square().sum({1, 2}));
   return p;
 }
 
@@ -43,10 +46,10 @@ at::Tensor gradient_at(Engine& engine, const Place& p, const at::Tensor& paramet
   const at::Tensor residual = p.line.residual.view({p.jacobian.size(0), p.jacobian.size(1), -1, 1});
   // (4/N) sum Tr J' Sigma J has the derivative (8/N) sum_no d^2 f_no[(Sigma J)_no, .]; (4/N) sum |J_n' r_n|^2 has
   // (8/N) sum_n (sum_o r_no d^2 f_no[J_n' r_n, .] + J_n' J_n J_n' r_n).
-  const at::Tensor directions = p.coloured + residual * p.gradients.unsqueeze(2);
+  const at::Tensor directions = at::addcmul(p.coloured, residual, p.gradients.unsqueeze(2));
   const at::Tensor bent = bend(engine, parameters, samples.inputs, directions.flatten(1, 2));
-  const at::Tensor pushed = (p.jacobian * p.gradients.unsqueeze(2)).sum(3, true);  // J_n J_n' r_n
-  const at::Tensor pulled = (p.jacobian * pushed).sum({1, 2});
+  const at::Tensor pushed = p.jacobian.flatten(0, 1).bmm(p.gradients.flatten(0, 1).unsqueeze(2));  // J_n J_n' r_n
+  const at::Tensor pulled = pushed.view({p.jacobian.size(0), 1, -1}).bmm(p.jacobian.flatten(1, 2)).squeeze(1);
   return 2 / n * p.gradients.sum(1) + weights.unsqueeze(1) * (8 / n) * (bent + pulled);
 }
 
