@@ -74,19 +74,21 @@ void record_end(const std::string& name, const std::string& what, const Prepared
                 const Chosen& chosen, const at::Tensor& parameters, const at::Tensor& converged,
                 const TrainingState& state, RunRecord& record) {
   const Point& point = prepared.group.point();
-  ProbeOptions options = point.probe();
-  options.quantities = {"spectrum", "gradient"};
-  BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
-                   chosen.noise, training_problem(prepared).batch, options);
-  const at::Tensor weights = parameters.to(engine.options()).contiguous();
-  const std::optional<Measurement> measured = probe.measure(weights, state.step, std::atomic<bool>(false));
-  SHARPSEEK_ASSERT(measured.has_value());
+  Measurement measured;
+  if (!chosen.rows.empty()) {
+    ProbeOptions options = point.probe();
+    options.quantities = {"spectrum", "gradient"};
+    BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
+                     chosen.noise, training_problem(prepared).batch, options);
+    const at::Tensor weights = parameters.to(engine.options()).contiguous();
+    measured = *probe.measure(weights, state.step, std::atomic<bool>(false));
+  }
   for (const char* quantity : {"trace", "sharpness", "gradient_fluctuation"}) {
     std::vector<double> values(prepared.noise.size(), kNotMeasured);
-    const at::Tensor found = measured->at(quantity);
     for (std::size_t k = 0; k < chosen.rows.size(); ++k) {
       const auto row = static_cast<std::int64_t>(k);
-      if (converged[row].item<bool>()) values[static_cast<std::size_t>(chosen.rows[k])] = found[row].item<double>();
+      if (!converged[row].item<bool>()) continue;
+      values[static_cast<std::size_t>(chosen.rows[k])] = measured.at(quantity)[row].item<double>();
     }
     record.replica_variable({name + "_" + quantity, values, "1", std::string(quantity) + " at " + what});
   }
@@ -101,7 +103,6 @@ void record_rivals(const PreparedGroup& prepared, Engine& engine, const Training
     if (replica.point.text("model.init") == "manifold" || !plain_sgd_refusal(replica.point).empty()) return;
   }
   const Chosen chosen = choose(prepared, state);
-  if (chosen.rows.empty()) return;
   const std::unique_ptr<Engine> exact = make_engine(prepared.program, {.device = "cpu", .dtype = "float64"});
   const Samples samples = evaluation_samples(*prepared.task, kRivalSamples, at::TensorOptions().dtype(at::kDouble));
 
@@ -111,8 +112,10 @@ void record_rivals(const PreparedGroup& prepared, Engine& engine, const Training
   std::vector<std::int64_t> status(prepared.noise.size(), kNotComputed);
   const auto record_rival = [&](const std::string& name, const std::string& what, const at::Tensor& covariances) {
     at::Tensor parameters;
-    at::Tensor converged = at::ones({chosen.parameters.size(0)}, at::kBool);
-    if (smooth) {
+    at::Tensor converged = at::ones({static_cast<std::int64_t>(chosen.rows.size())}, at::kBool);
+    if (chosen.rows.empty()) {
+      // A shard without any of these seeds has the variables of the others.
+    } else if (smooth) {
       std::vector<at::Tensor> ends, found;
       for (std::int64_t first = 0; first < chosen.parameters.size(0); first += kBlock) {
         const auto part = [&](const at::Tensor& all) {
