@@ -6,12 +6,13 @@ the test on a table of one's own."""
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from sharpseek.agreement import agreement_table, outcomes
+from sharpseek.agreement import agreement_table, verdict_words
 from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
 from sharpseek.linear_settings import settings_table, to_markdown
@@ -78,7 +79,7 @@ def print_verdicts(directory: Path) -> None:
 
 def print_agreement(directories: list[Path]) -> None:
     """Prints `agreement.agreement_table`. Raises SharpseekFileError."""
-    table = agreement_table([outcomes(directory) for directory in directories])
+    table = agreement_table([verdict_words(directory) for directory in directories])
     table["agree"] = table["agree"].map("{:.0%}".format)
     table["flips"] = table["flips"].map({True: "yes", False: "no"})
     print(table.to_string(index=False))
@@ -119,6 +120,7 @@ def main() -> int:
     dataset.add_argument("--out", type=Path, required=True, help="folder to write, must not exist")
     dataset.set_defaults(run=prepare_dataset)
     options = parser.parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough is no error
     try:
         options.run(options)
     except SharpseekFileError as error:
