@@ -1,6 +1,6 @@
 """Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
-for every linear setting of a reproduction; `verdicts DIR`, the evidence of a reproduction; `dataset TABLE`, the test on
-a table of one's own."""
+for every linear setting of a reproduction; `verdicts DIR`, the evidence of a reproduction; `compare DIR DIR`, whether
+two reproductions agree; `dataset TABLE`, the test on a table of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
 from sharpseek.linear_settings import settings_table, to_markdown
@@ -62,6 +63,19 @@ def print_verdicts(directory: Path) -> None:
                 )
 
 
+def print_comparison(one: Path, other: Path) -> int:
+    """Prints how two reproductions agree; 1 if they do not. Raises SharpseekFileError."""
+    found = compare(one, other)
+    print(
+        f"{one}, {other}: {found.claims} claims; {found.equal} of {found.estimates} estimates equal, "
+        f"the others at most {found.largest:.3g} half-widths of their 95 % intervals apart ({found.where or 'none'}); "
+        f"{ALLOWED:g} allowed"
+    )
+    for problem in found.disagreements:
+        print(f"  differs: {problem}")
+    return 1 if found.disagreements else 0
+
+
 def prepare_dataset(options: argparse.Namespace) -> None:
     """Writes the test on a table and prints what it found. Raises SharpseekFileError."""
     inputs = options.inputs.split(",") if options.inputs else None
@@ -84,6 +98,10 @@ def main() -> int:
     verdicts = commands.add_parser("verdicts", help="the evidence behind each verdict of a reproduction")
     verdicts.add_argument("directory", type=Path)
     verdicts.set_defaults(run=lambda options: print_verdicts(options.directory))
+    both = commands.add_parser("compare", help="whether two reproductions agree: words equal, estimates near")
+    both.add_argument("one", type=Path, help="a folder with a report, or its verdicts.json")
+    both.add_argument("other", type=Path)
+    both.set_defaults(run=lambda options: print_comparison(options.one, options.other))
     dataset = commands.add_parser("dataset", help="make the test on a regression table with several targets")
     dataset.add_argument("table", type=Path, help="CSV with a header, or Parquet")
     dataset.add_argument("--targets", required=True, help="comma-separated columns")
@@ -92,11 +110,10 @@ def main() -> int:
     dataset.set_defaults(run=prepare_dataset)
     options = parser.parse_args()
     try:
-        options.run(options)
+        return options.run(options) or 0
     except SharpseekFileError as error:
         print(f"sharpseek: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":
