@@ -9,8 +9,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "experiments/memory.h"
 #include "experiments/prepare.h"
-#include "experiments/record.h"
 #include "sharpness/block.h"
 #include "sharpness/probe.h"
 #include "theory/closed_form.h"
@@ -25,27 +25,13 @@ constexpr double kTrialSeconds = 0.25;
 struct Cost {
   double training = 0;  ///< seconds
   double measuring = 0;
-  double memory = 0;  ///< bytes
+  double prepared = 0;  ///< bytes, held until the end
+  double running = 0;   ///< bytes, while this group trains
   double disk = 0;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// Numbers that one record of one replica holds.
-std::int64_t record_size(const Probe& probe, const Program& program, bool keep_parameters) {
-  std::int64_t size = 2;  // rescaled time, train loss
-  for (const Quantity* quantity : probe.quantities()) {
-    for (const Variable& variable : quantity->variables) {
-      size += variable.dimension == "eigen"     ? probe.eigenvalues()
-              : variable.dimension == "layer"   ? static_cast<std::int64_t>(program.parameters().size())
-              : variable.dimension == "balance" ? static_cast<std::int64_t>(probe.balances().size())
-              : variable.dimension == "grid"    ? kDensityPoints
-                                                : 1;
-    }
-  }
-  return size + (keep_parameters ? program.parameter_count() : 0);
 }
 
 Cost estimate(const PreparedGroup& group, const Schedule& schedule, const EngineOptions& options) {
@@ -81,24 +67,13 @@ Cost estimate(const PreparedGroup& group, const Schedule& schedule, const Engine
   }
   cost.measuring = taken * replicas / static_cast<double>(block) * static_cast<double>(schedule.records());
 
-  const auto parameters = static_cast<double>(group.program.parameter_count());
-  const double record =
-      8 * replicas * static_cast<double>(record_size(probe, group.program, point.boolean("measure.keep_parameters")));
-  const double recorded = record * static_cast<double>(schedule.records());
-  const double element = options.dtype == "float64" ? 8 : 4;
-  cost.disk = recorded + 8 * replicas * parameters;
-  cost.memory = std::min(recorded, std::max(record, static_cast<double>(kBlockBytes))) +
-                element * replicas * parameters * (2 + problem.slots());
+  const MemoryNeed need = memory_need(point, group.program, static_cast<std::int64_t>(group.noise.size()), options);
+  cost.prepared = need.prepared;
+  cost.running = need.training + need.records;
+  cost.disk = 8 * replicas *
+              (static_cast<double>(record_size(point, group.program)) * static_cast<double>(schedule.records()) +
+               static_cast<double>(group.program.parameter_count()));
   return cost;
-}
-
-std::string bytes(double count) {
-  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  for (; count >= 1024 && unit < 4; ++unit) count /= 1024;
-  std::ostringstream text;
-  text << std::setprecision(3) << count << ' ' << units[unit];
-  return text.str();
 }
 
 std::string duration(double seconds) {
@@ -143,6 +118,7 @@ void print_predictions(const PreparedGroup& group, const Config& config, std::os
 }  // namespace
 
 void print_dry_run(const Config& config, const EngineOptions& engine, const Shard& shard, std::ostream& out) {
+  require_memory(config, engine, shard);
   Cost total;
   for (const PreparedGroup& group : prepare(config, shard)) {
     const Point& point = group.group.point();
@@ -158,16 +134,18 @@ void print_dry_run(const Config& config, const EngineOptions& engine, const Shar
       out << '\n';
     }
     out << "  cost: training " << duration(cost.training) << ", measuring " << duration(cost.measuring) << ", memory "
-        << bytes(cost.memory) << ", disk at most " << bytes(cost.disk)
+        << in_bytes(cost.prepared + cost.running) << ", disk at most " << in_bytes(cost.disk)
         << (point.until_stationary() ? "; less if it is stationary earlier" : "") << '\n';
     print_predictions(group, config, out);
     total.training += cost.training;
     total.measuring += cost.measuring;
-    total.memory = std::max(total.memory, cost.memory);
+    total.prepared += cost.prepared;
+    total.running = std::max(total.running, cost.running);
     total.disk += cost.disk;
   }
-  out << "all: " << duration(total.training + total.measuring) << ", memory " << bytes(total.memory)
-      << " beside the program's own, disk at most " << bytes(total.disk) << '\n';
+  out << "all: " << duration(total.training + total.measuring) << ", memory "
+      << in_bytes(total.prepared + total.running) << " beside the program's own, disk at most " << in_bytes(total.disk)
+      << '\n';
 }
 
 }  // namespace sharpseek

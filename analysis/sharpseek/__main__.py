@@ -1,7 +1,7 @@
 """Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
 for every linear setting of a reproduction; `rivals DIR`, rival predictors against SGD; `verdicts DIR`, the evidence of
-a reproduction; `agreement DIR...`, how often reproductions with other seeds reach the same verdict; `dataset TABLE`,
-the test on a table of one's own."""
+a reproduction; `agreement DIR...`, how often reproductions with other seeds reach the same verdict; `compare DIR DIR`,
+whether two reproductions with the same seed agree; `dataset TABLE`, the test on a table of one's own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from sharpseek.agreement import agreement_table, verdict_words
+from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
 from sharpseek.linear_settings import settings_table, to_markdown
@@ -85,6 +86,19 @@ def print_agreement(directories: list[Path]) -> None:
     print(table.to_string(index=False))
 
 
+def print_comparison(one: Path, other: Path) -> int:
+    """Prints how two reproductions agree; 1 if they do not. Raises SharpseekFileError."""
+    found = compare(one, other)
+    print(
+        f"{one}, {other}: {found.claims} claims; {found.equal} of {found.estimates} estimates equal, "
+        f"the others at most {found.largest:.3g} half-widths of their 95 % intervals apart ({found.where or 'none'}); "
+        f"{ALLOWED:g} allowed"
+    )
+    for problem in found.disagreements:
+        print(f"  differs: {problem}")
+    return 1 if found.disagreements else 0
+
+
 def prepare_dataset(options: argparse.Namespace) -> None:
     """Writes the test on a table and prints what it found. Raises SharpseekFileError."""
     inputs = options.inputs.split(",") if options.inputs else None
@@ -113,6 +127,10 @@ def main() -> int:
     agreement = commands.add_parser("agreement", help="how often reproductions with other seeds agree")
     agreement.add_argument("directories", type=Path, nargs="+")
     agreement.set_defaults(run=lambda options: print_agreement(options.directories))
+    both = commands.add_parser("compare", help="whether two reproductions agree: words equal, estimates near")
+    both.add_argument("one", type=Path, help="a folder with a report, or its verdicts.json")
+    both.add_argument("other", type=Path)
+    both.set_defaults(run=lambda options: print_comparison(options.one, options.other))
     dataset = commands.add_parser("dataset", help="make the test on a regression table with several targets")
     dataset.add_argument("table", type=Path, help="CSV with a header, or Parquet")
     dataset.add_argument("--targets", required=True, help="comma-separated columns")
@@ -122,11 +140,10 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough is no error
     try:
-        options.run(options)
+        return options.run(options) or 0
     except SharpseekFileError as error:
         print(f"sharpseek: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

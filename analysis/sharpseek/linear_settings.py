@@ -46,7 +46,7 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
         if "small_lr_limit_trace" not in run:
             continue
         axes = {name: value for name, value in group_values(run).items() if name not in POOLED}
-        columns: dict[str, object] = {}
+        columns: dict[str, list[str]] = {}
         for name, coordinate in run.coords.items():
             if coordinate.dims == ("replica",) and name not in POOLED and name != "replica":
                 columns[str(name)] = [
