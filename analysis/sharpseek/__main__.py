@@ -94,6 +94,8 @@ def print_comparison(one: Path, other: Path) -> int:
         f"the others at most {found.largest:.3g} half-widths of their 95 % intervals apart ({found.where or 'none'}); "
         f"{ALLOWED:g} allowed"
     )
+    for near in found.crossed:
+        print(f"  at the edge of its rule: {near}")
     for problem in found.disagreements:
         print(f"  differs: {problem}")
     return 1 if found.disagreements else 0

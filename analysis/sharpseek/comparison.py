@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharpseek.files import SharpseekFileError
+from sharpseek.verdicts import REFUTED, SUPPORTED
 
 ALLOWED = 1.0
 """How far two estimates may lie apart, in units of the larger half-width of their 95 % intervals."""
@@ -27,6 +28,8 @@ class Comparison:
     where: str
     """Which estimate that is."""
     disagreements: list[str] = field(default_factory=list)
+    crossed: list[str] = field(default_factory=list)
+    """Evidence that is undecided in one of them only: an estimate near the edge of its rule. No disagreement."""
 
 
 def read_verdicts(path: Path) -> dict:
@@ -41,11 +44,13 @@ def read_verdicts(path: Path) -> dict:
 
 
 def compare(one: Path, other: Path, allowed: float = ALLOWED) -> Comparison:
-    """Compares words of verdicts and outcomes of evidence, which must be equal, and estimates, which must be near."""
+    """Compares words of verdicts, which must be equal, estimates, which must be near, and outcomes of evidence, which
+    must not be opposite."""
     a, b = read_verdicts(one), read_verdicts(other)
     if a["preset"] != b["preset"]:
         raise SharpseekFileError(f"{one}, {other}: presets {a['preset']} and {b['preset']} cannot be compared")
     problems: list[str] = []
+    crossed: list[str] = []
     words_a, words_b = ({c["claim"]: c["outcome"] for c in v["claims"]} for v in (a, b))
     for claim in sorted(words_a.keys() | words_b.keys()):
         if words_a.get(claim) != words_b.get(claim):
@@ -66,7 +71,8 @@ def compare(one: Path, other: Path, allowed: float = ALLOWED) -> Comparison:
         x, y = evidence_a[key], evidence_b[key]
         name = ": ".join(map(str, key[:3]))
         if x["outcome"] != y["outcome"]:
-            problems.append(f"{name}: {x['outcome']} against {y['outcome']}")
+            opposite = {x["outcome"], y["outcome"]} == {SUPPORTED, REFUTED}
+            (problems if opposite else crossed).append(f"{name}: {x['outcome']} against {y['outcome']}")
         numbers = [e[part] for e in (x, y) for part in ("estimate", "low", "high")]
         if any(number is None for number in numbers):
             continue
@@ -79,4 +85,4 @@ def compare(one: Path, other: Path, allowed: float = ALLOWED) -> Comparison:
             largest, where = distance, name
         if distance > allowed:
             problems.append(f"{name}: {x['estimate']} against {y['estimate']}, {distance:.2g} half-widths apart")
-    return Comparison(len(words_a.keys() & words_b.keys()), equal, count, largest, where, problems)
+    return Comparison(len(words_a.keys() & words_b.keys()), equal, count, largest, where, problems, crossed)

@@ -60,6 +60,18 @@ def test_another_word_is_a_disagreement_and_status_1(verdicts: dict, tmp_path: P
     assert f"{verdicts['claims'][0]['claim']}: " in done.stdout.splitlines()[1]
 
 
+@pytest.mark.parametrize(("outcome", "agrees"), [("undecided", True), ("refuted", False)])
+def test_evidence_may_be_undecided_in_one_but_not_opposite(
+    verdicts: dict, tmp_path: Path, outcome: str, agrees: bool
+) -> None:
+    evidence = first_number(verdicts)
+    assert evidence["outcome"] == "supported"
+    evidence["outcome"] = outcome
+    found = compare(RECORDED, write(tmp_path / "a", verdicts))
+    assert (found.disagreements == []) == agrees
+    assert len(found.crossed) == agrees
+
+
 def test_missing_evidence_is_a_disagreement(verdicts: dict, tmp_path: Path) -> None:
     verdicts["claims"][0]["evidence"].pop()
     assert len(compare(RECORDED, write(tmp_path / "a", verdicts)).disagreements) == 1
