@@ -1,6 +1,8 @@
 #include "core/machine.h"
 
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -41,6 +43,13 @@ void visit_control_groups(Visit visit) {
     }
   }
   visit(kControlGroups);
+}
+
+std::string first_word(const std::string& file) {
+  std::string word;
+  std::ifstream in(file);
+  in >> word;
+  return word;
 }
 
 std::optional<double> number_in(const std::string& file) { return parse_double(first_line(file)); }
@@ -85,6 +94,13 @@ std::int64_t available_memory() {
     const std::optional<double> used = number_in(folder + "/memory.current");
     if (limit && used) bytes = std::min(bytes, std::max(0.0, *limit - *used));
   });
+  // Batch systems limit the address space (ulimit -v), of which libraries take more than they use.
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    const double used =
+        parse_double(first_word("/proc/self/statm")).value_or(0) * static_cast<double>(sysconf(_SC_PAGESIZE));
+    bytes = std::min(bytes, std::max(0.0, static_cast<double>(limit.rlim_cur) - used));
+  }
   return std::isfinite(bytes) ? static_cast<std::int64_t>(bytes) : 0;
 }
 

@@ -9,8 +9,8 @@ namespace sharpseek {
 /// this number.
 int available_threads();
 
-/// Bytes that this process may still allocate: what the kernel calls available, or what its control group leaves,
-/// whichever is less. 0 where neither can be read.
+/// Bytes that this process may still allocate: what the kernel calls available, or what its control groups
+/// leave, or what the limit of its address space leaves, whichever is least. 0 where neither can be read.
 std::int64_t available_memory();
 
 namespace detail {

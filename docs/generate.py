@@ -48,7 +48,7 @@ def schema(program: Path) -> str:
     quantities = ",".join(dict.fromkeys(q["quantity"] for q in json.loads(listed)["quantities"]))
     found: dict[str, tuple[str, str, str]] = {}
     attributes: dict[str, None] = {}
-    config = "[noise]\ncondition = 1 10\n[measure]\nkeep_parameters = true\nsamples = 16\n"
+    config = "[noise]\ncondition = 1 10\n[measure]\nkeep_parameters = true\nrivals = 1\nsamples = 16\n"
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("linear", "mlp"):
             file = Path(folder) / f"{kind}.ini"

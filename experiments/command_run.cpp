@@ -34,7 +34,12 @@ int command_run(const std::vector<std::string>& arguments) {
   const Shard shard = shard_option(parsed);
   const bool json = wants_json(parsed);
   if (parsed.has("dry-run")) {
-    print_dry_run(config, run.engine, shard, std::cout);
+    const nlohmann::json found = dry_run(config, run.engine, shard);
+    if (json) {
+      std::cout << found.dump(2) << '\n';
+    } else {
+      print_dry_run(found, std::cout);
+    }
     return 0;
   }
   const std::string directory =

@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <iomanip>
+#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "experiments/memory.h"
 #include "experiments/prepare.h"
-#include "experiments/record.h"
 #include "sharpness/block.h"
 #include "sharpness/probe.h"
 #include "theory/closed_form.h"
@@ -25,27 +26,13 @@ constexpr double kTrialSeconds = 0.25;
 struct Cost {
   double training = 0;  ///< seconds
   double measuring = 0;
-  double memory = 0;  ///< bytes
+  double prepared = 0;  ///< bytes, held until the end
+  double running = 0;   ///< bytes, while this group trains
   double disk = 0;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// Numbers that one record of one replica holds.
-std::int64_t record_size(const Probe& probe, const Program& program, bool keep_parameters) {
-  std::int64_t size = 2;  // rescaled time, train loss
-  for (const Quantity* quantity : probe.quantities()) {
-    for (const Variable& variable : quantity->variables) {
-      size += variable.dimension == "eigen"     ? probe.eigenvalues()
-              : variable.dimension == "layer"   ? static_cast<std::int64_t>(program.parameters().size())
-              : variable.dimension == "balance" ? static_cast<std::int64_t>(probe.balances().size())
-              : variable.dimension == "grid"    ? kDensityPoints
-                                                : 1;
-    }
-  }
-  return size + (keep_parameters ? program.parameter_count() : 0);
 }
 
 Cost estimate(const PreparedGroup& group, const Schedule& schedule, const EngineOptions& options) {
@@ -81,24 +68,13 @@ Cost estimate(const PreparedGroup& group, const Schedule& schedule, const Engine
   }
   cost.measuring = taken * replicas / static_cast<double>(block) * static_cast<double>(schedule.records());
 
-  const auto parameters = static_cast<double>(group.program.parameter_count());
-  const double record =
-      8 * replicas * static_cast<double>(record_size(probe, group.program, point.boolean("measure.keep_parameters")));
-  const double recorded = record * static_cast<double>(schedule.records());
-  const double element = options.dtype == "float64" ? 8 : 4;
-  cost.disk = recorded + 8 * replicas * parameters;
-  cost.memory = std::min(recorded, std::max(record, static_cast<double>(kBlockBytes))) +
-                element * replicas * parameters * (2 + problem.slots());
+  const MemoryNeed need = memory_need(point, group.program, static_cast<std::int64_t>(group.noise.size()), options);
+  cost.prepared = need.prepared;
+  cost.running = need.training + need.records;
+  cost.disk = 8 * replicas *
+              (static_cast<double>(record_size(point, group.program)) * static_cast<double>(schedule.records()) +
+               static_cast<double>(group.program.parameter_count()));
   return cost;
-}
-
-std::string bytes(double count) {
-  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  for (; count >= 1024 && unit < 4; ++unit) count /= 1024;
-  std::ostringstream text;
-  text << std::setprecision(3) << count << ' ' << units[unit];
-  return text.str();
 }
 
 std::string duration(double seconds) {
@@ -114,60 +90,100 @@ std::string duration(double seconds) {
   return text.str();
 }
 
-/// The closed form at each sweep point of a linear network's group.
-void print_predictions(const PreparedGroup& group, const Config& config, std::ostream& out) {
+/// The closed form at each sweep point of a linear network's group; null where there is none.
+nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) {
   const ModelOptions model = group.group.point().model();
   const Task& task = *group.task;
   const bool linear = model.kind == "linear" || (model.kind == "mlp" && model.activation == "identity");
   if (!linear || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 || !task.exact_inputs()) {
-    out << "  theory: no closed form for this network and task\n";
-    return;
+    return nullptr;
   }
-  std::string last;
+  nlohmann::json found = nlohmann::json::array();
   for (std::size_t e = 0; e < group.noise.size(); ++e) {
     std::string name;
     for (const std::string& key : replica_axes(config)) {
       if (!key.starts_with("noise.")) continue;
       name += concat(name.empty() ? "" : ", ", key.substr(6), " ", group.group.replicas[e].point.text(key));
     }
-    if (e > 0 && name == last) continue;
-    last = name;
+    if (!found.empty() && found.back()["at"] == name) continue;
     const ClosedForm form =
         closed_form(model.depth, *task.teacher.matrix, task.input_covariance, group.noise[e].covariance);
-    out << "  theory" << (name.empty() ? "" : " at " + name) << ": trace " << form.trace << " (flattest possible "
-        << form.flattest_trace << "), sharpness " << form.sharpness << ", fluctuation " << form.gradient_fluctuation
-        << (form.commutes ? "" : "; noise and signal do not commute: SGD settles elsewhere") << '\n';
+    found.push_back({{"at", name},
+                     {"trace", form.trace},
+                     {"flattest_trace", form.flattest_trace},
+                     {"sharpness", form.sharpness},
+                     {"gradient_fluctuation", form.gradient_fluctuation},
+                     {"commutes", form.commutes}});
   }
+  return found;
+}
+
+nlohmann::json json_of(const Cost& cost) {
+  return {{"training_seconds", cost.training},
+          {"measuring_seconds", cost.measuring},
+          {"memory_bytes", cost.prepared + cost.running},
+          {"disk_bytes", cost.disk}};
 }
 
 }  // namespace
 
-void print_dry_run(const Config& config, const EngineOptions& engine, const Shard& shard, std::ostream& out) {
+nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const Shard& shard) {
+  require_memory(config, engine, shard);
+  nlohmann::json groups = nlohmann::json::array();
   Cost total;
   for (const PreparedGroup& group : prepare(config, shard)) {
     const Point& point = group.group.point();
     const Schedule schedule{.steps = point.steps(), .every = point.every()};
     const Cost cost = estimate(group, schedule, engine);
-    out << (group.group.name.empty() ? config.single("experiment.name") : group.group.name) << ": "
-        << group.noise.size() << " replicas (" << point.integer("experiment.replicas") << " seeds each), "
-        << group.program.parameter_count() << " parameters, " << schedule.steps << " steps, " << schedule.records()
-        << " records\n";
-    for (const std::string& key : replica_axes(config)) {
-      out << "  axis " << key << ":";
-      for (const std::string& value : config.values(key)) out << ' ' << value;
-      out << '\n';
-    }
-    out << "  cost: training " << duration(cost.training) << ", measuring " << duration(cost.measuring) << ", memory "
-        << bytes(cost.memory) << ", disk at most " << bytes(cost.disk)
-        << (point.until_stationary() ? "; less if it is stationary earlier" : "") << '\n';
-    print_predictions(group, config, out);
+    nlohmann::json axes = nlohmann::json::array();
+    for (const std::string& key : replica_axes(config)) axes.push_back({{"key", key}, {"values", config.values(key)}});
+    groups.push_back({{"name", group.group.name.empty() ? config.single("experiment.name") : group.group.name},
+                      {"replicas", group.noise.size()},
+                      {"seeds", point.integer("experiment.replicas")},
+                      {"parameters", group.program.parameter_count()},
+                      {"steps", schedule.steps},
+                      {"records", schedule.records()},
+                      {"until_stationary", point.until_stationary()},
+                      {"axes", axes},
+                      {"cost", json_of(cost)},
+                      {"closed_form", predictions_of(group, config)}});
     total.training += cost.training;
     total.measuring += cost.measuring;
-    total.memory = std::max(total.memory, cost.memory);
+    total.prepared += cost.prepared;
+    total.running = std::max(total.running, cost.running);
     total.disk += cost.disk;
   }
-  out << "all: " << duration(total.training + total.measuring) << ", memory " << bytes(total.memory)
-      << " beside the program's own, disk at most " << bytes(total.disk) << '\n';
+  return {{"groups", groups}, {"cost", json_of(total)}};
+}
+
+void print_dry_run(const nlohmann::json& run, std::ostream& out) {
+  const auto memory = [](const nlohmann::json& cost) { return in_bytes(cost["memory_bytes"].get<double>()); };
+  const auto disk = [](const nlohmann::json& cost) { return in_bytes(cost["disk_bytes"].get<double>()); };
+  for (const nlohmann::json& group : run["groups"]) {
+    out << group["name"].get<std::string>() << ": " << group["replicas"] << " replicas (" << group["seeds"]
+        << " seeds each), " << group["parameters"] << " parameters, " << group["steps"] << " steps, "
+        << group["records"] << " records\n";
+    for (const nlohmann::json& axis : group["axes"]) {
+      out << "  axis " << axis["key"].get<std::string>() << ":";
+      for (const nlohmann::json& value : axis["values"]) out << ' ' << value.get<std::string>();
+      out << '\n';
+    }
+    const nlohmann::json& cost = group["cost"];
+    out << "  cost: training " << duration(cost["training_seconds"]) << ", measuring "
+        << duration(cost["measuring_seconds"]) << ", memory " << memory(cost) << ", disk at most " << disk(cost)
+        << (group["until_stationary"] ? "; less if it is stationary earlier" : "") << '\n';
+    if (group["closed_form"].is_null()) out << "  theory: no closed form for this network and task\n";
+    for (const nlohmann::json& form : group["closed_form"]) {
+      const auto at = form["at"].get<std::string>();
+      out << "  theory" << (at.empty() ? "" : " at " + at) << ": trace " << form["trace"].get<double>()
+          << " (flattest possible " << form["flattest_trace"].get<double>() << "), sharpness "
+          << form["sharpness"].get<double>() << ", fluctuation " << form["gradient_fluctuation"].get<double>()
+          << (form["commutes"] ? "" : "; noise and signal do not commute: SGD settles elsewhere") << '\n';
+    }
+  }
+  const nlohmann::json& cost = run["cost"];
+  out << "all: " << duration(cost["training_seconds"].get<double>() + cost["measuring_seconds"].get<double>())
+      << ", memory " << memory(cost) << " beside the program's own, disk at most " << disk(cost) << '\n';
 }
 
 }  // namespace sharpseek

@@ -34,6 +34,24 @@ std::string refusal(const PreparedGroup& prepared, const Point& point) {
                   ": the slow-manifold flow needs a smooth network (tanh, gelu): where a unit of relu switches the "
                   "Hessian jumps and has no derivative");
   }
+  return plain_sgd_refusal(point);
+}
+
+void record_path(RunRecord& record, const std::string& name, const SlowFlow& flow, const std::string& what) {
+  const auto write = [&](const char* quantity, const at::Tensor& values, const std::string& definition) {
+    const at::Tensor dense = values.contiguous();
+    record.time_variable(name + "_" + quantity, dense.const_data_ptr<double>(), "1", definition);
+  };
+  write("trace", flow.trace, "trace predicted by " + what);
+  write("sharpness", flow.sharpness, "sharpness predicted by " + what);
+  write("gradient_fluctuation", flow.gradient_fluctuation, "gradient fluctuation predicted by " + what);
+}
+
+bool starts_on_manifold(const Point& point) { return point.text("model.init") == "manifold"; }
+
+}  // namespace
+
+std::string plain_sgd_refusal(const Point& point) {
   if (point.text("training.optimizer") != "sgd") {
     return concat("training.optimizer = ", point.text("training.optimizer"),
                   ": the slow-manifold flow is that of plain sgd");
@@ -55,10 +73,6 @@ std::string refusal(const PreparedGroup& prepared, const Point& point) {
   }
   return {};
 }
-
-bool starts_on_manifold(const Point& point) { return point.text("model.init") == "manifold"; }
-
-}  // namespace
 
 Samples interpolated_samples(const PreparedGroup& prepared) {
   return evaluation_samples(*prepared.task, prepared.group.point().integer("measure.samples"),
@@ -107,7 +121,8 @@ void start_on_manifold(PreparedGroup& prepared) {
   }
 }
 
-FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std::vector<double>>& times) {
+FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std::vector<double>>& times,
+                            SlowDrive drive) {
   for (const Replica& replica : prepared.group.replicas) {
     const std::string reason = refusal(prepared, replica.point);
     require(reason.empty(), reason);
@@ -135,7 +150,8 @@ FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std
   prediction.samples = interpolated_samples(prepared);
   prediction.limit = interpolating_weights(distinct, prediction.samples);
   const std::unique_ptr<Engine> engine = flow_engine(prepared.program);
-  SlowFlow flow = slow_flow(*engine, prediction.limit.parameters, prediction.samples, distinct.noise, distinct_times);
+  SlowFlow flow = slow_flow(*engine, prediction.limit.parameters, prediction.samples, distinct.noise, distinct_times,
+                            {.drive = drive});
   const at::Tensor rows = at::tensor(row_of);
   prediction.start = prediction.limit.parameters.index_select(0, rows);
   for (at::Tensor* values : {&flow.parameters, &flow.trace, &flow.sharpness, &flow.smallest, &flow.gradient_fluctuation,
@@ -167,14 +183,13 @@ void record_flow(const PreparedGroup& prepared, const std::vector<std::int64_t>&
     for (std::int64_t step : steps) times.back().push_back(per_step * static_cast<double>(step));
   }
   const SlowFlow flow = predict_flow(prepared, times).flow;
-  const auto write = [&](const char* name, const at::Tensor& values, const char* definition) {
-    const at::Tensor dense = values.contiguous();
-    record.time_variable(name, dense.const_data_ptr<double>(), "1", definition);
-  };
-  write("flow_trace", flow.trace, "trace predicted by the slow-manifold flow (docs/flow.md): the limit of rate 0");
-  write("flow_sharpness", flow.sharpness, "sharpness predicted by the slow-manifold flow");
-  write("flow_gradient_fluctuation", flow.gradient_fluctuation,
-        "gradient fluctuation predicted by the slow-manifold flow");
+  record_path(record, "flow", flow, "the slow-manifold flow (docs/flow.md): the limit of rate 0");
+  if (prepared.group.point().integer("measure.rivals") > 0) {
+    record_path(record, "descent_flow", predict_flow(prepared, times, SlowDrive::kFluctuation).flow,
+                "a rival of the flow that descends the gradient fluctuation and no more (docs/flow.md)");
+    record_path(record, "isotropic_flow", predict_flow(prepared, times, SlowDrive::kTrace).flow,
+                "a rival: the flow under isotropic noise of the same total, which descends the trace (docs/flow.md)");
+  }
   std::vector<std::int64_t> status;
   std::vector<double> circulation;
   for (std::size_t e = 0; e < flow.status.size(); ++e) {

@@ -30,11 +30,18 @@ void start_on_manifold(PreparedGroup& prepared);
 
 /// The flow of a group's replicas at times [E][R], each distinct one integrated once. Throws UserError where the flow
 /// does not apply, with the reason: relu, noise drawn once, an optimiser other than plain SGD, data that do not fit.
-FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std::vector<double>>& times);
+FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std::vector<double>>& times,
+                            SlowDrive drive = SlowDrive::kNoise);
+
+/// Why plain SGD under label noise of one covariance, which the flow and its rivals are about, is not what this replica
+/// does; empty if it is.
+std::string plain_sgd_refusal(const Point& point);
 
 /// Writes flow_trace, flow_sharpness, flow_gradient_fluctuation [replica, time], flow_status and flow_circulation
-/// [replica] into a run file whose replicas start on the manifold and where the flow applies; otherwise nothing.
-/// `steps` are those of the records.
+/// [replica] into a run file whose replicas start on the manifold and where the flow applies; otherwise nothing. With
+/// measure.rivals also its rivals at the same times: descent_flow_*, which descends the gradient fluctuation, and
+/// isotropic_flow_*, the flow of isotropic noise of the same total, which descends the trace. `steps` are those of the
+/// records.
 void record_flow(const PreparedGroup& prepared, const std::vector<std::int64_t>& steps, RunRecord& record);
 
 }  // namespace sharpseek

@@ -120,15 +120,15 @@ class File {
   std::vector<std::int64_t> integers(const std::string& name);
   std::vector<std::string> texts(const std::string& name);
 
-  // --- attributes of a variable, or of the file when `object` is "/"
+  // --- attributes of a variable, or of the file when `name` is "/"
 
-  void attribute(const std::string& object, const std::string& name, const std::string& value);
-  void attribute(const std::string& object, const std::string& name, double value);
-  void attribute(const std::string& object, const std::string& name, const std::vector<std::int64_t>& values);
-  bool has_attribute(const std::string& object, const std::string& name);
+  void attribute(const std::string& name, const std::string& key, const std::string& value);
+  void attribute(const std::string& name, const std::string& key, double value);
+  void attribute(const std::string& name, const std::string& key, const std::vector<std::int64_t>& values);
+  bool has_attribute(const std::string& name, const std::string& key);
   /// Throw UserError "<file>: attribute ... is missing".
-  std::string text_attribute(const std::string& object, const std::string& name);
-  std::int64_t integer_attribute(const std::string& object, const std::string& name);
+  std::string text_attribute(const std::string& name, const std::string& key);
+  std::int64_t integer_attribute(const std::string& name, const std::string& key);
   /// Copies those of an object of another file that describe meaning, not storage; `except` are left out.
   void copy_attributes(File& source, const std::string& object, const std::vector<std::string>& except = {});
 

@@ -39,6 +39,7 @@ std::string ini_of(const nlohmann::json& config) {
 
 PreparedGroup group_of(const Config& config, const std::string& name, const std::string& path) {
   for (PreparedGroup& group : prepare(config)) {
+    // cppcheck-suppress returnStdMoveLocal; it is no local variable, but an element
     if (group.group.name == name) return std::move(group);
   }
   throw UserError(concat(path, ": its configuration makes no group ", name));

@@ -83,6 +83,9 @@ constexpr std::array kOptions{
                  "products of the trace's estimate; 0 = exact up to 512 parameters, 64 beyond"},
     ConfigOption{"measure.samples", kInteger, "256", kSingle, "size of the evaluation set"},
     ConfigOption{"measure.quantities", kText, "", kSingle, "comma-separated; empty = the standard ones"},
+    ConfigOption{
+        "measure.rivals", kInteger, "0", kSingle,
+        "seeds of each sweep point for which rival predictors of the end are computed (docs/flow.md); 0 = none"},
     ConfigOption{"measure.keep_parameters", kBoolean, "false", kSingle, "store the weights at every record"},
 };
 

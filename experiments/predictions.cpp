@@ -113,12 +113,17 @@ void record_predictions(const PreparedGroup& prepared, RunRecord& record) {
   std::map<std::string, std::vector<double>> closed;
   std::map<std::string, std::vector<double>> limit;
   std::vector<std::int64_t> commutes;
+  // Minimal fluctuation under isotropic noise is the flattest minimum.
+  const double flattest_sharpness = closed_form(model.depth, *task.teacher.matrix, task.input_covariance,
+                                                Matrix::Identity(task.outputs, task.outputs))
+                                        .sharpness;
   for (const Prediction& prediction : predict(model, task, prepared.noise)) {
     const std::optional<ClosedForm>& form = prediction.closed_form;
     closed["trace"].push_back(form ? form->trace : kNotMeasured);
     closed["sharpness"].push_back(form ? form->sharpness : kNotMeasured);
     closed["gradient_fluctuation"].push_back(form ? form->gradient_fluctuation : kNotMeasured);
     closed["flattest_trace"].push_back(form ? form->flattest_trace : kNotMeasured);
+    closed["flattest_sharpness"].push_back(form ? flattest_sharpness : kNotMeasured);
     const std::optional<SmallRateLimit>& end = prediction.limit;
     limit["trace"].push_back(end ? end->reading.trace : kNotMeasured);
     limit["sharpness"].push_back(end ? end->reading.sharpness : kNotMeasured);

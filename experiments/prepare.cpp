@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "experiments/flow.h"
 #include "experiments/predictions.h"
+#include "experiments/rivals.h"
 #include "sharpness/quantity.h"
 #include "training/trainer.h"
 
@@ -84,6 +85,11 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
             " inputs of a sample");
     require(point.integer("measure.eigenvalues") >= 1, "measure.eigenvalues = ", point.integer("measure.eigenvalues"),
             ": must be at least 1");
+    const std::int64_t rivals = point.integer("measure.rivals");
+    require(rivals >= 0, "measure.rivals = ", rivals, ": must be 0 (none) or a number of seeds");
+    require(rivals == 0 || next.program.parameter_count() <= kMostRivalParameters, "measure.rivals = ", rivals,
+            ": needs dense matrices of all weights: at most ", kMostRivalParameters, " of them, this network has ",
+            next.program.parameter_count());
     select_quantities(point.probe().quantities);
     point.until_stationary();
     next.group = std::move(group);

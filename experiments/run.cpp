@@ -10,6 +10,7 @@
 #include "experiments/checkpoint.h"
 #include "experiments/experiment_index.h"
 #include "experiments/lock.h"
+#include "experiments/memory.h"
 #include "experiments/new_directory.h"
 #include "experiments/prepare.h"
 #include "experiments/record.h"
@@ -70,6 +71,7 @@ bool is_empty_start(const fs::path& directory) {
 
 RunSummary begin_experiment(const Config& config, const RunOptions& options, const fs::path& directory,
                             const Shard& shard) {
+  require_memory(config, options.engine, shard);
   const std::vector<PreparedGroup> groups = prepare(config, shard);
   require(shard.count == 1 || !groups.front().group.point().until_stationary(),
           "training.until = stationary: looks at "
@@ -144,6 +146,7 @@ RunSummary resume_experiment(const fs::path& directory, const std::vector<std::s
 
   std::error_code error;
   fs::current_path(index.working_directory, error);  // if it is gone, a file:... that was there is named as missing
+  require_memory(index.config, options.engine, index.shard);
   const std::vector<PreparedGroup> groups = prepare(index.config, index.shard);
   const std::vector<std::unique_ptr<Engine>> engines = make_engines(groups, options.engine);
   if (!sets.empty()) write_index(place, index);

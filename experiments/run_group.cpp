@@ -15,6 +15,7 @@
 #include "experiments/progress.h"
 #include "experiments/provenance.h"
 #include "experiments/record.h"
+#include "experiments/rivals.h"
 #include "experiments/run_layout.h"
 #include "experiments/stopping.h"
 #include "experiments/summaries.h"
@@ -257,6 +258,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   }
   const std::vector<std::int64_t> stationary = record_stationarity(replicas, layout.variables, record);
   record_balances(replicas, layout.balances.size(), record);
+  record_rivals(prepared, engine, state, record);
   record.replica_variable({"status", status, "", ""});
   record.replica_variable({"diverged_at", state.diverged_at, "", ""});
   record.replica_variable({"stationary", stationary, "", ""});

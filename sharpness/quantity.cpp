@@ -63,16 +63,16 @@ TraceOptions MeasuringContext::trace_options() const {
 
 const MeasuringContext::Curvature& MeasuringContext::curvature() {
   if (curvature_) return *curvature_;
-  LinearOperator& hessian = *objective.hessian();
-  if (hessian.dimension() <= options.dense_limit) {
-    DenseSpectrum dense = dense_spectrum(hessian, eigenvalues());
+  const std::shared_ptr<LinearOperator> hessian = objective.hessian();  // a module makes a new one at each call
+  if (hessian->dimension() <= options.dense_limit) {
+    DenseSpectrum dense = dense_spectrum(*hessian, eigenvalues());
     curvature_ = {std::move(dense.spectrum), dense.trace, at::zeros_like(dense.trace)};
-    curvature_->spectrum.vectors = curvature_->spectrum.vectors.to(hessian.options());
+    curvature_->spectrum.vectors = curvature_->spectrum.vectors.to(hessian->options());
   } else {
     LanczosOptions lanczos_choice = lanczos_options();
     lanczos_choice.vectors = true;
-    Spectrum spectrum = lanczos(hessian, lanczos_choice);
-    const TraceEstimate trace = hessian.dimension() <= options.exact_limit ? exact_trace(hessian) : estimated_trace();
+    Spectrum spectrum = lanczos(*hessian, lanczos_choice);
+    const TraceEstimate trace = hessian->dimension() <= options.exact_limit ? exact_trace(*hessian) : estimated_trace();
     curvature_ = {std::move(spectrum), trace.trace, trace.standard_error};
   }
   return *curvature_;

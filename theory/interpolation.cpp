@@ -61,6 +61,7 @@ ExtrapolatedStep extrapolated(Engine& engine, const at::Tensor& theta, const Sam
     std::vector<at::Tensor> next{reached};
     for (int j = 1; j < k; ++j) {
       const auto i = static_cast<std::size_t>(j);
+      // cppcheck-suppress containerOutOfBounds; k > 1 here, so that row holds k - 1 elements
       next.push_back(next[i - 1] + (next[i - 1] - row[i - 1]) / (static_cast<double>(k) / (k - j) - 1));
     }
     row = std::move(next);

@@ -75,6 +75,13 @@ at::Tensor covariance_tensor(const std::vector<Noise>& noise) {
   return at::stack(all);
 }
 
+/// Isotropic covariances of the same total.
+at::Tensor isotropic(const at::Tensor& covariances) {
+  const std::int64_t outputs = covariances.size(1);
+  const at::Tensor variance = covariances.diagonal(0, 1, 2).mean(1);
+  return variance.view({-1, 1, 1}) * at::eye(outputs, at::kDouble);
+}
+
 /// The flow of a set of replicas: those still on their way are integrated together, each with its own step size.
 class Integration {
  public:
@@ -112,12 +119,17 @@ class Integration {
   Progress& progress(std::size_t row) { return replicas_[static_cast<std::size_t>(active_[row])]; }
   const std::vector<double>& targets(std::size_t row) const { return times_[static_cast<std::size_t>(active_[row])]; }
 
+  at::Tensor driving() const { return options_.drive == SlowDrive::kTrace ? isotropic(covariances_) : covariances_; }
+
   Field field_at(const at::Tensor& y) {
-    return field(engine_, y.narrow(1, 0, width_).contiguous(), samples_, covariances_active_, options_.rank_threshold);
+    Field f =
+        field(engine_, y.narrow(1, 0, width_).contiguous(), samples_, covariances_active_, options_.rank_threshold);
+    if (options_.drive == SlowDrive::kFluctuation) f.velocity = f.descent / 4;
+    return f;
   }
 
   void evaluate_start() {
-    covariances_active_ = covariances_;
+    covariances_active_ = driving();
     const Field start = field_at(y_);
     slope_ = state_slope(start);
     const at::Tensor speed = row_norm(start.velocity);
@@ -233,7 +245,12 @@ class Integration {
       sharpness.push_back(marked(point.sharpness));
       smallest.push_back(marked(point.smallest));
       fluctuation.push_back(marked(point.gradient_fluctuation));
-      speed.push_back(marked(row_norm(point.velocity)));
+      at::Tensor velocity = point.velocity;
+      if (options_.drive == SlowDrive::kFluctuation) velocity = point.descent / 4;
+      if (options_.drive == SlowDrive::kTrace) {
+        velocity = manifold_point(engine_, at::nan_to_num(safe), samples_, driving()).velocity;
+      }
+      speed.push_back(marked(row_norm(velocity)));
     }
     flow.trace = at::stack(trace, 1);
     flow.sharpness = at::stack(sharpness, 1);

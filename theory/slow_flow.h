@@ -40,7 +40,15 @@ enum class SlowFlowStatus {
 /// "complete", "rank changed", "stalled".
 const char* name_of(SlowFlowStatus status);
 
+/// What moves the weights along the set. Readings are of the true noise whatever does.
+enum class SlowDrive {
+  kNoise,        ///< the noise of SGD: the flow itself
+  kFluctuation,  ///< a rival: d theta / d tau = -1/4 P_T grad F, descent on the gradient fluctuation F and no more
+  kTrace,        ///< a rival: the flow under isotropic noise of the same total, descent on the trace
+};
+
 struct SlowFlowOptions {
+  SlowDrive drive = SlowDrive::kNoise;
   double tolerance = 1e-9;                 ///< local error of a step relative to |theta|
   double largest_step = 1e300;             ///< in rescaled time
   std::int64_t steps = 200'000;            ///< of a replica at most, rejected ones included

@@ -1,21 +1,26 @@
 """Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
-for every linear setting of a reproduction; `verdicts DIR`, the evidence of a reproduction; `agreement DIR...`, how
-often reproductions with other seeds reach the same verdict; `dataset TABLE`, the test on a table of one's own."""
+for every linear setting of a reproduction; `rivals DIR`, rival predictors against SGD; `verdicts DIR`, the evidence of
+a reproduction; `agreement DIR...`, how often reproductions with other seeds reach the same verdict; `compare DIR DIR`,
+whether two reproductions with the same seed agree; `dataset TABLE`, the test on a table of one's own."""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from sharpseek.agreement import agreement_table, outcomes
+from sharpseek.agreement import agreement_table, verdict_words
+from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
 from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise
 from sharpseek.verdicts import CLAIMS, adjusted_p, judge, overall
+from sharpseek.verdicts.rivals import outcomes, rivals_markdown
+from sharpseek.verdicts.sharpening import pairs, sharpening_markdown
 
 
 def print_summary(directory: Path) -> None:
@@ -42,17 +47,27 @@ def print_predictions(directory: Path) -> None:
     print(to_markdown(table) if len(table) else "no linear setting was run at four learning rates")
 
 
+def print_rivals(directory: Path) -> None:
+    """Prints `rivals_markdown` and, where full batches were run beside small ones, `sharpening_markdown`."""
+    experiments = open_reproduction(directory)[1]
+    found = [experiment for experiment in experiments if outcomes(experiment)]
+    print(rivals_markdown(found) if found else "no experiment here has rival predictors")
+    for experiment in experiments:
+        if pairs(experiment):
+            print(f"\n{experiment.title}\n\n{sharpening_markdown(experiment)}")
+
+
 def print_verdicts(directory: Path) -> None:
     """Prints every piece of evidence of a reproduction: run file, test, numbers, and the code that judged it."""
     _, experiments = open_reproduction(directory)
     verdicts = judge(experiments)
     adjusted = adjusted_p(verdicts)
-    outcomes = overall(verdicts)
+    whole = overall(verdicts)
     for claim in CLAIMS:
-        if claim.name not in outcomes:
+        if claim.name not in whole:
             continue
         p, corrected = adjusted[claim.name]
-        print(f"# {claim.name} {outcomes[claim.name]} (p {p:.2g}, after Holm {corrected:.2g}): {claim.statement}")
+        print(f"# {claim.name} {whole[claim.name]} (p {p:.2g}, after Holm {corrected:.2g}): {claim.statement}")
         print(f"  measured: {claim.effect}; test: {claim.test}; code: {claim.code}")
         for verdict in (v for v in verdicts if v.claim == claim.name):
             print(f"  {verdict.subject}: {verdict.outcome}; {', '.join(verdict.files)}")
@@ -65,10 +80,25 @@ def print_verdicts(directory: Path) -> None:
 
 def print_agreement(directories: list[Path]) -> None:
     """Prints `agreement.agreement_table`. Raises SharpseekFileError."""
-    table = agreement_table([outcomes(directory) for directory in directories])
+    table = agreement_table([verdict_words(directory) for directory in directories])
     table["agree"] = table["agree"].map("{:.0%}".format)
     table["flips"] = table["flips"].map({True: "yes", False: "no"})
     print(table.to_string(index=False))
+
+
+def print_comparison(one: Path, other: Path) -> int:
+    """Prints how two reproductions agree; 1 if they do not. Raises SharpseekFileError."""
+    found = compare(one, other)
+    print(
+        f"{one}, {other}: {found.claims} claims; {found.equal} of {found.estimates} estimates equal, "
+        f"the others at most {found.largest:.3g} half-widths of their 95 % intervals apart ({found.where or 'none'}); "
+        f"{ALLOWED:g} allowed"
+    )
+    for near in found.crossed:
+        print(f"  at the edge of its rule: {near}")
+    for problem in found.disagreements:
+        print(f"  differs: {problem}")
+    return 1 if found.disagreements else 0
 
 
 def prepare_dataset(options: argparse.Namespace) -> None:
@@ -90,12 +120,19 @@ def main() -> int:
     predictions = commands.add_parser("predictions", help="theory against SGD for every linear setting")
     predictions.add_argument("directory", type=Path)
     predictions.set_defaults(run=lambda options: print_predictions(options.directory))
+    rivals = commands.add_parser("rivals", help="rival predictors against SGD, full batches against small ones")
+    rivals.add_argument("directory", type=Path)
+    rivals.set_defaults(run=lambda options: print_rivals(options.directory))
     verdicts = commands.add_parser("verdicts", help="the evidence behind each verdict of a reproduction")
     verdicts.add_argument("directory", type=Path)
     verdicts.set_defaults(run=lambda options: print_verdicts(options.directory))
     agreement = commands.add_parser("agreement", help="how often reproductions with other seeds agree")
     agreement.add_argument("directories", type=Path, nargs="+")
     agreement.set_defaults(run=lambda options: print_agreement(options.directories))
+    both = commands.add_parser("compare", help="whether two reproductions agree: words equal, estimates near")
+    both.add_argument("one", type=Path, help="a folder with a report, or its verdicts.json")
+    both.add_argument("other", type=Path)
+    both.set_defaults(run=lambda options: print_comparison(options.one, options.other))
     dataset = commands.add_parser("dataset", help="make the test on a regression table with several targets")
     dataset.add_argument("table", type=Path, help="CSV with a header, or Parquet")
     dataset.add_argument("--targets", required=True, help="comma-separated columns")
@@ -103,12 +140,12 @@ def main() -> int:
     dataset.add_argument("--out", type=Path, required=True, help="folder to write, must not exist")
     dataset.set_defaults(run=prepare_dataset)
     options = parser.parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough is no error
     try:
-        options.run(options)
+        return options.run(options) or 0
     except SharpseekFileError as error:
         print(f"sharpseek: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

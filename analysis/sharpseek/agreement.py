@@ -10,7 +10,7 @@ from sharpseek.files import open_reproduction
 from sharpseek.verdicts import CLAIMS, judge, overall
 
 
-def outcomes(directory: Path) -> dict[str, str]:
+def verdict_words(directory: Path) -> dict[str, str]:
     """The word for every claim that a reproduction judges. Raises SharpseekFileError."""
     experiments = open_reproduction(directory)[1]
     try:

@@ -36,7 +36,8 @@ def _rates(run: xr.Dataset) -> np.ndarray:
 
 
 def replica_frame(experiment: Experiment) -> pd.DataFrame:
-    """One row a replica over all runs: its setting in words, rate, whether usable, measured and predicted values.
+    """One row a replica over all runs: its setting in words, rate, whether usable, measured and predicted values, and
+    its condition where that was swept.
 
     Empty where the files hold no `small_lr_limit_*`.
     """
@@ -45,7 +46,7 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
         if "small_lr_limit_trace" not in run:
             continue
         axes = {name: value for name, value in group_values(run).items() if name not in POOLED}
-        columns: dict[str, object] = {}
+        columns: dict[str, list[str]] = {}
         for name, coordinate in run.coords.items():
             if coordinate.dims == ("replica",) and name not in POOLED and name != "replica":
                 columns[str(name)] = [
@@ -61,6 +62,10 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
             frame[name] = run[f"{name}_mean"].values
             frame[f"limit_{name}"] = run[f"small_lr_limit_{name}"].values
             frame[f"closed_{name}"] = run[f"closed_form_{name}"].values
+            if f"closed_form_flattest_{name}" in run:
+                frame[f"flattest_{name}"] = run[f"closed_form_flattest_{name}"].values
+        if "condition" in run.coords:
+            frame["condition"] = run["condition"].values
         frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

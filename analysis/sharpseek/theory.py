@@ -58,7 +58,7 @@ def linear_sharpness(weights: list[np.ndarray], input_covariance: np.ndarray) ->
     """Largest Hessian eigenvalue at a global minimum: of K = 2 sum_i A_i A_i' kron (R B_i'B_i R), R = Sigma_x^(1/2)."""
     root = symmetric_power(input_covariance, 0.5)
     depth = len(weights)
-    k = 0.0
+    k = np.zeros((len(weights[-1]) * len(root),) * 2)
     for i in range(depth):
         after = np.eye(weights[-1].shape[0])
         for w in reversed(weights[i + 1 :]):

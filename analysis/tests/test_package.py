@@ -21,6 +21,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.checkout
 def test_every_module_and_template_is_installed(installed: Path) -> None:
     def files(root: Path) -> set[str]:
         found = (p.relative_to(root) for p in (root / "sharpseek").rglob("*") if p.is_file())
@@ -29,6 +30,7 @@ def test_every_module_and_template_is_installed(installed: Path) -> None:
     assert files(installed) == files(PACKAGE)
 
 
+@pytest.mark.checkout
 def test_the_installed_package_writes_a_report(installed: Path, reproduction: Make) -> None:
     directory = reproduction(**{"linear-2": {"seeds": 2}})
     subprocess.run(

@@ -67,12 +67,13 @@ at::Tensor gradient_or_zero(const at::Tensor& output, const at::Tensor& input, c
 std::int64_t most_copies(const Program& program, std::int64_t replicas, std::int64_t samples) {
   std::int64_t features = 0;
   for (const ValueShape& shape : program.values()) features += std::int64_t{shape.tokens} * shape.features;
+  // cppcheck-suppress zerodiv; every value has features
   return std::clamp<std::int64_t>(kProductElements / (replicas * samples * features), 1, 256);
 }
 
 ProductGraph::ProductGraph(const Program& program, const at::Tensor& parameters, const Samples& samples,
-                           std::int64_t copies) {
-  parameters_ = parameters.detach().repeat_interleave(copies, 0).requires_grad_(true);
+                           std::int64_t copies)
+    : parameters_(parameters.detach().repeat_interleave(copies, 0).requires_grad_(true)) {
   const at::Tensor targets =
       samples.targets.dim() == 3 ? samples.targets.repeat_interleave(copies, 0) : samples.targets;
   const at::Tensor outputs = evaluate(program, parameters_, samples.inputs.unsqueeze(0));

@@ -157,6 +157,10 @@ def test_dry_run_prints_the_grid_and_writes_nothing(sharpseek: Run, config: Path
     result = sharpseek("run", "small.ini", "--dry-run")
     assert result.returncode == 0
     assert "4 replicas" in result.stdout
+    found = json.loads(sharpseek("run", "small.ini", "--dry-run", "--format", "json").stdout)
+    assert found["groups"][0]["replicas"] == 4
+    assert found["cost"]["training_seconds"] > 0
+    assert all(form["trace"] >= form["flattest_trace"] for form in found["groups"][0]["closed_form"])
     assert files(tmp_path) == {"small.ini"}
 
 

@@ -142,3 +142,19 @@ def test_replicas_of_a_shard_are_those_of_the_whole(sharpseek: Run, shards: Path
     assert [len(r) for r in rows] == [1, 1, 2]
     assert b"".join(r.tobytes() for r in rows) == whole.tobytes()
     assert contents(shards / "shard-0-of-3" / "run.h5").keys() == contents(tmp_path / "whole" / "run.h5").keys()
+
+
+def test_rival_end_points_do_not_depend_on_the_shards(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    """One shard holds none of the seeds that have end points; the whole minimises the others' together."""
+    sets = ["--set=measure.rivals=1", "--set=model.kind=mlp"]
+    for i in range(3):
+        assert sharpseek("run", "small.ini", "--quiet", "--out", "parts", f"--shard={i}/3", *sets).returncode == 0
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", *sets).returncode == 0
+    merged = sharpseek("merge", "parts")
+    assert merged.returncode == 0, merged.stderr
+    with package.open_run(tmp_path / "parts") as run, package.open_run(tmp_path / "whole") as whole:
+        assert sorted(run["rival_status"].values) == [0, 0, 2, 2]
+        names = [name for name in run if str(name).startswith("minimal_")]
+        assert len(names) == 6
+        for name in names:  # to what the minimisation leaves over, not to the bit: matrix products round by their batch
+            assert run[name].values == pytest.approx(whole[name].values, rel=1e-4, nan_ok=True)

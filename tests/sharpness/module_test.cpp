@@ -13,6 +13,7 @@
 #include "sharpness/dense.h"
 #include "sharpness/lanczos.h"
 #include "sharpness/objective.h"
+#include "sharpness/quantity.h"
 
 namespace sharpseek {
 namespace {
@@ -88,6 +89,23 @@ TEST_F(ModuleObjectiveTest, HasTheEnginesMatricesWhateverChunkAndMemory) {
       EXPECT_LT(relative_difference(a.own, b.own), 1e-12);
       EXPECT_LT(relative_difference(a.full, b.full), 1e-12);
     }
+  }
+}
+
+TEST_F(ModuleObjectiveTest, IsMeasuredDenseAndByLanczos) {
+  const std::unique_ptr<Objective> module = load_module(file_, {x_.squeeze(1), y_}, float64());
+  const DenseSpectrum expected = dense_spectrum(*module->hessian(), 5);
+  const std::vector<Balance> no_balances;
+  for (std::int64_t limit : {0, 1000}) {
+    ProbeOptions options;
+    options.dense_limit = options.exact_limit = limit;
+    options.tolerance = 1e-10;
+    options.trace_probes = 56;  // as many as parameters: exact
+    MeasuringContext context(*module, {}, no_balances, 1, options);
+    const MeasuringContext::Curvature& found = context.curvature();
+    EXPECT_LT(relative_difference(found.spectrum.values, expected.spectrum.values), 1e-9) << limit;
+    EXPECT_LT(relative_difference(found.trace, expected.trace), 1e-12) << limit;
+    EXPECT_EQ(found.spectrum.status.front(), SpectrumStatus::kConverged) << limit;
   }
 }
 

@@ -102,7 +102,7 @@ class Chart:
         """The figure in words, with the ends of its main series, for those who do not see it."""
         parts = [f"{self.title}. {self.caption}"]
         for panel in self.panels:
-            said = []
+            said: list[str] = []
             for series in panel.series:
                 finite = np.flatnonzero(np.isfinite(series.y) & np.isfinite(series.x))
                 if series.style == "thin" or not len(finite) or len(said) == 6:

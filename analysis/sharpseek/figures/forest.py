@@ -7,6 +7,7 @@ import numpy as np
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.files import Experiment
 from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, UNDECIDED, Verdict
+from sharpseek.verdicts.ablations import ABLATIONS
 
 OUTCOMES = ((SUPPORTED, 2), (REFUTED, 1), (UNDECIDED, 4))
 """Outcomes and their colours."""
@@ -52,7 +53,8 @@ def _chart(name: str, title: str, caption: str, panels: list[Panel]) -> Chart:
 def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart]:
     found = []
     statements = {claim.name: claim.statement for claim in CLAIMS}
-    ablations = [v for v in verdicts if v.claim.startswith("C9")]
+    names = {claim.name for claim in ABLATIONS}
+    ablations = [v for v in verdicts if v.claim in names]
     if ablations:
         # Ratios have no effect at 1, slopes at 0: they do not share an axis.
         panels = []
@@ -68,7 +70,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
         found.append(_chart("ablations", "Ablations", caption, panels))
     for claim in CLAIMS:
         mine = [v for v in verdicts if v.claim == claim.name]
-        if mine and not claim.name.startswith("C9"):
+        if mine and claim.name not in names:
             panel = forest_panel(claim.name, claim.effect, mine)
             found.append(
                 _chart(f"evidence-{claim.name}", f"Evidence for {claim.name}: {claim.statement}", claim.rule, [panel])

@@ -75,7 +75,7 @@ def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dic
     trace["line"] = {"color": colour, "width": 1, "dash": series.dash}
     value, key = (series.x, "error_x") if series.style == "mark" else (series.y, "error_y")
     interval = [""] * len(series.x)
-    if series.low is not None:
+    if series.low is not None and series.high is not None:
         trace[key] = _error_bars(series, value, colour)
         interval = [
             f"<br>95 % interval {lo:.5g} to {hi:.5g}" if np.isfinite(lo) else "<br>no interval"

@@ -47,7 +47,8 @@ def settings_table(experiment: Experiment, name: str) -> pd.DataFrame:
 
 def settings_panels(experiments: list[Experiment], name: str) -> tuple[Panel, Panel]:
     """Measured over predicted as a scatter, and their ratio over the prediction."""
-    scatter, ratio = [], []
+    scatter: list[Series] = []
+    ratio: list[Series] = []
     ends: list[float] = []
     for colour, experiment in enumerate(experiments):
         table = settings_table(experiment, name)

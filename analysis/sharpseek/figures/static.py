@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.ticker
@@ -27,7 +28,7 @@ COLUMN_WIDTH = 3.4
 LETTER_WIDTH = 0.06
 """Inches: a letter of a tick label, on average."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -57,7 +58,7 @@ def draw_series(axes: Axes, series: Series) -> None:
     if series.style in ("line", "reference"):
         width = 1.4 if series.style == "line" else 1.0
         axes.plot(series.x, series.y, color=colour, linewidth=width, linestyle=line, label=series.label)
-        if series.low is not None:
+        if series.low is not None and series.high is not None:
             axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.18, linewidth=0)
         return
     value = series.x if series.style == "mark" else series.y
@@ -154,7 +155,9 @@ def save_chart(chart: Chart, directory: Path) -> list[Path]:
     figure = draw_chart(chart)
     written = []
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": chart.name}):
-        figure.get_layout_engine().execute(figure)
+        layout = figure.get_layout_engine()
+        assert layout is not None  # draw_chart asks for one
+        layout.execute(figure)
         figure.set_layout_engine(None)  # laid out once for both files, which then need no drawing before they are drawn
         for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
             path = directory / f"{chart.name}.{ending}"

@@ -1,8 +1,20 @@
 // Draws the figures of the report with plotly.js, in the page's colours, with switches that a keyboard reaches.
 "use strict";
-(() => {
-  const figures = JSON.parse(document.getElementById("figures-data").textContent);
+(async () => {
   const root = document.documentElement;
+  // Figures and plotly.js are kept compressed: base64 of gzip.
+  const unpacked = (id) => {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+  if (typeof DecompressionStream === "undefined") {
+    document.getElementById("too-old").hidden = false;
+    return;
+  }
+  const plotly = document.createElement("script");
+  plotly.textContent = await unpacked("plotly-js");
+  document.head.append(plotly);
+  const figures = JSON.parse(await unpacked("figures-data"));
   const NARROW = 640, PRINT_WIDTH = 680;
   let printing = false;
 

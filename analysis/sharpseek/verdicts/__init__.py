@@ -11,6 +11,7 @@ from sharpseek.verdicts.balance import balance_table
 from sharpseek.verdicts.flow import circulation_table, flow_table
 from sharpseek.verdicts.judge import adjusted_p, judge, overall
 from sharpseek.verdicts.registry import CLAIMS
+from sharpseek.verdicts.rivals import rival_table
 from sharpseek.verdicts.rules import (
     REFUTED,
     SUPPORTED,
@@ -22,6 +23,7 @@ from sharpseek.verdicts.rules import (
     positive,
     within,
 )
+from sharpseek.verdicts.sharpening import sharpening_table
 from sharpseek.verdicts.value import prediction_table
 
 __all__ = [
@@ -41,5 +43,7 @@ __all__ = [
     "overall",
     "positive",
     "prediction_table",
+    "rival_table",
+    "sharpening_table",
     "within",
 ]

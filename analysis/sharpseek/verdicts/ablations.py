@@ -12,6 +12,7 @@ from sharpseek.files import Experiment
 from sharpseek.summaries import start_axis
 from sharpseek.verdicts.rules import Claim, Evidence, positive, within
 from sharpseek.verdicts.statistics import (
+    Effect,
     at,
     conditions,
     evidence_of,
@@ -120,7 +121,7 @@ def _values(run: xr.Dataset, axis: str) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def _quotients(run: xr.Dataset, axis: str) -> list[tuple[str, object]]:
+def _quotients(run: xr.Dataset, axis: str) -> list[tuple[str, Effect]]:
     """Trace at each later value of an axis over trace at the first one, at every condition."""
     (_, first), *others = _values(run, axis)
     return [

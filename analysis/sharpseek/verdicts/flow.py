@@ -39,10 +39,12 @@ def at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray) -> tu
     return float((covariance @ (powers.T @ (means / errors)))[0]), float(np.sqrt(covariance[0, 0]))
 
 
-def flow_table(experiment: Experiment) -> pd.DataFrame:
+def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flow") -> pd.DataFrame:
     """Measured over predicted trace at each condition and fixed time, extrapolated to rate 0 over all runs.
 
-    Columns: condition, time, predicted (the flow's trace), ratio, error (standard error over seeds), z, low, high
+    `quantity` may be another one, and `path` a rival of the flow: descent_flow or isotropic_flow.
+
+    Columns: condition, time, predicted (the path's value), ratio, error (standard error over seeds), z, low, high
     (95 %), rates, usable, replicas. Replicas need not be stationary, but must be finished. Empty without a flow.
     """
     measured = runs_by_rate(experiment)
@@ -64,8 +66,8 @@ def flow_table(experiment: Experiment) -> pd.DataFrame:
                 # Measured and predicted are of the same record, so that a small shift between rates does no harm.
                 if abs(times[record] - time) > 1e-2 * end:
                     continue
-                flow = run["flow_trace"].values[here, record]
-                ratio = run["trace"].values[here, record] / flow
+                flow = run[f"{path}_{quantity}"].values[here, record]
+                ratio = run[quantity].values[here, record] / flow
                 good = (run["status"].values[here] == 0) & np.isfinite(ratio)
                 replicas += here.size
                 usable += int(good.sum())

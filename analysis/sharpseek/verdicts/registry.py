@@ -8,7 +8,9 @@ from sharpseek.verdicts.circulation import CIRCULATION
 from sharpseek.verdicts.flow import FLOW
 from sharpseek.verdicts.fluctuation import FLUCTUATION
 from sharpseek.verdicts.imbalance import FLATTEST, IMBALANCE
+from sharpseek.verdicts.rivals import RIVALS
 from sharpseek.verdicts.rules import Claim
+from sharpseek.verdicts.sharpening import SHARPENING
 from sharpseek.verdicts.starts import BOTH_WAYS, UNIQUENESS
 from sharpseek.verdicts.trend import TREND
 from sharpseek.verdicts.value import VALUE
@@ -22,7 +24,9 @@ CLAIMS: list[Claim] = [
     FLUCTUATION,
     BALANCE,
     TREND,
+    RIVALS,
     CIRCULATION,
     *ABLATIONS,
+    SHARPENING,
     FLOW,
 ]

@@ -206,7 +206,8 @@ def ordered_p(run: xr.Dataset, variable: str) -> tuple[float, float]:
     x, y = run["condition"].values[use], run[f"{variable}"].values[use]
     if len(np.unique(x)) < 2:
         return np.nan, np.nan
-    return tuple(float(stats.kendalltau(x, y, alternative=side).pvalue) for side in ("greater", "less"))
+    rises, falls = (float(stats.kendalltau(x, y, alternative=side).pvalue) for side in ("greater", "less"))
+    return rises, falls
 
 
 def standard_error(values: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
             evidence_of(
                 setting_effect(row, row.predicted),
                 subject,
-                lambda low, high, margin=margin: within(low, high, margin),
+                partial(within, margin=margin),
             )
         )
     trace = table[table["quantity"] == "trace"]
@@ -101,9 +102,7 @@ def _judge_few_rates(run: xr.Dataset) -> list[Evidence]:
             if several_rates:
                 effect = rate_effect(run, select, ratio)
                 subject = f"{name}, {label(condition)}, rate to 0"
-                evidence.append(
-                    evidence_of(effect, subject, lambda low, high, margin=margin: within(low, high, margin))
-                )
+                evidence.append(evidence_of(effect, subject, partial(within, margin=margin)))
                 continue
 
             def rule(low: float, high: float, margin: float = margin) -> str:

@@ -1,0 +1,88 @@
+"""Whether two reproductions of one preset agree: made on two machines, in a container, on two instruction sets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sharpseek.files import SharpseekFileError
+from sharpseek.verdicts import REFUTED, SUPPORTED
+
+ALLOWED = 1.0
+"""How far two estimates may lie apart, in units of the larger half-width of their 95 % intervals."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two reproductions agree in, and every point in which they do not."""
+
+    claims: int
+    """Claims that both judge."""
+    equal: int
+    """Estimates with the same value to the last digit that verdicts.json holds."""
+    estimates: int
+    """Estimates with an interval in both."""
+    largest: float
+    """Largest distance of two estimates, in half-widths of the 95 % interval."""
+    where: str
+    """Which estimate that is."""
+    disagreements: list[str] = field(default_factory=list)
+    crossed: list[str] = field(default_factory=list)
+    """Evidence that is undecided in one of them only: an estimate near the edge of its rule. No disagreement."""
+
+
+def read_verdicts(path: Path) -> dict:
+    """A verdicts.json, given itself or by the folder of its report. Raises SharpseekFileError."""
+    file = path / "verdicts.json" if path.is_dir() else path
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        found["claims"], found["preset"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SharpseekFileError(f"{file}: not the verdicts of a report: {error!r}") from error
+    return found
+
+
+def compare(one: Path, other: Path, allowed: float = ALLOWED) -> Comparison:
+    """Compares words of verdicts, which must be equal, estimates, which must be near, and outcomes of evidence, which
+    must not be opposite."""
+    a, b = read_verdicts(one), read_verdicts(other)
+    if a["preset"] != b["preset"]:
+        raise SharpseekFileError(f"{one}, {other}: presets {a['preset']} and {b['preset']} cannot be compared")
+    problems: list[str] = []
+    crossed: list[str] = []
+    words_a, words_b = ({c["claim"]: c["outcome"] for c in v["claims"]} for v in (a, b))
+    for claim in sorted(words_a.keys() | words_b.keys()):
+        if words_a.get(claim) != words_b.get(claim):
+            problems.append(f"{claim}: {words_a.get(claim)} against {words_b.get(claim)}")
+    evidence_a, evidence_b = (
+        {
+            (c["claim"], e["experiment"], e["at"], number): e
+            for c in v["claims"]
+            for number, e in enumerate(c["evidence"])
+        }
+        for v in (a, b)
+    )
+    for key in sorted(evidence_a.keys() ^ evidence_b.keys()):
+        problems.append(f"{': '.join(map(str, key[:3]))}: only in one")
+    equal = count = 0
+    largest, where = 0.0, ""
+    for key in sorted(evidence_a.keys() & evidence_b.keys()):
+        x, y = evidence_a[key], evidence_b[key]
+        name = ": ".join(map(str, key[:3]))
+        if x["outcome"] != y["outcome"]:
+            opposite = {x["outcome"], y["outcome"]} == {SUPPORTED, REFUTED}
+            (problems if opposite else crossed).append(f"{name}: {x['outcome']} against {y['outcome']}")
+        numbers = [e[part] for e in (x, y) for part in ("estimate", "low", "high")]
+        if any(number is None for number in numbers):
+            continue
+        count += 1
+        equal += x["estimate"] == y["estimate"]
+        width = max(e["high"] - e["low"] for e in (x, y)) / 2
+        apart = abs(x["estimate"] - y["estimate"])
+        distance = apart / width if width > 0 else (0.0 if apart == 0 else float("inf"))
+        if distance > largest:
+            largest, where = distance, name
+        if distance > allowed:
+            problems.append(f"{name}: {x['estimate']} against {y['estimate']}, {distance:.2g} half-widths apart")
+    return Comparison(len(words_a.keys() & words_b.keys()), equal, count, largest, where, problems, crossed)

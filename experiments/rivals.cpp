@@ -1,0 +1,151 @@
+#include "experiments/rivals.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "core/error.h"
+#include "experiments/block_probe.h"
+#include "experiments/flow.h"
+#include "experiments/interrupt.h"
+#include "sharpness/balance.h"
+#include "theory/end_point.h"
+
+namespace sharpseek {
+namespace {
+
+constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
+/// Replicas that are minimised together: those of a vector register, whose Jacobians fit into memory.
+constexpr std::int64_t kBlock = 16;
+
+enum RivalStatus : std::int64_t { kConverged, kNotConverged, kNotComputed };
+
+/// The replicas whose end points are computed.
+struct Chosen {
+  std::vector<std::int64_t> rows;
+  std::vector<Noise> noise;
+  at::Tensor parameters;   ///< trained [K, P], float64
+  at::Tensor covariances;  ///< [K, outputs, outputs]
+  at::Tensor isotropic;    ///< of the same totals
+  at::Tensor weights;      ///< eta / (4 batch) [K]
+};
+
+Chosen choose(const PreparedGroup& prepared, const TrainingState& state) {
+  const std::int64_t seeds = prepared.group.point().integer("measure.rivals");
+  Chosen chosen;
+  std::vector<double> weights;
+  std::vector<at::Tensor> covariances, isotropic;
+  for (std::size_t e = 0; e < prepared.noise.size(); ++e) {
+    const Replica& replica = prepared.group.replicas[e];
+    if (replica.seed >= seeds || state.diverged_at[e] >= 0) continue;
+    chosen.rows.push_back(static_cast<std::int64_t>(e));
+    chosen.noise.push_back(prepared.noise[e]);
+    weights.push_back(replica.point.number("training.learning_rate") / (4 * replica.point.number("training.batch")));
+    Matrix covariance = prepared.noise[e].covariance;
+    const std::int64_t outputs = covariance.rows();
+    covariances.push_back(at::from_blob(covariance.data(), {outputs, outputs}, at::kDouble).clone());
+    isotropic.push_back(covariance.trace() / static_cast<double>(outputs) * at::eye(outputs, at::kDouble));
+  }
+  if (chosen.rows.empty()) return chosen;
+  chosen.parameters = state.parameters.cpu().to(at::kDouble).index_select(0, at::tensor(chosen.rows));
+  chosen.covariances = at::stack(covariances);
+  chosen.isotropic = at::stack(isotropic);
+  chosen.weights = at::tensor(weights, at::kDouble);
+  return chosen;
+}
+
+/// One rescaling for each hidden unit between linear maps, by itself.
+std::vector<Rescaling> unit_rescalings(const Program& program) {
+  std::vector<Rescaling> all;
+  for (const Balance& balance : find_balances(program)) {
+    const bool unit = balance.name.find('[') != std::string::npos;
+    if (balance.law && unit && (balance.kind == "relu" || balance.kind == "linear")) {
+      all.push_back({balance.in, balance.out});
+    }
+  }
+  return all;
+}
+
+/// Measures weights [K, P] as the run's probe does and writes name_*.
+void record_end(const std::string& name, const std::string& what, const PreparedGroup& prepared, Engine& engine,
+                const Chosen& chosen, const at::Tensor& parameters, const at::Tensor& converged,
+                const TrainingState& state, RunRecord& record) {
+  const Point& point = prepared.group.point();
+  Measurement measured;
+  if (!chosen.rows.empty()) {
+    ProbeOptions options = point.probe();
+    options.quantities = {"spectrum", "gradient"};
+    BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
+                     chosen.noise, training_problem(prepared).batch, options);
+    const at::Tensor weights = parameters.to(engine.options()).contiguous();
+    measured = *probe.measure(weights, state.step, std::atomic<bool>(false));
+  }
+  for (const char* quantity : {"trace", "sharpness", "gradient_fluctuation"}) {
+    std::vector<double> values(prepared.noise.size(), kNotMeasured);
+    for (std::size_t k = 0; k < chosen.rows.size(); ++k) {
+      const auto row = static_cast<std::int64_t>(k);
+      if (!converged[row].item<bool>()) continue;
+      values[static_cast<std::size_t>(chosen.rows[k])] = measured.at(quantity)[row].item<double>();
+    }
+    record.replica_variable({name + "_" + quantity, values, "1", std::string(quantity) + " at " + what});
+  }
+}
+
+}  // namespace
+
+void record_rivals(const PreparedGroup& prepared, Engine& engine, const TrainingState& state, RunRecord& record) {
+  const Point& point = prepared.group.point();
+  if (point.integer("measure.rivals") == 0) return;
+  for (const Replica& replica : prepared.group.replicas) {
+    if (replica.point.text("model.init") == "manifold" || !plain_sgd_refusal(replica.point).empty()) return;
+  }
+  const Chosen chosen = choose(prepared, state);
+  const std::unique_ptr<Engine> exact = make_engine(prepared.program, {.device = "cpu", .dtype = "float64"});
+  const Samples samples = evaluation_samples(*prepared.task, kRivalSamples, at::TensorOptions().dtype(at::kDouble));
+
+  const bool smooth = prepared.program.smooth();
+  const std::string where = smooth ? "the minimum of L + eta/(4 batch) F next to the trained weights, F "
+                                   : "the trained weights after the rescaling of hidden units that makes least ";
+  std::vector<std::int64_t> status(prepared.noise.size(), kNotComputed);
+  const auto record_rival = [&](const std::string& name, const std::string& what, const at::Tensor& covariances) {
+    at::Tensor parameters;
+    at::Tensor converged = at::ones({static_cast<std::int64_t>(chosen.rows.size())}, at::kBool);
+    if (chosen.rows.empty()) {
+      // A shard without any of these seeds has the variables of the others.
+    } else if (smooth) {
+      std::vector<at::Tensor> ends, found;
+      for (std::int64_t first = 0; first < chosen.parameters.size(0); first += kBlock) {
+        const auto part = [&](const at::Tensor& all) {
+          return all.slice(0, first, std::min(all.size(0), first + kBlock)).contiguous();
+        };
+        const EndPoint end =
+            penalised_minimum(*exact, part(chosen.parameters), samples, part(covariances), part(chosen.weights));
+        ends.push_back(end.parameters);
+        found.push_back(end.converged);
+      }
+      parameters = at::cat(ends);
+      converged = at::cat(found);
+    } else {
+      const Diagonals squares = diagonals(*exact, chosen.parameters, samples, covariances);
+      const bool trace = name == "minimal_trace";
+      parameters = chosen.parameters * least_by_rescaling(trace ? squares.curvature : squares.squared_gradient,
+                                                          unit_rescalings(prepared.program));
+    }
+    for (std::size_t k = 0; k < chosen.rows.size(); ++k) {
+      std::int64_t& own = status[static_cast<std::size_t>(chosen.rows[k])];
+      const bool good = converged[static_cast<std::int64_t>(k)].item<bool>();
+      own = !good || own == kNotConverged ? kNotConverged : kConverged;
+    }
+    record_end(name, where + what, prepared, engine, chosen, parameters, converged, state, record);
+  };
+  record_rival("minimal_fluctuation", "the gradient fluctuation", chosen.covariances);
+  record_rival("minimal_trace", smooth ? "that under isotropic noise of the same total" : "the trace",
+               chosen.isotropic);
+  record.replica_variable({"rival_status", status, "", "whether both rivals' end points were found"});
+  record.flags("rival_status", {kConverged, kNotConverged, kNotComputed}, "converged not_converged not_computed");
+}
+
+}  // namespace sharpseek
