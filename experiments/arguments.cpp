@@ -58,9 +58,9 @@ void add_engine_options(po::options_description& options) {
   options.add_options()("engine", po::value<std::string>()->default_value(defaults.engine), "auto | torch | lanes")(
       "device", po::value<std::string>()->default_value(defaults.device), "auto | cpu | cuda | cuda:N")(
       "dtype", po::value<std::string>()->default_value(defaults.dtype), "float32 | float64")(
-      "isa", po::value<std::string>()->default_value(defaults.isa), "lanes: auto | scalar | sse4.2 | avx2 | avx512")(
+      "isa", po::value<std::string>()->default_value(defaults.isa), "auto | scalar | sse4.2 | avx2 | avx512")(
       "threads", po::value<int>()->default_value(defaults.threads), "0 = all cores")(
-      "tf32", "torch on CUDA: float32 products with 10 bits of mantissa");
+      "tf32", "CUDA: products with 10 bits of mantissa");
 }
 
 void add_format_option(po::options_description& options) {

@@ -46,7 +46,8 @@ cp -r experiments/presets "$top/"
 cp docs/gpu.md "$top/README.md"
 install -m 755 tools/prove.sh "$top/prove.sh"
 git rev-parse HEAD >"$top/COMMIT" 2>/dev/null || echo unknown >"$top/COMMIT"
-(cd "$top" && find . -type f ! -name SHA256SUMS -exec sha256sum {} + >SHA256SUMS)
+(cd "$top" && find . -type f -exec sha256sum {} +) >"$work/SHA256SUMS"
+mv "$work/SHA256SUMS" "$top/"
 
 mkdir -p "$(dirname "$archive")"
 tar -C "$work" -cf - sharpseek-gpu | xz -6 -T0 >"$archive.new"

@@ -1,6 +1,9 @@
 """The package as pip installs it: complete, importable away from this tree, able to write a report."""
 
+import base64
+import gzip
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +42,10 @@ def test_the_installed_package_writes_a_report(installed: Path, reproduction: Ma
         cwd=directory,
         check=True,
     )
-    assert (directory / "report.html").stat().st_size > 4_000_000
+    text = (directory / "report.html").read_text(encoding="utf-8")
+    packed = re.search(r'id="plotly-js">([^<]*)<', text)
+    assert packed is not None
+    assert b"Plotly" in gzip.decompress(base64.b64decode(packed[1]))
 
 
 def test_public_names_are_annotated() -> None:
