@@ -21,11 +21,15 @@ function(sharpseek_library name)
   endif()
 endfunction()
 
+# All test executables: what the sanitizers build.
+add_custom_target(sharpseek_tests)
+
 # sharpseek_test(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the executable <folder>_test; tests whose suite ends in
 # "Slow" carry the label slow, all others fast.
 function(sharpseek_test name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
+  add_dependencies(sharpseek_tests ${name}_test)
   target_link_libraries(${name}_test PRIVATE sharpseek_flags ${ARG_DEPENDS} GTest::gtest_main GTest::gmock)
   # Tests' own code is not where time is spent; Eigen's templates take half as long to compile.
   target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)

@@ -120,7 +120,7 @@ class File {
   std::vector<std::int64_t> integers(const std::string& name);
   std::vector<std::string> texts(const std::string& name);
 
-  // --- attributes of a variable, or of the file when `object` is "/"
+  // --- attributes of a variable, or of the file when `name` is "/"
 
   void attribute(const std::string& name, const std::string& key, const std::string& value);
   void attribute(const std::string& name, const std::string& key, double value);

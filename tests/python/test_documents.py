@@ -20,6 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 NOT_RUN = {
     r"^\./lab ": "the way these tests are run; CI runs the verbs",
     r"^cmake ": "a second build of everything",
+    r"^docker ": "needs a container daemon; ./lab docker test does the same with buildah",
     r"^SHARPSEEK_PYTHON=/path": "a place holder",
     r"^(git clone|pip install|\.venv/bin/pip)": "needs the network; the package's installation is tested by itself",
 }
@@ -138,6 +139,7 @@ def test_generated_parts_are_up_to_date(binary: Path, place: Path) -> None:
     call(place, f"{sys.executable} {ROOT}/docs/generate.py --check --program {shlex.quote(str(binary))}")
 
 
+@pytest.mark.checkout
 def test_site_builds_without_warnings(place: Path) -> None:
     result = call(
         place, f"NO_MKDOCS_2_WARNING=1 {sys.executable} -m mkdocs build --strict -f {ROOT}/mkdocs.yml -d {place}/site"
