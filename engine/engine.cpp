@@ -31,10 +31,7 @@ bool TrainingProblem::plain() const {
          !any_above_zero(momenta) && !any_above_zero(weight_decays);
 }
 
-int TrainingProblem::slots() const {
-  if (optimizer.kind == "adam") return 2;
-  return any_above_zero(momenta) ? 1 : 0;
-}
+int TrainingProblem::slots() const { return optimizer_slots(optimizer.kind, any_above_zero(momenta)); }
 
 void validate(const TrainingProblem& problem, const Program& program) {
   SHARPSEEK_ASSERT(problem.task != nullptr);

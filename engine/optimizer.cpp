@@ -65,6 +65,8 @@ StepScale step_scale(const OptimizerOptions& options, std::int64_t step) {
   return scale;
 }
 
+int optimizer_slots(const std::string& kind, bool momentum) { return kind == "adam" ? 2 : momentum ? 1 : 0; }
+
 void validate(const OptimizerOptions& options) {
   require(options.kind == "sgd" || options.kind == "gd" || options.kind == "sam" || options.kind == "adam",
           "training.optimizer = ", options.kind, ": must be sgd | gd | sam | adam");

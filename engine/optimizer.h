@@ -42,6 +42,10 @@ double squared_rates(const RateSchedule& schedule, std::int64_t first, std::int6
 /// What step t = 0, 1, ... multiplies by.
 StepScale step_scale(const OptimizerOptions& options, std::int64_t step);
 
+/// Tensors of the parameters' size that an optimiser of this kind keeps between steps: velocity | first and second
+/// moment | nothing.
+int optimizer_slots(const std::string& kind, bool momentum);
+
 /// Throws UserError naming the key unless the options make sense.
 void validate(const OptimizerOptions& options);
 

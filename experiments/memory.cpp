@@ -25,12 +25,6 @@ constexpr double kPointBytes = 8000;
 
 double element_size(const EngineOptions& engine) { return engine.dtype == "float64" ? 8 : 4; }
 
-/// Tensors of the parameters' size that the optimiser keeps.
-int slots_of(const Point& point) {
-  if (point.text("training.optimizer") == "adam") return 2;
-  return point.number("training.momentum") > 0 ? 1 : 0;
-}
-
 /// What all replicas of all groups are at least, without looking at them one by one.
 double replica_count(const Config& config, double* points) {
   *points = 1;
@@ -66,12 +60,13 @@ MemoryNeed memory_need(const Point& point, const Program& program, std::int64_t 
   const auto count = static_cast<double>(replicas);
   const double weights = count * static_cast<double>(program.parameter_count());
   const double outputs = static_cast<double>(program.outputs());
+  const int slots = optimizer_slots(point.text("training.optimizer"), point.number("training.momentum") > 0);
   const Schedule schedule{.steps = point.steps(), .every = point.every()};
   const double record = 8 * count * static_cast<double>(record_size(point, program));
   const double block = std::max(record, static_cast<double>(kBlockBytes));
   return {// Covariance and factor, for training and measuring; weights in float64.
           .prepared = count * (kReplicaBytes + 48 * outputs * outputs) + 8 * weights,
-          .training = (2.5 * 8 + element_size(engine) * (8 + 5 * slots_of(point))) * weights,
+          .training = (2.5 * 8 + element_size(engine) * (8 + 5 * slots)) * weights,
           .records = record + std::min(record * static_cast<double>(schedule.records()), block)};
 }
 

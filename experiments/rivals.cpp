@@ -12,6 +12,7 @@
 #include "experiments/interrupt.h"
 #include "sharpness/balance.h"
 #include "theory/end_point.h"
+#include "theory/slow_flow.h"
 
 namespace sharpseek {
 namespace {
@@ -37,22 +38,17 @@ Chosen choose(const PreparedGroup& prepared, const TrainingState& state) {
   const std::int64_t seeds = prepared.group.point().integer("measure.rivals");
   Chosen chosen;
   std::vector<double> weights;
-  std::vector<at::Tensor> covariances, isotropic;
   for (std::size_t e = 0; e < prepared.noise.size(); ++e) {
     const Replica& replica = prepared.group.replicas[e];
     if (replica.seed >= seeds || state.diverged_at[e] >= 0) continue;
     chosen.rows.push_back(static_cast<std::int64_t>(e));
     chosen.noise.push_back(prepared.noise[e]);
     weights.push_back(replica.point.number("training.learning_rate") / (4 * replica.point.number("training.batch")));
-    Matrix covariance = prepared.noise[e].covariance;
-    const std::int64_t outputs = covariance.rows();
-    covariances.push_back(at::from_blob(covariance.data(), {outputs, outputs}, at::kDouble).clone());
-    isotropic.push_back(covariance.trace() / static_cast<double>(outputs) * at::eye(outputs, at::kDouble));
   }
   if (chosen.rows.empty()) return chosen;
   chosen.parameters = state.parameters.cpu().to(at::kDouble).index_select(0, at::tensor(chosen.rows));
-  chosen.covariances = at::stack(covariances);
-  chosen.isotropic = at::stack(isotropic);
+  chosen.covariances = covariance_tensor(chosen.noise);
+  chosen.isotropic = isotropic(chosen.covariances);
   chosen.weights = at::tensor(weights, at::kDouble);
   return chosen;
 }

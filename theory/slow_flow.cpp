@@ -66,22 +66,6 @@ at::Tensor state_slope(const Field& f) {
   return at::cat({f.velocity, row_norm(f.velocity).unsqueeze(1), across(f.velocity, f.descent).unsqueeze(1)}, 1);
 }
 
-at::Tensor covariance_tensor(const std::vector<Noise>& noise) {
-  std::vector<at::Tensor> all;
-  for (const Noise& n : noise) {
-    Matrix copy = n.covariance;
-    all.push_back(at::from_blob(copy.data(), {copy.rows(), copy.cols()}, at::kDouble).clone());
-  }
-  return at::stack(all);
-}
-
-/// Isotropic covariances of the same total.
-at::Tensor isotropic(const at::Tensor& covariances) {
-  const std::int64_t outputs = covariances.size(1);
-  const at::Tensor variance = covariances.diagonal(0, 1, 2).mean(1);
-  return variance.view({-1, 1, 1}) * at::eye(outputs, at::kDouble);
-}
-
 /// The flow of a set of replicas: those still on their way are integrated together, each with its own step size.
 class Integration {
  public:
@@ -283,6 +267,21 @@ class Integration {
 };
 
 }  // namespace
+
+at::Tensor covariance_tensor(const std::vector<Noise>& noise) {
+  std::vector<at::Tensor> all;
+  for (const Noise& n : noise) {
+    Matrix copy = n.covariance;
+    all.push_back(at::from_blob(copy.data(), {copy.rows(), copy.cols()}, at::kDouble).clone());
+  }
+  return at::stack(all);
+}
+
+at::Tensor isotropic(const at::Tensor& covariances) {
+  const std::int64_t outputs = covariances.size(1);
+  const at::Tensor variance = covariances.diagonal(0, 1, 2).mean(1);
+  return variance.view({-1, 1, 1}) * at::eye(outputs, at::kDouble);
+}
 
 const char* name_of(SlowFlowStatus status) {
   switch (status) {

@@ -15,6 +15,11 @@ namespace sharpseek {
 ///     H = (2/N) J'J,   C = (4/N) sum_n J_n' Sigma J_n,   P_T the projector on the kernel of H.
 /// Loss as everywhere: mean over samples of the sum over outputs of squared error.
 
+/// The covariances of E replicas' label noise, [E, outputs, outputs] float64.
+at::Tensor covariance_tensor(const std::vector<Noise>& noise);
+/// Isotropic covariances of the same totals.
+at::Tensor isotropic(const at::Tensor& covariances);
+
 /// What SGD would measure at interpolating weights; each [E], of the full-batch loss with clean labels.
 struct ManifoldPoint {
   at::Tensor trace;      ///< of H

@@ -16,7 +16,7 @@ from sharpseek.linear_settings import replica_frame
 from sharpseek.summaries import smallest_rate, usable
 from sharpseek.verdicts.flow import flow_table
 from sharpseek.verdicts.rules import LEVEL, NETWORK_MARGIN, USABLE_SHARE, Claim, Evidence, positive
-from sharpseek.verdicts.statistics import Effect, at, conditions, evidence_of, label, standard_error
+from sharpseek.verdicts.statistics import Effect, at, conditions, evidence_of, label, standard_error, student_interval
 
 FLOW, CALM, FLAT = "slow flow", "minimal fluctuation", "minimal trace"
 """The predictors, in the order in which the claim prefers them."""
@@ -45,14 +45,6 @@ class Outcome:
     usable: int
     replicas: int
     enough: bool
-
-
-def _student(value: float, error: float, seeds: int) -> Callable[[float], tuple[float, float]]:
-    def interval(level: float) -> tuple[float, float]:
-        half = float(stats.t.ppf(1 - level, seeds - 1)) * error if seeds > 1 else np.nan
-        return value - half, value + half
-
-    return interval
 
 
 def _paths(experiment: Experiment) -> Iterator[Outcome]:
@@ -107,8 +99,9 @@ def _theory(experiment: Experiment) -> Iterator[Outcome]:
             enough = np.isfinite(value) and len(good) >= USABLE_SHARE * len(part)
             log = float(np.log(value))
             condition = float(part["condition"].iloc[0]) if "condition" in part else np.nan
-            yield Outcome(str(setting), quantity, condition, log, _student(log, error / value, seeds), predicted,
-                          len(good), len(part), bool(enough))  # fmt: skip
+            interval = student_interval(log, error / value, seeds)
+            yield Outcome(str(setting), quantity, condition, log, interval, predicted, len(good), len(part),
+                          bool(enough))  # fmt: skip
 
 
 def _ends(experiment: Experiment) -> Iterator[Outcome]:
@@ -144,8 +137,9 @@ def _ends(experiment: Experiment) -> Iterator[Outcome]:
                 log = float(logs.mean()) if len(logs) > 1 else np.nan
                 subject = ", ".join(filter(None, (group, label(condition))))
                 enough = len(logs) >= max(2, USABLE_SHARE * here.sum())
-                yield Outcome(subject, quantity, float(condition), log, _student(log, error, len(logs)), predicted,
-                              len(logs), int(here.sum()), bool(enough))  # fmt: skip
+                interval = student_interval(log, error, len(logs))
+                yield Outcome(subject, quantity, float(condition), log, interval, predicted, len(logs),
+                              int(here.sum()), bool(enough))  # fmt: skip
 
 
 def outcomes(experiment: Experiment) -> list[Outcome]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
 from sharpseek.files import Experiment
 from sharpseek.linear_settings import group_values
 from sharpseek.summaries import start_axis
-from sharpseek.verdicts.rules import REFUTED, UNDECIDED, USABLE_SHARE, Claim, Evidence, positive, within
-from sharpseek.verdicts.statistics import Effect, evidence_of, standard_error
+from sharpseek.verdicts.rules import REFUTED, UNDECIDED, Claim, Evidence, positive, within
+from sharpseek.verdicts.statistics import Effect, evidence_of, log_mean_effect
 
 EDGE_MARGIN = 0.10
 """Largest relative distance of the mean sharpness from 2 / rate that counts as being at the edge."""
@@ -69,18 +68,8 @@ def late(run: xr.Dataset, name: str) -> np.ndarray:
 
 
 def log_effect(ratio: np.ndarray) -> Effect:
-    """Geometric mean over replicas of a positive ratio, Student t; NaN is a replica that cannot be used."""
-    logs = np.log(ratio[np.isfinite(ratio)])
-    enough = len(logs) >= max(2, USABLE_SHARE * len(ratio))
-    if len(logs) < 2:
-        return Effect(np.nan, lambda level: (np.nan, np.nan), len(logs), len(ratio), False)
-    mean, error = logs.mean(), standard_error(logs)
-
-    def interval(level: float) -> tuple[float, float]:
-        half = stats.t.ppf(1 - level, len(logs) - 1) * error
-        return float(np.exp(mean - half)), float(np.exp(mean + half))
-
-    return Effect(float(np.exp(mean)), interval, len(logs), len(ratio), bool(enough))
+    """Geometric mean over replicas of a positive ratio; NaN is a replica that cannot be used."""
+    return log_mean_effect(ratio[np.isfinite(ratio)], len(ratio))
 
 
 def reaches_the_edge(found: list[Pair]) -> list[Pair]:

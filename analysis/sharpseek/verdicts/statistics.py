@@ -80,20 +80,36 @@ def _nothing(level: float) -> tuple[float, float]:
     return np.nan, np.nan
 
 
+def student_interval(value: float, error: float, count: int) -> Callable[[float], tuple[float, float]]:
+    """Student t around a value with the standard error of `count` independent ones; NaN for fewer than two."""
+
+    def interval(level: float) -> tuple[float, float]:
+        half = float(stats.t.ppf(1 - level, count - 1)) * error if count > 1 else np.nan
+        return value - half, value + half
+
+    return interval
+
+
+def log_mean_effect(ratio: np.ndarray, replicas: int) -> Effect:
+    """Geometric mean of the positive ratios of those of `replicas` that can be used: Student t of the logarithm."""
+    logs = np.log(ratio)
+    if len(logs) < 2:
+        return Effect(float(np.exp(logs.mean())) if len(logs) else np.nan, _nothing, len(logs), replicas, False)
+    mean = logs.mean()
+    around = student_interval(mean, standard_error(logs), len(logs))
+
+    def interval(level: float) -> tuple[float, float]:
+        low, high = around(level)
+        return float(np.exp(low)), float(np.exp(high))
+
+    enough = len(logs) >= max(2, USABLE_SHARE * replicas)
+    return Effect(float(np.exp(mean)), interval, len(logs), replicas, bool(enough))
+
+
 def mean_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effect:
     """Mean over the usable replicas of a ratio, by its logarithm: Student t."""
     use = select & usable(run) & np.isfinite(ratio) & (ratio > 0)
-    logs, replicas = np.log(ratio[use]), int(select.sum())
-    enough = len(logs) >= max(2, USABLE_SHARE * replicas)
-    if len(logs) < 2:
-        return Effect(float(np.exp(logs.mean())) if len(logs) else np.nan, _nothing, len(logs), replicas, False)
-    mean, error = logs.mean(), standard_error(logs)
-
-    def interval(level: float) -> tuple[float, float]:
-        half = stats.t.ppf(1 - level, len(logs) - 1) * error
-        return float(np.exp(mean - half)), float(np.exp(mean + half))
-
-    return Effect(float(np.exp(mean)), interval, len(logs), replicas, enough)
+    return log_mean_effect(ratio[use], int(select.sum()))
 
 
 def ratio_evidence(
@@ -139,12 +155,8 @@ def rate_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effec
     # r(0) = r1 + (r1 - r2) a, a = eta1 / (eta2 - eta1)
     a = rates[0] / (rates[1] - rates[0])
     value = float((1 + a) * samples[0].mean() - a * samples[1].mean())
-    error = np.hypot((1 + a) * standard_error(samples[0]), a * standard_error(samples[1]))
-
-    def interval(level: float) -> tuple[float, float]:
-        half = float(stats.t.ppf(1 - level, fewest - 1) * error)
-        return value - half, value + half
-
+    error = float(np.hypot((1 + a) * standard_error(samples[0]), a * standard_error(samples[1])))
+    interval = student_interval(value, error, fewest)
     return Effect(value, interval, used, replicas, used >= USABLE_SHARE * replicas)
 
 
