@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-KERNEL = re.compile(r"\.entry (\S*fixed_stepILm(\d+)E\S*)\((.*?)\n}\n", re.DOTALL)
+KERNEL = re.compile(r"\.entry (\S*(?:fixed|sample)_stepILm(\d+)E\S*)\((.*?)\n}\n", re.DOTALL)
 LABEL = re.compile(r"^(\$L\w+):")
 INSTRUCTION = re.compile(r"^(@!?%p\d+ )?([a-z][a-z0-9]*)[.\w:]*\s.*;")
 BRANCH = re.compile(r"\bbra(?:\.uni)?\s+(\$L\w+);")

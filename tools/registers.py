@@ -9,14 +9,14 @@ from pathlib import Path
 
 ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(sm_\d+)'")
 MEMORY = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
-REGISTERS = re.compile(r"Used (\d+) registers")
+REGISTERS = re.compile(r"Used (\d+) registers(?:.* (\d+) bytes smem)?")
 OBJECTS = "engine/device/CMakeFiles/sharpseek_cuda.dir"
 
 Resources = dict[tuple[str, str], dict[str, int]]
 
 
 def resources(report: str) -> Resources:
-    """(kernel, architecture) -> registers, stack, spill_stores, spill_loads, from the output of ptxas -v."""
+    """(kernel, architecture) -> registers, shared, stack, spill_stores, spill_loads, from the output of ptxas -v."""
     found: Resources = {}
     current = None
     for line in report.splitlines():
@@ -29,27 +29,30 @@ def resources(report: str) -> Resources:
         elif memory := MEMORY.search(line):
             current["stack"], current["spill_stores"], current["spill_loads"] = map(int, memory.groups())
         elif registers := REGISTERS.search(line):
-            current["registers"] = int(registers[1])
+            current["registers"], current["shared"] = int(registers[1]), int(registers[2] or 0)
     return found
 
 
-def warps_per_multiprocessor(registers: int) -> int:
-    """Of blocks of 4 warps, by the register file: 65,536 registers, given to warps 256 at a time."""
+def warps_per_multiprocessor(registers: int, shared: int) -> int:
+    """By the register file, 65,536 registers given to warps 256 at a time to blocks of 4 warps; by shared memory where
+    `shared` bytes belong to a block of one warp: 227 KiB less 1 KiB a block, 32 blocks."""
     per_warp = (registers * 32 + 255) // 256 * 256
-    return min(64, 65536 // per_warp) // 4 * 4
+    if shared == 0:
+        return min(64, 65536 // per_warp) // 4 * 4
+    return min(32, 65536 // per_warp, (227 << 10) // (shared + 1024))
 
 
 def label(kernel: str) -> tuple[int, str]:
     """Order and name of a kernel; fixed steps are numbered as kFixedSteps in engine/device/fixed_steps.h."""
-    if step := re.search(r"fixed_stepILm(\d+)E", kernel):
+    if step := re.search(r"(?:fixed|sample)_stepILm(\d+)E", kernel):
         index = int(step[1])
-        network = ("linear, depth 2", "linear, depth 3", "tanh MLP", "ReLU MLP")[index // 2]
+        network = ("linear, depth 2", "linear, depth 3", "tanh MLP", "ReLU MLP", "RNN", "transformer")[index // 2]
         return index, f"{network}, batch {(1, 4)[index % 2]}"
     if "general_step" in kernel:
-        return 10, "training, all programs"
+        return 20, "training, all programs"
     if "draw_batches" in kernel:
-        return 11, "drawing"
-    return (12, "evaluation, `Dual<float>`") if "Dual" in kernel else (13, "evaluation, float")
+        return 21, "drawing"
+    return (22, "evaluation, `Dual<float>`") if "Dual" in kernel else (23, "evaluation, float")
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def main() -> None:
     print("| kernel | sm_80: registers, warps | sm_90: registers, warps | stack, spill stores, spill loads, bytes |")
     print("|---|---|---|---|")
     for (_, name), used in sorted(rows.items()):
-        cells = [f"{u['registers']}, {warps_per_multiprocessor(u['registers'])}" for _, u in sorted(used.items())]
+        cells = [f"{u['registers']}, {warps_per_multiprocessor(u['registers'], u['shared'])}" for _, u in sorted(used.items())]
         worst = [max(u[key] for u in used.values()) for key in ("stack", "spill_stores", "spill_loads")]
         print(f"| {name} | {' | '.join(cells)} | {', '.join(map(str, worst))} |")
 

@@ -78,9 +78,9 @@ def print_verdicts(directory: Path) -> None:
                 )
 
 
-def print_agreement(directories: list[Path]) -> None:
+def print_agreement(reproductions: list[Path]) -> None:
     """Prints `agreement.agreement_table`. Raises SharpseekFileError."""
-    table = agreement_table([verdict_words(directory) for directory in directories])
+    table = agreement_table([verdict_words(reproduction) for reproduction in reproductions])
     table["agree"] = table["agree"].map("{:.0%}".format)
     table["flips"] = table["flips"].map({True: "yes", False: "no"})
     print(table.to_string(index=False))
@@ -127,8 +127,8 @@ def main() -> int:
     verdicts.add_argument("directory", type=Path)
     verdicts.set_defaults(run=lambda options: print_verdicts(options.directory))
     agreement = commands.add_parser("agreement", help="how often reproductions with other seeds agree")
-    agreement.add_argument("directories", type=Path, nargs="+")
-    agreement.set_defaults(run=lambda options: print_agreement(options.directories))
+    agreement.add_argument("reproductions", type=Path, nargs="+", help="folders, or the verdicts.json of their reports")
+    agreement.set_defaults(run=lambda options: print_agreement(options.reproductions))
     both = commands.add_parser("compare", help="whether two reproductions agree: words equal, estimates near")
     both.add_argument("one", type=Path, help="a folder with a report, or its verdicts.json")
     both.add_argument("other", type=Path)

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from sharpseek.comparison import read_verdicts
 from sharpseek.files import open_reproduction
 from sharpseek.verdicts import CLAIMS, judge, overall
 
 
-def verdict_words(directory: Path) -> dict[str, str]:
-    """The word for every claim that a reproduction judges. Raises SharpseekFileError."""
-    experiments = open_reproduction(directory)[1]
+def verdict_words(reproduction: Path) -> dict[str, str]:
+    """The word for every claim that a reproduction judges, given by its folder, which is judged anew, or by the
+    verdicts.json of its report. Raises SharpseekFileError."""
+    if reproduction.is_file():
+        return {claim["claim"]: claim["outcome"] for claim in read_verdicts(reproduction)["claims"]}
+    experiments = open_reproduction(reproduction)[1]
     try:
         return overall(judge(experiments))
     finally:

@@ -9,14 +9,9 @@ namespace sharpseek::lanes {
 namespace {
 
 void train(const DeviceTrainJob& job, int fixed, void*) {
+  if (fixed >= 0) return train_fixed_on_host(job, fixed);
   std::vector<float> shared(static_cast<std::size_t>(job.shared_elements) * kDeviceLanes);
-  for (int at = 0; at < job.groups * kDeviceLanes; ++at) {
-    if (fixed >= 0) {
-      train_fixed_on_host(job, fixed, at);
-    } else {
-      train_general(job, at, shared.data());
-    }
-  }
+  for (int at = 0; at < job.groups * kDeviceLanes; ++at) train_general(job, at, shared.data());
 }
 
 void evaluate(const DeviceSampleJob& job, void*) {

@@ -4,11 +4,12 @@
 
 namespace sharpseek::lanes {
 
-/// The bodies of the device's kernels, compiled as host C++ and run one thread of the device after another on host
-/// memory: what tests compare with the CPU's lanes where there is no GPU. Not an engine for users.
+/// The bodies of the device's kernels, compiled as host C++ and run one thread of the device after another, or one
+/// vector of them, on host memory: what tests compare with the CPU's lanes where there is no GPU. Not an engine for
+/// users.
 extern const DeviceKernels kHostKernels;
 
-/// The replica at place `at` by kernel `step` of kFixedSteps.
-void train_fixed_on_host(const DeviceTrainJob& job, int step, int at);
+/// The job by kernel `step` of kFixedSteps.
+void train_fixed_on_host(const DeviceTrainJob& job, int step);
 
 }  // namespace sharpseek::lanes

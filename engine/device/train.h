@@ -1,7 +1,6 @@
 #pragma once
 
 #include "engine/device/draw.h"
-#include "engine/device/fixed_steps.h"
 #include "engine/lanes/passes.h"
 #include "engine/lanes/update_rule.h"
 
@@ -22,40 +21,41 @@ struct TrainArrays {
 };
 
 /// theta <- theta - eta g for `count` parameters from `first`; rate is -eta.
-template <class P>
-SHARPSEEK_HOST_DEVICE void update(const Frame<P>& f, float rate, int first, int count) {
+template <class F>
+SHARPSEEK_HOST_DEVICE void update(const F& f, float rate, int first, int count) {
   SHARPSEEK_UNROLL_FIXED
   for (int i = first; i < first + count; ++i) {
     f.weights[i] = fused(rate, float(f.weight_gradient[i]), float(f.weights[i]));
   }
 }
 
-/// Writes the gradient of the batch loss with respect to the outputs, 2 (f - f* - eps) / b, and returns the loss.
-template <class P>
-SHARPSEEK_HOST_DEVICE float residuals(const Frame<P>& student, const Frame<P>& labels, const P& noise) {
+/// Writes the gradient of the loss of a mini-batch of `batch` samples with respect to the outputs of the frame's
+/// samples, 2 (f - f* - eps) / batch, and returns their part of the loss.
+template <class F, class L>
+SHARPSEEK_HOST_DEVICE auto residuals(const F& student, const L& labels, typename F::Pointer noise, int batch) {
+  using P = typename F::Pointer;
+  using R = Element<P>;
   const P y = student.value(student.plan.output);
   const P clean = labels.value(labels.plan.output);
   const P dy = student.gradient(student.plan.output);
-  const float share = 1.f / static_cast<float>(student.batch);
-  float sum = 0;
+  const float share = 1.f / static_cast<float>(batch);
+  R sum = constant<R>(0);
   SHARPSEEK_UNROLL_FIXED
   for (int i = 0; i < student.batch * student.plan.outputs; ++i) {
-    const float r = y[i] - clean[i] - noise[i];
-    dy[i] = r * (2 * share);
+    const R r = y[i] - clean[i] - noise[i];
+    dy[i] = r * R(2 * share);
     sum = fused(r, r, sum);
   }
-  return sum * share;
+  return sum * R(share);
 }
 
 /// Takes job.steps steps of the replica at place `at` of [G][32], whose weights are in a.weights: the one loop that all
-/// training kernels share. Passes has draw, forward and backward_and_update. No thread ever waits for another.
-template <class Passes, class P>
-SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes& passes, const PlanView& network,
-                                         const PlanView& teacher, int batch, const TrainArrays<P>& a, P teacher_weights,
-                                         int at) {
+/// training kernels with one thread a replica share. Passes has draw, forward, label and backward_and_update. No thread
+/// ever waits for another.
+template <class Passes, class P, class F, class L>
+SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes& passes, const F& student,
+                                         const L& labels, const TrainArrays<P>& a, int at) {
   if (job.diverged_at[at] >= 0) return;
-  const Frame<P> student{network, batch, a.weights, a.gradient, a.inputs, a.values, a.value_gradients};
-  const Frame<P> labels{teacher, batch, teacher_weights, a.gradient, a.inputs, a.teacher_values, a.teacher_values};
   const float rate = -job.learning_rates[at];
   double loss_sum = 0;
   std::int64_t taken = 0;
@@ -69,7 +69,7 @@ SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes
       passes.label(labels);
     }
     passes.forward(student);
-    const float loss = residuals(student, labels, a.noise);
+    const float loss = residuals(student, labels, a.noise, student.batch);
     if (!(loss < job.divergence_loss)) {
       job.diverged_at[at] = step;
       break;
@@ -157,7 +157,7 @@ struct GeneralPasses {
     }
     const Frame<P> there{f.plan, f.batch, a.perturbed, f.weight_gradient, f.inputs, f.values, f.gradients};
     sharpseek::lanes::forward(there);
-    residuals(there, labels, a.noise);
+    residuals(there, labels, a.noise, f.batch);
     sharpseek::lanes::backward(there);
   }
 };
@@ -178,104 +178,11 @@ SHARPSEEK_HOST_DEVICE void train_general(const DeviceTrainJob& job, int at, floa
   const P own{job.parameters + group * count * kDeviceLanes + lane};
   for (int i = 0; i < count; ++i) a.weights[i] = own[i];
   const P teacher_weights{const_cast<float*>(job.teacher_weights) + lane};
-  train_replica(job, GeneralPasses{}, job.network, job.teacher, job.draws.batch, a, teacher_weights, at);
+  const int batch = job.draws.batch;
+  const Frame<P> student{job.network, batch, a.weights, a.gradient, a.inputs, a.values, a.value_gradients};
+  const Frame<P> labels{job.teacher, batch, teacher_weights, a.gradient, a.inputs, a.teacher_values, a.teacher_values};
+  train_replica(job, GeneralPasses{}, student, labels, a, at);
   for (int i = 0; i < count; ++i) own[i] = a.weights[i];
-}
-
-// --- Kernels of fixed sizes ------------------------------------------------------------------------------------------
-
-template <OpKind kKind>
-struct FixedOp;
-template <>
-struct FixedOp<OpKind::kLinear> : LinearOp {};
-template <>
-struct FixedOp<OpKind::kTanh> : TanhOp {};
-template <>
-struct FixedOp<OpKind::kRelu> : ReluOp {};
-
-/// Passes of kFixedSteps[kStep]: the op bodies of all engines, chosen when compiled.
-template <std::size_t kStep>
-struct FixedPasses {
-  SHARPSEEK_HOST_DEVICE bool same_batch(const DeviceTrainJob&) const { return false; }
-  template <class P>
-  SHARPSEEK_HOST_DEVICE void draw(const DeviceTrainJob& job, int at, std::uint32_t step,
-                                  const TrainArrays<P>& a) const {
-    constexpr FixedStep fixed = kFixedSteps[kStep];
-    constexpr int kInputs = fixed.batch * fixed.network.input_size;
-    constexpr int kOutputs = fixed.network.outputs;
-    normals(a.draws, kInputs + fixed.batch * kOutputs, job.draws.keys[at], step, job.draws.training);
-    const int group = at / kDeviceLanes;
-    shape_noise(job.draws.noise_factor + std::int64_t{group} * (kOutputs * kOutputs * kDeviceLanes) + at % kDeviceLanes,
-                fixed.batch, kOutputs, a.draws + kInputs, a.noise);
-  }
-  template <class P>
-  SHARPSEEK_HOST_DEVICE void label(const Frame<P>& f) const {
-    forward_from<true, 0>(f);
-  }
-  template <class P>
-  SHARPSEEK_HOST_DEVICE void forward(const Frame<P>& f) const {
-    forward_from<false, 0>(f);
-  }
-  /// A layer's weights are updated as soon as its backward pass is done with them, so that the gradient of one layer
-  /// is all that registers must hold.
-  template <class P>
-  SHARPSEEK_HOST_DEVICE void backward_and_update(const DeviceTrainJob&, const Frame<P>& f, const Frame<P>&,
-                                                 const TrainArrays<P>&, int, std::int64_t, float rate) const {
-    backward_from<kFixedSteps[kStep].network.op_count - 1>(f, rate);
-  }
-
- private:
-  template <bool kTeacher, int kOp, class P>
-  static SHARPSEEK_HOST_DEVICE void forward_from(const Frame<P>& f) {
-    constexpr FixedPlan plan = kTeacher ? kFixedSteps[kStep].teacher : kFixedSteps[kStep].network;
-    if constexpr (kOp < plan.op_count) {
-      constexpr PlanOp op = plan.ops[kOp];
-      FixedOp<op.kind>::forward(op, f);
-      forward_from<kTeacher, kOp + 1>(f);
-    }
-  }
-  template <int kOp, class P>
-  static SHARPSEEK_HOST_DEVICE void backward_from(const Frame<P>& f, float rate) {
-    if constexpr (kOp >= 0) {
-      constexpr FixedPlan plan = kFixedSteps[kStep].network;
-      constexpr PlanOp op = plan.ops[kOp];
-      FixedOp<op.kind>::backward(op, f);
-      if constexpr (op.kind == OpKind::kLinear) {
-        update(f, rate, op.parameter, plan.values[op.in[0]].features * plan.values[op.out].features);
-      }
-      backward_from<kOp - 1>(f, rate);
-    }
-  }
-};
-
-/// Trains the replica at place `at` with everything in registers.
-template <std::size_t kStep>
-SHARPSEEK_HOST_DEVICE void train_fixed(const DeviceTrainJob& job, int at) {
-  constexpr FixedPlan network = kFixedSteps[kStep].network;
-  constexpr FixedPlan teacher = kFixedSteps[kStep].teacher;
-  constexpr int kBatch = kFixedSteps[kStep].batch;
-  constexpr int kCount = network.parameter_count;
-  static_assert(teacher.parameter_count <= kInlineTeacher);
-  float weights[kCount];
-  float gradient[kCount];
-  float values[kBatch * network.size];
-  float value_gradients[kBatch * network.size];
-  float draws[(kBatch * (network.input_size + network.outputs) + 7) / 8 * 8];
-  float noise[kBatch * network.outputs];
-  float teacher_values[kBatch * teacher.size];
-  const std::int64_t group = at / kDeviceLanes;
-  float* own = job.parameters + group * (kCount * kDeviceLanes) + at % kDeviceLanes;
-  SHARPSEEK_UNROLL_FIXED
-  for (int i = 0; i < kCount; ++i) weights[i] = own[i * kDeviceLanes];
-  const TrainArrays<float*> a{weights, gradient, values, value_gradients, draws, draws, noise, teacher_values, nullptr};
-  // Written out: through a member function nvcc 13.0 does not see that these are constants.
-  const PlanView student{network.ops,  network.values,     network.op_count, network.output, network.parameter_count,
-                         network.size, network.input_size, network.outputs};
-  const PlanView labels{teacher.ops,  teacher.values,     teacher.op_count, teacher.output, teacher.parameter_count,
-                        teacher.size, teacher.input_size, teacher.outputs};
-  train_replica(job, FixedPasses<kStep>{}, student, labels, kBatch, a, const_cast<float*>(job.inline_teacher), at);
-  SHARPSEEK_UNROLL_FIXED
-  for (int i = 0; i < kCount; ++i) own[i * kDeviceLanes] = weights[i];
 }
 
 SHARPSEEK_LANES_END

@@ -29,12 +29,16 @@ struct Strided {
 template <class P>
 using Element = std::remove_cv_t<std::remove_reference_t<decltype(std::declval<P>()[0])>>;
 
-/// One evaluation of a plan on b samples. P is R* or Strided<R, S>. Values are [sample][token][feature].
-template <class P>
+/// One evaluation of a plan on b samples. P is R* or Strided<R, S>. Values are [sample][token][feature]. Weights may
+/// lie elsewhere: W is what they are read through.
+template <class P, class W = P>
 struct Frame {
+  using Pointer = P;
+  using Weights = W;
+
   const PlanView& plan;
   int batch;
-  P weights;
+  W weights;
   P weight_gradient;
   P inputs;
   P values;          ///< [batch x plan.size]

@@ -32,8 +32,8 @@ SHARPSEEK_HOST_DEVICE void visit(OpKind kind, Body body) {
 }
 
 /// Fills f.values from f.inputs and f.weights.
-template <class P>
-SHARPSEEK_HOST_DEVICE void forward(const Frame<P>& f) {
+template <class P, class W>
+SHARPSEEK_HOST_DEVICE void forward(const Frame<P, W>& f) {
   for (int k = 0; k < f.plan.op_count; ++k) {
     const PlanOp& op = f.plan.ops[k];
     visit(op.kind, [&](auto kernel) { kernel.forward(op, f); });
@@ -42,8 +42,8 @@ SHARPSEEK_HOST_DEVICE void forward(const Frame<P>& f) {
 
 /// From the gradient of the output in f.gradients: the gradients of all values and f.weight_gradient, which is
 /// overwritten. f.values must be forward()'s.
-template <class P>
-SHARPSEEK_HOST_DEVICE void backward(const Frame<P>& f) {
+template <class P, class W>
+SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W>& f) {
   for (int k = f.plan.op_count - 1; k >= 0; --k) {
     const PlanOp& op = f.plan.ops[k];
     visit(op.kind, [&](auto kernel) { kernel.backward(op, f); });

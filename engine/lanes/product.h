@@ -14,12 +14,12 @@ SHARPSEEK_LANES_BEGIN
 
 /// C[m cm + n] = (F[m cm + n] +) sum_k A[m am + k ak] B[n bn + k bk], one matrix of a product in every lane. Strides
 /// choose what is transposed.
-template <class P>
+template <class P, class B = P>
 struct Product {
   int depth;  ///< K
   P a;
   Index am, ak;
-  P b;
+  B b;
   Index bn, bk;
   P c;
   Index cm;
@@ -28,15 +28,15 @@ struct Product {
 };
 
 /// One register tile of M x N accumulators whose corner is element (row, column) of C.
-template <int M, int N, class P>
-SHARPSEEK_HOST_DEVICE void tile(const Product<P>& product, int row, int column) {
+template <int M, int N, class P, class B>
+SHARPSEEK_HOST_DEVICE void tile(const Product<P, B>& product, int row, int column) {
   using R = Element<P>;
   R sum[M][N];
   SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
     SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) sum[m][n] = constant<R>(0);
   }
   P a = product.a + row * product.am;
-  P b = product.b + column * product.bn;
+  B b = product.b + column * product.bn;
   // Pointers are incremented: with strides of ptrdiff_t the compiler keeps them in registers.
   int k = product.depth;
   do {
@@ -64,8 +64,8 @@ SHARPSEEK_HOST_DEVICE void tile(const Product<P>& product, int row, int column) 
 }
 
 /// tile<m, n> for m <= M, n <= N known at run time: the ragged ends of wide products.
-template <int M, int N, class P>
-SHARPSEEK_HOST_DEVICE void tile_of(int m, int n, const Product<P>& product, int row, int column) {
+template <int M, int N, class P, class B>
+SHARPSEEK_HOST_DEVICE void tile_of(int m, int n, const Product<P, B>& product, int row, int column) {
   if (m == M && n == N) return tile<M, N>(product, row, column);
   if constexpr (N > 1) {
     if (n < N) return tile_of<M, N - 1>(m, n, product, row, column);
@@ -76,14 +76,14 @@ SHARPSEEK_HOST_DEVICE void tile_of(int m, int n, const Product<P>& product, int 
 }
 
 /// What is left over: fewer than a tile's rows or columns.
-template <int M, int N, class P>
-SHARPSEEK_NOINLINE void ragged_tile(int m, int n, const Product<P>& product, int row, int column) {
+template <int M, int N, class P, class B>
+SHARPSEEK_NOINLINE void ragged_tile(int m, int n, const Product<P, B>& product, int row, int column) {
   tile_of<M, N>(m, n, product, row, column);
 }
 
 /// All tiles, for edges m <= M, n <= N known at run time: one choice for the whole product.
-template <int M, int N, int kRows, int kColumns, class P>
-SHARPSEEK_HOST_DEVICE void tiles_of(int m, int n, int rows, int columns, const Product<P>& product) {
+template <int M, int N, int kRows, int kColumns, class P, class B>
+SHARPSEEK_HOST_DEVICE void tiles_of(int m, int n, int rows, int columns, const Product<P, B>& product) {
   if (m == M && n == N) {
     for (int row = 0; row < rows; row += M) {
       for (int column = 0; column < columns; column += N) {
@@ -113,8 +113,8 @@ SHARPSEEK_HOST_DEVICE int even_edge(int length) {
 
 #ifdef SHARPSEEK_FIXED_SIZES
 /// Of constant sizes, on arrays in registers: nothing to tile.
-template <class P>
-SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P> product) {
+template <class P, class B = P>
+SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P, B> product) {
   using R = Element<P>;
   SHARPSEEK_UNROLL_FIXED
   for (int m = 0; m < rows; ++m) {
@@ -131,8 +131,8 @@ SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P> product) {
   }
 }
 #else
-template <class P>
-SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P> product) {
+template <class P, class B = P>
+SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P, B> product) {
   using R = Element<P>;
   // Measured in docs/engine.md: the accumulators of a tile nearly fill 32 registers.
   constexpr int kRegisters = LaneTraits<R>::registers;

@@ -67,19 +67,25 @@ struct FixedCase {
 
 std::vector<FixedCase> fixed_cases() {
   std::vector<FixedCase> cases;
-  const auto add = [&](const std::string& kind, int depth, const std::string& activation, const std::string& teacher) {
+  const auto add = [&](const std::string& kind, int depth, const std::string& activation, const std::string& teacher,
+                       int tokens, int width) {
     for (int batch : {1, 4}) {
       ModelOptions model;
       model.kind = kind;
       model.depth = depth;
       model.activation = activation;
+      model.sequence = tokens;
+      model.inputs = tokens > 1 ? 2 : 4;
+      model.width = width;
       cases.push_back({model, teacher, batch});
     }
   };
-  add("linear", 2, "identity", "aligned");
-  add("linear", 3, "identity", "aligned");
-  add("mlp", 2, "tanh", "mlp");
-  add("mlp", 2, "relu", "mlp");
+  add("linear", 2, "identity", "aligned", 1, 8);
+  add("linear", 3, "identity", "aligned", 1, 8);
+  add("mlp", 2, "tanh", "mlp", 1, 8);
+  add("mlp", 2, "relu", "mlp", 1, 8);
+  add("rnn", 1, "tanh", "tanh", 3, 8);
+  add("transformer", 1, "tanh", "tanh", 3, 6);
   return cases;
 }
 
@@ -308,7 +314,8 @@ TEST_P(Device, BitsDoNotDependOnCompanyLaunchesOrTheRun) {
 }
 
 TEST_P(Device, MarksADivergedReplicaAndGoesOnWithTheOthers) {
-  for (const FixedCase& fixed : {fixed_cases()[1], FixedCase{{}, "mlp", 3}}) {  // a fixed kernel, the general one
+  // A fixed kernel with a thread a replica, one with a thread a sample, the general one.
+  for (const FixedCase& fixed : {fixed_cases()[1], fixed_cases()[9], FixedCase{{}, "mlp", 3}}) {
     const Program program = make_model(fixed.model);
     TrainingProblem problem = fixed_problem(fixed, 3);
     const at::Tensor start = random_weights(program, 3);

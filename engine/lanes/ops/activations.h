@@ -8,15 +8,17 @@ SHARPSEEK_LANES_BEGIN
 /// the op may overwrite x; otherwise of x.
 template <class Function>
 struct ActivationOp {
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     const P x = f.value(op.in[0]);
     const P y = f.value(op.out);
     SHARPSEEK_UNROLL_FIXED
     for (int i = 0, n = f.count(op.out); i < n; ++i) y[i] = Function::value(Element<P>(x[i]));
   }
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     if (op.put[0] == Put::kNone) return;
     const P dy = f.gradient(op.out);
     const P known = f.value(Function::kFromOutput ? op.out : op.in[0]);

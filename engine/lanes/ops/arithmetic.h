@@ -6,19 +6,24 @@ SHARPSEEK_LANES_BEGIN
 
 /// y = a + b
 struct AddOp {
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     const P a = f.value(op.in[0]);
     const P b = f.value(op.in[1]);
     const P y = f.value(op.out);
+    SHARPSEEK_UNROLL_FIXED
     for (int i = 0, n = f.count(op.out); i < n; ++i) y[i] = a[i] + b[i];
   }
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     const P dy = f.gradient(op.out);
+    SHARPSEEK_UNROLL_FIXED
     for (int k = 0; k < 2; ++k) {
       if (op.put[k] == Put::kNone) continue;
       const P d = f.gradient(op.in[k]);
+      SHARPSEEK_UNROLL_FIXED
       for (int i = 0, n = f.count(op.out); i < n; ++i) put(op.put[k], d, i, Element<P>(dy[i]));
     }
   }
@@ -26,20 +31,25 @@ struct AddOp {
 
 /// y = a * b, element by element
 struct MultiplyOp {
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     const P a = f.value(op.in[0]);
     const P b = f.value(op.in[1]);
     const P y = f.value(op.out);
+    SHARPSEEK_UNROLL_FIXED
     for (int i = 0, n = f.count(op.out); i < n; ++i) y[i] = a[i] * b[i];
   }
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     const P dy = f.gradient(op.out);
+    SHARPSEEK_UNROLL_FIXED
     for (int k = 0; k < 2; ++k) {
       if (op.put[k] == Put::kNone) continue;
       const P d = f.gradient(op.in[k]);
       const P other = f.value(op.in[1 - k]);
+      SHARPSEEK_UNROLL_FIXED
       for (int i = 0, n = f.count(op.out); i < n; ++i) put(op.put[k], d, i, dy[i] * other[i]);
     }
   }

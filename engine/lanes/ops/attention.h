@@ -10,20 +10,23 @@ SHARPSEEK_LANES_BEGIN
 /// scratch, their gradient beside them. The largest score is subtracted before exp.
 struct AttentionOp {
   /// Calls body(first feature, a) for every sample and head, features counted from the sample's first.
-  template <class P, class Body>
-  SHARPSEEK_HOST_DEVICE static void each_head(const PlanOp& op, const Frame<P>& f, Body body) {
+  template <class F, class Body>
+  SHARPSEEK_HOST_DEVICE static void each_head(const PlanOp& op, const F& f, Body body) {
     const Index tokens = f.tokens(op.out);
     const Index n = f.features(op.out);
     const Index d = n / op.heads;
+    SHARPSEEK_UNROLL_FIXED
     for (int s = 0; s < f.batch; ++s) {
+      SHARPSEEK_UNROLL_FIXED
       for (int h = 0; h < op.heads; ++h) {
         body(Index{s} * tokens * n + h * d, (Index{s} * op.heads + h) * tokens * tokens);
       }
     }
   }
 
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     using R = Element<P>;
     const int tokens = f.tokens(op.out);
     const Index n = f.features(op.out);
@@ -38,18 +41,22 @@ struct AttentionOp {
     each_head(op, f, [&](Index first, Index at) {  // a = q k'
       multiply<P>(tokens, tokens, {d, q + first, n, 1, k + first, n, 1, a + at, tokens, false, a + at});
     });
+    SHARPSEEK_UNROLL_FIXED
     for (int row = 0; row < f.batch * op.heads * tokens; ++row) {
       const P r = a + Index{row} * tokens;
       auto top = primal(R(r[0]));
+      SHARPSEEK_UNROLL_FIXED
       for (int j = 1; j < tokens; ++j) top = larger(top, primal(R(r[j])));
       const R shift = lifted<R>(top);
       R sum = constant<R>(0);
+      SHARPSEEK_UNROLL_FIXED
       for (int j = 0; j < tokens; ++j) {
         const R e = exponential((R(r[j]) - shift) * scale);
         r[j] = e;
         sum = sum + e;
       }
       const R inverse = inverted(sum);
+      SHARPSEEK_UNROLL_FIXED
       for (int j = 0; j < tokens; ++j) r[j] = r[j] * inverse;
     }
     each_head(op, f, [&](Index first, Index at) {  // y = a v
@@ -57,8 +64,9 @@ struct AttentionOp {
     });
   }
 
-  template <class P>
-  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const Frame<P>& f) {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
     using R = Element<P>;
     const int tokens = f.tokens(op.out);
     const Index n = f.features(op.out);
@@ -82,11 +90,14 @@ struct AttentionOp {
       });
     }
     // Through the softmax and the scale: d score_j = (da_j - sum_i a_i da_i) a_j / sqrt(d).
+    SHARPSEEK_UNROLL_FIXED
     for (int row = 0; row < f.batch * op.heads * tokens; ++row) {
       const P r = a + Index{row} * tokens;
       const P dr = da + Index{row} * tokens;
       R along = constant<R>(0);
+      SHARPSEEK_UNROLL_FIXED
       for (int j = 0; j < tokens; ++j) along = fused(R(r[j]), R(dr[j]), along);
+      SHARPSEEK_UNROLL_FIXED
       for (int j = 0; j < tokens; ++j) dr[j] = (R(dr[j]) - along) * r[j] * scale;
     }
     if (op.put[0] != Put::kNone) {
