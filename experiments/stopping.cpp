@@ -1,7 +1,6 @@
 #include "experiments/stopping.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <span>
 
@@ -10,12 +9,26 @@
 namespace sharpseek {
 namespace {
 
-/// A run is stationary when all of these are that it measured.
-constexpr std::array kStationaryVariables{"trace", "gradient_fluctuation", "sharpness"};
-
 /// Records at the first look, and the growth from one to the next.
 constexpr std::int64_t kFirstLook = 2 * kStationarityRecords;
 constexpr double kLookGrowth = 1.25;
+
+/// Whether a variable of the stationary replicas drifts on average, which a single series may be too noisy to show.
+bool drifts_on_average(RunRecord& record, const std::vector<std::int64_t>& stationary, std::int64_t records) {
+  for (const char* name : kStationaryVariables) {
+    if (!record.has_series(name)) continue;
+    double sum = 0;
+    std::int64_t count = 0;
+    record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
+      if (stationary[e] == 0) return;
+      const Stationarity judged = assess_stationarity(series.first(static_cast<std::size_t>(records)));
+      sum += judged.drift / std::abs(judged.mean);
+      ++count;
+    });
+    if (std::abs(sum) > kStationarityDrift * static_cast<double>(count)) return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -48,7 +61,8 @@ bool settled(RunRecord& record, const TrainingState& state) {
     ++living;
     if (then[e] != 0 && now[e] != 0) ++stationary;
   }
-  return static_cast<double>(stationary) >= kSettledShare * static_cast<double>(living);
+  return static_cast<double>(stationary) >= kSettledShare * static_cast<double>(living) &&
+         !drifts_on_average(record, now, look);
 }
 
 }  // namespace sharpseek

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -8,6 +9,9 @@
 #include "experiments/record.h"
 
 namespace sharpseek {
+
+/// A run is stationary when all of these are that it measured.
+inline constexpr std::array kStationaryVariables{"trace", "gradient_fluctuation", "sharpness"};
 
 /// For each of `replicas` whether its first `records` records are stationary (sharpness/stationarity.h): trace,
 /// sharpness and gradient fluctuation, as far as they are measured. Read from the file, block by block.
@@ -18,7 +22,7 @@ inline constexpr double kSettledShare = 0.9;
 
 /// training.until = stationary: whether training may stop at this record. Only looked at when there are 40, 50, 63, ...
 /// records (a quarter more each time), and true if kSettledShare of the living replicas were stationary at the previous
-/// look and are now. Two looks that share few records, because whoever tests again and again until a test passes will
+/// look and are now, and the mean drift over those is within kStationarityDrift for each variable. Two looks that share few records, because whoever tests again and again until a test passes will
 /// see it pass. Depends on what is recorded and on nothing else, so that a resumed run stops where the whole one does.
 bool settled(RunRecord& record, const TrainingState& state);
 

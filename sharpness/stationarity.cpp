@@ -48,7 +48,7 @@ Stationarity assess_stationarity(std::span<const double> series) {
   result.drift = second.value - first.value;
   result.drift_standard_error = std::hypot(first.standard_error, second.standard_error);
   result.stationary = std::abs(result.drift) <= kStationarityErrors * result.drift_standard_error &&
-                      std::abs(result.drift) <= kStationarityDrift * std::abs(result.mean);
+                      result.drift_standard_error <= kStationarityNoise * std::abs(result.mean);
   return result;
 }
 

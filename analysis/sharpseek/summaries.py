@@ -30,9 +30,29 @@ def start_axis(run: xr.Dataset) -> str | None:
     return None
 
 
+MOST_DRIFT = 0.05
+"""Largest |mean drift|, as a share of the mean, of replicas that differ in nothing but their seed."""
+DRIFTING = ("trace", "gradient_fluctuation", "sharpness")
+"""What must not drift; the same variables decide whether a single replica is stationary."""
+
+
 def usable(run: xr.Dataset) -> np.ndarray:
-    """[replica] whether a replica may support a claim: finished and stationary."""
-    return (run["status"].values == 0) & (run["stationary"].values == 1)
+    """[replica] whether a replica may support a claim: finished, stationary by itself, and of a point whose seeds do
+    not drift on average. A single series may be too noisy to show a drift; the mean over seeds is less so."""
+    finished = run["status"].values == 0
+    good = finished & (run["stationary"].values == 1)
+    measured = [run[f"{name}_drift"].values for name in DRIFTING if f"{name}_drift" in run]
+    if not measured or not good.any():
+        return good
+    points = pd.DataFrame({axis: run[axis].values for axis in swept(run)}, index=range(good.size))
+    labels = points.groupby(list(points), sort=False).ngroup().to_numpy() if len(points.columns) else np.zeros(good.size)
+    for point in np.unique(labels):
+        here = labels == point
+        for drift in measured:
+            known = drift[here & finished & np.isfinite(drift)]
+            if known.size and abs(known.mean()) > MOST_DRIFT:
+                good[here] = False
+    return good
 
 
 def smallest_rate(run: xr.Dataset) -> xr.Dataset:

@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import usable
 from sharpseek.verdicts.rules import SUPPORTED, TRACE_MARGIN, UNDECIDED, Claim, Evidence, positive, within
 from sharpseek.verdicts.statistics import (
     at,
     conditions,
     evidence_of,
     label,
+    line_to_zero,
     ratio_evidence,
     slope_effect,
 )
@@ -56,13 +56,13 @@ FLATTEST = Claim(
 
 
 def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
-    """C4: measured over predicted slope of log trace over log kappa, where noise and signal commute."""
+    """C4: measured over predicted slope of log trace over log kappa, where noise and signal commute.
+
+    At rate 0 by the straight line through the slopes at the two smallest rates, where there are several.
+    """
     if "closed_form_trace" not in run or len(conditions(run)) < 2 or not (run["commutes"].values == 1).all():
         return []
-    use = usable(run)
-    x, y = np.log(run["condition"].values[use]), np.log(run["closed_form_trace"].values[use])
-    if len(np.unique(x)) < 2:
-        return [Evidence("slope over theory", np.nan, np.nan, np.nan, UNDECIDED, int(use.sum()), use.size)]
+    x, y = np.log(run["condition"].values), np.log(run["closed_form_trace"].values)
     predicted = float(np.polyfit(x, y, 1)[0])
 
     def rule(low: float, high: float) -> str:
@@ -71,7 +71,14 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         close = within(low / predicted, high / predicted, SLOPE_MARGIN)
         return SUPPORTED if close == SUPPORTED else UNDECIDED
 
-    found = evidence_of(slope_effect(run, "trace_mean"), "slope over theory", rule)
+    rates = np.unique(run["learning_rate"])[:2] if "learning_rate" in run.coords else []
+    if len(rates) == 2:
+        parts = [run.isel(replica=np.flatnonzero(run["learning_rate"].values == rate)) for rate in rates]
+        effect = line_to_zero(*rates, *(slope_effect(part, "trace_mean") for part in parts))
+        subject = "slope over theory, rate to 0"
+    else:
+        effect, subject = slope_effect(run, "trace_mean"), "slope over theory"
+    found = evidence_of(effect, subject, rule)
     return [replace(found, estimate=found.estimate / predicted, low=found.low / predicted, high=found.high / predicted)]
 
 
@@ -81,7 +88,8 @@ IMBALANCE = Claim(
     "C4",
     "The more imbalanced the noise, the sharper the end, by as much as theory says.",
     "slope of log trace over log kappa / predicted slope",
-    "studentised bootstrap over seeds",
+    "studentised bootstrap over seeds at each rate; a straight line through the two smallest rates to rate 0",
     f"Supported if the interval is above 0 and within {SLOPE_MARGIN:.0%} of 1; refuted if it is below 0.",
     judge_imbalance,
+    every_rate=True,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,17 @@ from sharpseek.files import Experiment
 from sharpseek.linear_settings import replica_frame
 from sharpseek.summaries import smallest_rate, usable
 from sharpseek.verdicts.flow import flow_table
-from sharpseek.verdicts.rules import LEVEL, NETWORK_MARGIN, USABLE_SHARE, Claim, Evidence, positive
+from sharpseek.verdicts.rules import (
+    LEVEL,
+    NETWORK_MARGIN,
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    USABLE_SHARE,
+    Claim,
+    Evidence,
+    positive,
+)
 from sharpseek.verdicts.statistics import Effect, at, conditions, evidence_of, label, standard_error, student_interval
 
 FLOW, CALM, FLAT = "slow flow", "minimal fluctuation", "minimal trace"
@@ -223,8 +233,11 @@ def _advantage(found: Outcome, claimed: str, rival: str) -> Effect:
 
 
 def judge_rivals(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
-    """C7b: the flow, where there is one, else minimal fluctuation, against every other predictor that differs."""
-    evidence = []
+    """C7b: the flow, where there is one, else minimal fluctuation, against every other predictor that differs.
+
+    A rival must be beaten on average over the settings where it differs, and may be nearer at none of them.
+    """
+    advantages: dict[str, list[tuple[str, Effect]]] = {}
     for found in outcomes(experiment):
         claimed = next(iter(found.predicted))
         for rival in list(found.predicted)[1:]:
@@ -232,8 +245,34 @@ def judge_rivals(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
             if abs(found.predicted[rival] - found.predicted[claimed]) < SAME_END:
                 continue
             subject = ", ".join(filter(None, (found.quantity, found.subject, f"{claimed} against {rival}")))
-            evidence.append(evidence_of(_advantage(found, claimed, rival), subject, positive))
+            advantages.setdefault(f"{claimed} against {rival}", []).append((subject, _advantage(found, claimed, rival)))
+    evidence = []
+    for pair, settings in advantages.items():
+        evidence.append(evidence_of(_average([effect for _, effect in settings]), f"mean, {pair}", positive))
+        # p: the wider an interval, the less it says against the claim, so that no level is too small.
+        evidence += [replace(evidence_of(effect, subject, _not_below), p=0.0) for subject, effect in settings]
     return evidence
+
+
+def _average(effects: list[Effect]) -> Effect:
+    """Mean of the effects that can be judged. Trace and sharpness are of the same replicas: errors are added as they
+    are, not in squares, which holds for any correlation."""
+    sound = [effect for effect in effects if effect.enough]
+
+    def interval(level: float) -> tuple[float, float]:
+        ends = np.mean([effect.interval(level) for effect in sound], axis=0) if sound else (np.nan, np.nan)
+        return float(ends[0]), float(ends[1])
+
+    estimate = float(np.mean([effect.estimate for effect in sound])) if sound else np.nan
+    enough = len(sound) >= max(1, USABLE_SHARE * len(effects))
+    return Effect(estimate, interval, sum(e.usable for e in effects), sum(e.replicas for e in effects), enough)
+
+
+def _not_below(low: float, high: float) -> str:
+    """A setting by itself speaks against the claim only if its whole interval is below 0."""
+    if not np.isfinite([low, high]).all():
+        return UNDECIDED
+    return REFUTED if high < 0 else SUPPORTED
 
 
 RIVALS = Claim(
@@ -243,8 +282,8 @@ RIVALS = Claim(
     "|log distance to the rival| - |log distance to the claimed predictor|",
     "interval over seeds of the measured trace and sharpness: at rate 0 where enough rates were run, else Student t at "
     "the smallest rate",
-    f"Judged where two predictors differ by more than {NETWORK_MARGIN:.0%}. Supported if every interval is above 0; "
-    "refuted if one is below.",
+    f"Judged where two predictors differ by more than {NETWORK_MARGIN:.0%}. Supported if for each rival the mean over "
+    "an experiment's settings has its interval above 0 and no setting's is below; refuted if one is below.",
     judge_rivals,
     every_rate=True,
     pooled=True,

@@ -160,6 +160,24 @@ def rate_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effec
     return Effect(value, interval, used, replicas, used >= USABLE_SHARE * replicas)
 
 
+def line_to_zero(first: float, second: float, at_first: Effect, at_second: Effect) -> Effect:
+    """What a straight line through independent effects at two learning rates, first < second, says of rate 0.
+
+    Distances of each interval's ends from its estimate add in squares, as errors do.
+    """
+    a = first / (second - first)
+    value = (1 + a) * at_first.estimate - a * at_second.estimate
+
+    def interval(level: float) -> tuple[float, float]:
+        near, far = at_first.interval(level), at_second.interval(level)
+        below = np.hypot((1 + a) * (at_first.estimate - near[0]), a * (far[1] - at_second.estimate))
+        above = np.hypot((1 + a) * (near[1] - at_first.estimate), a * (at_second.estimate - far[0]))
+        return float(value - below), float(value + above)
+
+    usable_ones, replicas = at_first.usable + at_second.usable, at_first.replicas + at_second.replicas
+    return Effect(float(value), interval, usable_ones, replicas, at_first.enough and at_second.enough)
+
+
 def slope_effect(run: xr.Dataset, variable: str, resamples: int = 4000, seed: int = 0) -> Effect:
     """Slope of log `variable` over log kappa: seeds are clusters, resampled whole, and the bootstrap is studentised.
 
