@@ -31,7 +31,8 @@ def start_axis(run: xr.Dataset) -> str | None:
 
 
 MOST_DRIFT = 0.05
-"""Largest |mean drift|, as a share of the mean, of replicas that differ in nothing but their seed."""
+"""Largest |mean drift|, as a share of the mean, of replicas that differ in nothing but their seed; where its standard
+error over three seeds or more is no larger than this either, two standard errors if that is more."""
 DRIFTING = ("trace", "gradient_fluctuation", "sharpness")
 """What must not drift; the same variables decide whether a single replica is stationary."""
 
@@ -45,14 +46,23 @@ def usable(run: xr.Dataset) -> np.ndarray:
     if not measured or not good.any():
         return good
     points = pd.DataFrame({axis: run[axis].values for axis in swept(run)}, index=range(good.size))
-    labels = points.groupby(list(points), sort=False).ngroup().to_numpy() if len(points.columns) else np.zeros(good.size)
+    labels = (
+        points.groupby(list(points), sort=False).ngroup().to_numpy() if len(points.columns) else np.zeros(good.size)
+    )
     for point in np.unique(labels):
         here = labels == point
         for drift in measured:
-            known = drift[here & finished & np.isfinite(drift)]
-            if known.size and abs(known.mean()) > MOST_DRIFT:
+            if _drifts(drift[here & finished & np.isfinite(drift)]):
                 good[here] = False
     return good
+
+
+def _drifts(drift: np.ndarray) -> bool:
+    """Whether the seeds of a point, whose relative drifts these are, drift on average by more than MOST_DRIFT."""
+    if drift.size == 0 or abs(drift.mean()) <= MOST_DRIFT:
+        return False
+    error = drift.std(ddof=1) / np.sqrt(drift.size) if drift.size > 2 else np.inf
+    return bool(error > MOST_DRIFT or abs(drift.mean()) > 2 * error)
 
 
 def smallest_rate(run: xr.Dataset) -> xr.Dataset:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import sharpseek
 from scipy import stats
-from sharpseek.summaries import on_manifold, t_interval
+from sharpseek.summaries import on_manifold, t_interval, usable
 from synthetic import make_run
 
 
@@ -36,6 +37,27 @@ def test_replicas_that_are_not_stationary_are_counted_but_not_averaged(tmp_path:
         assert row.replicas == 16
         assert row.stationary == (here & use).sum()
         np.testing.assert_allclose(row.mean, run["trace_mean"].values[here & use].mean())
+
+
+@pytest.mark.parametrize(
+    ("drifts", "counts"),
+    [
+        ([0.02] * 8, True),
+        ([0.06] * 8, False),  # every seed drifts
+        ([0.2, -0.2, 0.19, -0.21, 0.2, -0.19, 0.21, -0.2], True),  # noise
+        ([0.16, -0.06, 0.1, 0.02, 0.12, 0.0, 0.14, -0.02], True),  # 5.75 % on average, with an error of 2.9 %
+        ([0.1, 0.04, 0.08, 0.06, 0.09, 0.05, 0.1, 0.04], False),  # 7 % +- 0.8 %
+        ([0.9, -0.5, 0.6, -0.7], False),  # nothing can be seen
+        ([0.06], False),
+    ],
+)
+def test_seeds_that_drift_on_average_do_not_count(tmp_path: Path, drifts: list[float], counts: bool) -> None:
+    run = sharpseek.open_run(make_run(tmp_path)).load().isel(replica=slice(len(drifts)))
+    run = run.drop_vars([name for name in ("condition", "init_imbalance", "learning_rate") if name in run])
+    run["trace_drift"] = ("replica", np.array(drifts))
+    run["stationary"] = ("replica", np.ones(len(drifts), dtype=np.int64))
+    run["status"] = ("replica", np.zeros(len(drifts), dtype=np.int64))
+    assert usable(run).all() == usable(run).any() == counts
 
 
 def test_arrival_on_the_manifold_is_where_the_excess_risk_has_fallen(tmp_path: Path) -> None:
