@@ -36,7 +36,8 @@ case $1 in
   reproduce)
     rm -rf "${{out:-out/quick}}"
     [[ " $* " == *" --only "* ]] || set -- "$@" --only linear-2
-    set -- "$@" --no-report $small ;;
+    [[ " $* " == *" --no-report "* ]] || set -- "$@" --no-report
+    set -- "$@" $small ;;
 esac
 exec "$program" "$@"
 """
