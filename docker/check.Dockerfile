@@ -9,7 +9,7 @@ RUN --mount=type=secret,id=certificates \
  && apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       hdf5-tools netcdf-bin python3-pip >/dev/null \
- && grep -hE '^(iniconfig|pluggy|Pygments|pytest|netCDF4|cftime|certifi)==' \
+ && grep -hE '^(iniconfig|pluggy|Pygments|pytest|PyYAML|netCDF4|cftime|certifi)==' \
       /requirements/python.txt /requirements/tools.txt >/tmp/test.txt \
  && pip --python "$SHARPSEEK_PYTHON" install --quiet --disable-pip-version-check --no-cache-dir --no-deps -r /tmp/test.txt
 COPY --chown=sharpseek:sharpseek . /source
