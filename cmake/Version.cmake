@@ -4,6 +4,10 @@ execute_process(COMMAND git -C ${SOURCE_DIR} describe --always --dirty --abbrev=
   OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
 if(failed)
   set(GIT_STATE "unknown")
+  # A build without the repository, a container's, may be told what it is made from.
+  if(NOT "$ENV{SHARPSEEK_REVISION}" STREQUAL "")
+    set(GIT_STATE "$ENV{SHARPSEEK_REVISION}")
+  endif()
 endif()
 set(text "#pragma once
 #define SHARPSEEK_VERSION \"${VERSION}\"

@@ -20,6 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 NOT_RUN = {
     r"^\./lab ": "the way these tests are run; CI runs the verbs",
     r"^cmake ": "a second build of everything",
+    r"^docker (build|compose) ": "needs a daemon; compose.yaml's commands are run below",
     r"--device cuda": "needs a GPU; tests labelled gpu do the same",
     r"^ctest ": "the tests themselves",
     r"^SHARPSEEK_PYTHON=/path": "a place holder",
@@ -35,7 +36,8 @@ case $1 in
   reproduce)
     rm -rf "${{out:-out/quick}}"
     [[ " $* " == *" --only "* ]] || set -- "$@" --only linear-2
-    set -- "$@" --no-report $small ;;
+    [[ " $* " == *" --no-report "* ]] || set -- "$@" --no-report
+    set -- "$@" $small ;;
 esac
 exec "$program" "$@"
 """
@@ -48,6 +50,11 @@ def blocks(page: Path, language: str) -> list[str]:
 def commands(page: Path) -> list[str]:
     lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def without_container(command: str) -> str:
+    """What `docker run` is told to run in the image, to be run here."""
+    return re.sub(r"^docker run .*? localhost/sharpseek:\w+ ", "sharpseek ", command)
 
 
 def not_run(command: str) -> str | None:
@@ -96,7 +103,20 @@ def call(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
 def test_every_command_runs(page: Path, place: Path) -> None:
     for command in commands(page):
         if not not_run(command):
-            call(place, command)
+            call(place, without_container(command))
+
+
+def test_the_compose_files_services_run_one_after_the_other(place: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    file = ROOT / "docker/compose.yaml"
+    services = yaml.safe_load(file.read_text())["services"]
+    assert list(services) == ["reproduce", "report"]
+    assert services["report"]["depends_on"] == {"reproduce": {"condition": "service_completed_successfully"}}
+    for service in services.values():
+        assert service["image"] == "localhost/sharpseek:cpu"
+        assert (file.parent / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        call(place, shlex.join(["sharpseek", *service["command"]]))
+    assert (place / "out/quick/report.html").stat().st_size > 10_000
 
 
 def test_every_reason_not_to_run_is_needed_and_every_verb_exists() -> None:
@@ -140,6 +160,7 @@ def test_generated_parts_are_up_to_date(binary: Path, place: Path) -> None:
     call(place, f"{sys.executable} {ROOT}/docs/generate.py --check --program {shlex.quote(str(binary))}")
 
 
+@pytest.mark.checkout
 def test_site_builds_without_warnings(place: Path) -> None:
     result = call(
         place, f"NO_MKDOCS_2_WARNING=1 {sys.executable} -m mkdocs build --strict -f {ROOT}/mkdocs.yml -d {place}/site"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parents[2]
 
 # Folder -> what it may include: core <- models <- data <- engine <- {sharpness, training, theory} <- experiments.
