@@ -65,7 +65,7 @@ def test_two_ends_refute_uniqueness() -> None:
 
 
 def test_broken_balance_is_refuted_and_noise_alone_is_not() -> None:
-    assert outcomes(imbalance=0.05, claims=["C6b"]) == {"C6b": REFUTED}
+    assert outcomes(imbalance=0.15, claims=["C6b"]) == {"C6b": REFUTED}
     refuted = sum(outcomes(claims=["C6b"], generator_seed=s) == {"C6b": REFUTED} for s in range(40))
     assert refuted <= 2
 

@@ -9,15 +9,13 @@ from scipy import stats
 
 from sharpseek.files import Experiment
 from sharpseek.summaries import usable
-from sharpseek.verdicts.rules import LEVEL, REFUTED, SUPPORTED, UNDECIDED, USABLE_SHARE, Claim, Evidence
+from sharpseek.verdicts.rules import LEVEL, UNDECIDED, USABLE_SHARE, Claim, Evidence, within
 from sharpseek.verdicts.statistics import standard_error
 
 CONSERVED = ("linear", "relu", "attention-qk", "attention-vp")
 """Kinds of balances that hold at every learning rate. The others are the control."""
-BALANCE_ERRORS = 3.0
-"""Largest mean imbalance, in standard errors over replicas, that counts as balanced."""
 BALANCE_MARGIN = 0.10
-"""Imbalance relative to the squared gradients that the data must be able to see, to call them balanced."""
+"""Largest imbalance relative to the squared gradients that counts as balanced."""
 BALANCE_BATCHES = 10
 """Batches of records from which the imbalance's error in time is estimated."""
 
@@ -79,12 +77,8 @@ def judge_balance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     for row in balance_table(run).itertuples():
         if not row.conserved:
             continue
-        outcome = UNDECIDED
-        if row.usable >= max(2, USABLE_SHARE * row.replicas) and np.isfinite(row.errors):
-            if abs(row.errors) > BALANCE_ERRORS:
-                outcome = REFUTED
-            elif max(abs(row.low), abs(row.high)) < BALANCE_MARGIN:
-                outcome = SUPPORTED
+        enough = row.usable >= max(2, USABLE_SHARE * row.replicas)
+        outcome = within(1 + row.low, 1 + row.high, BALANCE_MARGIN) if enough else UNDECIDED
         evidence.append(Evidence(row.kind, row.mean, row.low, row.high, outcome, row.usable, row.replicas, row.p))
     return evidence
 
@@ -94,8 +88,8 @@ BALANCE = Claim(
     "Squared gradients balance wherever two factors can be rescaled against each other, at every learning rate.",
     "mean difference / sum of squared gradients, per kind of symmetry",
     "mean over replicas and records against its standard error between replicas and between batches of records",
-    f"Supported if the mean is within {BALANCE_ERRORS:g} standard errors of 0 and the interval within "
-    f"{BALANCE_MARGIN:.0%}; refuted beyond {BALANCE_ERRORS:g} standard errors. Tanh units are the control.",
+    f"Supported if the interval lies within {BALANCE_MARGIN:.0%} of 0; refuted if it lies entirely outside. Tanh units "
+    "are the control.",
     judge_balance,
     every_rate=True,
 )
