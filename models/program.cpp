@@ -79,8 +79,8 @@ ParameterId ProgramBuilder::parameter(std::string name, int rows, int columns, d
 }
 
 ValueId ProgramBuilder::append(OpKind kind, std::array<int, 3> inputs, ValueShape shape, int parameter) {
-  require(elements(shape) <= kMostElements, "program: ", name_of(kind), " makes a value ", text(shape), " of more than ",
-          kMostElements, " elements");
+  require(elements(shape) <= kMostElements, "program: ", name_of(kind), " makes a value ", text(shape),
+          " of more than ", kMostElements, " elements");
   const int output = static_cast<int>(program_.values_.size());
   program_.values_.push_back(shape);
   program_.ops_.push_back({kind, inputs, output, parameter});

@@ -47,7 +47,9 @@ class DamagedFiles : public testing::Test {
     return hdf5::File::open(path_);
   }
 
-  std::string path_ = testing::TempDir() + "damaged.h5";
+  /// Tests run side by side.
+  std::string path_ =
+      testing::TempDir() + "damaged-" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".h5";
   Handle file_;
 };
 
@@ -56,9 +58,11 @@ TEST_F(DamagedFiles, SeveralValuesInsteadOfOneAreRefused) {
   const Handle text(H5Tcopy(H5T_C_S1), H5Tclose);
   H5Tset_size(text, 8);
   attribute(file_, "config", text, 100);
-  hdf5::File file = closed();
-  EXPECT_THROW(file.integer_attribute("/", "steps"), UserError);
-  EXPECT_THROW(file.text_attribute("/", "config"), UserError);
+  {
+    hdf5::File file = closed();
+    EXPECT_THROW(file.integer_attribute("/", "steps"), UserError);
+    EXPECT_THROW(file.text_attribute("/", "config"), UserError);
+  }
   const hdf5::InputFile input(path_);
   EXPECT_THROW(input.integer("/", "steps"), UserError);
   EXPECT_THROW(input.text("config"), UserError);
@@ -68,14 +72,18 @@ TEST_F(DamagedFiles, ShapesBeyondMemoryAreRefusedAlsoWhereTheirProductOverflows)
   const hsize_t huge = hsize_t{1} << 33;
   variable("wide", {huge, huge});
   variable("long", {huge << 10});
-  hdf5::File file = closed();
-  for (const char* name : {"wide", "long"}) {
-    EXPECT_THROW(file.numbers(name), UserError) << name;
-    EXPECT_THROW(file.integers(name), UserError) << name;
-    EXPECT_THROW(hdf5::InputFile(path_).tensor(name), UserError) << name;
+  {
+    hdf5::File file = closed();
+    for (const char* name : {"wide", "long"}) {
+      EXPECT_THROW(file.numbers(name), UserError) << name;
+      EXPECT_THROW(file.integers(name), UserError) << name;
+    }
+    EXPECT_THROW(file.elements("wide", {huge, huge}), UserError);
+    EXPECT_EQ(file.elements("wide", {3, 4}), 12u);
   }
-  EXPECT_THROW(file.elements("wide", {huge, huge}), UserError);
-  EXPECT_EQ(file.elements("wide", {3, 4}), 12u);
+  const hdf5::InputFile input(path_);
+  EXPECT_THROW(input.tensor("wide"), UserError);
+  EXPECT_THROW(input.tensor("long"), UserError);
 }
 
 TEST_F(DamagedFiles, DimensionsThatAreNotVectorsAreRefused) {
