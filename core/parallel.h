@@ -29,7 +29,6 @@ class ThreadPool {
   void work();
   void drain();
 
-  std::vector<std::jthread> workers_;
   std::mutex mutex_;
   std::condition_variable start_;
   std::condition_variable finished_;
@@ -39,6 +38,7 @@ class ThreadPool {
   const std::function<void(std::int64_t)>* body_ = nullptr;
   std::int64_t count_ = 0;
   std::atomic<std::int64_t> next_{0};
+  std::vector<std::jthread> workers_;  ///< last: joined before what they use is gone
 };
 
 }  // namespace sharpseek

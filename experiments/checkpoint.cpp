@@ -29,6 +29,7 @@ void write_matrix(hdf5::File& file, const std::string& name, const at::Tensor& v
 at::Tensor read_matrix(hdf5::File& file, const std::string& name, const at::TensorOptions& options) {
   const std::vector<hsize_t> shape = file.shape(name);
   require(shape.size() == 2, file.path(), ": ", name, ": must have two dimensions");
+  file.elements(name, shape);
   at::Tensor matrix =
       at::empty({static_cast<std::int64_t>(shape[0]), static_cast<std::int64_t>(shape[1])}, at::kDouble);
   file.read(name, {0, 0}, shape, matrix.data_ptr<double>());
@@ -71,6 +72,14 @@ TrainingState read_state(hdf5::File& file, const at::TensorOptions& options) {
   state.loss_sum = file.numbers("checkpoint/loss_sum");
   state.loss_count = file.integers("checkpoint/loss_count");
   state.diverged_at = file.integers("checkpoint/diverged_at");
+  const auto replicas = static_cast<std::size_t>(state.parameters.size(0));
+  require(
+      state.loss_sum.size() == replicas && state.loss_count.size() == replicas && state.diverged_at.size() == replicas,
+      file.path(), ": checkpoint: its variables are not all of ", replicas, " replicas");
+  for (std::size_t slot = 0; slot < state.slots.size(); ++slot) {
+    require(state.slots[slot].sizes() == state.parameters.sizes(), file.path(), ": ", slot_name(slot),
+            ": has another shape than checkpoint/parameters");
+  }
   return state;
 }
 

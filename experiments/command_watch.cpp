@@ -58,7 +58,9 @@ constexpr std::int64_t kHistory = 32;
 /// A variable of all replicas at one record; empty where there is none.
 std::vector<double> at_record(hdf5::File& file, const std::string& name, std::int64_t record) {
   if (record < 0 || !file.has(name)) return {};
-  std::vector<double> values(file.shape(name).front());
+  const std::vector<hsize_t> shape = file.shape(name);
+  require(shape.size() == 2, file.path(), ": ", name, ": has ", shape.size(), " dimensions, not two");
+  std::vector<double> values(file.elements(name, {shape.front()}));
   file.read(name, {0, static_cast<hsize_t>(record)}, {values.size(), 1}, values.data());
   return values;
 }
@@ -91,11 +93,10 @@ void read_values(hdf5::File& file, Standing& standing) {
         mean_of(at_record(file, "sharpness", record), all).value_or(std::numeric_limits<double>::quiet_NaN()));
   }
   if (!file.has("condition")) return;
-  std::vector<double> condition(file.shape("condition").front());
-  file.read("condition", {0}, {condition.size()}, condition.data());
+  const std::vector<double> condition = file.numbers("condition");
   for (double kappa : condition) {
     if (standing.conditions.contains(kappa)) continue;
-    const auto own = [&](std::size_t i) { return condition[i] == kappa; };
+    const auto own = [&](std::size_t i) { return i < condition.size() && condition[i] == kappa; };
     standing.conditions[kappa] = {mean_of(trace, own), mean_of(sharpness, own)};
   }
 }
@@ -114,11 +115,11 @@ Standing standing_of(const fs::path& path) {
   standing.path = path.string();
   standing.holder = lock_holder(locked_folder(fs::absolute(path).parent_path()));
   standing.steps = file.integer_attribute("/", "steps");
-  standing.replicas = static_cast<std::int64_t>(file.shape("replica").front());
+  standing.replicas = static_cast<std::int64_t>(file.length("replica"));
   std::vector<std::int64_t> diverged_at;
   if (file.has_attribute("/", "finished")) {
     standing.state = "finished";
-    standing.records = static_cast<std::int64_t>(file.shape("time").front());
+    standing.records = static_cast<std::int64_t>(file.length("time"));
     standing.step = file.integer_attribute("checkpoint/parameters", "step");
     diverged_at = file.integers("diverged_at");
   } else {

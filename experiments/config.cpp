@@ -45,6 +45,15 @@ void check_type(const ConfigOption& option, const std::string& text, const std::
   }
 }
 
+/// What run files and index.json can hold.
+bool is_utf8(const std::string& text) {
+  try {
+    return nlohmann::json(text).dump().size() > 0;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
 /// Cuts comments: from ; or # at the start of a line or behind white space.
 std::string without_comments(const std::string& text) {
   std::istringstream in(text);
@@ -105,8 +114,14 @@ void Config::assign(const std::string& key, const std::string& text, const std::
   require(found.size() == 1 || option.sweep != SweepKind::kSingle, where, ": ", key, " = ", trimmed(text),
           ": takes one value, cannot be swept");
   for (const std::string& value : found) check_type(option, value, where);
-  require(std::set<std::string>(found.begin(), found.end()).size() == found.size(), where, ": ", key, " = ",
-          trimmed(text), ": a value is given twice");
+  std::set<std::string> distinct;
+  for (const std::string& value : found) {
+    require(is_utf8(value), where, ": ", key, ": is not UTF-8 text");
+    // 1 and 1.0 are the same number.
+    const bool number = option.type == OptionType::kNumber || option.type == OptionType::kInteger;
+    distinct.insert(number ? shortest(*parse_double(value)) : value);
+  }
+  require(distinct.size() == found.size(), where, ": ", key, " = ", trimmed(text), ": a value is given twice");
   values_[key] = std::move(found);
 }
 
@@ -174,7 +189,8 @@ bool Point::boolean(std::string_view key) const { return text(key) == "true"; }
 
 int Point::small_integer(std::string_view key) const {
   const std::int64_t value = integer(key);
-  require(std::abs(value) <= 1'000'000'000, key, " = ", value, ": is too large");
+  constexpr std::int64_t kLargest = 1'000'000'000;
+  require(value >= -kLargest && value <= kLargest, key, " = ", value, ": is too large");
   return static_cast<int>(value);
 }
 
@@ -287,7 +303,7 @@ std::int64_t Point::every() const {
   const std::int64_t records = integer("measure.records");
   require(every >= 0, "measure.every = ", every, ": must be at least 1, or 0 for measure.records in the run");
   require(records >= 1, "measure.records = ", records, ": must be at least 1");
-  return every > 0 ? every : std::max<std::int64_t>(1, (steps() + records - 1) / records);
+  return every > 0 ? every : std::max<std::int64_t>(1, steps() / records + (steps() % records > 0 ? 1 : 0));
 }
 
 }  // namespace sharpseek

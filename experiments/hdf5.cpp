@@ -15,6 +15,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/machine.h"
 
 namespace sharpseek::hdf5 {
 namespace {
@@ -51,6 +52,9 @@ Handle string_type(std::size_t size) {
   H5Tset_cset(type, H5T_CSET_UTF8);
   return type;
 }
+
+/// A file whose groups contain each other would be listed without end; ours have one level.
+constexpr int kDeepestGroup = 4;
 
 /// Chunks of at most this many elements, whole rows of the last dimensions first.
 constexpr hsize_t kChunkElements = hsize_t{1} << 15;
@@ -295,31 +299,29 @@ void File::read(const std::string& name, const std::vector<hsize_t>& start, cons
   transfer(name, H5T_NATIVE_INT64, start, count, nullptr, values);
 }
 
-namespace {
-
-std::size_t elements(const std::vector<hsize_t>& shape) {
-  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+std::size_t File::elements(const std::string& name, const std::vector<hsize_t>& count) const {
+  const double exact = std::accumulate(count.begin(), count.end(), 1.0, std::multiplies<>());
+  require_memory_for(exact, path_, name);
+  return static_cast<std::size_t>(exact);
 }
-
-}  // namespace
 
 std::vector<double> File::numbers(const std::string& name) {
   const std::vector<hsize_t> count = shape(name);
-  std::vector<double> values(elements(count));
+  std::vector<double> values(elements(name, count));
   read(name, std::vector<hsize_t>(count.size(), 0), count, values.data());
   return values;
 }
 
 std::vector<std::int64_t> File::integers(const std::string& name) {
   const std::vector<hsize_t> count = shape(name);
-  std::vector<std::int64_t> values(elements(count));
+  std::vector<std::int64_t> values(elements(name, count));
   read(name, std::vector<hsize_t>(count.size(), 0), count, values.data());
   return values;
 }
 
 std::vector<std::string> File::texts(const std::string& name) {
   const std::vector<hsize_t> count = shape(name);
-  std::vector<char*> pointers(elements(count), nullptr);
+  std::vector<char*> pointers(elements(name, count), nullptr);
   const Handle type = string_type(H5T_VARIABLE);
   const Handle space(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr), H5Sclose);
   if (pointers.empty()) return {};
@@ -357,6 +359,8 @@ std::string File::text_attribute(const std::string& name, const std::string& key
   const Handle type(H5Aget_type(opened), H5Tclose);
   require(H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) <= 0, path_, ": attribute ", key,
           ": is not a text");
+  const Handle space(H5Aget_space(opened), H5Sclose);
+  require(H5Sget_simple_extent_npoints(space) == 1, path_, ": attribute ", key, ": must be one text");
   std::string value(H5Tget_size(type), '\0');
   check(H5Aread(opened, type, value.data()), path_, "read attribute " + key);
   value.resize(std::min(value.size(), value.find('\0')));
@@ -415,6 +419,12 @@ std::vector<hsize_t> File::shape(const std::string& name) {
   return shape;
 }
 
+hsize_t File::length(const std::string& name) {
+  const std::vector<hsize_t> sizes = shape(name);
+  require(sizes.size() == 1, path_, ": ", name, ": has ", sizes.size(), " dimensions, not one");
+  return sizes.front();
+}
+
 std::vector<hsize_t> File::chunk(const std::string& name) {
   std::vector<hsize_t> shape = File::shape(name);
   const Handle creation(H5Dget_create_plist(dataset(name)), H5Pclose);
@@ -448,6 +458,8 @@ void File::list(const std::string& group, std::vector<VariableInfo>& found) {
     const std::string name = (group.empty() ? "" : group + "/") + link.data();
     const Handle object(check(H5Oopen(file_, name.c_str(), H5P_DEFAULT), path_, "open " + name), H5Oclose);
     if (H5Iget_type(object) == H5I_GROUP) {
+      require(std::count(name.begin(), name.end(), '/') < kDeepestGroup, path_, ": group ", name,
+              ": groups are nested too deeply");
       groups.push_back(name);
       continue;
     }
@@ -461,6 +473,8 @@ void File::list(const std::string& group, std::vector<VariableInfo>& found) {
       default: break;
     }
     if (is_scale) {
+      require(result.shape.size() == 1, path_, ": ", name, ": is a dimension, but has ", result.shape.size(),
+              " itself");
       std::array<char, 128> title{};
       H5DSget_scale_name(variable, title.data(), title.size());
       if (std::string(title.data()).starts_with("This is a netCDF dimension")) result.kind = Kind::kBareDimension;
@@ -515,6 +529,15 @@ void File::close() {
   datasets_.clear();
   check(H5Fclose(file_.release()), path_, "close");
   sync_path(path_, O_RDONLY);
+}
+
+void require_memory_for(double values, const std::string& file, const std::string& name) {
+  constexpr double kFew = 1 << 20;  // not worth asking
+  constexpr double kMost = 1e11;    // where the machine does not say what it has
+  if (values <= kFew) return;
+  const auto memory = static_cast<double>(available_memory());
+  require(values < (memory > 0 ? memory / 8 : kMost), file, ": ", name, ": ", values,
+          " values do not fit in memory (damaged?)");
 }
 
 void sync_directory(const std::string& path) { sync_path(path.empty() ? "." : path, O_RDONLY | O_DIRECTORY); }

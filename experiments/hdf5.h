@@ -136,6 +136,11 @@ class File {
 
   bool has(const std::string& name);
   std::vector<hsize_t> shape(const std::string& name);
+  /// The length of a variable with one dimension. Throws UserError if it has another number of them.
+  hsize_t length(const std::string& name);
+  /// The number of elements of a block of a variable, each of 8 bytes. Throws UserError unless they fit in memory, so
+  /// that a damaged shape is not allocated.
+  std::size_t elements(const std::string& name, const std::vector<hsize_t>& count) const;
   /// Shape of its chunks; that of the variable where it has none.
   std::vector<hsize_t> chunk(const std::string& name);
   /// Whether its values lie in other files.
@@ -170,6 +175,9 @@ class File {
   std::map<std::string, hsize_t> chunk_limits_;
   std::map<std::string, Handle> datasets_;
 };
+
+/// Throws UserError unless so many values of 8 bytes fit in the memory that is available.
+void require_memory_for(double values, const std::string& file, const std::string& name);
 
 /// Waits until a folder's entries (a rename in it, say) have reached the disk.
 void sync_directory(const std::string& path);

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <fstream>
+#include <functional>
+#include <numeric>
 
 #include "core/error.h"
 
@@ -21,6 +23,11 @@ struct QuietErrors {
   QuietErrors(const QuietErrors&) = delete;
   QuietErrors& operator=(const QuietErrors&) = delete;
 };
+
+bool holds_one(hid_t attribute) {
+  const Handle space(H5Aget_space(attribute), H5Sclose);
+  return H5Sget_simple_extent_npoints(space) == 1;
+}
 
 }  // namespace
 
@@ -47,6 +54,7 @@ at::Tensor InputFile::tensor(const std::string& name) const {
   const Handle space(H5Dget_space(dataset), H5Sclose);
   std::vector<hsize_t> shape(static_cast<std::size_t>(std::max(0, H5Sget_simple_extent_ndims(space))));
   H5Sget_simple_extent_dims(space, shape.data(), nullptr);
+  require_memory_for(std::accumulate(shape.begin(), shape.end(), 1.0, std::multiplies<>()), path_, name);
   const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
   at::Tensor values = at::empty(sizes, kind == H5T_INTEGER ? at::kLong : at::kDouble);
   const hid_t memory = kind == H5T_INTEGER ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
@@ -62,6 +70,7 @@ std::string InputFile::text(const std::string& attribute) const {
   const Handle type(H5Aget_type(found), H5Tclose);
   require(H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) <= 0, path_, ": attribute ", attribute,
           " is no text");
+  require(holds_one(found), path_, ": attribute ", attribute, ": must be one text");
   std::string value(H5Tget_size(type), '\0');
   require(H5Aread(found, type, value.data()) >= 0, path_, ": attribute ", attribute, " cannot be read");
   return value.substr(0, value.find('\0'));
@@ -71,6 +80,7 @@ std::int64_t InputFile::integer(const std::string& object, const std::string& at
   const QuietErrors quiet;
   const Handle found(H5Aopen_by_name(file_, object.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   std::int64_t value = 0;
+  require(found < 0 || holds_one(found), path_, ": attribute ", attribute, " of ", object, ": must be one number");
   require(found >= 0 && H5Aread(found, H5T_NATIVE_INT64, &value) >= 0, path_, ": ", object, " has no attribute ",
           attribute);
   return value;

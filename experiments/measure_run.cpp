@@ -72,6 +72,7 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   if (file.has("parameters")) {
     weights = file.tensor("parameters");
     const at::Tensor steps = file.tensor("step");
+    require(steps.scalar_type() == at::kLong && steps.dim() == 1, path, ": step must hold integers along time");
     record.steps.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
   } else {
     weights = file.tensor("checkpoint/parameters").unsqueeze(1);

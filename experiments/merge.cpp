@@ -205,7 +205,7 @@ Merged merge_shards(const fs::path& directory, bool copy) {
     const fs::path place = ExperimentIndex::place(here, group);
     fs::create_directories(place);
     for (hdf5::File& shard : shards) {
-      replicas += shard.shape("replica").front();
+      replicas += shard.length("replica");
       sources.push_back(fs::relative(shard.path(), place).string());
     }
     require(replicas == whole[g].noise.size(), directory.string(), ": the shards hold ", replicas, " replicas, not ",

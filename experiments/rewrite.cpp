@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <numeric>
 #include <span>
 #include <vector>
 
@@ -25,10 +24,6 @@ std::vector<hsize_t> target_shape(const VariableInfo& info, const Lengths& lengt
   return shape;
 }
 
-hsize_t row_elements(const std::vector<hsize_t>& shape) {
-  return std::accumulate(shape.begin() + 1, shape.end(), hsize_t{1}, std::multiplies<>());
-}
-
 /// Calls visit(start, count, values) for blocks of rows of the part `shape` of a variable.
 template <class T>
 void for_each_rows(
@@ -41,7 +36,7 @@ void for_each_rows(
     visit({}, {}, values);
     return;
   }
-  const hsize_t row = row_elements(shape);
+  const hsize_t row = file.elements(name, {shape.begin() + 1, shape.end()});
   if (row == 0) return;
   const hsize_t rows = rows_at_once(file, name, row);
   for (hsize_t first = 0; first < shape[0]; first += rows) {
@@ -49,7 +44,7 @@ void for_each_rows(
     std::vector<hsize_t> count = shape;
     start[0] = first;
     count[0] = std::min(rows, shape[0] - first);
-    values.resize(count[0] * row);
+    values.resize(file.elements(name, count));
     file.read(name, start, count, values.data());
     visit(start, count, values);
   }

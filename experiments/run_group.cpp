@@ -147,7 +147,7 @@ Position go_on(const fs::path& directory, const Earlier& earlier, const Schedule
     position = {checkpoint->state, checkpoint->records};
   } else {
     hdf5::File file = hdf5::File::open(path);
-    position = {read_state(file, tensors), static_cast<std::int64_t>(file.shape("step").front())};
+    position = {read_state(file, tensors), static_cast<std::int64_t>(file.length("step"))};
   }
   TrainingState& state = position.state;
   const bool longer = schedule.steps != earlier.schedule.steps;

@@ -11,6 +11,9 @@
 namespace sharpseek {
 namespace {
 
+/// Of one group; far beyond what any memory holds.
+constexpr std::int64_t kMostReplicas = 1'000'000'000;
+
 bool separates_groups(const ConfigOption& option, const Config& config) {
   if (option.sweep == SweepKind::kGroup) return true;
   const std::vector<std::string>& time = config.values("training.time");
@@ -90,8 +93,11 @@ std::vector<Group> expand(const Config& config, const Shard& shard) {
     }
     const std::vector<Values> points = product({shared}, false);
     const std::int64_t seeds = Point(points.front()).integer("experiment.replicas");
+    const auto count = static_cast<std::int64_t>(points.size());
     require(seeds >= 1, "experiment.replicas = ", seeds, ": must be at least 1");
-    const std::int64_t replicas = static_cast<std::int64_t>(points.size()) * seeds;
+    require(seeds <= kMostReplicas / count, "experiment.replicas = ", seeds, ": with ", count,
+            " points there are more than ", kMostReplicas, " replicas");
+    const std::int64_t replicas = count * seeds;
     require(replicas >= shard.count, "--shard ", shard.index, "/", shard.count, ": there are only ", replicas,
             " replicas");
     for (std::int64_t p = 0; p < static_cast<std::int64_t>(points.size()); ++p) {

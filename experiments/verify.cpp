@@ -61,16 +61,16 @@ std::vector<std::int64_t> record_checksums(hdf5::File& file, std::int64_t record
     if (info.shape.size() < 2 || info.dimensions[0] != "replica" || info.dimensions[1] != "time") continue;
     require(info.shape[1] >= static_cast<hsize_t>(records), file.path(), ": ", info.name, ": is shorter than ", records,
             " records");
-    const hsize_t size = info.shape.size() > 2 ? info.shape[2] : 1;
+    const hsize_t size = file.elements(info.name, {info.shape.begin() + 2, info.shape.end()});
     const hsize_t block = file.chunk(info.name)[1];
     std::vector<double> values;
-    std::vector<double> column(info.shape[0] * size);
+    std::vector<double> column(file.elements(info.name, {info.shape[0], size}));
     for (hsize_t first = 0; first < static_cast<hsize_t>(records); first += block) {
       std::vector<hsize_t> start(info.shape.size(), 0);
       std::vector<hsize_t> count = info.shape;
       start[1] = first;
       count[1] = std::min(block, static_cast<hsize_t>(records) - first);
-      values.resize(info.shape[0] * count[1] * size);
+      values.resize(file.elements(info.name, count));
       file.read(info.name, start, count, values.data());
       for (hsize_t t = 0; t < count[1]; ++t) {
         for (hsize_t e = 0; e < info.shape[0]; ++e) {
@@ -101,7 +101,7 @@ Verified verify_file(const fs::path& path) {
 
   Verified result;
   result.finished = file.has_attribute("/", "finished");
-  result.replicas = static_cast<std::int64_t>(file.shape("replica").front());
+  result.replicas = static_cast<std::int64_t>(file.length("replica"));
   if (!result.finished) {
     const fs::path kept = path.parent_path() / kCheckpointFile;
     require(fs::exists(kept), where, ": the run has written no checkpoint yet");
@@ -121,7 +121,7 @@ Verified verify_file(const fs::path& path) {
     return result;
   }
   for (const char* name : kState) require(file.has(name), where, ": variable ", name, " is missing");
-  result.records = static_cast<std::int64_t>(file.shape("time").front());
+  result.records = static_cast<std::int64_t>(file.length("time"));
   for (const hdf5::VariableInfo& info : variables) {
     if (info.kind == hdf5::Kind::kBareDimension) continue;
     const std::int64_t stored = file.integer_attribute(info.name, kChecksumAttribute);

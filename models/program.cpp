@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/error.h"
 
 namespace sharpseek {
 namespace {
+
+/// Most elements of a value or a parameter, and in all: sizes are int, their sums fit in 64 bits.
+constexpr std::int64_t kMostElements = std::numeric_limits<int>::max();
+
+std::int64_t elements(ValueShape shape) { return std::int64_t{shape.tokens} * shape.features; }
 
 std::string text(ValueShape shape) { return concat("[", shape.tokens, ", ", shape.features, "]"); }
 
@@ -38,6 +44,8 @@ bool Program::smooth() const {
 
 ProgramBuilder::ProgramBuilder(ValueShape input) {
   require(input.tokens >= 1 && input.features >= 1, "program: input ", text(input), " must have at least one element");
+  require(elements(input) <= kMostElements, "program: input ", text(input), " has more than ", kMostElements,
+          " elements");
   program_.values_.push_back(input);
 }
 
@@ -62,6 +70,8 @@ ParameterId ProgramBuilder::matrix(std::string name, int outputs, int inputs, do
 ParameterId ProgramBuilder::parameter(std::string name, int rows, int columns, double standard_deviation) {
   require(rows >= 1 && columns >= 1, "program: parameter ", name, " has shape [", rows, ", ", columns,
           "], needs at least one element");
+  require(std::int64_t{rows} * columns <= kMostElements - program_.parameter_count_, "program: with parameter ", name,
+          " [", rows, ", ", columns, "] there are more than ", kMostElements, " parameters");
   program_.parameters_.push_back(
       {std::move(name), rows, columns, program_.parameter_count_, standard_deviation, false});
   program_.parameter_count_ += program_.parameters_.back().size();
@@ -69,6 +79,8 @@ ParameterId ProgramBuilder::parameter(std::string name, int rows, int columns, d
 }
 
 ValueId ProgramBuilder::append(OpKind kind, std::array<int, 3> inputs, ValueShape shape, int parameter) {
+  require(elements(shape) <= kMostElements, "program: ", name_of(kind), " makes a value ", text(shape),
+          " of more than ", kMostElements, " elements");
   const int output = static_cast<int>(program_.values_.size());
   program_.values_.push_back(shape);
   program_.ops_.push_back({kind, inputs, output, parameter});
@@ -76,8 +88,7 @@ ValueId ProgramBuilder::append(OpKind kind, std::array<int, 3> inputs, ValueShap
 }
 
 ValueId ProgramBuilder::flatten(ValueId x) {
-  const ValueShape in = shape(x);
-  return append(OpKind::kFlatten, {x.index, -1, -1}, {1, in.tokens * in.features});
+  return append(OpKind::kFlatten, {x.index, -1, -1}, {1, static_cast<int>(elements(shape(x)))});
 }
 
 ValueId ProgramBuilder::linear(ValueId x, ParameterId weight) {

@@ -8,11 +8,15 @@ namespace sharpseek::lanes {
 
 extern const Kernels<float> kernels_scalar_float;
 extern const Kernels<double> kernels_scalar_double;
-#ifdef SHARPSEEK_X86_64
+#ifdef SHARPSEEK_LANES_SSE42
 extern const Kernels<float> kernels_sse42_float;
 extern const Kernels<double> kernels_sse42_double;
+#endif
+#ifdef SHARPSEEK_LANES_AVX2
 extern const Kernels<float> kernels_avx2_float;
 extern const Kernels<double> kernels_avx2_double;
+#endif
+#ifdef SHARPSEEK_LANES_AVX512
 extern const Kernels<float> kernels_avx512_float;
 extern const Kernels<double> kernels_avx512_double;
 #endif
@@ -28,11 +32,15 @@ struct Entry {
 
 const Entry kEntries[] = {
     {"scalar", [] { return true; }, &kernels_scalar_float, &kernels_scalar_double},
-#ifdef SHARPSEEK_X86_64
-    // The compiler's own detection asks the operating system too (XGETBV).
+// The compiler's own detection asks the operating system too (XGETBV).
+#ifdef SHARPSEEK_LANES_SSE42
     {"sse4.2", [] { return __builtin_cpu_supports("sse4.2") != 0; }, &kernels_sse42_float, &kernels_sse42_double},
+#endif
+#ifdef SHARPSEEK_LANES_AVX2
     {"avx2", [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; },
      &kernels_avx2_float, &kernels_avx2_double},
+#endif
+#ifdef SHARPSEEK_LANES_AVX512
     {"avx512",
      [] {
        return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&

@@ -61,6 +61,23 @@ TEST(Config, EveryMistakeIsOneLineThatNamesKeyAndValue) {
   EXPECT_THAT(refusal("not an ini file\n"), HasSubstr("sweep.ini"));
 }
 
+TEST(Config, NumbersAtTheEndsOfTheirRangeAreRefused) {
+  EXPECT_THAT(refusal("[model]\nwidth = -9223372036854775808\n"), HasSubstr("model.width"));
+  EXPECT_THAT(refusal("[experiment]\nreplicas = 9223372036854775807\n[noise]\ncondition = 1 2\n"),
+              HasSubstr("experiment.replicas"));
+  EXPECT_EQ(expand(Config("[measure]\nrecords = 9223372036854775807\n", "x.ini")).front().point().every(), 1);
+}
+
+TEST(Config, TheSameNumberTwiceOnAnAxisIsRefused) {
+  // Its run could be neither resumed nor measured: in the file both would read 2.
+  EXPECT_THAT(refusal("[noise]\ncondition = 2 2.0\n"), HasSubstr("a value is given twice"));
+}
+
+TEST(Config, TextThatIsNotUtf8IsRefused) {
+  EXPECT_THAT(refusal("[experiment]\ntitle = caf\xe9\n"), AllOf(HasSubstr("experiment.title"), HasSubstr("UTF-8")));
+  EXPECT_EQ(refusal("[experiment]\ntitle = caf\xc3\xa9\n[training]\nsteps = 1\n"), "(no error)");
+}
+
 TEST(Config, SetReplacesAValue) {
   Config config("", "x.ini");
   config.set("noise.condition=1 10");

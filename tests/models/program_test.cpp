@@ -120,6 +120,15 @@ TEST(MakeModel, NamesKeyValueAndWhatIsAllowed) {
               testing::HasSubstr("model.heads"));
 }
 
+TEST(ProgramBuilder, SizesBeyondInt32AreRefused) {
+  constexpr int kLarge = 1 << 17;
+  EXPECT_THROW(ProgramBuilder({kLarge, kLarge}), UserError);
+  ProgramBuilder net({kLarge, 1});
+  EXPECT_THROW(net.linear(net.input(), net.matrix("W", kLarge, 1)), UserError);
+  EXPECT_THROW(net.matrix("V", kLarge, kLarge), UserError);
+  EXPECT_THROW(make_model({.inputs = 1'000'000'000, .sequence = 1'000'000'000}), UserError);
+}
+
 TEST(Program, KnowsWhetherItIsSmooth) {
   ModelOptions options = options_of("mlp", 8, 2);
   EXPECT_TRUE(make_model(options).smooth());
