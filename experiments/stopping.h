@@ -22,8 +22,9 @@ inline constexpr double kSettledShare = 0.9;
 
 /// training.until = stationary: whether training may stop at this record. Only looked at when there are 40, 50, 63, ...
 /// records (a quarter more each time), and true if kSettledShare of the living replicas were stationary at the previous
-/// look and are now, and the mean drift over those is within kStationarityDrift for each variable. Two looks that share few records, because whoever tests again and again until a test passes will
-/// see it pass. Depends on what is recorded and on nothing else, so that a resumed run stops where the whole one does.
+/// look and are now, and the mean drift over those is within kStationarityDrift for each variable. Two looks that share
+/// few records, because whoever tests again and again until a test passes will see it pass. Depends on what is recorded
+/// and on nothing else, so that a resumed run stops where the whole one does.
 bool settled(RunRecord& record, const TrainingState& state);
 
 }  // namespace sharpseek

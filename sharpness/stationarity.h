@@ -29,10 +29,10 @@ inline constexpr double kStationarityDrift = 0.05;
 /// kStationarityErrors standard errors *and* that standard error is no larger than kStationarityNoise of the mean.
 /// Standard errors come from the means of kStationarityBatches equal batches in each half, which absorb correlation
 /// shorter than a batch. The second rule refuses runs so noisy that the first one sees nothing. What a single series is
-/// too noisy to show, the mean over seeds shows: whoever has several asks that |mean drift| <= kStationarityDrift |mean|
-/// as well (experiments/stopping.h, analysis/sharpseek/summaries.py). A window shorter than kStationarityRecords, or one
-/// that holds a value that is not finite, is not stationary. False-alarm and miss rates on synthetic series:
-/// tests/sharpness/stationarity_test.cpp.
+/// too noisy to show, the mean over seeds shows: whoever has several asks that |mean drift| <= kStationarityDrift
+/// |mean| as well (experiments/stopping.h, analysis/sharpseek/summaries.py). A window shorter than
+/// kStationarityRecords, or one that holds a value that is not finite, is not stationary. False-alarm and miss rates on
+/// synthetic series: tests/sharpness/stationarity_test.cpp.
 Stationarity assess_stationarity(std::span<const double> series);
 
 }  // namespace sharpseek

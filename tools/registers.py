@@ -64,7 +64,10 @@ def main() -> None:
     print("| kernel | sm_80: registers, warps | sm_90: registers, warps | stack, spill stores, spill loads, bytes |")
     print("|---|---|---|---|")
     for (_, name), used in sorted(rows.items()):
-        cells = [f"{u['registers']}, {warps_per_multiprocessor(u['registers'], u['shared'])}" for _, u in sorted(used.items())]
+        cells = [
+            f"{u['registers']}, {warps_per_multiprocessor(u['registers'], u['shared'])}"
+            for _, u in sorted(used.items())
+        ]
         worst = [max(u[key] for u in used.values()) for key in ("stack", "spill_stores", "spill_loads")]
         print(f"| {name} | {' | '.join(cells)} | {', '.join(map(str, worst))} |")
 

@@ -164,7 +164,7 @@ constexpr FixedPlan recurrent_plan(int tokens, int inputs, int width, int output
   FixedPlanner net(tokens, inputs);
   const int input_weight = net.parameter(width * inputs);
   const int state_weight = net.parameter(width * width);
-  int state = -1;
+  int state = 0;
   for (int t = 0; t < tokens; ++t) {
     int value = net.linear(net.select(0, t), width, input_weight);
     if (t > 0) value = net.linear_sum(state, state_weight, value, true);

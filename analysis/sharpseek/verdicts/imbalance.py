@@ -71,7 +71,7 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         close = within(low / predicted, high / predicted, SLOPE_MARGIN)
         return SUPPORTED if close == SUPPORTED else UNDECIDED
 
-    rates = np.unique(run["learning_rate"])[:2] if "learning_rate" in run.coords else []
+    rates = np.unique(run["learning_rate"])[:2] if "learning_rate" in run.coords else np.empty(0)
     if len(rates) == 2:
         parts = [run.isel(replica=np.flatnonzero(run["learning_rate"].values == rate)) for rate in rates]
         effect = line_to_zero(*rates, *(slope_effect(part, "trace_mean") for part in parts))
