@@ -1,5 +1,6 @@
 #include "experiments/summaries.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -23,9 +24,11 @@ std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::v
     const std::string name(variable.name);
     std::vector<double> means(replicas, kNotMeasured);
     std::vector<double> errors(replicas, kNotMeasured);
+    std::vector<double> drifts(replicas, kNotMeasured);
     record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
-      if (stationary[e] == 0) return;
       const Stationarity judged = assess_stationarity(series);
+      drifts[e] = judged.drift / std::abs(judged.mean);
+      if (stationary[e] == 0) return;
       means[e] = judged.mean;
       errors[e] = judged.standard_error;
     });
@@ -33,16 +36,10 @@ std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::v
         {name + "_mean", means, "1", "mean of " + name + " over the stationary window; NaN where not stationary"});
     record.replica_variable(
         {name + "_standard_error", errors, "1", "standard error of " + name + "_mean from batch means in time"});
-  }
-  for (const char* name : kStationaryVariables) {
-    if (!record.has_series(name)) continue;
-    std::vector<double> drifts(replicas, kNotMeasured);
-    record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
-      const Stationarity judged = assess_stationarity(series);
-      drifts[e] = judged.drift / std::abs(judged.mean);
-    });
-    record.replica_variable({std::string(name) + "_drift", drifts, "1",
-                             std::string("mean of ") + name +
+    if (std::find(kStationaryVariables.begin(), kStationaryVariables.end(), name) == kStationaryVariables.end())
+      continue;
+    record.replica_variable({name + "_drift", drifts, "1",
+                             "mean of " + name +
                                  " over the second half of the stationary window less that over its first half, over "
                                  "the window's mean; stationary or not"});
   }

@@ -33,8 +33,6 @@ def start_axis(run: xr.Dataset) -> str | None:
 MOST_DRIFT = 0.05
 """Largest |mean drift|, as a share of the mean, of replicas that differ in nothing but their seed; where its standard
 error over three seeds or more is no larger than this either, two standard errors if that is more."""
-DRIFTING = ("trace", "gradient_fluctuation", "sharpness")
-"""What must not drift; the same variables decide whether a single replica is stationary."""
 
 
 def usable(run: xr.Dataset) -> np.ndarray:
@@ -42,7 +40,7 @@ def usable(run: xr.Dataset) -> np.ndarray:
     not drift on average. A single series may be too noisy to show a drift; the mean over seeds is less so."""
     finished = run["status"].values == 0
     good = finished & (run["stationary"].values == 1)
-    measured = [run[f"{name}_drift"].values for name in DRIFTING if f"{name}_drift" in run]
+    measured = [values.values for name, values in run.data_vars.items() if str(name).endswith("_drift")]
     if not measured or not good.any():
         return good
     points = pd.DataFrame({axis: run[axis].values for axis in swept(run)}, index=range(good.size))
