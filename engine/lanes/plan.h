@@ -27,7 +27,7 @@ struct PlanOp {
   int token;
   int heads;
   int scratch;  ///< offset of scratch space in values and in gradients, as PlanValue::offset
-  Put put[3];   ///< for the gradient of each input
+  Put put[3];   ///< for the gradient of each input; backward must write them in this order, for two may be one value
   Put put_parameter;
 };
 

@@ -267,6 +267,46 @@ at::Tensor block(const Program& program, const at::Tensor& weights, const std::s
   throw std::out_of_range(name);
 }
 
+/// Networks in which one value is several operands of an op.
+std::vector<Program> networks_with_repeated_operands() {
+  std::vector<Program> programs;
+  const auto add = [&](auto op) {
+    ProgramBuilder net({3, 4});
+    const ValueId x = net.linear(net.input(), net.matrix("W_1", 4, 4));
+    const ValueId z = net.tanh(net.linear(net.input(), net.matrix("W_2", 4, 4)));
+    const ValueId y = net.flatten(net.add(op(net, x, z), z));  // z is read in any case
+    programs.push_back(std::move(net).finish(net.linear(y, net.matrix("W_3", 2, 12))));
+  };
+  using N = ProgramBuilder;
+  using V = ValueId;
+  add([](N& net, V x, V) { return net.add(x, x); });
+  add([](N& net, V x, V) { return net.multiply(x, x); });
+  add([](N& net, V x, V) { return net.add(net.linear(x, net.matrix("W_4", 4, 4)), x); });
+  for (int heads : {1, 2}) {
+    add([=](N& net, V x, V z) { return net.attention(x, x, z, heads); });
+    add([=](N& net, V x, V z) { return net.attention(x, z, x, heads); });
+    add([=](N& net, V x, V z) { return net.attention(z, x, x, heads); });
+    add([=](N& net, V x, V) { return net.attention(x, x, x, heads); });
+  }
+  return programs;
+}
+
+TEST(RepeatedOperands, AddTheirGradientsUp) {
+  for (const Program& program : networks_with_repeated_operands()) {
+    const auto lanes = make_engine(program, {.engine = "lanes", .dtype = "float64"});
+    const auto torch = make_engine(program, {.engine = "torch", .dtype = "float64"});
+    const at::Tensor weights = random_weights(program, kReplicas);
+    const Samples samples{random_tensor({kSamples, 3, 4}, 1), random_tensor({kSamples, 2}, 2)};
+    const at::Tensor vectors = random_tensor({kReplicas, 2, program.parameter_count()}, 3);
+    EXPECT_LT(relative_difference(lanes->loss_gradient(weights, samples).gradient,
+                                  torch->loss_gradient(weights, samples).gradient),
+              1e-12);
+    EXPECT_LT(relative_difference(lanes->hessian(weights, samples)->apply(vectors),
+                                  torch->hessian(weights, samples)->apply(vectors)),
+              1e-12);
+  }
+}
+
 TEST(Symmetries, PermutingHiddenUnitsChangesNothing) {
   ModelOptions options;
   options.kind = "mlp";

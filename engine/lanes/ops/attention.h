@@ -82,13 +82,6 @@ struct AttentionOp {
     each_head(op, f, [&](Index first, Index at) {  // da = dy v'
       multiply<P>(tokens, tokens, {d, dy + first, n, 1, v + first, n, 1, da + at, tokens, false, a + at});
     });
-    if (op.put[2] != Put::kNone) {
-      const P dv = f.gradient(op.in[2]);
-      each_head(op, f, [&](Index first, Index at) {  // dv = a' dy
-        multiply<P>(tokens, d,
-                    {tokens, a + at, 1, tokens, dy + first, 1, n, dv + first, n, op.put[2] == Put::kAdd, dv + first});
-      });
-    }
     // Through the softmax and the scale: d score_j = (da_j - sum_i a_i da_i) a_j / sqrt(d).
     SHARPSEEK_UNROLL_FIXED
     for (int row = 0; row < f.batch * op.heads * tokens; ++row) {
@@ -112,6 +105,13 @@ struct AttentionOp {
       each_head(op, f, [&](Index first, Index at) {  // dk = ds' q
         multiply<P>(tokens, d,
                     {tokens, da + at, 1, tokens, q + first, 1, n, dk + first, n, op.put[1] == Put::kAdd, dk + first});
+      });
+    }
+    if (op.put[2] != Put::kNone) {
+      const P dv = f.gradient(op.in[2]);
+      each_head(op, f, [&](Index first, Index at) {  // dv = a' dy
+        multiply<P>(tokens, d,
+                    {tokens, a + at, 1, tokens, dy + first, 1, n, dv + first, n, op.put[2] == Put::kAdd, dv + first});
       });
     }
   }
