@@ -62,12 +62,13 @@ bool rates_ignore_the_length(const Point& point) {
 class RecordingObserver : public Observer {
  public:
   RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, const TrainingProblem& problem,
-                    const Schedule& schedule, bool until_stationary, double checkpoint_seconds)
+                    const Schedule& schedule, const Point& point, double checkpoint_seconds)
       : probe_(probe),
         record_(record),
         progress_(progress),
         time_(problem, schedule),
-        until_stationary_(until_stationary),
+        until_stationary_(point.until_stationary()),
+        seeds_(point.integer("experiment.replicas")),
         clock_(checkpoint_seconds) {}
 
   bool record(const TrainingState& state) override {
@@ -77,7 +78,7 @@ class RecordingObserver : public Observer {
     progress(state);
     return true;
   }
-  bool enough(const TrainingState& state) override { return until_stationary_ && settled(record_, state); }
+  bool enough(const TrainingState& state) override { return until_stationary_ && settled(record_, state, seeds_); }
   void progress(const TrainingState& state) override {
     progress_.update(state.step);
     if (clock_.due()) checkpoint(state);
@@ -93,6 +94,7 @@ class RecordingObserver : public Observer {
   Progress& progress_;
   RescaledTime time_;
   bool until_stationary_;
+  std::int64_t seeds_;
   CheckpointClock clock_;
 };
 
@@ -239,8 +241,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   const std::string title =
       config.single("experiment.name") + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
   Progress progress(concat(title, ": ", layout.replicas, " replicas"), schedule.steps, " steps", options.quiet);
-  RecordingObserver observer(probe, record, progress, problem, schedule, point.until_stationary(),
-                             options.checkpoint_seconds);
+  RecordingObserver observer(probe, record, progress, problem, schedule, point, options.checkpoint_seconds);
   RunSummary summary;
   summary.replicas = layout.replicas;
   if (train(*stepper, state, schedule, observer, &interrupted(), position.records) == TrainingOutcome::kInterrupted) {

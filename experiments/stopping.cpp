@@ -13,19 +13,23 @@ namespace {
 constexpr std::int64_t kFirstLook = 2 * kStationarityRecords;
 constexpr double kLookGrowth = 1.25;
 
-/// Whether a variable of the stationary replicas drifts on average, which a single series may be too noisy to show.
-bool drifts_on_average(RunRecord& record, const std::vector<std::int64_t>& stationary, std::int64_t records) {
+/// Whether at a sweep point a variable of the stationary replicas drifts on average, which a single series may be too
+/// noisy to show.
+bool drifts_on_average(RunRecord& record, const std::vector<std::int64_t>& stationary, std::int64_t records,
+                       std::size_t seeds) {
   for (const char* name : kStationaryVariables) {
     if (!record.has_series(name)) continue;
-    double sum = 0;
-    std::int64_t count = 0;
+    std::vector<double> sum(stationary.size() / seeds, 0.0);
+    std::vector<double> count(sum.size(), 0.0);
     record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
       if (stationary[e] == 0) return;
       const Stationarity judged = assess_stationarity(series.first(static_cast<std::size_t>(records)));
-      sum += judged.drift / std::abs(judged.mean);
-      ++count;
+      sum[e / seeds] += judged.drift / std::abs(judged.mean);
+      ++count[e / seeds];
     });
-    if (std::abs(sum) > kStationarityDrift * static_cast<double>(count)) return true;
+    for (std::size_t point = 0; point < sum.size(); ++point) {
+      if (std::abs(sum[point]) > kStationarityDrift * count[point]) return true;
+    }
   }
   return false;
 }
@@ -43,7 +47,7 @@ std::vector<std::int64_t> stationary_replicas(RunRecord& record, std::size_t rep
   return stationary;
 }
 
-bool settled(RunRecord& record, const TrainingState& state) {
+bool settled(RunRecord& record, const TrainingState& state, std::int64_t seeds) {
   std::int64_t previous = 0;
   std::int64_t look = kFirstLook;
   while (look < record.records()) {
@@ -52,17 +56,20 @@ bool settled(RunRecord& record, const TrainingState& state) {
   }
   if (look != record.records() || previous == 0) return false;
   const std::size_t replicas = state.diverged_at.size();
+  const auto of_point = static_cast<std::size_t>(seeds);
   const std::vector<std::int64_t> then = stationary_replicas(record, replicas, previous);
   const std::vector<std::int64_t> now = stationary_replicas(record, replicas, look);
-  std::int64_t living = 0;
-  std::int64_t stationary = 0;
-  for (std::size_t e = 0; e < replicas; ++e) {
-    if (state.diverged_at[e] >= 0) continue;
-    ++living;
-    if (then[e] != 0 && now[e] != 0) ++stationary;
+  for (std::size_t first = 0; first < replicas; first += of_point) {
+    double living = 0;
+    double stationary = 0;
+    for (std::size_t e = first; e < first + of_point; ++e) {
+      if (state.diverged_at[e] >= 0) continue;
+      ++living;
+      if (then[e] != 0 && now[e] != 0) ++stationary;
+    }
+    if (stationary < kSettledShare * living) return false;
   }
-  return static_cast<double>(stationary) >= kSettledShare * static_cast<double>(living) &&
-         !drifts_on_average(record, now, look);
+  return !drifts_on_average(record, now, look, of_point);
 }
 
 }  // namespace sharpseek

@@ -37,7 +37,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     return x.reshape({x.size(0), x.size(1), x.size(2), heads, d}).transpose(2, 3);
   };
   const at::Tensor scores = at::matmul(by_head(q), by_head(k).transpose(3, 4)) / std::sqrt(static_cast<double>(d));
-  return at::matmul(at::softmax(scores, -1), by_head(v)).transpose(2, 3).reshape(q.sizes());
+  return at::matmul(at::softmax(scores, -1), by_head(v)).transpose(2, 3).flatten(3);
 }
 
 at::Tensor normalise(const at::Tensor& x) {

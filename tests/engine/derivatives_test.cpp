@@ -287,6 +287,10 @@ std::vector<Program> networks_with_repeated_operands() {
     add([=](N& net, V x, V z) { return net.attention(x, z, x, heads); });
     add([=](N& net, V x, V z) { return net.attention(z, x, x, heads); });
     add([=](N& net, V x, V) { return net.attention(x, x, x, heads); });
+    // Queries or keys that do not depend on parameters are the same for all replicas.
+    add([=](N& net, V x, V) { return net.attention(net.input(), x, x, heads); });
+    add([=](N& net, V x, V) { return net.attention(net.input(), net.input(), x, heads); });
+    add([=](N& net, V x, V z) { return net.attention(x, z, net.input(), heads); });
   }
   return programs;
 }
