@@ -97,6 +97,18 @@ def test_a_slope_without_one_of_its_ends_decides_nothing(condition: float) -> No
     assert outcomes(unusable=condition, **nonlinear) == {"C7": UNDECIDED}
 
 
+def test_the_slope_over_theory_does_not_depend_on_which_replicas_are_usable() -> None:
+    # Log trace is curved in log kappa, and half of the replicas at the largest kappa are missing.
+    experiment = make_experiment(claims=["C4"], noise=0.001)
+    run = experiment.runs[""]
+    for name in ("trace_mean", "closed_form_trace"):
+        run[name] = run[name] * np.exp(0.1 * np.log(run["condition"]) ** 2)
+    run["stationary"] = run["stationary"].where((run["condition"] < 100) | (run["seed"] < 4), 0)
+    piece = judge([experiment])[0].evidence[0]
+    assert piece.usable == 40
+    assert piece.estimate == pytest.approx(1, abs=2e-3)
+
+
 def test_the_closed_form_is_no_prediction_where_noise_and_signal_do_not_commute() -> None:
     assert outcomes(commutes=0, claims=["C4", "C6a"]) == {}
 

@@ -58,28 +58,35 @@ FLATTEST = Claim(
 def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """C4: measured over predicted slope of log trace over log kappa, where noise and signal commute.
 
-    At rate 0 by the straight line through the slopes at the two smallest rates, where there are several.
+    At rate 0 by the straight line through the slopes at the two smallest rates, where there are several. Measured is
+    predicted plus the slope of log (trace / predicted trace): the same where all replicas are usable, and right where
+    some are not, although log trace is no straight line in log kappa.
     """
     if "closed_form_trace" not in run or len(conditions(run)) < 2 or not (run["commutes"].values == 1).all():
         return []
     x, y = np.log(run["condition"].values), np.log(run["closed_form_trace"].values)
     predicted = float(np.polyfit(x, y, 1)[0])
+    run = run.assign(trace_ratio=run["trace_mean"] / run["closed_form_trace"])
+
+    def over_theory(excess: float) -> float:
+        return 1 + excess / predicted
 
     def rule(low: float, high: float) -> str:
+        low, high = over_theory(low), over_theory(high)
         if positive(low, high) != SUPPORTED:
             return positive(low, high)
-        close = within(low / predicted, high / predicted, SLOPE_MARGIN)
-        return SUPPORTED if close == SUPPORTED else UNDECIDED
+        return SUPPORTED if within(low, high, SLOPE_MARGIN) == SUPPORTED else UNDECIDED
 
     rates = np.unique(run["learning_rate"])[:2] if "learning_rate" in run.coords else np.empty(0)
     if len(rates) == 2:
         parts = [run.isel(replica=np.flatnonzero(run["learning_rate"].values == rate)) for rate in rates]
-        effect = line_to_zero(*rates, *(slope_effect(part, "trace_mean") for part in parts))
+        effect = line_to_zero(*rates, *(slope_effect(part, "trace_ratio") for part in parts))
         subject = "slope over theory, rate to 0"
     else:
-        effect, subject = slope_effect(run, "trace_mean"), "slope over theory"
+        effect, subject = slope_effect(run, "trace_ratio"), "slope over theory"
     found = evidence_of(effect, subject, rule)
-    return [replace(found, estimate=found.estimate / predicted, low=found.low / predicted, high=found.high / predicted)]
+    ends = {name: over_theory(getattr(found, name)) for name in ("estimate", "low", "high")}
+    return [replace(found, **ends)]
 
 
 SLOPE_MARGIN = 0.10
