@@ -8,14 +8,17 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "core/error.h"
 #include "core/machine.h"
+#include "experiments/global_heap.h"
 
 namespace sharpseek::hdf5 {
 namespace {
@@ -116,7 +119,7 @@ const double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
-File::File(const std::string& path, Storage storage) : path_(path), storage_(storage) {
+File::File(const std::string& path, Storage storage) : path_(path), storage_(storage), created_(true) {
   const Handle access = access_without_locks();
   const Handle creation = tracked(H5P_FILE_CREATE);
   file_ = Handle(check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation, access), path, "create the file"), H5Fclose);
@@ -325,6 +328,8 @@ std::vector<std::string> File::texts(const std::string& name) {
   const Handle type = string_type(H5T_VARIABLE);
   const Handle space(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr), H5Sclose);
   if (pointers.empty()) return {};
+  const haddr_t offset = H5Dget_offset(dataset(name));  // undefined where nothing was written
+  if (!created_ && offset != HADDR_UNDEF) check_strings(path_, name, offset, pointers.size());
   check(H5Dread(dataset(name), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), path_, "read " + name);
   std::vector<std::string> values;
   for (const char* pointer : pointers) values.emplace_back(pointer == nullptr ? "" : pointer);
@@ -440,6 +445,43 @@ bool File::is_virtual(const std::string& name) {
 std::vector<VariableInfo> File::variables() {
   std::vector<VariableInfo> found;
   list("", found);
+  std::map<haddr_t, VariableInfo*> by_address;
+  for (VariableInfo& variable : found) {
+    H5O_info_t info;
+    check(H5Oget_info(dataset(variable.name), &info), path_, "look at " + variable.name);
+    by_address[info.addr] = &variable;
+  }
+  for (const VariableInfo& scale : found) {
+    if (scale.dimensions != std::vector{scale.name}) continue;
+    for (const ScaleUse& use : uses(scale.name)) {
+      const auto user = by_address.find(use.variable);
+      if (user == by_address.end() || user->second == &scale) continue;
+      std::vector<std::string>& dimensions = user->second->dimensions;
+      require(use.axis >= 0 && static_cast<std::size_t>(use.axis) < dimensions.size(), path_, ": ", scale.name,
+              ": is dimension ", use.axis, " of ", user->second->name, ", which has ", dimensions.size());
+      dimensions[static_cast<std::size_t>(use.axis)] = scale.name;
+    }
+  }
+  return found;
+}
+
+std::vector<File::ScaleUse> File::uses(const std::string& scale) {
+  constexpr const char* kUses = "REFERENCE_LIST";
+  if (check(H5Aexists(dataset(scale), kUses), path_, "look for uses of " + scale) == 0) return {};
+  const Handle attribute(H5Aopen(dataset(scale), kUses, H5P_DEFAULT), H5Aclose);
+  const Handle stored(H5Aget_type(attribute), H5Tclose);
+  const Handle space(H5Aget_space(attribute), H5Sclose);
+  const hssize_t count = H5Sget_simple_extent_npoints(space);
+  require(H5Tget_class(stored) == H5T_COMPOUND && H5Tget_nmembers(stored) == 2 &&
+              H5Tget_member_class(stored, 0) == H5T_REFERENCE && H5Tget_member_class(stored, 1) == H5T_INTEGER &&
+              count >= 0,
+          path_, ": ", scale, ": the list of its uses is damaged");
+  require_memory_for(static_cast<double>(count), path_, scale);
+  const Handle type(H5Tcreate(H5T_COMPOUND, sizeof(ScaleUse)), H5Tclose);
+  H5Tinsert(type, "dataset", offsetof(ScaleUse, variable), H5T_STD_REF_OBJ);
+  H5Tinsert(type, "dimension", offsetof(ScaleUse, axis), H5T_NATIVE_INT);
+  std::vector<ScaleUse> found(static_cast<std::size_t>(count), ScaleUse{0, -1});
+  if (!found.empty()) check(H5Aread(attribute, type, found.data()), path_, "read uses of " + scale);
   return found;
 }
 
@@ -480,19 +522,7 @@ void File::list(const std::string& group, std::vector<VariableInfo>& found) {
       if (std::string(title.data()).starts_with("This is a netCDF dimension")) result.kind = Kind::kBareDimension;
       result.dimensions = {name};
     } else {
-      for (unsigned axis = 0; axis < result.shape.size(); ++axis) {
-        std::string dimension;
-        H5DSiterate_scales(
-            variable, axis, nullptr,
-            [](hid_t, unsigned, hid_t scale, void* out) -> herr_t {
-              std::array<char, 256> text{};
-              H5Iget_name(scale, text.data(), text.size());
-              *static_cast<std::string*>(out) = text.data() + 1;  // behind the slash
-              return 1;
-            },
-            &dimension);
-        result.dimensions.push_back(dimension);
-      }
+      result.dimensions.resize(result.shape.size());  // names follow from the dimensions' lists of uses
     }
     found.push_back(std::move(result));
   }

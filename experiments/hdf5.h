@@ -164,12 +164,22 @@ class File {
   void create(const std::string& name, hid_t type, const std::vector<std::string>& dimensions, const void* fill);
   void attach(const std::string& name, const std::vector<std::string>& dimensions);
   void scale(const std::string& name, const std::string& title);
+  /// All but the dimensions' names of variables that are none themselves.
   void list(const std::string& group, std::vector<VariableInfo>& found);
+  /// A variable, by address, that has a scale as one of its dimensions.
+  struct ScaleUse {
+    hobj_ref_t variable;
+    int axis;
+  };
+  /// Which variables a scale belongs to, by its own list. The variables' lists say the same, but lie in a global heap,
+  /// which HDF5 1.10 reads beyond its end where it is damaged.
+  std::vector<ScaleUse> uses(const std::string& scale);
   void transfer(const std::string& name, hid_t type, const std::vector<hsize_t>& start,
                 const std::vector<hsize_t>& count, const void* source, void* target);
 
   std::string path_;
   Storage storage_ = Storage::kPacked;
+  bool created_ = false;  ///< by this object, so that not all of it needs to be on disk yet
   Handle file_;
   std::vector<Dimension> dimensions_;
   std::map<std::string, hsize_t> chunk_limits_;

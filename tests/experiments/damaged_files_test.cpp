@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 #include <hdf5_hl.h>
 
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -108,6 +111,62 @@ TEST_F(DamagedFiles, RecordsOfSeveralExtraDimensionsHaveChecksums) {
   values.reset();
   hdf5::File file = closed();
   EXPECT_EQ(record_checksums(file, 2).size(), 2u);
+}
+
+/// A file with strings and a variable over them, whose bytes can be changed.
+class DamagedHeaps : public DamagedFiles {
+ protected:
+  DamagedHeaps() {
+    file_.reset();
+    std::filesystem::remove(path_);
+    hdf5::File file(path_, hdf5::Storage::kPacked);
+    file.coordinate("layer", {"W_first", "W_second"});
+    file.variable("trace", {"layer"});
+    file.close();
+    std::ifstream in(path_, std::ios::binary);
+    bytes_.assign(std::istreambuf_iterator<char>(in), {});
+    string_ = bytes_.find("W_first");
+    heap_ = bytes_.rfind("GCOL", string_);
+  }
+  /// The file with one byte changed.
+  hdf5::File changed(std::size_t at, char value) {
+    std::string damaged = bytes_;
+    damaged.at(at) = value;
+    std::ofstream(path_, std::ios::binary) << damaged;
+    return hdf5::File::open(path_);
+  }
+
+  std::string bytes_;
+  std::size_t string_ = 0;
+  std::size_t heap_ = 0;
+};
+
+TEST_F(DamagedHeaps, StringsThatCannotBeThereAreRefused) {
+  const std::vector<std::string> written{"W_first", "W_second"};
+  EXPECT_EQ(changed(0, bytes_[0]).texts("layer"), written);
+  std::string reference(12, '\0');  // length and heap of the first string
+  const std::uint32_t length = 7;
+  std::memcpy(reference.data(), &length, 4);
+  std::memcpy(reference.data() + 4, &heap_, 8);
+  const std::size_t refers = bytes_.find(reference);
+  ASSERT_NE(refers, std::string::npos);
+  EXPECT_THROW(changed(string_ - 8, 8).texts("layer"), UserError) << "another size";
+  EXPECT_THROW(changed(string_ - 3, 1).texts("layer"), UserError) << "a size beyond all bounds";
+  EXPECT_THROW(changed(string_ - 16, 99).texts("layer"), UserError) << "another index";
+  EXPECT_THROW(changed(heap_ + 9, 0).texts("layer"), UserError) << "a heap too short for its objects";
+  EXPECT_THROW(changed(heap_, 'X').texts("layer"), UserError) << "no heap";
+  EXPECT_THROW(changed(refers, 100).texts("layer"), UserError) << "another length";
+  EXPECT_THROW(changed(refers + 9, 1).texts("layer"), UserError) << "an address beyond the file";
+  EXPECT_THROW(changed(refers + 12, 77).texts("layer"), UserError) << "an index that no object has";
+}
+
+TEST_F(DamagedHeaps, NamesOfDimensionsDoNotComeFromThem) {
+  for (std::size_t at = bytes_.find("GCOL"); at != std::string::npos; at = bytes_.find("GCOL", at + 1))
+    bytes_[at] = 'X';
+  hdf5::File file = changed(0, bytes_[0]);
+  const std::vector<hdf5::VariableInfo> found = file.variables();
+  ASSERT_EQ(found.size(), 2U);
+  for (const hdf5::VariableInfo& variable : found) EXPECT_EQ(variable.dimensions, std::vector<std::string>{"layer"});
 }
 
 TEST_F(DamagedFiles, GroupsThatContainThemselvesAreRefused) {
