@@ -85,8 +85,9 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     else:
         effect, subject = slope_effect(run, "trace_ratio"), "slope over theory"
     found = evidence_of(effect, subject, rule)
-    ends = {name: over_theory(getattr(found, name)) for name in ("estimate", "low", "high")}
-    return [replace(found, **ends)]
+    return [
+        replace(found, estimate=over_theory(found.estimate), low=over_theory(found.low), high=over_theory(found.high))
+    ]
 
 
 SLOPE_MARGIN = 0.10
