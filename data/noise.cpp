@@ -1,6 +1,7 @@
 #include "data/noise.h"
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "core/error.h"
@@ -29,7 +30,7 @@ Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* 
   if (rotation == "random") return random_rotation(outputs, seed);
   if (rotation.starts_with("file:")) {
     const std::string file = rotation.substr(5);
-    const Matrix m = read_matrix(file);
+    Matrix m = read_matrix(file);
     require(m.rows() == outputs && m.cols() == outputs, file, ": a rotation must be ", outputs, " x ", outputs, ", is ",
             m.rows(), " x ", m.cols());
     const double error = (m.transpose() * m - Matrix::Identity(outputs, outputs)).cwiseAbs().maxCoeff();
@@ -41,9 +42,8 @@ Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* 
   require(signal != nullptr, "noise.rotation = ", rotation,
           ": needs a teacher with one matrix, not data.teacher = mlp");
   const Eigen::JacobiSVD<Matrix> svd(*signal, Eigen::ComputeFullU);
-  const Matrix u = svd.matrixU();
-  if (rotation == "teacher") return u;
-  return u.rowwise().reverse();
+  if (rotation == "teacher") return svd.matrixU();
+  return svd.matrixU().rowwise().reverse();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "data/task.h"
 
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "core/error.h"
@@ -23,7 +24,7 @@ Matrix normal_rows(std::uint64_t seed, Stream stream, std::int64_t count, int si
 Matrix colour(const Matrix& white, const Task& task) {
   if (task.identity_inputs) return white;
   Matrix rows = white;
-  for (int t = 0; t < task.tokens; ++t) {
+  for (Eigen::Index t = 0; t < task.tokens; ++t) {
     rows.middleCols(t * task.inputs, task.inputs) = white.middleCols(t * task.inputs, task.inputs) * task.input_factor;
   }
   return rows;

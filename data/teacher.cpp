@@ -1,7 +1,10 @@
 #include "data/teacher.h"
 
+#include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/random.h"

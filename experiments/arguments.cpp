@@ -2,7 +2,9 @@
 
 #include <boost/program_options/parsers.hpp>
 #include <iostream>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "experiments/option_table.h"

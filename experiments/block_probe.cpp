@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "sharpness/block.h"
 

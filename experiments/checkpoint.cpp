@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/text.h"

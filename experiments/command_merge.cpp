@@ -1,5 +1,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "experiments/arguments.h"
 #include "experiments/merge.h"

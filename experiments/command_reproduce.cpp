@@ -1,5 +1,7 @@
 #include <filesystem>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "experiments/arguments.h"
 #include "experiments/reproduction.h"

@@ -1,4 +1,6 @@
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "experiments/arguments.h"

@@ -1,5 +1,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "experiments/arguments.h"

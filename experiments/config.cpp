@@ -1,5 +1,6 @@
 #include "experiments/config.h"
 
+#include <algorithm>
 #include <boost/program_options/parsers.hpp>
 #include <charconv>
 #include <cmath>
@@ -8,7 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/text.h"

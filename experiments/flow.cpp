@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "sharpness/evaluation.h"

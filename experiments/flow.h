@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "experiments/prepare.h"
 #include "experiments/record.h"
 #include "theory/slow_flow.h"

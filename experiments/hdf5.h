@@ -143,6 +143,8 @@ class File {
   std::size_t elements(const std::string& name, const std::vector<hsize_t>& count) const;
   /// Shape of its chunks; that of the variable where it has none.
   std::vector<hsize_t> chunk(const std::string& name);
+  /// Bytes of the file that hold its values: fewer than they have where they are compressed or were never written.
+  hsize_t stored_bytes(const std::string& name);
   /// Whether its values lie in other files.
   bool is_virtual(const std::string& name);
   /// Everything in the file in the order of creation: the root first, then its groups.

@@ -2,9 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 

@@ -1,8 +1,11 @@
 #include "experiments/prepare.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "experiments/flow.h"

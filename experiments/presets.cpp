@@ -1,5 +1,8 @@
 #include "experiments/presets.h"
 
+#include <string>
+#include <vector>
+
 #include "core/error.h"
 #include "experiments/option_table.h"
 

@@ -6,6 +6,8 @@
 #include <array>
 #include <ctime>
 #include <fstream>
+#include <map>
+#include <string>
 #include <thread>
 
 #include "core/error.h"

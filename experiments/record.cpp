@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -52,6 +55,7 @@ RunRecord::RunRecord(fs::path directory, RecordLayout layout)
   if (layout_.keep_parameters) make_series("parameters", dimension_of("parameter", layout_).size, true);
   std::int64_t width = 0;
   for (const Series& own : series_) width += static_cast<std::int64_t>(own.size);
+  SHARPSEEK_ASSERT(layout_.replicas >= 1 && width >= 1);
   block_ = std::clamp<std::int64_t>(kBlockBytes / (8 * layout_.replicas * width), 1,
                                     std::min(kBlockRecords, layout_.records));
 }

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -25,7 +27,7 @@ namespace fs = std::filesystem;
 
 /// The preset's experiments, or those named by --only (a name, or the beginning of several).
 std::vector<PresetFile> selected(const std::string& name, const std::vector<std::string>& only) {
-  const std::vector<PresetFile> all = preset(name);
+  std::vector<PresetFile> all = preset(name);
   if (only.empty()) return all;
   std::vector<PresetFile> chosen;
   std::vector<std::string> names;
@@ -65,7 +67,7 @@ nlohmann::json begin_index(const ReproductionPlan& plan) {
 }
 
 nlohmann::json entry(const Config& config, const RunSummary& summary) {
-  const std::string name = config.single("experiment.name");
+  const std::string& name = config.single("experiment.name");
   std::vector<std::string> claims;
   for (const std::string& claim : split(config.single("experiment.claims"), ',')) {
     if (!trimmed(claim).empty()) claims.push_back(trimmed(claim));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/error.h"

@@ -1,9 +1,11 @@
 #include "experiments/run.h"
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -92,7 +94,7 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
   for (const PreparedGroup& group : groups) index.groups.push_back(group.group.name);
   try {
     write_index(directory, index);
-    const RunSummary summary = run_groups(config, groups, engines, directory, options);
+    RunSummary summary = run_groups(config, groups, engines, directory, options);
     fresh.keep();
     return summary;
   } catch (const std::exception& error) {

@@ -1,7 +1,9 @@
 #include "experiments/run_layout.h"
 
 #include <nlohmann/json.hpp>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "experiments/option_table.h"
 #include "experiments/provenance.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <vector>
 
 #include "sharpness/stationarity.h"
 
@@ -10,7 +11,7 @@ namespace sharpseek {
 namespace {
 
 /// Records at the first look, and the growth from one to the next.
-constexpr std::int64_t kFirstLook = 2 * kStationarityRecords;
+constexpr std::int64_t kFirstLook = std::int64_t{2} * kStationarityRecords;
 constexpr double kLookGrowth = 1.25;
 
 /// Whether at a sweep point a variable of the stationary replicas drifts on average, which a single series may be too

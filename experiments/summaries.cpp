@@ -5,6 +5,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "experiments/stopping.h"
 #include "sharpness/stationarity.h"
@@ -18,7 +19,7 @@ constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::vector<Variable>& variables,
                                               RunRecord& record) {
-  const std::vector<std::int64_t> stationary = stationary_replicas(record, replicas, record.records());
+  std::vector<std::int64_t> stationary = stationary_replicas(record, replicas, record.records());
   for (const Variable& variable : variables) {
     if (!variable.dimension.empty() || !variable.averaged) continue;
     const std::string name(variable.name);

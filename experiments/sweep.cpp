@@ -1,7 +1,10 @@
 #include "experiments/sweep.h"
 
 #include <algorithm>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/random.h"

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "experiments/flow.h"
 #include "experiments/option_table.h"

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "experiments/checkpoint.h"
@@ -33,6 +37,19 @@ constexpr std::array kVariables{"step",
                                 "layer"};
 constexpr std::array kState{"checkpoint/parameters", "checkpoint/loss_sum", "checkpoint/loss_count",
                             "checkpoint/diverged_at"};
+
+/// No variable may have more values than what the file stores of it can say, so that reading it ends.
+void check_sizes(hdf5::File& file, const std::vector<hdf5::VariableInfo>& variables) {
+  constexpr double kMostDeflated = 1032;  // bytes that one byte of a deflated stream can stand for
+  constexpr double kFew = 1 << 27;        // values; so many are read in seconds even where none was ever written
+  for (const hdf5::VariableInfo& info : variables) {
+    if (info.kind == hdf5::Kind::kBareDimension || file.is_virtual(info.name)) continue;
+    const double values = std::accumulate(info.shape.begin(), info.shape.end(), 1.0, std::multiplies<>());
+    const hsize_t bytes = file.stored_bytes(info.name);
+    require(values <= kFew + kMostDeflated / sizeof(double) * static_cast<double>(bytes), file.path(), ": ", info.name,
+            ": has ", values, " values, of which only ", bytes, " bytes are stored (damaged?)");
+  }
+}
 
 /// Lengths of variables against those of their dimensions.
 void check_shapes(const std::string& path, const std::vector<hdf5::VariableInfo>& variables) {
@@ -98,6 +115,7 @@ Verified verify_file(const fs::path& path) {
   for (const char* name : kVariables) require(file.has(name), where, ": variable ", name, " is missing");
   const std::vector<hdf5::VariableInfo> variables = file.variables();
   check_shapes(where, variables);
+  check_sizes(file, variables);
 
   Verified result;
   result.finished = file.has_attribute("/", "finished");

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "core/error.h"
 #include "models/model.h"
 

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "core/error.h"
 #include "models/model.h"
 
@@ -34,7 +36,8 @@ Program transformer(const ModelOptions& options) {
     z = net.add(z, net.linear(hidden, net.matrix(name("W_2"), width, mlp_width)));
   }
   const ValueId pooled = net.mean(normalised(z));
-  return std::move(net).finish(net.linear(pooled, net.matrix("W_out", options.outputs, width)));
+  const ValueId output = net.linear(pooled, net.matrix("W_out", options.outputs, width));
+  return std::move(net).finish(output);
 }
 
 }  // namespace sharpseek

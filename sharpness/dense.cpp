@@ -5,6 +5,7 @@
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "core/error.h"
 #include "core/machine.h"

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <span>
 
 #include "core/random.h"
@@ -29,7 +30,7 @@ Samples fresh_samples(const Task& task, std::int64_t count, std::int64_t step, a
   Matrix inputs(count, task.input_size());
   standard_normals(task.seed, Stream::kFreshInputs, 0, static_cast<std::uint32_t>(step),
                    std::span(inputs.data(), static_cast<std::size_t>(inputs.size())));
-  for (int t = 0; t < task.tokens; ++t) {
+  for (Eigen::Index t = 0; t < task.tokens; ++t) {
     auto token = inputs.middleCols(t * task.inputs, task.inputs);
     token = (token * task.input_factor).eval();  // the factor is symmetric
   }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "core/error.h"
 #include "sharpness/block.h"
@@ -39,7 +40,7 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
 }
 
 at::Tensor NoiseFactors::at(const at::Tensor& inputs) const {
-  const at::Tensor constant = factors.unsqueeze(1);
+  at::Tensor constant = factors.unsqueeze(1);
   if (!heteroscedastic.defined()) return constant;
   // D_kk(x)^2 = 1 + a s(x) (-1)^k, as noise_scale() of data/noise.h has it.
   const at::Tensor sign = at::where(inputs.select(1, 0).select(1, 0) < 0, -1.0, 1.0).to(factors.options());

@@ -12,7 +12,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -78,7 +81,7 @@ class ModuleOperator : public LinearOperator {
   Kind kind_;
 };
 
-class ModuleObjective : public Objective {
+class ModuleObjective final : public Objective {
  public:
   ModuleObjective(torch::jit::Module module, Samples samples, ModuleOptions options, std::string file)
       : module_(std::move(module)), samples_(std::move(samples)), options_(std::move(options)), file_(std::move(file)) {
@@ -232,7 +235,7 @@ class ModuleObjective : public Objective {
                              last_line(error.what())));
     }
     require(result.isTensor(), "--module ", file_, ": forward(inputs) must return one tensor");
-    const Tensor y = result.toTensor();
+    Tensor y = result.toTensor();
     require(y.dim() >= 1 && y.size(0) == inputs.size(0), "--module ", file_, ": output ", c10::str(y.sizes()),
             " has not one row for each of ", inputs.size(0), " samples");
     return y;

@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/random.h"
 #include "sharpness/hessian_operator.h"

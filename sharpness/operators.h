@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sharpness/linear_operator.h"
@@ -14,7 +15,7 @@ struct Term {
 };
 
 /// sum_i c_i A_i + shift I. Cost: the products of all terms.
-class SumOperator : public LinearOperator {
+class SumOperator final : public LinearOperator {
  public:
   /// Throws UserError unless all terms have the same replicas and dimension.
   explicit SumOperator(std::vector<Term> terms, double shift = 0);

@@ -1,5 +1,6 @@
 #include "theory/closed_form.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"

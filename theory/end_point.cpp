@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
+#include <vector>
 
 #include "core/error.h"
 #include "theory/interpolation.h"

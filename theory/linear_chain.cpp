@@ -1,5 +1,7 @@
 #include "theory/linear_chain.h"
 
+#include <vector>
+
 namespace sharpseek {
 
 LinearChain::LinearChain(const std::vector<Matrix>& weights, const Matrix& input_root)

@@ -1,7 +1,12 @@
 #include "theory/slow_manifold.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "theory/linear_chain.h"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Lines that the fast tests run, by file and in total: ./lab coverage.
 
-Runs the C++ tests of build/coverage and the Python tests that call the program, then reads gcov's counts. A line of a
-header or a template counts as run if any of its instances is. Writes build/coverage/coverage.txt with the lines of
-every file that were not run; fails below 90 % in total. What needs a GPU (NEEDS_GPU) is listed, but does not count.
+Runs the C++ tests of build/coverage, the Python tests that call the program and the smoke preset, then reads gcov's
+counts. A line of a header or a template counts as run if any of its instances is. Writes build/coverage/coverage.txt
+with the lines of every file that were not run; fails below 90 % in total. What needs a GPU (NEEDS_GPU) is listed, but
+does not count.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +42,7 @@ def run_tests() -> bool:
         **os.environ,
         "OMP_NUM_THREADS": "2",
         "SHARPSEEK_BINARY": str(BUILD / "sharpseek"),
+        "SHARPSEEK_PYTHON": sys.executable,
         # Counts of programs that were killed may not add up; what libgcov says about it is no message of the program.
         "GCOV_ERROR_FILE": str(BUILD / "gcov-errors.log"),
     }
@@ -53,7 +56,12 @@ def run_tests() -> bool:
     print("coverage: Python tests of the program", flush=True)
     files = [f"tests/python/test_{name}.py" for name in PYTHON_TESTS]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *files]
-    return passed & (subprocess.run(command, env=environment, cwd=ROOT).returncode == 0)
+    passed &= subprocess.run(command, env=environment, cwd=ROOT).returncode == 0
+    print("coverage: the smoke preset, with its report", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [BUILD / "sharpseek", "reproduce", "--preset", "smoke", "--quiet", "--out", f"{folder}/smoke"]
+        passed &= subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode == 0
+    return passed
 
 
 def counts_of(data: Path) -> list[tuple[str, int, int]]:

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "engine/device/device_stepper.h"
@@ -109,9 +112,9 @@ class SampleLaunch {
     job.warps =
         static_cast<int>(std::min({tasks, fits, std::int64_t{kWarpsPerMultiprocessor} * limits.multiprocessors}));
     // A block is four warps; those beyond job.warps must have room too.
-    const std::int64_t rounded = (job.warps + 3) / 4 * 4;
-    job.warps = static_cast<int>(rounded);
-    const at::Tensor workspace = at::empty({rounded * job.workspace_elements * kDeviceLanes}, options());
+    job.warps = (job.warps + 3) / 4 * 4;
+    const at::Tensor workspace =
+        at::empty({std::int64_t{job.warps} * job.workspace_elements * kDeviceLanes}, options());
     job.workspace = workspace.data_ptr<float>();
     device_.kernels->evaluate(job, device_.stream());
   }
@@ -173,7 +176,7 @@ DeviceLaneEngine::DeviceLaneEngine(Program program, LaneDevice device)
     : program_(std::move(program)),
       device_(device),
       plan_(program_, device.device),
-      torch_(std::make_unique<TorchEngine>(program_, options())) {
+      torch_(std::make_unique<TorchEngine>(program_, DeviceLaneEngine::options())) {
   const lanes::PlanView& plan = plan_.view();
   const std::int64_t most = std::max<std::int64_t>(plan.parameter_count, std::int64_t{kChunkSamples} * plan.size);
   require(2 * most <= kMostElements, "--engine lanes on a GPU: a replica of this network has ", most,

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -168,7 +169,7 @@ void DeviceStepper::place_arrays() {
   const lanes::DeviceLimits limits = device_.kernels->limits(device_.device.index());
   const auto room = static_cast<int>(
       std::min(limits.shared_bytes_per_block, limits.shared_bytes_per_multiprocessor / kSharedWarps - 1024) /
-      (kDeviceLanes * 4));
+      (std::int64_t{kDeviceLanes} * 4));
   const auto give = [&](DevicePlace& place, int elements) {
     const bool shared = job_.shared_elements + elements <= room;
     int& used = shared ? job_.shared_elements : job_.workspace_elements;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/device/jobs.h"
 #include "engine/lanes/passes.h"
 

@@ -1,6 +1,8 @@
 // The plug-in library's C++ side: devices, streams and graphs by torch.
 #include "engine/device/plugin.h"
 
+#include <memory>
+
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/device/draw.h"
 #include "engine/lanes/passes.h"
 #include "engine/lanes/update_rule.h"

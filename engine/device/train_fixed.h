@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/device/fixed_passes.h"
 #include "engine/device/train.h"
 

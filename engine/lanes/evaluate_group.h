@@ -1,6 +1,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include "engine/lanes/jet.h"
 #include "engine/lanes/kernels.h"

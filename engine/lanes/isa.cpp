@@ -1,6 +1,8 @@
 #include "engine/lanes/isa.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 

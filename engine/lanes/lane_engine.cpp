@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -85,7 +87,8 @@ class LaneHessian : public HessianProduct {
     const at::Tensor packed = layout_.pack(vectors.reshape({vectors.size(0), count * parameters}));  // [G, K P, L]
     at::Tensor products = at::empty_like(packed);
     // One task is one group and a few vectors: enough tasks for all threads even when there is one group.
-    const std::int64_t piece = std::max<std::int64_t>(1, count * layout_.groups() / (4 * pool_.threads()));
+    const std::int64_t piece =
+        std::max<std::int64_t>(1, count * layout_.groups() / (std::int64_t{4} * pool_.threads()));
     const std::int64_t pieces = (count + piece - 1) / piece;
     pool_.run(layout_.groups() * pieces, [&](std::int64_t task) {
       const std::int64_t group = task / pieces;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "core/normals.h"
 #include "engine/lanes/words.h"
 #if defined(__AVX512F__)

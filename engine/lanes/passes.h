@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/lanes/ops/activations.h"
 #include "engine/lanes/ops/arithmetic.h"
 #include "engine/lanes/ops/attention.h"

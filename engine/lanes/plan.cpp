@@ -1,6 +1,7 @@
 #include "engine/lanes/plan.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/error.h"
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/lanes/draws.h"
 #include "engine/lanes/kernels.h"
 #include "engine/lanes/passes.h"

@@ -60,7 +60,7 @@ at::Tensor evaluate(const Program& program, const at::Tensor& parameters, const 
     switch (op.kind) {
       case OpKind::kFlatten: y = in(0).flatten(2).unsqueeze(2); break;
       case OpKind::kLinear: y = apply_weight(in(0), block()); break;
-      case OpKind::kBias: y = in(0) + block().unsqueeze(1); break;
+      case OpKind::kBias:
       case OpKind::kAddParameter: y = in(0) + block().unsqueeze(1); break;
       case OpKind::kAdd: y = in(0) + in(1); break;
       case OpKind::kMultiply: y = in(0) * in(1); break;

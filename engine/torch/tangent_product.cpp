@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace sharpseek {
 namespace {
@@ -18,14 +19,15 @@ std::int64_t values_of(const Program& program) {
   for (const Op& op : program.ops()) {
     if (op.kind != OpKind::kAttention) continue;
     const std::int64_t tokens = program.values()[static_cast<std::size_t>(op.inputs[0])].tokens;
-    sum += 2 * op.heads * tokens * tokens;
+    sum += std::int64_t{2} * op.heads * tokens * tokens;
   }
   return sum;
 }
 
 }  // namespace
 
-TangentProduct::TangentProduct(const Program& program, at::Tensor parameters, Samples samples, std::int64_t memory)
+TangentProduct::TangentProduct(const Program& program, const at::Tensor& parameters, Samples samples,
+                               std::int64_t memory)
     : pass_(program),
       parameters_(parameters.detach()),
       inputs_(std::move(samples.inputs)),
@@ -34,8 +36,8 @@ TangentProduct::TangentProduct(const Program& program, at::Tensor parameters, Sa
   plan(memory);
 }
 
-TangentProduct::TangentProduct(const Program& program, at::Tensor parameters, at::Tensor inputs, at::Tensor metric,
-                               std::int64_t memory)
+TangentProduct::TangentProduct(const Program& program, const at::Tensor& parameters, at::Tensor inputs,
+                               at::Tensor metric, std::int64_t memory)
     : pass_(program),
       parameters_(parameters.detach()),
       inputs_(std::move(inputs)),

@@ -13,9 +13,9 @@ namespace sharpseek {
 class TangentProduct : public HessianProduct {
  public:
   /// Hessian of the mean over samples of squared errors.
-  TangentProduct(const Program& program, at::Tensor parameters, Samples samples, std::int64_t memory);
+  TangentProduct(const Program& program, const at::Tensor& parameters, Samples samples, std::int64_t memory);
   /// sum_n J_n' M_n J_n with `metric` M [E or 1, N or 1, outputs, outputs].
-  TangentProduct(const Program& program, at::Tensor parameters, at::Tensor inputs, at::Tensor metric,
+  TangentProduct(const Program& program, const at::Tensor& parameters, at::Tensor inputs, at::Tensor metric,
                  std::int64_t memory);
 
   at::Tensor apply(const at::Tensor& vectors) override;

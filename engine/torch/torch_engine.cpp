@@ -6,7 +6,10 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "engine/torch/autograd_hessian.h"

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <future>
 #include <limits>
+#include <memory>
 #include <span>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "data/batch.h"
@@ -51,8 +53,8 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
 template <class Real>
 void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* inputs, Real* noise) const {
   const Task& task = *problem_.task;
-  const auto input_size = static_cast<std::size_t>(problem_.batch * task.input_size());
-  const auto noise_size = static_cast<std::size_t>(problem_.batch * task.outputs);
+  const auto input_size = static_cast<std::size_t>(problem_.batch) * static_cast<std::size_t>(task.input_size());
+  const auto noise_size = static_cast<std::size_t>(problem_.batch) * static_cast<std::size_t>(task.outputs);
   for (std::int64_t s = 0; s < steps; ++s) {
     for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
       const std::span<Real> x(inputs, input_size);

@@ -1,5 +1,7 @@
 #include "sharpness/flatness.h"
 
+#include <string>
+
 #include <ATen/ATen.h>
 
 #include "sharpness/quantity.h"

@@ -1,3 +1,5 @@
+#include <vector>
+
 #include <ATen/ATen.h>
 
 #include "sharpness/quantity.h"

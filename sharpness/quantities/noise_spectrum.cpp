@@ -1,3 +1,5 @@
+#include <memory>
+
 #include <ATen/ATen.h>
 
 #include "sharpness/operators.h"

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <cstdlib>
+#include <string>
 
 namespace sharpseek {
 namespace {

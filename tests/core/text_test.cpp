@@ -4,6 +4,7 @@
 
 #include <clocale>
 #include <limits>
+#include <string>
 
 #include "core/error.h"
 

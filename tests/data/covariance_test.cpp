@@ -3,27 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <fstream>
+#include <string>
 
 #include "core/error.h"
+#include "data/csv_file.h"
 #include "data/task.h"
 
 namespace sharpseek {
 namespace {
-
-/// A file with this text that is removed at the end of the test.
-class CsvFile {
- public:
-  explicit CsvFile(const std::string& text) : path_(testing::TempDir() + "sharpseek_matrix.csv") {
-    std::ofstream(path_) << text;
-  }
-  ~CsvFile() { std::remove(path_.c_str()); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 std::string refusal(const std::string& text, int size) {
   const CsvFile file(text);

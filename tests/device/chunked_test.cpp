@@ -1,4 +1,8 @@
 // Replicas in chunks and steps by recorded graphs: what the torch engine does on a device of limited memory.
+#include <memory>
+#include <string>
+#include <utility>
+
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,10 @@
 // Every engine's outputs and derivatives against networks written independently (networks.h) and finite differences.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>

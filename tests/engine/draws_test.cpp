@@ -1,11 +1,14 @@
 // Mini-batches and normals as the lane kernels make them, for every instruction set, against their definitions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/normals.h"
 #include "data/batch.h"

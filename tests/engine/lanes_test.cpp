@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <memory>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "engine/cases.h"

@@ -1,6 +1,8 @@
 #include "engine/networks.h"
 
 #include <cmath>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace sharpseek::testing_support {

@@ -5,7 +5,10 @@
 
 #include <cmath>
 #include <complex>
+#include <memory>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "data/batch.h"

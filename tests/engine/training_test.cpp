@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <span>
+#include <string>
 
 #include "core/error.h"
 #include "data/batch.h"

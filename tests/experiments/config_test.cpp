@@ -1,3 +1,6 @@
+#include <string>
+#include <vector>
+
 #include "experiments/config.h"
 
 #include <gmock/gmock.h>

@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <sstream>
+#include <string>
 
 #include "core/error.h"
 #include "experiments/option_table.h"

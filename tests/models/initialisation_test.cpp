@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "models/model.h"

@@ -1,3 +1,7 @@
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "models/program.h"
 
 #include <gmock/gmock.h>

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import h5py
@@ -68,6 +69,19 @@ def test_what_is_missing_is_named(sharpseek: Run, run: Path, kind: str, name: st
     result = sharpseek("verify", "out/small/run.h5")
     assert result.returncode == 2
     assert f"{kind} {name} is missing" in result.stderr
+
+
+def test_more_values_than_what_is_stored_can_say_are_refused_and_not_read(sharpseek: Run, run: Path) -> None:
+    with h5py.File(run, "a") as file:
+        huge = file.create_dataset("huge", shape=(10**6, 10**6), dtype="f8", chunks=(100, 100))  # nothing is allocated
+        for axis, name in enumerate(("rows", "columns")):
+            file.create_dataset(name, shape=(10**6,), dtype="f8").make_scale(name)
+            huge.dims[axis].attach_scale(file[name])
+    begin = time.monotonic()
+    result = sharpseek("verify", "out/small/run.h5")
+    assert result.returncode == 2
+    assert "huge: has 1e+12 values, of which only 0 bytes are stored (damaged?)" in result.stderr
+    assert time.monotonic() - begin < 30
 
 
 def test_every_tool_reads_the_file(run: Path) -> None:

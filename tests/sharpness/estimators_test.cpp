@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
+#include <memory>
+#include <vector>
 
 #include "core/error.h"
 #include "engine/cases.h"

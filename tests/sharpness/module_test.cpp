@@ -7,6 +7,9 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "engine/cases.h"
@@ -21,8 +24,10 @@ namespace {
 using testing_support::random_tensor;
 using testing_support::relative_difference;
 
+/// Tests run side by side: each has its own files.
 std::string saved(torch::jit::Module& module, const std::string& name) {
-  const std::string file = testing::TempDir() + name + ".pt";
+  const std::string file =
+      testing::TempDir() + testing::UnitTest::GetInstance()->current_test_info()->name() + "-" + name + ".pt";
   module.save(file);
   return file;
 }

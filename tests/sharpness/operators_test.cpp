@@ -1,4 +1,7 @@
 // Operators against explicit matrices, and an objective's matrices against autograd and sums over samples.
+#include <memory>
+#include <vector>
+
 #include "sharpness/operators.h"
 
 #include <ATen/ATen.h>

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <vector>
 
 #include "core/error.h"
 #include "data/covariance.h"

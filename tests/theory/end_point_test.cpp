@@ -1,4 +1,8 @@
 // End points of rival predictors against finite differences, closed forms of linear networks and exact balances.
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "theory/end_point.h"
 
 #include <ATen/ATen.h>

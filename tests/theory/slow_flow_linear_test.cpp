@@ -1,4 +1,7 @@
 // The flow of any network against the theory of deep linear networks, which shares no code with it.
+#include <memory>
+#include <vector>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 

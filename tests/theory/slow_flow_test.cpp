@@ -1,4 +1,8 @@
 // The slow-manifold flow against dense linear algebra, finite differences, closed forms and itself at other step sizes.
+#include <memory>
+#include <string>
+#include <vector>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 

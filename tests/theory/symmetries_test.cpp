@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "tests/theory/matrices.h"
 #include "theory/closed_form.h"

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/lanes/frame.h"
 
 SHARPSEEK_LANES_BEGIN
