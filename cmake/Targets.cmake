@@ -2,7 +2,7 @@ add_library(sharpseek_torch INTERFACE)
 target_link_libraries(sharpseek_torch INTERFACE torch::torch_cpu torch::c10)
 set_target_properties(sharpseek_torch PROPERTIES EXPORT_NAME torch)
 
-# One narrow precompiled header serves every target that includes ATen (docs/install.md has what it saves).
+# One narrow precompiled header serves every target that includes ATen.
 add_library(sharpseek_torch_headers STATIC ${PROJECT_SOURCE_DIR}/cmake/torch_headers.cpp)
 target_link_libraries(sharpseek_torch_headers PRIVATE sharpseek_flags sharpseek_torch Eigen3::Eigen)
 target_precompile_headers(sharpseek_torch_headers PRIVATE <ATen/ATen.h> <torch/csrc/autograd/autograd.h> <Eigen/Dense>

@@ -81,6 +81,8 @@ namespace {
 constexpr int kLaneWidth = 128;
 /// On a GPU a replica is one thread, whose numbers should stay near it (docs/gpu.md; an estimate).
 constexpr int kDeviceLaneWidth = 32;
+/// More than any machine has cores: a slip of the finger would take all of the system's threads.
+constexpr int kMostThreads = 1024;
 
 bool suits_lanes(const Program& program, int width) {
   const std::vector<ValueShape>& values = program.values();
@@ -155,7 +157,8 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
           ": must be float32 | float64");
   const at::ScalarType dtype = options.dtype == "float64" ? at::kDouble : at::kFloat;
   open_device(options.device);
-  require(options.threads >= 0, "--threads ", options.threads, ": must be at least 1, or 0 for all cores");
+  require(options.threads >= 0 && options.threads <= kMostThreads, "--threads ", options.threads,
+          ": must be from 1 to ", kMostThreads, ", or 0 for all cores");
   require(options.engine == "auto" || options.engine == "torch" || options.engine == "lanes", "--engine ",
           options.engine, ": must be auto | torch | lanes");
   if (options.device.starts_with("cuda")) return make_cuda_engine(program, options);

@@ -20,8 +20,9 @@ int command_reproduce(const std::vector<std::string>& arguments) {
   po::options_description options("options");
   options.add_options()("preset", po::value<std::string>()->default_value("quick"), "paper | quick | smoke")(
       "only", po::value<std::vector<std::string>>()->multitoken(), "experiments by name or beginning of name")(
-      "out", po::value<std::string>(), "result folder (default out/PRESET); goes on with an unfinished one")(
-      "no-report", "measure only");
+      "out", po::value<std::string>(),
+      "result folder, must not exist (default out/PRESET); resume goes on with one that was stopped")("no-report",
+                                                                                                      "measure only");
   add_set_option(options);
   add_engine_options(options);
   add_checkpoint_option(options);

@@ -21,7 +21,8 @@ constexpr const char* kExamples =
 int command_resume(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
-  add_set_option(options);
+  options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
+                        "training.steps=N or training.time=T of a run, to go on for longer; may be repeated");
   add_engine_options(options);
   add_checkpoint_option(options);
   add_shard_option(options);

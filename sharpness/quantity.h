@@ -99,7 +99,8 @@ struct Quantity {
   void (*measure)(MeasuringContext&, Measurement&);
 };
 
-/// All quantities. To add one: a file in sharpness/quantities/ and one line in quantity.cpp.
+/// All quantities. To add one: a file in sharpness/quantities/ (named in CMakeLists.txt), its
+/// declaration below and one line in quantity.cpp.
 std::span<const Quantity> quantity_registry();
 
 /// The quantities with these names (empty: the standard ones). Throws UserError naming measure.quantities.

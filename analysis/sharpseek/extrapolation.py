@@ -38,6 +38,18 @@ class Extrapolation:
         return float(self.value - half), float(self.value + half)
 
 
+def at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray, degree: int) -> tuple[float, float, float]:
+    """Value at rate 0, its standard error and chi-squared of the residuals.
+
+    Weighted least squares of a polynomial of this degree in the rate through the means [rates] with standard errors.
+    """
+    design = np.vander(rates / rates.max(), degree + 1, increasing=True) / errors[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    coefficients = covariance @ design.T @ (means / errors)
+    chi2 = float(np.sum((means / errors - design @ coefficients) ** 2))
+    return float(coefficients[0]), float(np.sqrt(covariance[0, 0])), chi2
+
+
 def extrapolate(samples: dict[float, np.ndarray]) -> Extrapolation | None:
     """The mean at learning rate 0 from values of independent seeds [seeds] at each rate.
 
@@ -45,21 +57,15 @@ def extrapolate(samples: dict[float, np.ndarray]) -> Extrapolation | None:
     """
     usable = sorted(rate for rate, values in samples.items() if len(values) >= 2)
     while len(usable) >= FEWEST_RATES:
-        rates = np.array(usable)
         means = np.array([samples[rate].mean() for rate in usable])
         errors = np.array([samples[rate].std(ddof=1) / np.sqrt(len(samples[rate])) for rate in usable])
         seeds = min(len(samples[rate]) for rate in usable)
-        x = rates / rates[-1]
-        design = np.stack([np.ones_like(x), x, x * x], axis=1) / errors[:, None]
-        covariance = np.linalg.inv(design.T @ design)
-        coefficients = covariance @ design.T @ (means / errors)
-        chi2 = float(np.sum((means / errors - design @ coefficients) ** 2))
+        value, error, chi2 = at_rate_zero(np.array(usable), means, errors, degree=2)
         free = len(usable) - 3
         fit_p = float(stats.chi2.sf(chi2, free))
         if fit_p < FIT_LEVEL and len(usable) > FEWEST_RATES:
             usable.pop()
             continue
         widened = float(np.sqrt(chi2 / free)) if fit_p < FIT_LEVEL else 1.0
-        error = float(np.sqrt(covariance[0, 0])) * widened
-        return Extrapolation(float(coefficients[0]), error, tuple(usable), fit_p, widened, seeds)
+        return Extrapolation(value, error * widened, tuple(usable), fit_p, widened, seeds)
     return None

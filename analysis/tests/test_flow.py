@@ -9,7 +9,7 @@ import xarray as xr
 from sharpseek.figures.flow import charts
 from sharpseek.files import Experiment, open_run
 from sharpseek.verdicts import flow_table, judge
-from sharpseek.verdicts.flow import at_rate_zero
+from sharpseek.verdicts.flow import flow_at_rate_zero
 
 RATES = (0.001, 0.002, 0.004, 0.008)
 CONDITIONS = (1.0, 100.0)
@@ -81,7 +81,7 @@ def test_errors_at_rate_zero_are_calibrated() -> None:
     z = []
     for _ in range(400):
         means = 1 - 10 * rates + 300 * rates**2 + errors * generator.normal(size=4)
-        value, error = at_rate_zero(rates, means, errors)
+        value, error = flow_at_rate_zero(rates, means, errors)
         z.append((value - 1) / error)
     assert np.mean(z) == pytest.approx(0, abs=0.2)
     assert np.std(z) == pytest.approx(1, abs=0.12)

@@ -12,7 +12,8 @@ namespace sharpseek {
 Quantity flatness_quantity() {
   return {"flatness",
           false,
-          {{"random_rise", "", "1", "mean rise of the loss at distance 0.05 from the weights, uniform directions"},
+          {{"random_rise", "", "1",
+            "mean rise of the loss at a distance (measure --radius, 0.05) from the weights, uniform directions"},
            {"random_rise_error", "", "1", "its standard error over directions", false},
            {"worst_rise", "", "1", "largest rise found at that distance by projected gradient ascent: a lower bound"},
            {"sam_rise", "", "1", "rise at that distance along the gradient (one step of SAM)"},

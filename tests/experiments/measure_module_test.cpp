@@ -60,7 +60,7 @@ class MeasureModule : public testing::Test {
   }
 
   int measure(const std::string& data, std::vector<std::string> more) const {
-    std::vector<std::string> arguments{"--module", path("module.pt"),   "--data", path(data),
+    std::vector<std::string> arguments{"--module", path("module.pt"),  "--data",  path(data),
                                        "--out",    path("measure.h5"), "--dtype", "float64"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return command_measure(arguments);

@@ -32,6 +32,8 @@ def files(folder: Path) -> set[str]:
         (["run", "small.ini", "--engine", "jax"], "--engine jax"),
         (["run", "small.ini", "--dtype", "int8"], "--dtype int8"),
         (["run", "small.ini", "--device", "cuda:7"], "--device cuda:7"),
+        (["run", "small.ini", "--threads", "100000"], "--threads 100000: must be from 1 to 1024"),
+        (["run", "small.ini", "--threads", "-1"], "--threads -1"),
         (["run", "small.ini", "--frobnicate"], "--frobnicate"),
         (["run", "small.ini", "--format", "xml"], "--format xml"),
         (["reproduce", "--format", "xml"], "--format xml"),

@@ -102,7 +102,7 @@ TEST_P(TheorySymmetry, TurningHiddenUnitsChangesNothing) {
   for (std::size_t i = 0; i < turned.size(); ++i) EXPECT_NEAR(turned[i] / fluctuation[i], 1, 1e-12);
 }
 
-// The three scaling laws of docs/theory.md, from f = W_D .. W_1 x: V -> s V multiplies curvature and fluctuation by
+// Three scaling laws, from f = W_D .. W_1 x: V -> s V multiplies curvature and fluctuation by
 // s^(2 (D - 1) / D), Sigma_x -> u Sigma_x both by u, Sigma_eps -> t Sigma_eps the fluctuation alone by t.
 TEST_P(TheorySymmetry, ScalingTheTeacherFollowsTheDepth) {
   const double s = 1.7;

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from sharpseek.extrapolation import at_rate_zero
 from sharpseek.files import Experiment
 from sharpseek.verdicts.rules import (
     NETWORK_MARGIN,
@@ -24,16 +25,10 @@ FLOW_RATES = 3
 """Learning rates that an extrapolation needs at least."""
 
 
-def at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
-    """Value at rate 0 and its standard error: weighted least squares of a polynomial in the rate through the means.
-
-    Its degree is the number of rates less 2, at most 2, so that one degree of freedom or more is left.
-    """
-    degree = min(2, len(rates) - 2)
-    scale = rates.max()
-    powers = np.vander(rates / scale, degree + 1, increasing=True) / errors[:, None]
-    covariance = np.linalg.inv(powers.T @ powers)
-    return float((covariance @ (powers.T @ (means / errors)))[0]), float(np.sqrt(covariance[0, 0]))
+def flow_at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Value and standard error; the polynomial leaves one degree of freedom or more, and is at most quadratic."""
+    value, error, _ = at_rate_zero(rates, means, errors, degree=min(2, len(rates) - 2))
+    return value, error
 
 
 def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flow") -> pd.DataFrame:
@@ -76,7 +71,7 @@ def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flo
                 errors.append(ratio[good].std(ddof=1) / np.sqrt(good.sum()))
             value = error = np.nan
             if len(rates) >= FLOW_RATES and min(errors) > 0:
-                value, error = at_rate_zero(np.array(rates), np.array(means), np.array(errors))
+                value, error = flow_at_rate_zero(np.array(rates), np.array(means), np.array(errors))
             half = float(stats.norm.ppf(0.975)) * error
             rows.append(
                 {
