@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/machine.h"
 #include "core/random.h"
 #include "data/covariance.h"
 
@@ -28,6 +29,14 @@ Matrix colour(const Matrix& white, const Task& task) {
     rows.middleCols(t * task.inputs, task.inputs) = white.middleCols(t * task.inputs, task.inputs) * task.input_factor;
   }
   return rows;
+}
+
+/// Before samples are allocated: `key` says how many.
+void require_room(const char* key, std::int64_t samples, int numbers) {
+  const double bytes = 8.0 * static_cast<double>(samples) * numbers;
+  const auto memory = static_cast<double>(available_memory());
+  require(memory <= 0 || bytes < memory / 2, key, " = ", samples, ": samples of ", numbers, " numbers take ",
+          bytes / 1e9, " GB, more than half of the ", memory / 1e9, " GB of memory that are available");
 }
 
 /// The user's samples; task has its sizes and teacher.
@@ -86,6 +95,7 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
     read_dataset(options, task);
     return task;
   }
+  require_room("data.samples", options.samples, task.input_size());
   task.dataset = colour(normal_rows(seed, Stream::kDataset, options.samples, task.input_size()), task);
   return task;
 }
@@ -93,6 +103,7 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
 Matrix evaluation_inputs(const Task& task, std::int64_t count) {
   const int n = task.input_size();
   require(count > n, "measure.samples = ", count, ": must be above the ", n, " inputs of a sample");
+  require_room("measure.samples", count, n);
   Matrix x = normal_rows(task.seed, Stream::kEvaluation, count, n);
   x.rowwise() -= x.colwise().mean().eval();
   // Second moment M = R'R / count; x R^-1 sqrt(...) has exactly the identity. Twice, because once leaves rounding of

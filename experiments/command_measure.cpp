@@ -74,6 +74,17 @@ ProbeOptions probe_options(const Arguments& arguments) {
   options.trace_method = trace == "hutchinson" ? TraceMethod::kHutchinson
                          : trace == "hutch++"  ? TraceMethod::kHutchPlus
                                                : TraceMethod::kXTrace;
+  const auto at_least = [&](const char* name, auto least) {
+    const auto value = arguments.get<decltype(least)>(name);
+    require(value >= least && std::isfinite(static_cast<double>(value)), "--", name, " ", value, ": must be at least ",
+            least);
+  };
+  at_least("batch", 0);
+  at_least("samples", std::int64_t{0});
+  at_least("memory", std::int64_t{0});
+  at_least("chunk", std::int64_t{1});
+  at_least("trace-error", 0.0);
+  require(options.tolerance < 1, "--tolerance ", options.tolerance, ": must be below 1");
   require(options.eigenvalues >= 1, "--eigenvalues ", options.eigenvalues, ": must be at least 1");
   require(options.tolerance > 0, "--tolerance ", options.tolerance, ": must be above 0");
   require(options.basis >= 8, "--basis ", options.basis, ": must be at least 8");

@@ -117,6 +117,11 @@ void Config::assign(const std::string& key, const std::string& text, const std::
   require(found.size() == 1 || option.sweep != SweepKind::kSingle, where, ": ", key, " = ", trimmed(text),
           ": takes one value, cannot be swept");
   for (const std::string& value : found) check_type(option, value, where);
+  if (key == "experiment.name") {
+    const std::string& name = found.front();
+    require(!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos, where, ": ", key,
+            " = ", name, ": names a folder, so it must not be empty, a path, . or ..");
+  }
   std::set<std::string> distinct;
   for (const std::string& value : found) {
     require(is_utf8(value), where, ": ", key, ": is not UTF-8 text");

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +56,9 @@ int dispatch(const std::vector<std::string>& arguments) {
   const std::string& name = arguments.front();
   const auto command = std::find_if(kCommands.begin(), kCommands.end(),
                                     [&](const Command& candidate) { return candidate.name == name; });
+  // These stop at a checkpoint, and `watch` with its table whole; others end as the system has it.
+  constexpr std::array kStopInOrder{"run", "resume", "reproduce", "watch"};
+  if (std::find(kStopInOrder.begin(), kStopInOrder.end(), name) != kStopInOrder.end()) catch_interrupts();
   if (command != kCommands.end()) return command->run({arguments.begin() + 1, arguments.end()});
   std::vector<std::string> names;
   for (const Command& known : kCommands) names.push_back(known.name);
@@ -71,17 +79,32 @@ void wait_briefly(int argc, char** argv) {
   execv("/proc/self/exe", argv);  // returns only where that is not possible; then we go on as we are
 }
 
+/// Throws UserError if what was printed has not reached its place (a full disk).
+void flush_output() {
+  std::cout.flush();
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  require(std::cout.good() && !failed, "standard output: cannot be written: ", std::strerror(errno));
+}
+
 }  // namespace
 }  // namespace sharpseek
 
 int main(int argc, char** argv) {
   sharpseek::wait_briefly(argc, argv);
   sharpseek::set_command_line(argc, argv);
-  sharpseek::catch_interrupts();
   try {
-    return sharpseek::dispatch({argv + 1, argv + argc});
+    const int status = sharpseek::dispatch({argv + 1, argv + argc});
+    sharpseek::flush_output();
+    return status;
   } catch (const sharpseek::UserError& error) {
     std::cerr << "sharpseek: " << error.what() << '\n';
+    return sharpseek::kExitUser;
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::cerr << "sharpseek: " << error.path1().string() << ": " << error.code().message() << '\n';
+    return sharpseek::kExitUser;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "sharpseek: out of memory; what needs it most: experiment.replicas, model.width, data.inputs, "
+                 "data.samples, measure.samples\n";
     return sharpseek::kExitUser;
   } catch (const std::exception& error) {
     std::cerr << "sharpseek: internal error: " << error.what() << '\n';

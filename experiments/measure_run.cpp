@@ -78,6 +78,9 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
     const at::Tensor steps = file.tensor("step");
     require(steps.scalar_type() == at::kLong && steps.dim() == 1, path, ": step must hold integers along time");
     record.steps.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
+    // A run that was stopped has not come to its last records.
+    record.steps.erase(std::find(record.steps.begin(), record.steps.end(), -1), record.steps.end());
+    if (weights.dim() == 3) weights = weights.narrow(1, 0, static_cast<std::int64_t>(record.steps.size()));
   } else {
     weights = file.tensor("checkpoint/parameters").unsqueeze(1);
     record.steps = {file.integer("checkpoint/parameters", "step")};

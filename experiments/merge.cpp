@@ -165,6 +165,33 @@ void merge_variable(std::vector<hdf5::File>& shards, const std::vector<std::stri
   }
 }
 
+/// Writes the file `fresh` of the whole from one group's shards, and closes them.
+void write_merged(const std::string& fresh, std::vector<hdf5::File>& shards, const std::vector<std::string>& sources,
+                  hsize_t replicas, const std::string& fingerprint, bool copy) {
+  hdf5::File target(fresh, hdf5::Storage::kPacked);
+  target.copy_attributes(shards.front(), "/", kOwn);
+  target.attribute("/", "shards", std::vector<std::int64_t>{static_cast<std::int64_t>(shards.size())});
+  target.attribute("/", "fingerprint", fingerprint);
+  for (const char* name : {"host", "cpu", "cores", "threads", "command_line"}) {
+    target.attribute("/", name, joined(shards, name));
+  }
+  const std::string started = joined(shards, "started");
+  target.attribute("/", "started", started.substr(0, started.find(';')));
+  const std::string finished = joined(shards, "finished");
+  target.attribute("/", "finished", finished.substr(finished.rfind(' ') + 1));
+  target.limit_chunk("time", shards.front().chunk("rescaled_time")[1]);
+  for (const hdf5::VariableInfo& info : shards.front().variables()) {
+    merge_variable(shards, sources, target, info, {{"replica", replicas}}, copy);
+  }
+  target.close();
+  shards.clear();
+  // Read through the new file, so that a virtual one proves its mapping; HDF5 finds the parts of a virtual file only
+  // while they are not open otherwise.
+  hdf5::File whole_file = hdf5::File::open(fresh, /*writable=*/true);
+  add_checksums(whole_file);
+  whole_file.close();
+}
+
 /// Lets this process open as many files as the system allows: all shards are open at once.
 void allow_many_files() {
   rlimit limit{};
@@ -215,28 +242,12 @@ Merged merge_shards(const fs::path& directory, bool copy) {
     const fs::path path = place / kRunFile;
     const fs::path fresh = path.string() + ".new";
     fs::remove(fresh, error);
-    hdf5::File target(fresh.string(), hdf5::Storage::kPacked);
-    target.copy_attributes(shards.front(), "/", kOwn);
-    target.attribute("/", "shards", std::vector<std::int64_t>{merged.shards});
-    target.attribute("/", "fingerprint", problem_fingerprint(whole[g]));
-    for (const char* name : {"host", "cpu", "cores", "threads", "command_line"}) {
-      target.attribute("/", name, joined(shards, name));
+    try {
+      write_merged(fresh.string(), shards, sources, replicas, problem_fingerprint(whole[g]), copy);
+    } catch (...) {
+      fs::remove(fresh, error);
+      throw;
     }
-    const std::string started = joined(shards, "started");
-    target.attribute("/", "started", started.substr(0, started.find(';')));
-    const std::string finished = joined(shards, "finished");
-    target.attribute("/", "finished", finished.substr(finished.rfind(' ') + 1));
-    target.limit_chunk("time", shards.front().chunk("rescaled_time")[1]);
-    for (const hdf5::VariableInfo& info : shards.front().variables()) {
-      merge_variable(shards, sources, target, info, {{"replica", replicas}}, copy);
-    }
-    target.close();
-    shards.clear();
-    // Read through the new file, so that a virtual one proves its mapping; HDF5 finds the parts of a virtual file only
-    // while they are not open otherwise.
-    hdf5::File whole_file = hdf5::File::open(fresh.string(), /*writable=*/true);
-    add_checksums(whole_file);
-    whole_file.close();
     fs::rename(fresh, path);
     hdf5::sync_directory(place.string());
     merged.replicas += static_cast<std::int64_t>(replicas);

@@ -50,8 +50,16 @@ Prediction predict(const ModelOptions& model, const Task& task, const Noise& noi
         "the noise covariance is singular: some output has no noise, the minimum of the fluctuation is not attained");
     return prediction;
   }
+  if (singular(task.input_covariance)) {
+    prediction.warnings.push_back("the input covariance is singular: some direction of the inputs is never seen");
+    return prediction;
+  }
   ClosedForm closed = closed_form(model.depth, teacher, task.input_covariance, noise.covariance);
   prediction.commutes = closed.commutes;
+  if (!std::isfinite(closed.trace) || !std::isfinite(closed.sharpness) || !std::isfinite(closed.gradient_fluctuation)) {
+    prediction.warnings.push_back("the closed form is not finite: teacher, inputs or noise are too large or too small");
+    return prediction;
+  }
   if (model.width < closed.rank) {
     prediction.warnings.push_back(concat("model.width = ", model.width, " is below the teacher's rank ", closed.rank,
                                          ": no global minimum fits the teacher"));

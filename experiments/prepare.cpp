@@ -19,6 +19,7 @@ namespace {
 
 /// Steps and checksums of records are kept in memory, and stored anew in each checkpoint.
 constexpr std::int64_t kMostRecords = 1'000'000;
+constexpr std::int64_t kMostBatch = 1 << 20;
 
 /// Whether model.init asks for the small-rate limit of theory.
 bool starts_at_limit(const Replica& replica) {
@@ -46,9 +47,9 @@ TrainingProblem training_problem(const PreparedGroup& prepared) {
   problem.task = prepared.task;
   problem.noise = prepared.noise;
   problem.optimizer = point.optimizer();
-  problem.batch = problem.optimizer.kind == "gd"
-                      ? static_cast<int>(prepared.task->dataset.rows())
-                      : static_cast<int>(std::clamp<std::int64_t>(point.integer("training.batch"), 0, 1 << 20));
+  const std::int64_t batch = point.integer("training.batch");
+  require(batch >= 1 && batch <= kMostBatch, "training.batch = ", batch, ": must be from 1 to ", kMostBatch);
+  problem.batch = static_cast<int>(problem.optimizer.kind == "gd" ? prepared.task->dataset.rows() : batch);
   for (const Replica& replica : prepared.group.replicas) {
     problem.replica_keys.push_back(replica.key);
     problem.learning_rates.push_back(replica.point.number("training.learning_rate"));

@@ -57,12 +57,13 @@ std::pair<Shard, std::string> environment_shard() {
     return {checked(id - first, count, concat(name, " = ", id)), name};
   }
   if (std::getenv("RANK") != nullptr && std::getenv("WORLD_SIZE") != nullptr) {
-    return {checked(variable("RANK", "RANK"), variable("WORLD_SIZE", "RANK"), "RANK and WORLD_SIZE"),
-            "RANK and WORLD_SIZE"};
+    const std::int64_t rank = variable("RANK", "RANK"), size = variable("WORLD_SIZE", "RANK");
+    return {checked(rank, size, concat("RANK = ", rank, ", WORLD_SIZE = ", size)), "RANK and WORLD_SIZE"};
   }
   if (std::getenv("JOB_COMPLETION_INDEX") != nullptr) {
     const char* name = "JOB_COMPLETION_INDEX";
-    return {checked(variable(name, name), variable("JOB_COMPLETIONS", name), name), name};
+    const std::int64_t index = variable(name, name), count = variable("JOB_COMPLETIONS", name);
+    return {checked(index, count, concat(name, " = ", index, ", JOB_COMPLETIONS = ", count)), name};
   }
   return {{}, ""};
 }

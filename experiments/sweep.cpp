@@ -36,9 +36,12 @@ std::string canonical(const ConfigOption& option, const std::string& text) {
                                                                                    : text;
 }
 
-}  // namespace
-
-namespace {
+/// A value as a part of a folder's name: a path must not lead elsewhere.
+std::string in_folder_name(const std::string& value) {
+  std::string text;
+  for (const char c : value) text += c == '/' ? "%2F" : c == '%' ? "%25" : std::string(1, c);
+  return text;
+}
 
 /// What the keys of all seeds of a sweep point have in common.
 std::uint64_t point_hash(const Point& point) {
@@ -91,7 +94,8 @@ std::vector<Group> expand(const Config& config, const Shard& shard) {
     Group group;
     for (const ConfigOption& option : option_table()) {
       if (separates_groups(option, config) && config.values(option.key).size() > 1) {
-        group.name += concat(group.name.empty() ? "" : ",", option.name(), "=", shared.at(std::string(option.key)));
+        group.name += concat(group.name.empty() ? "" : ",", option.name(), "=",
+                             in_folder_name(shared.at(std::string(option.key))));
       }
     }
     const std::vector<Values> points = product({shared}, false);

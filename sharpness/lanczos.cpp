@@ -361,7 +361,8 @@ class Solver {
 Spectrum lanczos(LinearOperator& op, const LanczosOptions& options) {
   require(options.count >= 1, "lanczos: eigenvalues ", options.count, " must be at least 1");
   require(options.count <= op.dimension(), "lanczos: eigenvalues ", options.count, " > dimension ", op.dimension());
-  require(options.steps >= options.count, "lanczos: steps ", options.steps, " < eigenvalues ", options.count);
+  require(options.count <= options.steps, "eigenvalues = ", options.count, ": must be at most ", options.steps,
+          ", the steps of Lanczos");
   return Solver(op, options).solve();
 }
 

@@ -96,6 +96,14 @@ class ModuleObjective final : public Objective {
       flat.push_back(parameter.detach().reshape({-1}));
     }
     require(!leaves_.empty(), "--module ", file_, ": has no parameter that requires gradients");
+    if (options_.loss == ModuleLoss::kCrossEntropy) {
+      const Tensor y = outputs(samples_.inputs.narrow(0, 0, 1));
+      const auto least = samples_.targets.min().item<std::int64_t>(),
+                 most = samples_.targets.max().item<std::int64_t>();
+      require(y.dim() != 2 || (least >= 0 && most < y.size(1)), "--loss cross-entropy: targets are from ", least,
+              " to ", most, ": must be classes from 0 to ", y.size(y.dim() - 1) - 1, ", for --module ", file_, " has ",
+              y.size(y.dim() - 1), " outputs");
+    }
     parameters_ = at::cat(flat).unsqueeze(0).clone();
     require(parameters_.isfinite().all().item<bool>(), "--module ", file_, ": a parameter is not finite");
     chunk_ = std::clamp<std::int64_t>(options_.chunk, 1, this->samples());

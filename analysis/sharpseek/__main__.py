@@ -15,7 +15,7 @@ import pandas as pd
 from sharpseek.agreement import agreement_table, verdict_words
 from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, read_table, write_problem
-from sharpseek.files import SharpseekFileError, open_reproduction, open_sweep
+from sharpseek.files import exit_status, open_reproduction, open_sweep, require_finished
 from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise
 from sharpseek.verdicts import CLAIMS, adjusted_p, judge, overall
@@ -31,6 +31,8 @@ def print_summary(directory: Path) -> None:
         }
     else:
         runs = open_sweep(directory)
+        for run in runs.values():
+            require_finished(run)
     for name, run in runs.items():
         print(f"# {name or directory}")
         for variable in ("trace", "sharpness", "gradient_fluctuation"):
@@ -81,6 +83,9 @@ def print_verdicts(directory: Path) -> None:
 def print_agreement(reproductions: list[Path]) -> None:
     """Prints `agreement.agreement_table`. Raises SharpseekFileError."""
     table = agreement_table([verdict_words(reproduction) for reproduction in reproductions])
+    if table.empty:
+        print("no claim is judged here")
+        return
     table["agree"] = table["agree"].map("{:.0%}".format)
     table["flips"] = table["flips"].map({True: "yes", False: "no"})
     print(table.to_string(index=False))
@@ -105,10 +110,9 @@ def prepare_dataset(options: argparse.Namespace) -> None:
     """Writes the test on a table and prints what it found. Raises SharpseekFileError."""
     inputs = options.inputs.split(",") if options.inputs else None
     problem = make_problem(read_table(options.table), options.targets.split(","), inputs)
-    if options.out.exists():
-        raise SharpseekFileError(f"{options.out}: exists already; choose another --out")
-    print(describe(problem))
-    print(f"next: sharpseek run {write_problem(problem, options.out)}/test.ini")
+    found = describe(problem)
+    directory = write_problem(problem, options.out)
+    print(f"{found}\nnext: sharpseek run {directory}/test.ini")
 
 
 def main() -> int:
@@ -141,11 +145,7 @@ def main() -> int:
     dataset.set_defaults(run=prepare_dataset)
     options = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough is no error
-    try:
-        return options.run(options) or 0
-    except SharpseekFileError as error:
-        print(f"sharpseek: {error}", file=sys.stderr)
-        return 2
+    return exit_status(lambda: options.run(options))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ each time that it needs a shape.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ class _Values(BackendArray):
 
     def __init__(self, manager: CachingFileManager, variable: h5py.Dataset) -> None:
         self.manager = manager
+        self.file = variable.file.filename
         self.name = variable.name
         self.shape = variable.shape
         self.text = h5py.check_string_dtype(variable.dtype) is not None
@@ -43,8 +45,11 @@ class _Values(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> Any:
-        variable = self.manager.acquire()[self.name]
-        return (variable.asstr() if self.text else variable)[key]
+        try:
+            variable = self.manager.acquire()[self.name]
+            return (variable.asstr() if self.text else variable)[key]
+        except OSError as error:  # of HDF5, which does not say of what file
+            raise OSError(error.errno or errno.EIO, f"{self.name[1:]} cannot be read ({error})", self.file) from error
 
 
 def _plain(value: Any) -> Any:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharpseek.files import SharpseekFileError
-from sharpseek.verdicts import REFUTED, SUPPORTED
+from sharpseek.verdicts import REFUTED, SUPPORTED, UNDECIDED
 
+OUTCOMES = (SUPPORTED, UNDECIDED, REFUTED)
+NUMBERS = ("estimate", "low", "high")
 ALLOWED = 1.0
 """How far two estimates may lie apart, in units of the larger half-width of their 95 % intervals."""
 
@@ -37,10 +39,35 @@ def read_verdicts(path: Path) -> dict:
     file = path / "verdicts.json" if path.is_dir() else path
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        found["claims"], found["preset"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SharpseekFileError(f"{file}: not the verdicts of a report: {error!r}") from error
+        finished, _ = found["finished"], found["preset"]
+        for number, claim in enumerate(found["claims"]):
+            _check(claim, f"claims[{number}]", ("claim",))
+            for place, evidence in enumerate(claim["evidence"]):
+                _check(evidence, f"claims[{number}].evidence[{place}]", ("experiment", "at"), NUMBERS)
+    except OSError as error:
+        raise SharpseekFileError(f"{file}: not the verdicts of a report: {error.strerror}") from None
+    except KeyError as error:
+        raise SharpseekFileError(f"{file}: not the verdicts of a report: {error} is missing") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SharpseekFileError(f"{file}: not the verdicts of a report: {error}") from None
+    if finished is None:
+        raise SharpseekFileError(f"{file}: not the verdicts of a finished reproduction")
     return found
+
+
+def _check(entry: dict, where: str, texts: tuple[str, ...], numbers: tuple[str, ...] = ()) -> None:
+    """A claim or a piece of evidence. Raises ValueError, and TypeError if it is neither."""
+    for name in (*texts, *numbers, "outcome"):
+        if name not in entry:
+            raise ValueError(f"{where}: {name} is missing")
+    for name in texts:
+        if not isinstance(entry[name], str):
+            raise ValueError(f"{where}: {name} = {entry[name]!r}: must be a text")
+    for name in numbers:
+        if not isinstance(entry[name], float | int | None):
+            raise ValueError(f"{where}: {name} = {entry[name]!r}: must be a number or null")
+    if entry["outcome"] not in OUTCOMES:
+        raise ValueError(f"{where}: outcome = {entry['outcome']!r}: must be one of {', '.join(OUTCOMES)}")
 
 
 def compare(one: Path, other: Path, allowed: float = ALLOWED) -> Comparison:
@@ -73,7 +100,7 @@ def compare(one: Path, other: Path, allowed: float = ALLOWED) -> Comparison:
         if x["outcome"] != y["outcome"]:
             opposite = {x["outcome"], y["outcome"]} == {SUPPORTED, REFUTED}
             (problems if opposite else crossed).append(f"{name}: {x['outcome']} against {y['outcome']}")
-        numbers = [e[part] for e in (x, y) for part in ("estimate", "low", "high")]
+        numbers = [e[part] for e in (x, y) for part in NUMBERS]
         if any(number is None for number in numbers):
             continue
         count += 1

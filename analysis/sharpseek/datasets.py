@@ -7,14 +7,21 @@ under that noise and under isotropic noise of the same total.
 
 from __future__ import annotations
 
+import shutil
+import string
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from sharpseek.files import SharpseekFileError
+from sharpseek.files import SharpseekFileError, described
 from sharpseek.theory import ClosedForm, closed_form
+
+SINGULAR = 1e-12
+"""Share of the largest eigenvalue of a covariance below which the smallest one is rounding."""
+EXACT = 1e-7
+"""Standard deviation of what is left of a standardised target below which it is rounding."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,10 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise SharpseekFileError(f"{path}: no such file") from None
     except ImportError:
         raise SharpseekFileError(f"{path}: reading Parquet needs the package pyarrow") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise SharpseekFileError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise SharpseekFileError(described(error, path)) from None
+    except ValueError as error:
+        raise SharpseekFileError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
     for name in table.columns:
         if not pd.api.types.is_numeric_dtype(table[name]) or not np.isfinite(table[name].astype(float)).all():
             raise SharpseekFileError(f"{path}: column {name}: must hold finite numbers only")
@@ -76,33 +85,93 @@ def read_table(path: str | Path) -> pd.DataFrame:
 def make_problem(table: pd.DataFrame, targets: list[str], inputs: list[str] | None = None) -> Problem:
     """Standardises the table and fits the teacher. `inputs` defaults to all other columns.
 
-    Raises SharpseekFileError for unknown or constant columns, fewer than two targets or too few rows.
+    Raises SharpseekFileError for unknown, repeated, constant or linearly dependent columns, fewer than two targets, no
+    input, too few rows, and targets whose residuals have a singular covariance.
     """
     inputs = inputs or [name for name in table.columns if name not in targets]
     for name in [*inputs, *targets]:
         if name not in table.columns:
             raise SharpseekFileError(f"column {name}: not in the table, which has {', '.join(map(str, table.columns))}")
+        if name in inputs and name in targets:
+            raise SharpseekFileError(f"column {name}: is both an input and a target")
+        for kind, names in (("inputs", inputs), ("targets", targets)):
+            if names.count(name) > 1:
+                raise SharpseekFileError(f"column {name}: is given twice among the {kind}")
         if table[name].nunique() < 2:
             raise SharpseekFileError(f"column {name}: is constant")
     if len(targets) < 2:
         raise SharpseekFileError(f"targets {', '.join(targets)}: the imbalance of noise needs at least two")
+    if not inputs:
+        raise SharpseekFileError(f"targets {', '.join(targets)}: are all columns of the table; no input is left")
     freedom = len(table) - len(inputs) - 1
     if freedom < len(targets):
         raise SharpseekFileError(f"{len(table)} rows: too few for {len(inputs)} inputs and {len(targets)} targets")
     values = table[[*inputs, *targets]].to_numpy(dtype=float)
-    values = (values - values.mean(axis=0)) / values.std(axis=0)
+    with np.errstate(all="ignore"):
+        values = (values - values.mean(axis=0)) / values.std(axis=0)
+    for name, column in zip([*inputs, *targets], values.T, strict=True):
+        if not np.isfinite(column).all():
+            raise SharpseekFileError(f"column {name}: its values are too large or too near one another to standardise")
     x, y = values[:, : len(inputs)], values[:, len(inputs) :]
+    if dependent := _dependent(x, inputs):
+        raise SharpseekFileError(
+            f"columns {', '.join(dependent)}: are linearly dependent; leave out one of these inputs"
+        )
     teacher = np.linalg.lstsq(x, y, rcond=None)[0].T
     residuals = y - x @ teacher.T
+    left = residuals.std(axis=0)
+    for name, spread in zip(targets, left, strict=True):
+        if spread <= max(EXACT, SINGULAR**0.5 * left.max()):
+            raise SharpseekFileError(f"column {name}: the inputs explain this target exactly, which leaves no noise")
+    if dependent := _dependent(residuals, targets):
+        raise SharpseekFileError(
+            f"columns {', '.join(dependent)}: what the inputs leave of these targets is linearly dependent (the "
+            f"covariance of the noise is singular); leave out one of them"
+        )
     return Problem(
         list(inputs), list(targets), values, teacher, 1 - residuals.var(axis=0), residuals.T @ residuals / freedom
     )
 
 
+def _dependent(columns: np.ndarray, names: list[str]) -> list[str]:
+    """Which columns take part in a linear relation; none if they are independent."""
+    eigenvalues, vectors = np.linalg.eigh(columns.T @ columns)
+    if eigenvalues[0] > SINGULAR * eigenvalues[-1]:
+        return []
+    shares = np.abs(vectors[:, 0]) * columns.std(axis=0)
+    return [name for name, share in zip(names, shares, strict=True) if share > 1e-4 * shares.max()]
+
+
 def write_problem(problem: Problem, directory: str | Path) -> Path:
-    """Writes samples.csv, teacher.csv, noise.csv, isotropic.csv and test.ini, the experiment that runs the test."""
+    """Writes samples.csv, teacher.csv, noise.csv, isotropic.csv and test.ini, the experiment that runs the test.
+
+    `directory` must not exist; it is written whole or not at all. Raises SharpseekFileError.
+    """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=False)
+    if any(letter in str(directory) for letter in string.whitespace + "#"):
+        raise SharpseekFileError(
+            f"{str(directory)!r}: test.ini can name no file with white space or #; choose another --out"
+        )
+    if directory.exists():
+        raise SharpseekFileError(f"{directory}: exists already; choose another --out")
+    partial = directory.with_name(directory.name + ".partial")
+    if partial.exists():
+        raise SharpseekFileError(f"{partial}: exists already; remove it, or choose another --out")
+    try:
+        partial.mkdir(parents=True)
+        try:
+            _fill(partial, problem, directory)
+            partial.rename(directory)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise SharpseekFileError(f"{directory}: cannot be written ({error.strerror or error})") from error
+    return directory
+
+
+def _fill(folder: Path, problem: Problem, directory: Path) -> None:
+    """Writes the files into `folder`, which will be named `directory`."""
     matrices = {
         "samples": problem.samples,
         "teacher": problem.teacher,
@@ -110,9 +179,10 @@ def write_problem(problem: Problem, directory: str | Path) -> Path:
         "isotropic": problem.isotropic,
     }
     for name, matrix in matrices.items():
-        np.savetxt(directory / f"{name}.csv", matrix, delimiter=",", fmt="%.17g")
-    (directory / "test.ini").write_text(
-        f"""; Does SGD end sharper under the measured noise? Targets: {", ".join(problem.targets)}.
+        np.savetxt(folder / f"{name}.csv", matrix, delimiter=",", fmt="%.17g")
+    targets = " ".join(", ".join(problem.targets).split())
+    (folder / "test.ini").write_text(
+        f"""; Does SGD end sharper under the measured noise? Targets: {targets}.
 [experiment]
 name = test
 title = Measured noise against isotropic noise of the same total
@@ -143,9 +213,9 @@ until = stationary
 [measure]
 every = 63500
 quantities = excess_risk,spectrum,gradient
-"""
+""",
+        encoding="utf-8",
     )
-    return directory
 
 
 def describe(problem: Problem) -> str:

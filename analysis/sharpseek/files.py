@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from sharpseek.backend import RunFile
@@ -19,11 +23,34 @@ class SharpseekFileError(Exception):
     """A file is missing, not ours, incomplete or newer than this package. One line that names the file."""
 
 
+def described(error: OSError, file: str | Path) -> str:
+    """What the system says, as one line that names the file of the error, or `file` if the error names none."""
+    return f"{error.filename or file}: {' '.join((error.strerror or str(error)).split())}"
+
+
+def exit_status(command: Callable[[], int | None]) -> int:
+    """Runs a command. What is wrong with a file is one line on stderr and status 2."""
+    try:
+        status = command() or 0
+        sys.stdout.flush()
+        return status
+    except SharpseekFileError as error:
+        print(f"sharpseek: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"sharpseek: {described(error, 'standard output')}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # it would be tried, and fail, again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 2
+
+
 def open_run(path: str | Path) -> xr.Dataset:
     """Opens one run: the file run.h5, or the folder that holds it.
 
     Returns a lazily loaded dataset with dimensions replica, time, ...; what identifies a replica (condition, seed, ...)
-    are coordinates on replica. The resolved configuration is the dict `run.attrs["config"]`.
+    are coordinates on replica. The resolved configuration is the dict `run.attrs["config"]`. A run that goes on or was
+    stopped opens too: NaN, and step -1, where it has not come to; `require_finished` refuses it.
     Raises SharpseekFileError.
     """
     file = Path(path)
@@ -40,18 +67,29 @@ def open_run(path: str | Path) -> xr.Dataset:
     if "schema_version" not in run.attrs:
         run.close()
         raise SharpseekFileError(f"{file}: not a run file of sharpseek: attribute schema_version is missing")
-    _check_schema(int(run.attrs["schema_version"]), file)
+    try:
+        _check_schema(run.attrs["schema_version"], file)
+    except SharpseekFileError:
+        run.close()
+        raise
     missing = [name for name in ("step", "rescaled_time", "status", "stationary") if name not in run.variables]
     if missing:
         run.close()
         raise SharpseekFileError(f"{file}: variable {missing[0]} is missing")
     try:
         run.attrs["config"] = json.loads(run.attrs["config"])
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         run.close()
         raise SharpseekFileError(f"{file}: attribute config is missing or not valid JSON") from None
     run.attrs["file"] = str(file)
     return run
+
+
+def require_finished(run: xr.Dataset) -> None:
+    """Raises SharpseekFileError if a run that open_run opened is not finished."""
+    if "finished" not in run.attrs:
+        file = Path(run.attrs["file"])
+        raise SharpseekFileError(f"{file}: the run is not finished; sharpseek resume {file.parent} goes on with it")
 
 
 def open_sweep(directory: str | Path) -> dict[str, xr.Dataset]:
@@ -63,7 +101,7 @@ def open_sweep(directory: str | Path) -> dict[str, xr.Dataset]:
     try:
         places = {group["name"]: directory / group["path"] for group in index["groups"]}
     except (KeyError, TypeError) as error:
-        raise SharpseekFileError(f"{directory / 'index.json'}: {error} is missing") from None
+        raise _incomplete(directory / "index.json", error) from None
     return {name: open_run(place) for name, place in places.items()}
 
 
@@ -88,23 +126,40 @@ class Experiment:
 def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Experiment]]:
     """Opens the folder that `sharpseek reproduce` wrote: its reproduce.json and its experiments, in its order.
 
-    Raises SharpseekFileError.
+    Raises SharpseekFileError, also for a reproduction that is not finished.
     """
     directory = Path(directory)
-    index = _read_json(directory / "reproduce.json")
+    file = directory / "reproduce.json"
+    index = _read_json(file)
+    if "finished" not in index:
+        raise SharpseekFileError(
+            f"{file}: the reproduction is not finished; sharpseek resume {directory} goes on with it"
+        )
     try:
         entries = [
-            (Experiment(entry["name"], entry["title"], entry["architecture"], list(entry["claims"])), entry["path"])
+            (
+                Experiment(entry["name"], entry["title"], entry["architecture"], list(entry["claims"])),
+                directory / entry["path"],
+            )
             for entry in index["experiments"]
         ]
     except (KeyError, TypeError) as error:
-        raise SharpseekFileError(f"{directory / 'reproduce.json'}: {error} is missing") from None
+        raise _incomplete(file, error) from None
     for experiment, path in entries:
-        experiment.runs = open_sweep(directory / path)
+        experiment.runs = open_sweep(path)
+        for run in experiment.runs.values():
+            require_finished(run)
     return index, [experiment for experiment, _ in entries]
 
 
-def _check_schema(version: int, file: Path) -> None:
+def _incomplete(file: Path, error: KeyError | TypeError) -> SharpseekFileError:
+    what = f"{error} is missing" if isinstance(error, KeyError) else f"not written by sharpseek ({error})"
+    return SharpseekFileError(f"{file}: {what}")
+
+
+def _check_schema(version: object, file: Path) -> None:
+    if not isinstance(version, int | np.integer) or version < 1:
+        raise SharpseekFileError(f"{file}: schema_version = {version!r}: must be a whole number of at least 1")
     if version > SCHEMA_VERSION:
         raise SharpseekFileError(
             f"{file}: schema version {version} is newer than {SCHEMA_VERSION}, the newest this package reads"
@@ -116,9 +171,11 @@ def _read_json(file: Path) -> dict[str, Any]:
         index = json.loads(file.read_text())
     except FileNotFoundError:
         raise SharpseekFileError(f"{file}: no such file") from None
-    except ValueError as error:
+    except OSError as error:
+        raise SharpseekFileError(described(error, file)) from None
+    except (ValueError, RecursionError) as error:
         raise SharpseekFileError(f"{file}: not valid JSON ({error})") from None
-    if "schema_version" not in index:
+    if not isinstance(index, dict) or "schema_version" not in index:
         raise SharpseekFileError(f"{file}: not written by sharpseek: schema_version is missing")
-    _check_schema(int(index["schema_version"]), file)
+    _check_schema(index["schema_version"], file)
     return index

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -29,7 +29,7 @@ from sharpseek.figures import Chart, sections
 from sharpseek.figures.forest import no_effect
 from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
-from sharpseek.files import Experiment, SharpseekFileError, open_reproduction
+from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings
 from sharpseek.summaries import summarise, swept
 from sharpseek.verdicts import Verdict, judge, overall, prediction_table
@@ -186,11 +186,16 @@ def write_report(directory: Path, figures: bool = True) -> Path:
     folder, partial = directory / "figures", directory / "figures.partial"
     shutil.rmtree(partial, ignore_errors=True)
     charts = [chart for _, group in found for chart in group]
-    with saving_charts(charts, partial) if figures else nullcontext():
-        page = render(index, experiments, verdicts, found)
-    if figures:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+    try:
+        with saving_charts(charts, partial) if figures else nullcontext():
+            page = render(index, experiments, verdicts, found)
+        if figures:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(partial, folder)
+    except OSError as error:
+        raise SharpseekFileError(described(error, folder)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     summary = {
         "schema_version": 1,
         **{key: index.get(key) for key in ("preset", "version", "started", "finished")},
@@ -211,8 +216,15 @@ def write_report(directory: Path, figures: bool = True) -> Path:
 
 def _write(target: Path, text: str) -> Path:
     partial = target.with_name(target.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, target)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, target)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError):
+            raise SharpseekFileError(f"{target}: cannot be written ({error.strerror or error})") from error
+        raise
     return target
 
 
@@ -221,12 +233,11 @@ def main() -> int:
     parser.add_argument("directory", type=Path, help="the folder that `sharpseek reproduce` wrote")
     parser.add_argument("--no-figures", action="store_true", help="only report.html and verdicts.json")
     arguments = parser.parse_args()
-    try:
+
+    def write() -> None:
         write_report(arguments.directory, figures=not arguments.no_figures)
-    except SharpseekFileError as error:
-        print(f"sharpseek.report: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_status(write)
 
 
 if __name__ == "__main__":

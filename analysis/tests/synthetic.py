@@ -110,6 +110,7 @@ def make_dataset(
             "schema_version": 1,
             "config": json.dumps({"noise": {"condition": list(CONDITIONS)}}),
             "version": "0.1.0",
+            "finished": "b",
         },
     )
 

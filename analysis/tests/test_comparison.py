@@ -77,6 +77,27 @@ def test_missing_evidence_is_a_disagreement(verdicts: dict, tmp_path: Path) -> N
     assert len(compare(RECORDED, write(tmp_path / "a", verdicts)).disagreements) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda v: v["claims"][1].pop("outcome"), r"claims\[1\]: outcome is missing"),
+        (
+            lambda v: v["claims"][0].update(outcome="yes"),
+            "outcome = 'yes': must be one of supported, undecided, refuted",
+        ),
+        (lambda v: v["claims"][0]["evidence"][0].update(low="x"), r"evidence\[0\]: low = 'x': must be a number"),
+        (lambda v: v["claims"].append(5), "not the verdicts"),
+        (lambda v: v.update(finished=None), "not the verdicts of a finished reproduction"),
+    ],
+)
+def test_verdicts_that_are_not_whole_are_refused(verdicts: dict, tmp_path: Path, change, expected: str) -> None:
+    change(verdicts)
+    other = write(tmp_path / "a", verdicts)
+    with pytest.raises(SharpseekFileError, match=expected) as error:
+        compare(RECORDED, other)
+    assert str(error.value).startswith(f"{other / 'verdicts.json'}: ")
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "verdicts.json").write_text("{}")
     for path in (tmp_path, tmp_path / "nowhere"):

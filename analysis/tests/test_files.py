@@ -99,9 +99,53 @@ def test_reproduction_says_what_is_missing(tmp_path: Path, reproduction: Make) -
     (tmp_path / "reproduce.json").write_text("{")
     with pytest.raises(sharpseek.SharpseekFileError, match="not valid JSON"):
         sharpseek.open_reproduction(tmp_path)
-    (tmp_path / "reproduce.json").write_text('{"schema_version": 1, "experiments": [{"name": "a"}]}')
+    (tmp_path / "reproduce.json").write_text('{"schema_version": 1, "finished": "b", "experiments": [{"name": "a"}]}')
     with pytest.raises(sharpseek.SharpseekFileError, match=r"reproduce\.json: 'title' is missing"):
         sharpseek.open_reproduction(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5", "schema_version is missing"),
+        ('{"schema_version": "x"}', "schema_version = 'x': must be a whole number"),
+        ('{"schema_version": 1, "experiments": []}', "not finished; sharpseek resume .* goes on with it"),
+        ('{"schema_version": 1, "finished": "b", "experiments": 5}', "not written by sharpseek"),
+        (None, "Is a directory"),
+    ],
+)
+def test_a_reproduction_that_cannot_be_used_is_refused(tmp_path: Path, text: str | None, expected: str) -> None:
+    file = tmp_path / "reproduce.json"
+    if text is None:
+        file.mkdir()
+    else:
+        file.write_text(text)
+    with pytest.raises(sharpseek.SharpseekFileError, match=expected) as error:
+        sharpseek.open_reproduction(tmp_path)
+    assert str(error.value).startswith(f"{file}: ")
+
+
+def _unfinished(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file.attrs["finished"]
+
+
+def test_a_run_that_is_not_finished_opens_but_is_no_part_of_a_reproduction(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"seeds": 2}})
+    _unfinished(directory / "linear-2/run.h5")
+    assert sharpseek.open_run(directory / "linear-2").sizes["time"] == 60
+    with pytest.raises(sharpseek.SharpseekFileError, match=r"linear-2/run\.h5: the run is not finished"):
+        sharpseek.open_reproduction(directory)
+
+
+def test_values_that_cannot_be_read_name_their_file(tmp_path: Path) -> None:
+    path = make_run(tmp_path) / "run.h5"
+    run = sharpseek.open_run(path)
+    run.close()
+    path.unlink()
+    with pytest.raises(OSError, match="cannot be read") as error:
+        run["trace"].load()
+    assert error.value.filename == str(path)
 
 
 def test_sweep_says_what_is_missing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -181,6 +182,55 @@ def test_module_says_what_is_missing(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "reproduce.json" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sharpseek.report"],
+        *(["sharpseek", name] for name in ("summary", "predictions", "rivals", "verdicts", "agreement")),
+    ],
+)
+def test_a_reproduction_that_is_not_finished_is_no_result(tmp_path: Path, command: list[str]) -> None:
+    index = tmp_path / "reproduce.json"
+    index.write_text('{"schema_version": 1, "experiments": []}')
+    result = subprocess.run([sys.executable, "-m", *command, tmp_path], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    expected = f"{index}: the reproduction is not finished; sharpseek resume {tmp_path} goes on with it"
+    assert result.stderr == f"sharpseek: {expected}\n"
+    assert list(tmp_path.iterdir()) == [index]
+
+
+def test_summary_of_a_run_that_is_not_finished_is_refused(tmp_path: Path) -> None:
+    with h5py.File(make_run(tmp_path, seeds=2) / "run.h5", "a") as file:
+        del file.attrs["finished"]
+    result = subprocess.run(
+        [sys.executable, "-m", "sharpseek", "summary", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    expected = f"{tmp_path}/run.h5: the run is not finished; sharpseek resume {tmp_path} goes on with it"
+    assert result.stderr == f"sharpseek: {expected}\n"
+
+
+def test_a_full_disk_leaves_no_half_of_a_report(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"seeds": 2}})
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536));"
+    code += "import runpy; runpy.run_module('sharpseek.report', run_name='__main__')"
+    result = subprocess.run(
+        [sys.executable, "-c", code, directory, "--no-figures"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == f"sharpseek: {directory}/report.html: cannot be written (File too large)\n"
+    assert sorted(p.name for p in directory.iterdir()) == ["linear-2", "reproduce.json", "verdicts.json"]
+
+
+def test_a_full_standard_output_is_one_line(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"seeds": 2}})
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "sharpseek", "summary", directory], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (result.returncode, result.stderr) == (2, "sharpseek: standard output: No space left on device\n")
 
 
 def test_summary_prints_every_point(reproduction: Make) -> None:

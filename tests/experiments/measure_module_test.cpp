@@ -136,6 +136,9 @@ TEST_F(MeasureModule, RefusalsNameTheOptionOrFile) {
   EXPECT_THAT(refusal("data.h5", {"--quantities", "balance"}), testing::HasSubstr("--quantities balance: needs a run"));
   EXPECT_THAT(refusal("data.h5", {"--loss", "cross-entropy"}),
               testing::AllOf(testing::HasSubstr("data.h5"), testing::HasSubstr("targets must be int64")));
+  write("classes.h5", inputs_, at::arange(kSamples, at::kLong));
+  EXPECT_THAT(refusal("classes.h5", {"--loss", "cross-entropy"}),
+              testing::HasSubstr("targets are from 0 to 11: must be classes from 0 to 2"));
   EXPECT_THAT(refusal("broken.h5", {}), testing::HasSubstr("inputs holds a number that is not finite"));
 }
 

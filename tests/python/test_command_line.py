@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,10 @@ def files(folder: Path) -> set[str]:
         (["run", "small.ini", "--device", "cuda:7"], "--device cuda:7"),
         (["run", "small.ini", "--threads", "100000"], "--threads 100000: must be from 1 to 1024"),
         (["run", "small.ini", "--threads", "-1"], "--threads -1"),
+        (["run", "small.ini", "--set", "experiment.name=../elsewhere"], "experiment.name = ../elsewhere"),
+        (["run", "small.ini", "--set", "training.batch=2000000"], "batch = 2000000: must be from 1 to 1048576"),
+        (["run", "small.ini", "--out", "x" * 300], "File name too long"),
+        (["run", "small.ini", "--set", "data.samples=4e9"], "data.samples"),
         (["run", "small.ini", "--frobnicate"], "--frobnicate"),
         (["run", "small.ini", "--format", "xml"], "--format xml"),
         (["reproduce", "--format", "xml"], "--format xml"),
@@ -53,6 +58,9 @@ def files(folder: Path) -> set[str]:
         (["measure", "run.h5", "--quantities", "sharpnes"], "sharpnes"),
         (["measure", "--module", "bad.csv", "--data", "bad.csv"], "bad.csv"),
         (["measure", "run.h5", "--trace", "exact"], "--trace exact"),
+        (["measure", "run.h5", "--samples", "-5"], "--samples -5: must be at least 0"),
+        (["measure", "run.h5", "--chunk", "0"], "--chunk 0: must be at least 1"),
+        (["measure", "run.h5", "--tolerance", "inf"], "--tolerance inf"),
         (["runn"], "run"),
     ],
 )
@@ -69,6 +77,52 @@ def test_bad_input_is_one_line_status_2_and_leaves_nothing(
     assert expected in result.stderr
     assert result.stdout == ""
     assert files(tmp_path) == before
+
+
+def test_files_in_a_sweep_lead_nowhere_else(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "V.csv").write_text("1,0,0,0\n0,1,0,0\n0,0,1,0\n")
+    teachers = "data.teacher=file:a/../V.csv generic"
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "o/run", "--set", teachers).returncode == 0
+    assert {p.parent.name for p in tmp_path.rglob("run.h5")} == {"teacher=file:a%2F..%2FV.csv", "teacher=generic"}
+    assert {p.parent.parent for p in tmp_path.rglob("run.h5")} == {tmp_path / "o" / "run"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["list"], ["theory", "small.ini"], ["run", "small.ini", "--dry-run"]])
+def test_output_that_cannot_be_written_is_an_error(
+    binary: Path, config: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([binary, *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2
+    assert "standard output: cannot be written: No space left on device" in result.stderr
+
+
+def test_commands_that_keep_nothing_end_at_the_first_signal(binary: Path, config: Path, tmp_path: Path) -> None:
+    subprocess.run([binary, "run", "small.ini", "--quiet"], cwd=tmp_path, check=True)
+    command = [binary, "measure", "out/small/run.h5", "--quantities", "batch_sharpness", "--batches", "1000000000"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
+        process.terminate()
+        assert process.wait(timeout=30) == -signal.SIGTERM
+    assert not (tmp_path / "out/small/measure.h5").exists()
+
+
+def test_theory_without_a_closed_form_says_so(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(20, 4))
+    rows[:, 2] = rows[:, 1]
+    np.savetxt(tmp_path / "double.csv", rows, delimiter=",")
+    for setting, expected in (
+        ("data.dataset=file:double.csv", "the input covariance is singular"),
+        ("data.teacher_scale=1e200", "not finite"),
+    ):
+        result = sharpseek("theory", "small.ini", "--set", setting)
+        assert result.returncode == 0, result.stderr
+        assert expected in result.stdout + result.stderr
+        assert "nan" not in result.stdout
+        assert "e+201" not in result.stdout
 
 
 def test_theory_agrees_with_numpy(sharpseek: Run, config: Path, tmp_path: Path) -> None:

@@ -46,6 +46,21 @@ def test_a_signal_leaves_a_checkpoint_within_ten_seconds_and_status_75(
     assert watch(binary, tmp_path / "stopped")["state"] == "stopped"
 
 
+def test_measure_takes_the_records_that_a_stopped_run_has(
+    sharpseek: Run, binary: Path, config: Path, tmp_path: Path
+) -> None:
+    process = start(binary, tmp_path, "--set=measure.keep_parameters=true")
+    wait_for(tmp_path / "stopped" / "checkpoint.h5", process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert sharpseek("measure", "stopped/run.h5", "--out", "m.h5", "--quiet").returncode == 0
+    with h5py.File(tmp_path / "stopped" / "run.h5") as run, h5py.File(tmp_path / "m.h5") as found:
+        steps = run["step"][:]
+        assert -1 in steps
+        assert list(found["step"][:]) == list(steps[steps >= 0])
+        assert np.isfinite(found["trace"][:]).all()
+
+
 def test_a_resumed_run_equals_one_that_never_stopped(sharpseek: Run, stopped: Path, tmp_path: Path) -> None:
     assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", *LONG).returncode == 0
     result = sharpseek("resume", "stopped", "--quiet")

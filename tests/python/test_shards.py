@@ -38,6 +38,14 @@ def test_merged_shards_equal_the_whole_run(sharpseek: Run, shards: Path, tmp_pat
             assert file["trace"].is_virtual
 
 
+def test_a_merge_that_finds_no_room_leaves_nothing(binary: Path, shards: Path, tmp_path: Path) -> None:
+    script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" merge parts --copy"
+    result = subprocess.run(["bash", "-c", script, binary], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "File too large" in result.stderr
+    assert not list(shards.glob("run.h5*"))
+
+
 @pytest.mark.slow
 def test_shards_of_runs_that_are_measured_in_several_blocks(sharpseek: Run, config: Path, tmp_path: Path) -> None:
     """The whole is measured in blocks of 1024 and 176 replicas, the shards in blocks of 300; samples go in chunks."""
