@@ -100,7 +100,8 @@ int main(int argc, char** argv) {
     std::cerr << "sharpseek: " << error.what() << '\n';
     return sharpseek::kExitUser;
   } catch (const std::filesystem::filesystem_error& error) {
-    std::cerr << "sharpseek: " << error.path1().string() << ": " << error.code().message() << '\n';
+    std::cerr << "sharpseek: " << (error.path1().empty() ? "an empty path" : error.path1().string()) << ": "
+              << error.code().message() << '\n';
     return sharpseek::kExitUser;
   } catch (const std::bad_alloc&) {
     std::cerr << "sharpseek: out of memory; what needs it most: experiment.replicas, model.width, data.inputs, "

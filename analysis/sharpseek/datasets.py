@@ -8,7 +8,6 @@ under that noise and under isotropic noise of the same total.
 from __future__ import annotations
 
 import shutil
-import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,9 +147,10 @@ def write_problem(problem: Problem, directory: str | Path) -> Path:
     `directory` must not exist; it is written whole or not at all. Raises SharpseekFileError.
     """
     directory = Path(directory)
-    if any(letter in str(directory) for letter in string.whitespace + "#"):
+    if not str(directory).isprintable() or set(str(directory)) & set(" #"):
         raise SharpseekFileError(
-            f"{str(directory)!r}: test.ini can name no file with white space or #; choose another --out"
+            f"{str(directory)!r}: test.ini can name no file with white space, # or control characters; choose another "
+            "--out"
         )
     if directory.exists():
         raise SharpseekFileError(f"{directory}: exists already; choose another --out")

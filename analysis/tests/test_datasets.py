@@ -102,8 +102,21 @@ def dataset(folder: Path, *options: str, size: int | None = None) -> subprocess.
         ("t.csv", "t.csv/x", "t.csv/x: cannot be written (Not a directory)"),
         ("t.csv", "/proc/x", "/proc/x: cannot be written (No such file or directory)"),
         ("t.csv", ".", ".: exists already; choose another --out"),
-        ("t.csv", "a b", "'a b': test.ini can name no file with white space or #; choose another --out"),
-        ("t.csv", "a#b", "'a#b': test.ini can name no file with white space or #; choose another --out"),
+        (
+            "t.csv",
+            "a b",
+            "'a b': test.ini can name no file with white space, # or control characters; choose another --out",
+        ),
+        (
+            "t.csv",
+            "a\tb",
+            r"'a\tb': test.ini can name no file with white space, # or control characters; choose another --out",
+        ),
+        (
+            "t.csv",
+            "a#b",
+            "'a#b': test.ini can name no file with white space, # or control characters; choose another --out",
+        ),
     ],
 )
 def test_what_cannot_be_read_or_written_is_one_line(tmp_path: Path, source: str, out: str, message: str) -> None:
