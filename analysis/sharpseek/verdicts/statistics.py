@@ -99,8 +99,9 @@ def log_mean_effect(ratio: np.ndarray, replicas: int) -> Effect:
     around = student_interval(mean, standard_error(logs), len(logs))
 
     def interval(level: float) -> tuple[float, float]:
-        low, high = around(level)
-        return float(np.exp(low)), float(np.exp(high))
+        with np.errstate(over="ignore"):  # two replicas alone can give an interval up to infinity
+            low, high = np.exp(around(level))
+        return float(low), float(high)
 
     enough = len(logs) >= max(2, USABLE_SHARE * replicas)
     return Effect(float(np.exp(mean)), interval, len(logs), replicas, bool(enough))
@@ -198,7 +199,8 @@ def slope_effect(run: xr.Dataset, variable: str, resamples: int = 4000, seed: in
     slope, error = _cluster_regression(sums[None])
     draws = np.random.default_rng(seed).integers(len(sums), size=(resamples, len(sums)))
     slopes, errors = _cluster_regression(sums[draws])
-    deviations = (slopes - slope) / errors
+    with np.errstate(divide="ignore", invalid="ignore"):  # resamples of one seed alone have no error
+        deviations = (slopes - slope) / errors
     deviations = np.sort(deviations[np.isfinite(deviations)])
 
     def interval(level: float) -> tuple[float, float]:
