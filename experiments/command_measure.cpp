@@ -129,15 +129,13 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   module.progress = product_progress(arguments.has("quiet"));
 
   const hdf5::InputFile data(arguments.required("data"));
-  Samples samples{data.tensor("inputs"), data.tensor("targets")};
+  Samples samples{data.samples("inputs", at::kDouble), data.samples("targets", at::kLong)};
   require(samples.inputs.dim() >= 1 && samples.targets.dim() >= 1 && samples.inputs.size(0) >= 1 &&
               samples.inputs.size(0) == samples.targets.size(0),
           data.path(), ": inputs ", c10::str(samples.inputs.sizes()), " and targets ",
           c10::str(samples.targets.sizes()), " must have the same number of samples, at least 1");
   for (at::Tensor* part : {&samples.inputs, &samples.targets}) {
     const bool integers = part->scalar_type() == at::kLong;
-    require(integers || part->isfinite().all().item<bool>(), data.path(), ": ",
-            part == &samples.inputs ? "inputs" : "targets", " holds a number that is not finite");
     *part = integers ? part->to(module.options.device()) : part->to(module.options);
   }
   if (module.loss == ModuleLoss::kCrossEntropy) {

@@ -5,15 +5,20 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,11 +29,20 @@
 namespace sharpseek::hdf5 {
 namespace {
 
-/// HDF5's own clean-up at exit crashes after a write that failed (a full disk). Handles here close themselves, so it is
-/// turned off; this must come before any other call of the library.
-[[maybe_unused]] const herr_t kNoExitHandler = H5dont_atexit();
+/// What must be said before any other call of the library.
+herr_t prepare_library() {
+  // A property of each file does not reach the files that it shows or links to. The user's own choice stays.
+  ::setenv("HDF5_USE_FILE_LOCKING", "FALSE", /*overwrite=*/0);
+  // HDF5's own clean-up at exit crashes after a write that failed (a full disk). Handles here close themselves.
+  return H5dont_atexit();
+}
 
-/// The innermost message of HDF5's error stack.
+[[maybe_unused]] const herr_t kPrepared = prepare_library();
+
+Handle property_list(hid_t kind) { return {H5Pcreate(kind), H5Pclose}; }
+
+}  // namespace
+
 std::string reason() {
   std::string text;
   H5Ewalk2(
@@ -48,7 +62,7 @@ std::string reason() {
   return text.empty() ? "unknown HDF5 error" : text;
 }
 
-Handle property_list(hid_t kind) { return {H5Pcreate(kind), H5Pclose}; }
+namespace {
 
 Handle string_type(std::size_t size) {
   Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
@@ -113,11 +127,50 @@ void write_attribute(hid_t object, const std::string& path, const std::string& n
   check(H5Awrite(created, type, value), path, "write attribute " + name);
 }
 
+/// Why H5Fopen failed on an existing path, from its own reason and the first bytes.
+std::string why_not_opened(const std::string& path, bool writable) {
+  const std::string given = reason();
+  if (std::filesystem::is_directory(path)) return "is a folder";
+  const int descriptor = ::open(path.c_str(), writable ? O_RDWR : O_RDONLY);
+  if (descriptor < 0) return concat("cannot be opened: ", std::strerror(errno));
+  std::array<char, 4> magic{};
+  const ssize_t length = ::read(descriptor, magic.data(), magic.size());
+  ::close(descriptor);
+  if (length == 0) return "is no HDF5 file: it is empty";
+  const std::string_view begin(magic.data(), 3);
+  const bool classic = begin == "CDF" && (magic[3] == 1 || magic[3] == 2 || magic[3] == 5);
+  if (classic) return "is no HDF5 file, but netCDF-3; write netCDF-4 (xarray: engine=\"h5netcdf\")";
+  if (H5Fis_hdf5(path.c_str()) <= 0) return "is no HDF5 file";
+  const bool locks = given.find(" lock") != std::string::npos;
+  return concat("cannot be opened: ", given, locks ? "; HDF5_USE_FILE_LOCKING=FALSE does without locks" : "");
+}
+
+/// The name or number of a filter that a variable needs and this installation lacks; empty if there is none.
+std::string missing_filter(hid_t variable) {
+  const Handle creation(H5Dget_create_plist(variable), H5Pclose);
+  const std::map<H5Z_filter_t, std::string> known{{307, "bzip2"},  {32000, "lzf"},        {32001, "blosc"},
+                                                  {32004, "lz4"},  {32008, "bitshuffle"}, {32013, "zfp"},
+                                                  {32015, "zstd"}, {32017, "sz"},         {32026, "blosc2"}};
+  for (int i = 0; i < H5Pget_nfilters(creation); ++i) {
+    unsigned flags = 0;
+    unsigned configuration = 0;
+    std::size_t parameters = 0;
+    std::array<char, 64> stored{};
+    const H5Z_filter_t filter = H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &parameters, nullptr,
+                                               stored.size(), stored.data(), &configuration);
+    if (filter < 0 || H5Zfilter_avail(filter) > 0) continue;
+    const auto name = known.find(filter);
+    return concat(name != known.end() ? name->second : std::string(stored.data()), " (", filter, ")");
+  }
+  return "";
+}
+
 const double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
 File::File(const std::string& path, Storage storage) : path_(path), storage_(storage), created_(true) {
+  directory_ = std::filesystem::absolute(path).parent_path().string();
   const Handle access = access_without_locks();
   const Handle creation = tracked(H5P_FILE_CREATE);
   file_ = Handle(check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation, access), path, "create the file"), H5Fclose);
@@ -126,9 +179,10 @@ File::File(const std::string& path, Storage storage) : path_(path), storage_(sto
 File File::open(const std::string& path, bool writable) {
   File file;
   file.path_ = path;
+  file.directory_ = std::filesystem::absolute(path).parent_path().string();
   const Handle access = access_without_locks();
-  file.file_ = Handle(
-      check(H5Fopen(path.c_str(), writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access), path, "open the file"), H5Fclose);
+  file.file_ = Handle(H5Fopen(path.c_str(), writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access), H5Fclose);
+  if (file.file_ < 0) throw UserError(concat(path, ": ", why_not_opened(path, writable)));
   return file;
 }
 
@@ -275,9 +329,15 @@ void File::transfer(const std::string& name, hid_t type, const std::vector<hsize
   }
   if (source != nullptr) {
     check(H5Dwrite(variable, type, memory_space, file_space, H5P_DEFAULT, source), path_, "write " + name);
-  } else {
-    check(H5Dread(variable, type, memory_space, file_space, H5P_DEFAULT, target), path_, "read " + name);
+    return;
   }
+  require_sources(name);
+  if (H5Dread(variable, type, memory_space, file_space, H5P_DEFAULT, target) >= 0) return;
+  const std::string given = reason();
+  const std::string filter = missing_filter(variable);
+  require(filter.empty(), path_, ": ", name, ": needs the HDF5 filter ", filter,
+          ", which is not installed; write it with gzip or without compression");
+  throw UserError(concat(path_, ": cannot read ", name, ": ", given));
 }
 
 void File::write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,

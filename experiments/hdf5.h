@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -43,6 +45,9 @@ class Handle {
 template <class Result>
 Result check(Result result, const std::string& file, const std::string& action);
 
+/// The innermost message of HDF5's error stack: why its last call failed.
+std::string reason();
+
 /// One dimension of a file: its name and length.
 struct Dimension {
   std::string name;
@@ -70,7 +75,7 @@ struct VariableInfo {
 
 /// A netCDF-4 file. Data sets get their dimensions by name; a dimension without a variable of its own becomes a scale
 /// with netCDF's marker name. Links and attributes are created in tracked order. Files are opened without HDF5's locks,
-/// so that a run can be read while it is written.
+/// so that a run can be read while it is written, and on file systems that have none; HDF5_USE_FILE_LOCKING overrides.
 class File {
  public:
   /// Creates `path`, which must not exist. Throws UserError if it cannot.
@@ -79,6 +84,9 @@ class File {
   static File open(const std::string& path, bool writable = false);
 
   const std::string& path() const { return path_; }
+  /// HDF5's identifiers of the file and of a variable, which stay this object's.
+  hid_t id() const { return file_; }
+  hid_t dataset(const std::string& name);
 
   // --- definition
 
@@ -105,7 +113,8 @@ class File {
                         const std::vector<Part>& parts);
   void group(const std::string& name);
 
-  // --- values: a block is `start` and `count` in every dimension, row-major
+  // --- values: a block is `start` and `count` in every dimension, row-major. Reading throws UserError naming what is
+  // missing: a filter, or files that a virtual variable shows.
 
   void write(const std::string& name, const std::vector<hsize_t>& start, const std::vector<hsize_t>& count,
              const double* values);
@@ -160,7 +169,6 @@ class File {
 
  private:
   File() = default;
-  hid_t dataset(const std::string& name);
   hid_t object(const std::string& name) { return name == "/" ? hid_t{file_} : dataset(name); }
   std::vector<hsize_t> shape_of(const std::vector<std::string>& dimensions) const;
   void create(const std::string& name, hid_t type, const std::vector<std::string>& dimensions, const void* fill);
@@ -179,13 +187,21 @@ class File {
   void transfer(const std::string& name, hid_t type, const std::vector<hsize_t>& start,
                 const std::vector<hsize_t>& count, const void* source, void* target);
 
+  /// Throws UserError unless all values of a virtual variable are found. HDF5 does not say what it misses: it reads as
+  /// the fill value. `depth`: how many virtual files show this one.
+  void require_sources(const std::string& name, int depth = 0);
+  /// Opens the file that a virtual variable names, where HDF5 looks for it. Nothing: it is in none of those places.
+  std::optional<File> source(const std::string& file) const;
+
   std::string path_;
+  std::string directory_;  ///< of `path_` when it was opened, absolute
   Storage storage_ = Storage::kPacked;
   bool created_ = false;  ///< by this object, so that not all of it needs to be on disk yet
   Handle file_;
   std::vector<Dimension> dimensions_;
   std::map<std::string, hsize_t> chunk_limits_;
   std::map<std::string, Handle> datasets_;
+  std::set<std::string> complete_;  ///< variables that require_sources has passed
 };
 
 /// Throws UserError unless so many values of 8 bytes fit in the memory that is available.
