@@ -13,7 +13,7 @@
 
 namespace sharpseek {
 
-void write_report(const std::string& directory) {
+int write_report(const std::string& directory) {
   const char* chosen = std::getenv("SHARPSEEK_PYTHON");
   const std::string python = chosen != nullptr ? chosen : "python3";
   const pid_t child = fork();
@@ -27,8 +27,9 @@ void write_report(const std::string& directory) {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
   require(code != 127, "report: cannot start ", python,
           "; set SHARPSEEK_PYTHON to a Python that has the sharpseek package");
-  require(code == 0, "report: ", python, " -m sharpseek.report ", directory, " failed with status ", code,
+  require(code == 0 || code == 2, "report: ", python, " -m sharpseek.report ", directory, " failed with status ", code,
           "; the package is in analysis/ (pip install ./analysis), SHARPSEEK_PYTHON names another Python");
+  return code;
 }
 
 int command_report(const std::vector<std::string>& arguments) {
@@ -39,8 +40,7 @@ int command_report(const std::vector<std::string>& arguments) {
   const std::string& directory = parsed.required("DIR");
   require(std::filesystem::exists(std::filesystem::path(directory) / "reproduce.json"), directory,
           ": holds no reproduce.json; a report is made of the folder that sharpseek reproduce wrote");
-  write_report(directory);
-  return 0;
+  return write_report(directory);
 }
 
 }  // namespace sharpseek

@@ -207,6 +207,9 @@ class File {
 /// Throws UserError unless so many values of 8 bytes fit in the memory that is available.
 void require_memory_for(double values, const std::string& file, const std::string& name);
 
+/// Lets this process open as many files as the system allows it; where that fails, opening the files says so.
+void allow_many_files();
+
 /// Waits until a folder's entries (a rename in it, say) have reached the disk.
 void sync_directory(const std::string& path);
 

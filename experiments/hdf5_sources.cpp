@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -79,6 +81,13 @@ std::string list_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
+void allow_many_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 std::optional<File> File::source(const std::string& name) const {
   // HDF5's own order: HDF5_VDS_PREFIX, the folder of this file, the current one, the folder that a link leads to.
   const fs::path given(name);
@@ -104,6 +113,7 @@ std::optional<File> File::source(const std::string& name) const {
 void File::require_sources(const std::string& name, int depth) {
   if (complete_.contains(name) || !is_virtual(name)) return;
   require(depth < kDeepest, path_, ": ", name, ": shows values of a file that shows others, ", kDeepest, " times over");
+  allow_many_files();
   const Handle creation(H5Dget_create_plist(dataset(name)), H5Pclose);
   std::size_t count = 0;
   check(H5Pget_virtual_count(creation, &count), path_, "look for the sources of " + name);

@@ -1,7 +1,6 @@
 #include "experiments/merge.h"
 
 #include <ATen/ATen.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -192,18 +191,18 @@ void write_merged(const std::string& fresh, std::vector<hdf5::File>& shards, con
   whole_file.close();
 }
 
-/// Lets this process open as many files as the system allows: all shards are open at once.
-void allow_many_files() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, opening the files says so
+/// Throws UserError if there is a file already that `copy` may not replace: any that holds values of its own.
+void require_place(const fs::path& path, bool copy) {
+  if (!fs::exists(path)) return;
+  const bool shows_shards = hdf5::File::open(path.string()).is_virtual("rescaled_time");
+  require(shows_shards, path.string(), ": exists already");
+  require(copy, path.string(), ": exists already; --copy replaces it by a file that holds the values of the shards");
 }
 
 }  // namespace
 
 Merged merge_shards(const fs::path& directory, bool copy) {
-  allow_many_files();
+  hdf5::allow_many_files();  // all shards are open at once
   const std::vector<fs::path> folders = shard_folders(directory);
   const DirectoryLock lock(directory);
   ExperimentIndex index = read_index(folders.front());
@@ -213,8 +212,7 @@ Merged merge_shards(const fs::path& directory, bool copy) {
     require(difference.empty(), folder.string(), ": was made from another configuration than shard 0: ", difference);
   }
   for (const std::string& group : index.groups) {
-    const fs::path path = ExperimentIndex::place(directory, group) / kRunFile;
-    require(!fs::exists(path), path.string(), ": exists already");
+    require_place(ExperimentIndex::place(directory, group) / kRunFile, copy);
   }
   const fs::path here = fs::absolute(directory);
   std::vector<fs::path> absolute;

@@ -99,7 +99,7 @@ RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& conf
   index["finished"] = utc_now();
   replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   if (plan.report) {
-    write_report(directory.string());
+    require(write_report(directory.string()) == 0, directory.string(), ": its report could not be written");
     total.report = (directory / "report.html").string();
   }
   return total;

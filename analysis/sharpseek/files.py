@@ -14,6 +14,8 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.backend import RunFile
+from sharpseek.config import Config
+from sharpseek.sources import MissingSourcesError
 
 SCHEMA_VERSION = 1
 """Newest schema of files, index.json and reproduce.json that this package reads."""
@@ -46,12 +48,13 @@ def exit_status(command: Callable[[], int | None]) -> int:
 
 
 def open_run(path: str | Path) -> xr.Dataset:
-    """Opens one run: the file run.h5, or the folder that holds it.
+    """Opens one run: the file run.h5, or the folder that holds it; or a file of `sharpseek measure`; or what
+    `to_netcdf` made of one of these.
 
     Returns a lazily loaded dataset with dimensions replica, time, ...; what identifies a replica (condition, seed, ...)
-    are coordinates on replica. The resolved configuration is the dict `run.attrs["config"]`. A run that goes on or was
-    stopped opens too: NaN, and step -1, where it has not come to; `require_finished` refuses it.
-    Raises SharpseekFileError.
+    are coordinates on replica. The resolved configuration is `run.attrs["config"]`, read like a dict (`Config`); a
+    module that was measured has none. A run that goes on or was stopped opens too: NaN, and step -1, where it has not
+    come to; `require_finished` refuses it. Raises SharpseekFileError.
     """
     file = Path(path)
     if file.is_dir():
@@ -62,27 +65,47 @@ def open_run(path: str | Path) -> xr.Dataset:
         raise SharpseekFileError(f"{file}: no such file")
     try:
         run = xr.open_dataset(file, engine=RunFile)
+    except MissingSourcesError as error:
+        raise SharpseekFileError(f"{file}: {error.strerror}") from None
     except (OSError, ValueError) as error:
-        raise SharpseekFileError(f"{file}: not a readable HDF5 file ({error})") from None
-    if "schema_version" not in run.attrs:
-        run.close()
-        raise SharpseekFileError(f"{file}: not a run file of sharpseek: attribute schema_version is missing")
+        raise SharpseekFileError(f"{file}: {_why_not_opened(file, error)}") from None
     try:
-        _check_schema(run.attrs["schema_version"], file)
+        _check_run(run, file)
     except SharpseekFileError:
         run.close()
         raise
-    missing = [name for name in ("step", "rescaled_time", "status", "stationary") if name not in run.variables]
-    if missing:
-        run.close()
-        raise SharpseekFileError(f"{file}: variable {missing[0]} is missing")
-    try:
-        run.attrs["config"] = json.loads(run.attrs["config"])
-    except (KeyError, TypeError, ValueError):
-        run.close()
-        raise SharpseekFileError(f"{file}: attribute config is missing or not valid JSON") from None
     run.attrs["file"] = str(file)
     return run
+
+
+def _why_not_opened(file: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"cannot be opened: {os.strerror(error.errno)}"
+    with file.open("rb") as opened:
+        if opened.read(3) == b"CDF":
+            return 'a netCDF-3 file, which is not read; write netCDF-4: to_netcdf(..., engine="h5netcdf")'
+    return f"not a readable HDF5 file ({error})"
+
+
+def _check_run(run: xr.Dataset, file: Path) -> None:
+    """Raises SharpseekFileError unless a file is ours and whole. Makes its configuration a Config."""
+    if "checkpoint_schema" in run.attrs:
+        raise SharpseekFileError(f"{file}: the checkpoint of a run; open run.h5 beside it")
+    if "schema_version" not in run.attrs:
+        raise SharpseekFileError(f"{file}: not a run file of sharpseek: attribute schema_version is missing")
+    _check_schema(run.attrs["schema_version"], file)
+    selection = "file" in run.attrs  # saved by a user, who chose what is in it
+    measured = "measure_version" in run.attrs
+    needed = () if selection else ("step",) if measured else ("step", "rescaled_time", "status", "stationary")
+    missing = [name for name in needed if name not in run.variables]
+    if missing:
+        raise SharpseekFileError(f"{file}: variable {missing[0]} is missing")
+    if "config" not in run.attrs and (selection or measured):
+        return
+    try:
+        run.attrs["config"] = Config(run.attrs["config"])
+    except (KeyError, TypeError, ValueError):
+        raise SharpseekFileError(f"{file}: attribute config is missing or not valid JSON") from None
 
 
 def require_finished(run: xr.Dataset) -> None:
