@@ -1,33 +1,59 @@
 #include "data/covariance.h"
 
-#include <charconv>
+#include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <sstream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "core/text_file.h"
 
 namespace sharpseek {
 
+namespace {
+
+/// What rounding of numbers to float32 (half a unit is 6e-8 of them) may do to symmetry and definiteness: covariances
+/// often come from float32 data.
+constexpr double kRounding = 1e-6;
+
+double read_number(const std::string& field, const std::string& file, int row, std::size_t column) {
+  const std::optional<double> value = parse_double(field);
+  if (value && std::isfinite(*value)) return *value;
+  const std::string text = trimmed(field);
+  const bool separated = text.find_first_of("; \t") != std::string::npos;
+  throw UserError(concat(file, ": row ", row, ", column ", column, ": '", text, "' is not a ", value ? "finite " : "",
+                         "number", separated ? "; commas separate the numbers of a row" : ""));
+}
+
+/// Throws UserError unless m is symmetric up to rounding: of an entry to float32, measured by the standard deviations
+/// of its row and column, or of the largest entry to float64.
+void require_symmetric(const Matrix& m, const std::string& file) {
+  const double least = 1e-12 * m.cwiseAbs().maxCoeff();
+  for (Eigen::Index i = 0; i < m.rows(); ++i) {
+    for (Eigen::Index j = 0; j < i; ++j) {
+      const double difference = std::abs(m(i, j) - m(j, i));
+      const double allowed = std::max(least, kRounding * std::sqrt(std::abs(m(i, i) * m(j, j))));
+      require(difference <= allowed, file, ": not symmetric: row ", i + 1, ", column ", j + 1, " is ",
+              shortest(m(i, j)), ", row ", j + 1, ", column ", i + 1, " is ", shortest(m(j, i)), ": they differ by ",
+              difference, ", more than ", allowed);
+    }
+  }
+}
+
+}  // namespace
+
 Matrix read_matrix(const std::string& file) {
-  std::ifstream in(file);
-  require(in.good(), file, ": cannot be read");
   std::vector<std::vector<double>> rows;
-  std::string line;
-  for (int number = 1; std::getline(in, line); ++number) {
+  int number = 0;
+  for (const std::string& line : split(read_text_file(file), '\n')) {
+    ++number;
     if (trimmed(line).empty()) continue;
     std::vector<double> row;
     for (const std::string& field : split(line, ',')) {
-      const std::optional<double> value = parse_double(field);
-      require(value.has_value(), file, ": row ", number, ", column ", row.size() + 1, ": '", trimmed(field),
-              "' is not a number");
-      require(std::isfinite(*value), file, ": row ", number, ", column ", row.size() + 1, ": ", *value,
-              " is not finite");
-      row.push_back(*value);
+      row.push_back(read_number(field, file, number, row.size() + 1));
     }
     require(rows.empty() || rows.front().size() == row.size(), file, ": row ", number, " has ", row.size(),
             " values, the first one has ", rows.empty() ? 0 : rows.front().size());
@@ -47,17 +73,13 @@ Matrix read_covariance(const std::string& file, int size, bool may_be_singular) 
   Matrix m = read_matrix(file);
   require(m.rows() == m.cols(), file, ": a covariance must be square, this is ", m.rows(), " x ", m.cols());
   require(m.rows() == size, file, ": must be ", size, " x ", size, ", is ", m.rows(), " x ", m.cols());
-  const double scale = m.cwiseAbs().maxCoeff();
-  for (Eigen::Index i = 0; i < m.rows(); ++i) {
-    for (Eigen::Index j = 0; j < i; ++j) {
-      require(std::abs(m(i, j) - m(j, i)) <= 1e-12 * scale, file, ": not symmetric: row ", i + 1, ", column ", j + 1,
-              " is ", m(i, j), ", row ", j + 1, ", column ", i + 1, " is ", m(j, i));
-    }
-  }
+  require_symmetric(m, file);
   m = (m + m.transpose()).eval() / 2;
   const double smallest = Eigen::SelfAdjointEigenSolver<Matrix>(m, Eigen::EigenvaluesOnly).eigenvalues().minCoeff();
-  require(smallest > (may_be_singular ? -1e-14 : 1e-14) * scale, file, ": not positive ",
-          may_be_singular ? "semidefinite" : "definite", ": the smallest eigenvalue is ", smallest);
+  const double scale = m.cwiseAbs().maxCoeff();
+  require(smallest > (may_be_singular ? -kRounding : 1e-14) * scale, file, ": not positive ",
+          may_be_singular ? "semidefinite" : "definite", ": the smallest eigenvalue is ", smallest,
+          ", the largest entry ", scale);
   return m;
 }
 

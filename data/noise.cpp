@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "core/text.h"
 #include "data/covariance.h"
 
 namespace sharpseek {
@@ -25,17 +26,28 @@ Matrix random_rotation(int size, std::uint64_t seed) {
   return q;
 }
 
+/// What M'M may differ from the identity by: rounding to float32, which is undone, and to float64, which is not.
+constexpr double kRotationError = 1e-6;
+constexpr double kExactRotation = 1e-12;
+
+/// The orthogonal matrix that differs least from m (the orthogonal factor of its polar decomposition).
+Matrix nearest_rotation(const Matrix& m) {
+  const Eigen::JacobiSVD<Matrix> svd(m, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  return svd.matrixU() * svd.matrixV().transpose();
+}
+
 Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* signal, std::uint64_t seed) {
   if (rotation == "axes") return Matrix::Identity(outputs, outputs);
   if (rotation == "random") return random_rotation(outputs, seed);
   if (rotation.starts_with("file:")) {
     const std::string file = rotation.substr(5);
-    Matrix m = read_matrix(file);
+    const Matrix m = read_matrix(file);
     require(m.rows() == outputs && m.cols() == outputs, file, ": a rotation must be ", outputs, " x ", outputs, ", is ",
             m.rows(), " x ", m.cols());
     const double error = (m.transpose() * m - Matrix::Identity(outputs, outputs)).cwiseAbs().maxCoeff();
-    require(error < 1e-8, file, ": not orthogonal: M'M differs from the identity by ", error);
-    return m;
+    require(error < kRotationError, file, ": not orthogonal: M'M differs from the identity by ", error, ", more than ",
+            kRotationError);
+    return error < kExactRotation ? m : nearest_rotation(m);
   }
   require(rotation == "teacher" || rotation == "teacher-reversed", "noise.rotation = ", rotation,
           ": must be axes | teacher | teacher-reversed | random | file:M.csv");
@@ -50,7 +62,7 @@ Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* 
 
 Vector noise_variances(double total, double condition, int outputs) {
   require(std::isfinite(total) && total > 0, "noise.total = ", total, ": must be finite and above 0");
-  require(std::isfinite(condition) && condition >= 1, "noise.condition = ", condition,
+  require(std::isfinite(condition) && condition >= 1, "noise.condition = ", shortest(condition),
           ": must be finite and at least 1 (largest over smallest variance)");
   require(outputs > 1 || condition == 1, "noise.condition = ", condition, ": must be 1 when there is one output");
   Vector variances(outputs);
@@ -72,7 +84,7 @@ Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal,
           ": must be fresh | fixed");
   noise.fixed = options.redraw == "fixed";
   require(options.heteroscedastic >= 0 && options.heteroscedastic <= 1,
-          "noise.heteroscedastic = ", options.heteroscedastic, ": must be from 0 to 1");
+          "noise.heteroscedastic = ", shortest(options.heteroscedastic), ": must be from 0 to 1");
   noise.heteroscedastic = options.heteroscedastic;
   if (!options.covariance.empty()) {
     require(options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance, ": must be file:S.csv");

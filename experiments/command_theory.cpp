@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "experiments/arguments.h"
+#include "experiments/memory.h"
 #include "experiments/option_table.h"
 #include "experiments/predictions.h"
 #include "experiments/sweep.h"
@@ -34,13 +36,11 @@ struct Row {
   std::vector<std::int64_t> steps{};  ///< of the path's readings
 };
 
-/// The sweep points of all groups, each once, with the random-number key of its first seed.
+/// The sweep points of all groups with the random-number keys of their one seed.
 std::vector<Replica> sweep_points(const Config& config) {
   std::vector<Replica> points;
   for (const Group& group : expand(config)) {
-    for (const Replica& replica : group.replicas) {
-      if (replica.seed == 0) points.push_back(replica);
-    }
+    points.insert(points.end(), group.replicas.begin(), group.replicas.end());
   }
   return points;
 }
@@ -161,7 +161,10 @@ int command_theory(const std::vector<std::string>& arguments) {
   const Arguments parsed(arguments, options, "theory CONFIG [options]", kExamples, "CONFIG");
   if (parsed.done()) return 0;
   const bool json = wants_json(parsed);
-  const Config config = config_of(parsed);
+  Config config = config_of(parsed);
+  // Theory knows no seeds: the first one of each point stands for all.
+  if (parse_double(config.single("experiment.replicas")) > 1.0) config.fix("experiment.replicas", "1");
+  require_memory_of_theory(config);
   if (parsed.has("flow")) {
     require(!parsed.has("path"), "theory --flow --path: one at a time (--path is the flow of linear networks)");
     print_flow(config, json, parsed.has("quiet"));

@@ -1,20 +1,22 @@
 #include "experiments/config.h"
 
 #include <algorithm>
-#include <boost/program_options/parsers.hpp>
 #include <charconv>
 #include <cmath>
-#include <fstream>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "core/text_file.h"
+#include "core/unicode.h"
+#include "experiments/ini.h"
 #include "experiments/option_table.h"
 
 namespace sharpseek {
@@ -48,28 +50,35 @@ void check_type(const ConfigOption& option, const std::string& text, const std::
   }
 }
 
-/// What run files and index.json can hold.
-bool is_utf8(const std::string& text) {
-  try {
-    return nlohmann::json(text).dump().size() > 0;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
+/// Whether the option takes one text, in which blanks are nothing but blanks.
+bool is_free_text(const ConfigOption& option) {
+  return option.sweep == SweepKind::kSingle && option.type == OptionType::kText;
 }
 
-/// Cuts comments: from ; or # at the start of a line or behind white space.
-std::string without_comments(const std::string& text) {
-  std::istringstream in(text);
-  std::string result;
-  for (std::string line; std::getline(in, line); result += line + '\n') {
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      if ((line[i] == ';' || line[i] == '#') && (i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t')) {
-        line.resize(i);
-        break;
-      }
+/// Throws UserError if `value` cannot name the folder of a result.
+void check_name(const std::string& value, const std::string& what) {
+  require(!value.empty() && value != "." && value != ".." && value.find('/') == std::string::npos, what, " = ", value,
+          ": names a folder, so it must not be empty, a path, . or ..");
+  const std::string shown = visible(value);
+  require(shown == value, what, " = ", shown, ": names a folder, so it must not hold characters that cannot be seen");
+}
+
+/// Throws UserError where the words of an axis are the pieces of a path with blanks: none of them is a file, together
+/// they are one.
+void check_paths(const std::vector<std::string>& found, const std::string& what) {
+  const auto is_file = [](const std::string& specification) {
+    std::error_code ignored;
+    const std::filesystem::file_status status = std::filesystem::status(specification.substr(5), ignored);
+    return std::filesystem::exists(status) && !std::filesystem::is_directory(status);
+  };
+  for (std::size_t first = 0; first < found.size(); ++first) {
+    if (!found[first].starts_with("file:") || is_file(found[first])) continue;
+    std::string path = found[first];
+    for (std::size_t last = first + 1; last < found.size(); ++last) {
+      path += " " + found[last];
+      require(!is_file(path), what, " = ", path, ": white space separates the values of a sweep; write ", quoted(path));
     }
   }
-  return result;
 }
 
 }  // namespace
@@ -78,27 +87,18 @@ Config::Config(const std::string& text, const std::string& where) {
   for (const ConfigOption& option : option_table()) {
     values_[std::string(option.key)] = {std::string(option.default_value)};
   }
-  namespace po = boost::program_options;
-  std::istringstream in(without_comments(text));
   std::set<std::string> seen;
-  try {
-    const po::options_description none;
-    for (const po::option& entry : po::parse_config_file(in, none, /*allow_unregistered=*/true).options) {
-      require(seen.insert(entry.string_key).second, where, ": ", entry.string_key, " is given twice");
-      assign(entry.string_key, entry.value.empty() ? "" : entry.value.front(), where);
-    }
-  } catch (const po::error& error) {
-    throw UserError(concat(where, ": ", error.what()));
+  for (const IniEntry& entry : parse_ini(plain_text(text, where), where)) {
+    require(seen.insert(entry.key).second, where, ": ", entry.key, " is given twice");
+    assign(entry.key, entry.value, where);
   }
+  assigned_ = !seen.empty();
 }
 
 Config Config::from_file(const std::string& file) {
-  std::ifstream in(file);
-  require(in.good(), file, ": cannot be read");
-  std::ostringstream text;
-  text << in.rdbuf();
-  require(!in.bad() && !text.fail(), file, ": cannot be read (is it a file?)");
-  return {text.str(), file};
+  Config config(read_text_file(file), file);
+  require(config.assigned_, file, ": sets no key; the least is an experiment's name: [experiment] name = NAME");
+  return config;
 }
 
 void Config::set(const std::string& assignment) {
@@ -109,28 +109,40 @@ void Config::set(const std::string& assignment) {
 
 void Config::assign(const std::string& key, const std::string& text, const std::string& where) {
   const ConfigOption& option = find_option(key, where);
-  // Free text (a title) keeps its spaces.
-  std::vector<std::string> found = words(text);
-  if (option.sweep == SweepKind::kSingle && option.type == OptionType::kText) found = {trimmed(text)};
-  if (found.empty()) found = {""};
-  require(option.type == OptionType::kText || !found.front().empty(), where, ": ", key, " has no value");
-  require(found.size() == 1 || option.sweep != SweepKind::kSingle, where, ": ", key, " = ", trimmed(text),
-          ": takes one value, cannot be swept");
-  for (const std::string& value : found) check_type(option, value, where);
-  if (key == "experiment.name") {
-    const std::string& name = found.front();
-    require(!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos, where, ": ", key,
-            " = ", name, ": names a folder, so it must not be empty, a path, . or ..");
+  const std::string what = concat(where, ": ", key);
+  const std::optional<std::size_t> invalid = first_invalid_utf8(text);
+  require(!invalid, what, " = ", visible(trimmed(text)), ": is not UTF-8 text");
+  std::vector<std::string> found{free_text(text)};
+  if (!is_free_text(option)) {
+    found = quoted_words(text, what);
+    check_paths(found, what);
   }
+  if (found.empty()) found = {""};
+  require(found.size() == 1 || option.sweep != SweepKind::kSingle, what, " = ", trimmed(text),
+          ": takes one value, cannot be swept");
+  assign_values(option, std::move(found), where);
+}
+
+void Config::assign_values(const ConfigOption& option, std::vector<std::string> found, const std::string& where) {
+  const std::string key(option.key);
+  const std::string what = concat(where, ": ", key);
+  require(!found.empty() && (option.type == OptionType::kText || !found.front().empty()), what, " has no value");
+  require(found.size() == 1 || option.sweep != SweepKind::kSingle, what, ": takes one value, cannot be swept");
   std::set<std::string> distinct;
   for (const std::string& value : found) {
-    require(is_utf8(value), where, ": ", key, ": is not UTF-8 text");
+    require(!has_control_characters(value), what, " = ", visible(value), ": must not hold control characters");
+    check_type(option, value, where);
+    if (key == "experiment.name") check_name(value, what);
     // 1 and 1.0 are the same number.
     const bool number = option.type == OptionType::kNumber || option.type == OptionType::kInteger;
-    distinct.insert(number ? shortest(*parse_double(value)) : value);
+    require(distinct.insert(number ? shortest(*parse_double(value)) : value).second, what, " = ", value,
+            ": a value is given twice");
   }
-  require(distinct.size() == found.size(), where, ": ", key, " = ", trimmed(text), ": a value is given twice");
   values_[key] = std::move(found);
+}
+
+void Config::fix(std::string_view key, const std::string& value) {
+  assign_values(find_option(key, "sweep"), {value}, "sweep");
 }
 
 const std::vector<std::string>& Config::values(std::string_view key) const {
@@ -173,13 +185,13 @@ Config Config::from_json(const nlohmann::json& json, const std::string& where) {
     require(keys.is_object(), where, ": config: ", section, ": must be an object");
     for (const auto& [name, value] : keys.items()) {
       const std::string key = concat(section, ".", name);
-      std::string joined;
+      std::vector<std::string> found;
       if (value.is_array()) {
-        for (const nlohmann::json& one : value) joined += (joined.empty() ? "" : " ") + text(key, one);
+        for (const nlohmann::json& one : value) found.push_back(text(key, one));
       } else {
-        joined = text(key, value);
+        found.push_back(text(key, value));
       }
-      config.assign(key, joined, where);
+      config.assign_values(find_option(key, where), std::move(found), where);
     }
   }
   return config;

@@ -17,6 +17,8 @@
 
 namespace sharpseek {
 
+struct ConfigOption;
+
 /// Values by key, one per option of the table: a single sweep point.
 class Point {
  public:
@@ -54,13 +56,17 @@ class Point {
 /// A resolved configuration: for every option its values, one or, where it is swept, several.
 class Config {
  public:
-  /// Parses INI text; `where` heads messages (the file's name). Throws UserError naming key, value and what is allowed.
+  /// Parses INI text (ini.h); `where` heads messages (the file's name). Throws UserError naming key, value and what is
+  /// allowed.
   Config(const std::string& text, const std::string& where);
-  /// Reads a file; "-" is not special. Throws UserError if it cannot be read.
+  /// Reads a file; "-" is not special. Throws UserError if it cannot be read, or sets no key: it would be nothing but
+  /// defaults.
   static Config from_file(const std::string& file);
 
-  /// Applies "section.key=value" of a --set flag.
+  /// Applies "section.key=value" of a --set flag; values may be in quotes, as in a file.
   void set(const std::string& assignment);
+  /// Leaves one value of an axis.
+  void fix(std::string_view key, const std::string& value);
 
   const std::vector<std::string>& values(std::string_view key) const;
   const std::string& single(std::string_view key) const { return values(key).front(); }
@@ -70,9 +76,12 @@ class Config {
   static Config from_json(const nlohmann::json& json, const std::string& where);
 
  private:
+  /// The values that `text` writes down, quotes and all.
   void assign(const std::string& key, const std::string& text, const std::string& where);
+  void assign_values(const ConfigOption& option, std::vector<std::string> found, const std::string& where);
 
   std::map<std::string, std::vector<std::string>, std::less<>> values_;
+  bool assigned_ = false;  ///< by the text it was made from
 };
 
 }  // namespace sharpseek

@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "experiments/ini.h"
 #include "experiments/memory.h"
 #include "experiments/prepare.h"
 #include "sharpness/block.h"
@@ -168,7 +169,7 @@ void print_dry_run(const nlohmann::json& run, std::ostream& out) {
         << group["records"] << " records\n";
     for (const nlohmann::json& axis : group["axes"]) {
       out << "  axis " << axis["key"].get<std::string>() << ":";
-      for (const nlohmann::json& value : axis["values"]) out << ' ' << value.get<std::string>();
+      for (const nlohmann::json& value : axis["values"]) out << ' ' << quoted(value.get<std::string>());
       out << '\n';
     }
     const nlohmann::json& cost = group["cost"];

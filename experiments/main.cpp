@@ -11,9 +11,11 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "core/error.h"
+#include "core/unicode.h"
 #include "experiments/arguments.h"
 #include "experiments/interrupt.h"
 #include "experiments/option_table.h"
@@ -44,7 +46,18 @@ void print_help() {
   std::cout << "\nsharpseek COMMAND --help explains a command.\n";
 }
 
+/// Throws UserError for arguments and a current folder that run files and index.json, which keep both, cannot hold.
+void require_utf8(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    require(!first_invalid_utf8(argument), "the argument ", argument, ": is not UTF-8 text");
+  }
+  std::error_code ignored;
+  const std::string folder = std::filesystem::current_path(ignored).string();
+  require(!first_invalid_utf8(folder), "the current folder ", folder, ": its name is not UTF-8 text");
+}
+
 int dispatch(const std::vector<std::string>& arguments) {
+  require_utf8(arguments);
   if (arguments.empty() || arguments.front() == "--help" || arguments.front() == "-h") {
     print_help();
     return arguments.empty() ? kExitUser : 0;
@@ -97,11 +110,11 @@ int main(int argc, char** argv) {
     sharpseek::flush_output();
     return status;
   } catch (const sharpseek::UserError& error) {
-    std::cerr << "sharpseek: " << error.what() << '\n';
+    std::cerr << "sharpseek: " << sharpseek::visible(error.what()) << '\n';
     return sharpseek::kExitUser;
   } catch (const std::filesystem::filesystem_error& error) {
-    std::cerr << "sharpseek: " << (error.path1().empty() ? "an empty path" : error.path1().string()) << ": "
-              << error.code().message() << '\n';
+    std::cerr << "sharpseek: " << (error.path1().empty() ? "an empty path" : sharpseek::visible(error.path1().string()))
+              << ": " << error.code().message() << '\n';
     return sharpseek::kExitUser;
   } catch (const std::bad_alloc&) {
     std::cerr << "sharpseek: out of memory; what needs it most: experiment.replicas, model.width, data.inputs, "

@@ -9,7 +9,6 @@
 #include "core/error.h"
 #include "core/machine.h"
 #include "core/text.h"
-#include "experiments/option_table.h"
 #include "experiments/record.h"
 #include "sharpness/balance.h"
 #include "sharpness/quantity.h"
@@ -22,15 +21,10 @@ namespace {
 constexpr double kReplicaBytes = 600;
 /// Of a point of the sweep: the text of every option.
 constexpr double kPointBytes = 8000;
+/// Of a point of `sharpseek theory`: its text, what is predicted there, and that as JSON.
+constexpr double kTheoryPointBytes = 24000;
 
 double element_size(const EngineOptions& engine) { return engine.dtype == "float64" ? 8 : 4; }
-
-/// What all replicas of all groups are at least, without looking at them one by one.
-double replica_count(const Config& config, double* points) {
-  *points = 1;
-  for (const ConfigOption& option : option_table()) *points *= static_cast<double>(config.values(option.key).size());
-  return *points * std::max(0.0, parse_double(config.single("experiment.replicas")).value_or(1));
-}
 
 [[noreturn]] void refuse(const Config& config, double replicas, const std::string& parameters, double need,
                          double available) {
@@ -73,17 +67,17 @@ MemoryNeed memory_need(const Point& point, const Program& program, std::int64_t 
 void require_memory(const Config& config, const EngineOptions& engine, const Shard& shard) {
   const auto available = static_cast<double>(available_memory());
   if (available == 0) return;
-  double points = 0;
-  const double all = replica_count(config, &points);
+  const double points = point_count(config);
+  const double all = points * std::max(0.0, parse_double(config.single("experiment.replicas")).value_or(1));
   const double least = points * kPointBytes + all / static_cast<double>(shard.count) * kReplicaBytes;
   if (least > available) refuse(config, all, "", least, available);
 
   // One replica of each group tells its networks and steps.
   Config first = config;
-  first.set("experiment.replicas=1");
+  first.fix("experiment.replicas", "1");
   double points_of_group = 1;
   for (const std::string& key : replica_axes(config)) {
-    first.set(concat(key, "=", config.single(key)));
+    first.fix(key, config.single(key));
     points_of_group *= static_cast<double>(config.values(key).size());
   }
   const std::vector<Group> groups = expand(first);
@@ -104,6 +98,14 @@ void require_memory(const Config& config, const EngineOptions& engine, const Sha
     refuse(config, static_cast<double>(own) * static_cast<double>(groups.size()),
            concat(" of up to ", parameters, " parameters"), prepared + running, available);
   }
+}
+
+void require_memory_of_theory(const Config& config) {
+  const auto available = static_cast<double>(available_memory());
+  const double points = point_count(config);
+  const double need = points * kTheoryPointBytes;
+  require(available == 0 || need <= available, "the sweep has ", points, " points, which need ", in_bytes(need),
+          " of memory, ", in_bytes(available), " are available; predict a part of them at a time");
 }
 
 std::string in_bytes(double count) {

@@ -30,6 +30,9 @@ std::int64_t record_size(const Point& point, const Program& program);
 /// control groups and of the shell). Does nothing where that is not known.
 void require_memory(const Config& config, const EngineOptions& engine, const Shard& shard = {});
 
+/// The same for what `sharpseek theory` keeps of every point of the sweep.
+void require_memory_of_theory(const Config& config);
+
 /// "1.5 GiB": three digits and the largest unit that leaves a number of at least 1.
 std::string in_bytes(double count);
 

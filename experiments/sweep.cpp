@@ -16,6 +16,8 @@ namespace {
 
 /// Of one group; far beyond what any memory holds.
 constexpr std::int64_t kMostReplicas = 1'000'000'000;
+/// Of all groups, each with the text of every option.
+constexpr double kMostPoints = 1e6;
 
 bool separates_groups(const ConfigOption& option, const Config& config) {
   if (option.sweep == SweepKind::kGroup) return true;
@@ -57,6 +59,18 @@ std::uint64_t point_hash(const Point& point) {
   return hash;
 }
 
+/// Counts the points before there is one.
+void require_few_points(const Config& config) {
+  const double points = point_count(config);
+  if (points <= kMostPoints) return;
+  std::string axes;
+  for (const ConfigOption& option : option_table()) {
+    const std::size_t count = config.values(option.key).size();
+    if (count > 1) axes += concat(axes.empty() ? "" : " x ", count, " of ", option.key);
+  }
+  throw UserError(concat("the sweep has ", points, " points, ", axes, ": at most ", kMostPoints, " are allowed"));
+}
+
 }  // namespace
 
 std::uint64_t replica_key(const Point& point, std::int64_t seed) {
@@ -71,7 +85,14 @@ std::vector<std::string> replica_axes(const Config& config) {
   return axes;
 }
 
+double point_count(const Config& config) {
+  double points = 1;
+  for (const ConfigOption& option : option_table()) points *= static_cast<double>(config.values(option.key).size());
+  return points;
+}
+
 std::vector<Group> expand(const Config& config, const Shard& shard) {
+  require_few_points(config);
   using Values = Point::Values;
   // The product of the axes of one kind, in table order, last one fastest.
   const auto product = [&](std::vector<Values> points, bool groups) {

@@ -35,9 +35,13 @@ struct Shard {
   std::int64_t end(std::int64_t replicas) const { return replicas * (index + 1) / count; }
 };
 
+/// Points of the sweep: the product of the lengths of its axes, without seeds.
+double point_count(const Config& config);
+
 /// The product of all sweep axes times the seeds, split into groups. An axis of the table's kind kGroup always makes
 /// groups; a swept learning rate does so when training.time fixes the rescaled time, because step counts then differ.
-/// With a shard, its part of the replicas of each group. Throws UserError if there are fewer replicas than shards.
+/// With a shard, its part of the replicas of each group. Throws UserError if there are fewer replicas than shards, or
+/// more than a million points.
 std::vector<Group> expand(const Config& config, const Shard& shard = {});
 
 /// The random-number key of a replica: a 64-bit hash of its data, noise and model settings, learning rate, batch and

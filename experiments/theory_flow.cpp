@@ -26,21 +26,6 @@ nlohmann::json numbers(const at::Tensor& row) {
   return all;
 }
 
-/// The group with one replica for each sweep point.
-PreparedGroup without_seeds(const PreparedGroup& prepared) {
-  PreparedGroup single = prepared;
-  single.group.replicas.clear();
-  single.weights.clear();
-  single.noise.clear();
-  for (std::size_t e = 0; e < prepared.noise.size(); ++e) {
-    if (prepared.group.replicas[e].seed != 0) continue;
-    single.group.replicas.push_back(prepared.group.replicas[e]);
-    single.weights.push_back(prepared.weights[e]);
-    single.noise.push_back(prepared.noise[e]);
-  }
-  return single;
-}
-
 nlohmann::json to_json(const FlowPrediction& prediction, std::size_t e, const std::vector<double>& times) {
   const SlowFlow& flow = prediction.flow;
   const auto row = static_cast<std::int64_t>(e);
@@ -92,8 +77,7 @@ void print_flow(const Config& config, bool json, bool quiet) {
     if (config.values(option.key).size() > 1) axes.emplace_back(option.key);
   }
   nlohmann::json points = nlohmann::json::array();
-  for (const PreparedGroup& group : prepare(config)) {
-    const PreparedGroup single = without_seeds(group);
+  for (const PreparedGroup& single : prepare(config)) {
     std::vector<std::vector<double>> times;
     for (const Replica& replica : single.group.replicas) {
       const Point& point = replica.point;

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <iomanip>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "data/csv_file.h"
@@ -41,6 +45,81 @@ TEST(ReadCovariance, NamesRowAndValueOfWhatIsWrong) {
   EXPECT_THAT(refusal("1,0,0\n0,1,0\n", 2), testing::HasSubstr("3"));
   EXPECT_THAT(refusal("1,0\n0,1\n", 3), testing::HasSubstr("3"));
   EXPECT_THAT(refusal("", 2), testing::HasSubstr("no numbers"));
+}
+
+/// A covariance of four outputs in the units of its rows, each entry rounded to float32: as text of `digits` digits.
+std::string rounded_covariance(const std::vector<double>& units, int digits, double asymmetry = 0) {
+  Matrix root(4, 4);
+  root << 1, 0.3, -0.7, 0.2, 0, 0.9, 0.4, -0.6, 0, 0, 0.8, 0.1, 0, 0, 0, 0.5;
+  const Eigen::Map<const Vector> unit(units.data(), 4);
+  Matrix m = unit.asDiagonal() * root * root.transpose() * unit.asDiagonal();
+  m(2, 0) += asymmetry * std::sqrt(m(2, 2) * m(0, 0));
+  std::ostringstream text;
+  text << std::setprecision(digits);
+  for (int i = 0; i < 4; ++i) {
+    for (int j = 0; j < 4; ++j) text << static_cast<float>(m(i, j)) << (j < 3 ? "," : "\n");
+  }
+  return text.str();
+}
+
+TEST(ReadCovariance, AcceptsRoundingToFloat32InAnyUnits) {
+  for (const std::vector<double>& units : {std::vector<double>{1, 1, 1, 1}, {1e3, 1e-3, 1, 20}, {1e-4, 2, 1e-2, 3}}) {
+    // Rows and columns summed in another order differ by a few units in the last place.
+    for (const double asymmetry : {0.0, 6e-8, -5e-7}) {
+      const CsvFile file(rounded_covariance(units, 9, asymmetry));
+      const Matrix m = read_covariance(file.path(), 4);
+      EXPECT_EQ(m, m.transpose());
+      EXPECT_NEAR(m(3, 3), 0.25 * units[3] * units[3], 1e-7 * m(3, 3));
+    }
+    EXPECT_THAT(refusal(rounded_covariance(units, 9, 1e-5), 4), testing::HasSubstr("not symmetric: row 3, column 1"));
+  }
+}
+
+TEST(ReadCovariance, TellsEntriesThatDifferLateApart) {
+  // 1e-5 of 1: in the sixth digit; the entries are printed in full.
+  EXPECT_THAT(refusal("1,0.12312428\n0.12311428,1\n", 2),
+              testing::AllOf(testing::HasSubstr("row 2, column 1 is 0.12311428, row 1, column 2 is 0.12312428"),
+                             testing::HasSubstr("differ by 1e-05"), testing::HasSubstr("more than 1e-06")));
+  // A small row beside a large one is held to its own size.
+  EXPECT_THAT(refusal("1e12,0\n0.5,1\n", 2), "(no error)");
+  EXPECT_THAT(refusal("1e9,0,0\n0,1,0.5\n0,0.4,1\n", 3), testing::HasSubstr("not symmetric: row 3, column 2"));
+}
+
+TEST(ReadCovariance, ASingularOneMayBeRoundedToFloat32) {
+  // Rank one: 1/3 [1 2 2]' [1 2 2] / 3 in float32, and the eigenvalue that rounding makes of zero.
+  const CsvFile file(
+      "0.11111111,0.22222222,0.22222222\n0.22222222,0.44444444,0.44444445\n0.22222222,0.44444445,0.44444444\n");
+  EXPECT_EQ(read_covariance(file.path(), 3, /*may_be_singular=*/true)(1, 2), 0.44444445);
+  EXPECT_THROW(read_covariance(file.path(), 3), UserError);
+  const CsvFile indefinite("1,0\n0,-1e-5\n");
+  EXPECT_THROW(read_covariance(indefinite.path(), 2, true), UserError);
+}
+
+TEST(ReadMatrix, ReadsWhatEditorsMakeOfAFile) {
+  Matrix expected(2, 2);
+  expected << 1, -2, 3, 4.5;
+  for (const char* text : {"1,-2\n3,4.5\n",
+                           "\xEF\xBB\xBF"
+                           "1,-2\r\n3,4.5\r\n",
+                           "1,-2\r3,4.5", "1, -2\n\n +3 ,4.5\r"}) {
+    EXPECT_EQ(read_matrix(CsvFile(text).path()), expected);
+  }
+}
+
+TEST(ReadMatrix, SaysHowNumbersAreSeparated) {
+  const auto message = [](const std::string& text) -> std::string {
+    const CsvFile file(text);
+    try {
+      read_matrix(file.path());
+    } catch (const UserError& error) {
+      return std::string(error.what()).substr(file.path().size());
+    }
+    return "(no error)";
+  };
+  EXPECT_EQ(message("1;0\n0;1\n"), ": row 1, column 1: '1;0' is not a number; commas separate the numbers of a row");
+  EXPECT_EQ(message("1 0\n"), ": row 1, column 1: '1 0' is not a number; commas separate the numbers of a row");
+  EXPECT_EQ(message("1,0\n0,\n"), ": row 2, column 2: '' is not a number");
+  EXPECT_EQ(message(std::string("1,0\n0,\0\n", 9)), ": is not a text file: byte 7 is NUL");
 }
 
 TEST(ReadMatrix, NamesAMissingFile) {

@@ -4,9 +4,14 @@
 
 #include <Eigen/Eigenvalues>
 #include <Eigen/SVD>
+#include <cmath>
+#include <iomanip>
 #include <random>
+#include <sstream>
+#include <string>
 
 #include "core/error.h"
+#include "data/csv_file.h"
 
 namespace sharpseek {
 namespace {
@@ -23,6 +28,35 @@ TEST(Noise, VariancesIncreaseGeometricallyToTheTotal) {
   EXPECT_NEAR(v(2) / v(0), 100, 1e-12);
   EXPECT_NEAR(v(1) / v(0), 10, 1e-13);
   EXPECT_NEAR(noise_variances(2, 1, 4)(3), 0.5, 1e-15);
+}
+
+TEST(Noise, ARotationRoundedToFloat32KeepsTheSpectrum) {
+  // By 0.3 about the first axis after 0.7 about the last one, with an error that grows from rounding of float32.
+  const double a = std::cos(0.7), b = std::sin(0.7), c = std::cos(0.3), d = std::sin(0.3);
+  Matrix rotation(3, 3);
+  rotation << a, -b, 0, c * b, c * a, -d, d * b, d * a, c;
+  const Vector variances = noise_variances(3, 100, 3);
+  const Matrix expected = rotation * variances.asDiagonal() * rotation.transpose();
+  const auto covariance = [&](double error) {
+    std::ostringstream text;
+    text << std::setprecision(9);
+    for (int i = 0; i < 3; ++i) {
+      for (int j = 0; j < 3; ++j) {
+        text << static_cast<float>(rotation(i, j) + (i == j ? error : 0)) << (j < 2 ? "," : "\n");
+      }
+    }
+    const CsvFile file(text.str());
+    NoiseOptions options;
+    options.condition = 100;
+    options.rotation = "file:" + file.path();
+    return make_noise(options, 3, nullptr, 1).covariance;
+  };
+  for (const double error : {0.0, 1e-7}) {
+    EXPECT_LT((covariance(error) - expected).norm(), 2e-6);
+    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(covariance(error));
+    EXPECT_LT((eigen.eigenvalues() - variances).norm(), 1e-13);
+  }
+  EXPECT_THROW(covariance(1e-5), UserError);
 }
 
 TEST(Noise, EveryRotationKeepsTheSpectrumAndFactorsTheCovariance) {
