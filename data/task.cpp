@@ -31,12 +31,16 @@ Matrix colour(const Matrix& white, const Task& task) {
   return rows;
 }
 
-/// Before samples are allocated: `key` says how many.
-void require_room(const char* key, std::int64_t samples, int numbers) {
-  const double bytes = 8.0 * static_cast<double>(samples) * numbers;
+/// Before `what`, of so many numbers, is allocated: `key` says how large it is.
+void require_memory(const char* key, std::int64_t value, double numbers, const std::string& what) {
+  const double bytes = 8 * numbers;
   const auto memory = static_cast<double>(available_memory());
-  require(memory <= 0 || bytes < memory / 2, key, " = ", samples, ": samples of ", numbers, " numbers take ",
-          bytes / 1e9, " GB, more than half of the ", memory / 1e9, " GB of memory that are available");
+  require(memory <= 0 || bytes < memory / 2, key, " = ", value, ": ", what, " take ", bytes / 1e9,
+          " GB, more than half of the ", memory / 1e9, " GB of memory that are available");
+}
+
+void require_room(const char* key, std::int64_t samples, int numbers) {
+  require_memory(key, samples, static_cast<double>(samples) * numbers, concat("samples of ", numbers, " numbers"));
 }
 
 /// The user's samples; task has its sizes and teacher.
@@ -81,6 +85,8 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
   require(options.sequence >= 1, "data.sequence = ", options.sequence, ": must be at least 1");
   require(options.samples >= 0 && options.samples <= std::numeric_limits<std::uint32_t>::max(),
           "data.samples = ", options.samples, ": must be online or a number from 1 to 4294967295");
+  // The covariance of the inputs, its root, and what finding that takes.
+  require_memory("data.inputs", options.inputs, 4.0 * options.inputs * options.inputs, "covariances of its inputs");
   Task task;
   task.tokens = options.sequence;
   task.inputs = options.inputs;

@@ -1,6 +1,7 @@
 #include "experiments/arguments.h"
 
 #include <boost/program_options/parsers.hpp>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -99,9 +100,13 @@ void add_shard_option(po::options_description& options) {
                         "SLURM_ARRAY_TASK_ID, RANK or JOB_COMPLETION_INDEX say; 0/1: all");
 }
 
-Shard shard_option(const Arguments& arguments) {
-  if (arguments.has("shard")) return parse_shard(arguments.get<std::string>("shard"), "--shard");
-  const auto [shard, origin] = environment_shard();
+Shard shard_option(const Arguments& arguments, const std::filesystem::path& directory) {
+  const bool given = arguments.has("shard");
+  const auto [shard, origin] =
+      given ? std::pair(parse_shard(arguments.get<std::string>("shard"), "--shard"), std::string("--shard"))
+            : environment_shard();
+  require_same_split(directory, shard, origin);
+  if (given) return shard;
   if (shard.count > 1 && !arguments.has("quiet")) {
     std::cerr << "sharpseek: shard " << shard.index << "/" << shard.count << ", from " << origin
               << " (--shard 0/1 trains all)\n";

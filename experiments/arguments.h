@@ -2,6 +2,7 @@
 
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/variables_map.hpp>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -70,8 +71,9 @@ RunOptions run_options(const Arguments& arguments);
 /// Says how a run ended, on standard output as a line or, with json, as an object; returns the exit status.
 int report_summary(const RunSummary& summary, const std::string& directory, bool quiet, bool json);
 /// --shard; without it the shard that a scheduler gives this process (shard.h), said on standard error unless quiet.
+/// Throws UserError unless it is a part of what the result folder `directory` holds (require_same_split).
 void add_shard_option(boost::program_options::options_description& options);
-Shard shard_option(const Arguments& arguments);
+Shard shard_option(const Arguments& arguments, const std::filesystem::path& directory);
 /// Whether --format is json. Throws UserError unless it is table or json.
 bool wants_json(const Arguments& arguments);
 /// The file CONFIG with every --set applied.

@@ -11,7 +11,6 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "experiments/checksum.h"
 
 namespace sharpseek {
 namespace {
@@ -131,26 +130,6 @@ Checkpoint read_checkpoint(const fs::path& path, const at::TensorOptions& option
           ": record_checksum has ", checkpoint.record_checksums.size(), " values for ", checkpoint.records, " records");
   checkpoint.state = read_state(file, options);
   return checkpoint;
-}
-
-std::string problem_fingerprint(const PreparedGroup& prepared) {
-  Checksum sum;
-  const auto number = [&](double value) { sum.add(std::span<const double>(&value, 1)); };
-  const auto matrix = [&](const Matrix& m) {
-    sum.add(std::span<const double>(m.data(), static_cast<std::size_t>(m.size())));
-  };
-  const Task& task = *prepared.task;
-  sum.add(std::span<const double>(task.teacher.parameters.data(), task.teacher.parameters.size()));
-  matrix(task.input_covariance);
-  matrix(task.dataset);
-  for (std::size_t e = 0; e < prepared.noise.size(); ++e) {
-    const Replica& replica = prepared.group.replicas[e];
-    sum.add(std::span<const std::uint64_t>(&replica.key, 1));
-    number(replica.point.number("training.learning_rate"));
-    matrix(prepared.noise[e].covariance);
-    sum.add(std::span<const double>(prepared.weights[e]));
-  }
-  return concat(sum.value());
 }
 
 }  // namespace sharpseek

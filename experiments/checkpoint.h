@@ -7,7 +7,6 @@
 
 #include "engine/engine.h"
 #include "experiments/hdf5.h"
-#include "experiments/prepare.h"
 
 namespace sharpseek {
 
@@ -17,7 +16,7 @@ struct Checkpoint {
   TrainingState state;
   std::int64_t records = 0;                    ///< records made, all on disk
   std::vector<std::int64_t> record_checksums;  ///< [records] CRC-32 of each record's values
-  std::string fingerprint;                     ///< of the problem: problem_fingerprint()
+  std::string fingerprint;                     ///< of the problem (fingerprint.h)
 };
 
 inline constexpr const char* kCheckpointFile = "checkpoint.h5";
@@ -38,9 +37,5 @@ Checkpoint read_checkpoint(const std::filesystem::path& file, const at::TensorOp
 void write_state(hdf5::File& file, const TrainingState& state);
 /// Reads it. Throws UserError naming what is missing or damaged.
 TrainingState read_state(hdf5::File& file, const at::TensorOptions& options);
-
-/// CRC-32 of all that determines the numbers of a prepared group besides engine and length: keys, rates, noise,
-/// teacher, data and initial weights. Tells a changed CSV file from the one that a run began with.
-std::string problem_fingerprint(const PreparedGroup& prepared);
 
 }  // namespace sharpseek

@@ -7,6 +7,7 @@
 #include "experiments/experiment_index.h"
 #include "experiments/reproduction.h"
 #include "experiments/run.h"
+#include "experiments/shard.h"
 
 namespace sharpseek {
 namespace {
@@ -15,6 +16,19 @@ constexpr const char* kExamples =
     "  sharpseek resume out/sweep\n"
     "  sharpseek resume out/sweep --set training.steps=2000000    # make a run longer\n"
     "  sharpseek resume out/quick                                 # a reproduction\n";
+
+/// The folder of a run or of one shard; or the one above the shards, of which this process takes its own.
+std::filesystem::path place_of(const Arguments& parsed, const std::filesystem::path& directory) {
+  if (!std::filesystem::exists(directory / kIndexFile)) {
+    return shard_directory(directory, shard_option(parsed, directory));
+  }
+  if (!parsed.has("shard")) return directory;
+  const Shard given = parse_shard(parsed.get<std::string>("shard"), "--shard");
+  const Shard own = read_index(directory).shard;
+  require(given.index == own.index && given.count == own.count, "--shard ", given.index, "/", given.count, ": ",
+          directory.string(), " holds ", own.count == 1 ? "a whole run" : concat("shard ", own.index, "/", own.count));
+  return directory;
+}
 
 }  // namespace
 
@@ -41,11 +55,10 @@ int command_resume(const std::vector<std::string>& arguments) {
   require(std::filesystem::is_directory(directory), directory.string(), ": no such folder");
   if (std::filesystem::exists(directory / kReproductionFile)) {
     require(sets.empty(), "--set ", sets.empty() ? "" : sets.front(), ": a reproduction goes on as it began");
+    require(!parsed.has("shard"), "--shard: ", directory.string(), " holds a reproduction, which has no shards");
     return report_summary(resume_reproduction(directory, run), directory.string(), run.quiet, json);
   }
-  // The folder of a run or of one shard; or the one above the shards, of which this process takes its own.
-  const bool above = !std::filesystem::exists(directory / kIndexFile);
-  const std::filesystem::path place = above ? shard_directory(directory, shard_option(parsed)) : directory;
+  const std::filesystem::path place = place_of(parsed, directory);
   return report_summary(resume_experiment(place, sets, run), place.string(), run.quiet, json);
 }
 

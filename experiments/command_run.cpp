@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -7,6 +8,7 @@
 #include "experiments/arguments.h"
 #include "experiments/dry_run.h"
 #include "experiments/run.h"
+#include "experiments/shard.h"
 
 namespace sharpseek {
 namespace {
@@ -21,7 +23,7 @@ constexpr const char* kExamples =
 int command_run(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
-  options.add_options()("out", po::value<std::string>(), "result folder, must not exist (default out/NAME)")(
+  options.add_options()("out", po::value<std::string>(), "result folder, must not hold anything (default out/NAME)")(
       "dry-run", "print the grid, its cost in time, memory and disk, and what theory predicts; write nothing")(
       "resume", "go on with what is in DIR, if it was made from the same configuration");
   add_set_option(options);
@@ -33,7 +35,9 @@ int command_run(const std::vector<std::string>& arguments) {
   if (parsed.done()) return 0;
   const Config config = config_of(parsed);
   const RunOptions run = run_options(parsed);
-  const Shard shard = shard_option(parsed);
+  const std::filesystem::path directory =
+      parsed.has("out") ? parsed.get<std::string>("out") : "out/" + config.single("experiment.name");
+  const Shard shard = shard_option(parsed, parsed.has("dry-run") ? "" : directory);
   const bool json = wants_json(parsed);
   if (parsed.has("dry-run")) {
     const nlohmann::json found = dry_run(config, run.engine, shard);
@@ -44,8 +48,6 @@ int command_run(const std::vector<std::string>& arguments) {
     }
     return 0;
   }
-  const std::string directory =
-      parsed.has("out") ? parsed.get<std::string>("out") : "out/" + config.single("experiment.name");
   const RunSummary summary = parsed.has("resume") ? run_or_resume(config, run, directory, shard)
                                                   : run_experiment(config, run, directory, shard);
   return report_summary(summary, shard_directory(directory, shard).string(), run.quiet, json);

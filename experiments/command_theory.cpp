@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "experiments/arguments.h"
+#include "experiments/flow.h"
 #include "experiments/memory.h"
 #include "experiments/option_table.h"
 #include "experiments/predictions.h"
@@ -70,7 +71,11 @@ Row make_row(const Replica& replica, const std::vector<std::string>& axes, bool 
   require_linear_theory(point.model(), task);
   const Matrix signal = task.signal();
   const Noise noise = make_noise(point.noise(), task.outputs, &signal, point.seed());
+  // The way there is that of plain sgd; without it the limit stays what it is, but this run need not end there.
+  const std::string other = plain_sgd_refusal(point);
+  require(!with_path || other.empty(), other);
   Row row{.point = point, .prediction = predict(point.model(), task, noise)};
+  if (!other.empty()) row.prediction.warnings.push_back("SGD need not end at small_lr_limit: " + other);
   for (const std::string& axis : axes) row.axes[axis] = point.text(axis);
   if (with_path && row.prediction.closed_form) add_path(row, replica, task, noise);
   return row;

@@ -323,7 +323,13 @@ std::int64_t Point::every() const {
   const std::int64_t records = integer("measure.records");
   require(every >= 0, "measure.every = ", every, ": must be at least 1, or 0 for measure.records in the run");
   require(records >= 1, "measure.records = ", records, ": must be at least 1");
-  return every > 0 ? every : std::max<std::int64_t>(1, steps() / records + (steps() % records > 0 ? 1 : 0));
+  if (every > 0) return every;
+  // Of the intervals just below and just above what was asked for, the one that makes the nearer number of records.
+  const std::int64_t last = steps();
+  const std::int64_t shorter = std::max<std::int64_t>(1, last / records);
+  const std::int64_t longer = std::max<std::int64_t>(1, last / records + (last % records > 0 ? 1 : 0));
+  const auto made = [last](std::int64_t interval) { return last / interval + (last % interval > 0 ? 1 : 0); };
+  return made(shorter) - records < records - made(longer) ? shorter : longer;
 }
 
 }  // namespace sharpseek

@@ -67,8 +67,11 @@ void write_index(const fs::path& directory, const ExperimentIndex& index) {
                       {"shard", {{"index", index.shard.index}, {"count", index.shard.count}}},
                       {"working_directory", index.working_directory.string()},
                       {"groups", nlohmann::json::array()}};
-  for (const std::string& name : index.groups) {
-    json["groups"].push_back({{"name", name}, {"path", (ExperimentIndex::place("", name) / "run.h5").string()}});
+  for (std::size_t g = 0; g < index.groups.size(); ++g) {
+    const std::string& name = index.groups[g];
+    json["groups"].push_back({{"name", name},
+                              {"path", (ExperimentIndex::place("", name) / "run.h5").string()},
+                              {"fingerprint", index.fingerprints[g]}});
   }
   json[kIndexChecksum] = index_checksum(json);
   replace_file(directory / kIndexFile, json.dump(2) + "\n");
@@ -98,8 +101,12 @@ ExperimentIndex read_index(const fs::path& directory) {
                                      .tf32 = engine.value("tf32", false)},
                           .shard = {.index = json.at("shard").at("index"), .count = json.at("shard").at("count")},
                           .working_directory = json.at("working_directory").get<std::string>(),
-                          .groups = {}};
-    for (const nlohmann::json& group : json.at("groups")) index.groups.push_back(group.at("name").get<std::string>());
+                          .groups = {},
+                          .fingerprints = {}};
+    for (const nlohmann::json& group : json.at("groups")) {
+      index.groups.push_back(group.at("name").get<std::string>());
+      index.fingerprints.push_back(group.value("fingerprint", ""));
+    }
     return index;
   } catch (const nlohmann::json::exception& error) {
     throw UserError(concat(path.string(), ": ", error.what()));

@@ -17,6 +17,7 @@ struct ExperimentIndex {
   Shard shard;
   std::filesystem::path working_directory;  ///< where file:... of the configuration are looked for
   std::vector<std::string> groups;          ///< names; one empty name if there is one group
+  std::vector<std::string> fingerprints;    ///< of the groups (fingerprint.h); empty: unknown
 
   /// The folder of a group.
   static std::filesystem::path place(const std::filesystem::path& directory, const std::string& group) {

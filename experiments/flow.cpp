@@ -32,8 +32,8 @@ at::Tensor stacked(const std::vector<std::vector<double>>& rows) {
 }
 
 /// Why the flow does not describe this replica; empty if it does.
-std::string refusal(const PreparedGroup& prepared, const Point& point) {
-  if (!prepared.program.smooth()) {
+std::string refusal(const Program& program, const Point& point) {
+  if (!program.smooth()) {
     return concat("model.activation = ", point.text("model.activation"),
                   ": the slow-manifold flow needs a smooth network (tanh, gelu): where a unit of relu switches the "
                   "Hessian jumps and has no derivative");
@@ -76,6 +76,10 @@ std::string plain_sgd_refusal(const Point& point) {
                   ": the slow-manifold flow needs label noise that is drawn at every step (fresh)");
   }
   return {};
+}
+
+std::string rivals_refusal(const Program& program, const Point& point) {
+  return starts_on_manifold(point) ? refusal(program, point) : plain_sgd_refusal(point);
 }
 
 Samples interpolated_samples(const PreparedGroup& prepared) {
@@ -128,7 +132,7 @@ void start_on_manifold(PreparedGroup& prepared) {
 FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std::vector<double>>& times,
                             SlowDrive drive) {
   for (const Replica& replica : prepared.group.replicas) {
-    const std::string reason = refusal(prepared, replica.point);
+    const std::string reason = refusal(prepared.program, replica.point);
     require(reason.empty(), reason);
   }
   // Replicas that differ by their seed alone have one flow.
@@ -180,7 +184,7 @@ FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std
 void record_flow(const PreparedGroup& prepared, const std::vector<std::int64_t>& steps, RunRecord& record) {
   std::vector<std::vector<double>> times;
   for (const Replica& replica : prepared.group.replicas) {
-    if (!starts_on_manifold(replica.point) || !refusal(prepared, replica.point).empty()) return;
+    if (!starts_on_manifold(replica.point) || !refusal(prepared.program, replica.point).empty()) return;
     const double rate = replica.point.number("training.learning_rate");
     const double per_step = rate * rate / replica.point.number("training.batch");
     times.emplace_back();

@@ -40,6 +40,10 @@ FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std
 /// does; empty if it is.
 std::string plain_sgd_refusal(const Point& point);
 
+/// Why measure.rivals has nothing to predict for this replica: plain_sgd_refusal or, where it starts on the manifold
+/// and the flow has the rivals, what keeps the flow from applying; empty if nothing.
+std::string rivals_refusal(const Program& program, const Point& point);
+
 /// Writes flow_trace, flow_sharpness, flow_gradient_fluctuation [replica, time], flow_status and flow_circulation
 /// [replica] into a run file whose replicas start on the manifold and where the flow applies; otherwise nothing. With
 /// measure.rivals also its rivals at the same times: descent_flow_*, which descends the gradient fluctuation, and

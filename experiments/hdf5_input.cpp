@@ -168,6 +168,11 @@ at::Tensor InputFile::samples(const std::string& name, at::ScalarType booleans) 
   return values;
 }
 
+bool InputFile::has_attribute(const std::string& attribute) const {
+  const QuietErrors quiet;
+  return H5Aexists(file_, attribute.c_str()) > 0;
+}
+
 std::string InputFile::text(const std::string& attribute) const {
   require(file_.has_attribute("/", attribute), path(), ": has no attribute ", attribute,
           "; is it a run file of sharpseek?");

@@ -24,6 +24,7 @@ class InputFile {
   at::Tensor samples(const std::string& name, at::ScalarType booleans) const;
   /// A text attribute of the file; a scalar integer attribute of an object.
   std::string text(const std::string& attribute) const;
+  bool has_attribute(const std::string& attribute) const;
   std::int64_t integer(const std::string& object, const std::string& attribute) const;
 
  private:

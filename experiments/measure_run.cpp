@@ -11,6 +11,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "experiments/fingerprint.h"
+#include "experiments/input_directory.h"
 #include "experiments/option_table.h"
 #include "experiments/prepare.h"
 #include "experiments/progress.h"
@@ -66,7 +68,13 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
     throw UserError(concat(path, ": attribute config is damaged: ", error.what()));
   }
   const Config config(ini_of(json), path);
-  const PreparedGroup prepared = group_of(config, file.text("group"), path);
+  const std::string began = file.has_attribute("working_directory") ? file.text("working_directory") : "";
+  std::string remark;
+  const PreparedGroup prepared = [&] {
+    const InputDirectory inputs(config, began);
+    remark = inputs.remark();
+    return group_of(config, file.text("group"), path);
+  }();
   const Point& point = prepared.group.point();
   const auto replicas = static_cast<std::int64_t>(prepared.noise.size());
 
@@ -89,6 +97,8 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
               weights.size(1) == static_cast<std::int64_t>(record.steps.size()),
           path, ": weights ", c10::str(weights.sizes()), " do not fit its configuration (", replicas, " replicas, ",
           prepared.program.parameter_count(), " parameters); a file of a shard cannot be measured, merge first");
+  const std::string change = file_change(file.text("fingerprint"), prepared);
+  require(change.empty(), path, ": ", change, remark, "; its weights cannot be measured on another task");
 
   EngineOptions engine_options = engine_for(choices.engine, prepared.program, replicas);
   engine_options.memory = choices.memory;

@@ -4,21 +4,19 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <map>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include "core/error.h"
-#include "experiments/checkpoint.h"
 #include "experiments/experiment_index.h"
+#include "experiments/fingerprint.h"
+#include "experiments/input_directory.h"
 #include "experiments/lock.h"
 #include "experiments/prepare.h"
 #include "experiments/record.h"
 #include "experiments/rewrite.h"
-#include "experiments/run.h"
+#include "experiments/shard.h"
 #include "experiments/verify.h"
 
 namespace sharpseek {
@@ -26,37 +24,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// I and N of "shard-I-of-N".
-std::optional<Shard> shard_of_name(const std::string& name) {
-  Shard shard;
-  const std::size_t of = name.find("-of-");
-  if (!name.starts_with("shard-") || of == std::string::npos) return std::nullopt;
-  const char* end = name.data() + name.size();
-  const auto first = std::from_chars(name.data() + 6, name.data() + of, shard.index);
-  const auto second = std::from_chars(name.data() + of + 4, end, shard.count);
-  if (first.ptr != name.data() + of || second.ptr != end || shard.count < 1) return std::nullopt;
-  return shard;
-}
-
 /// The folders of all shards, in order. Throws UserError for one that is missing or of another number of shards.
 std::vector<fs::path> shard_folders(const fs::path& directory) {
   require(fs::is_directory(directory), directory.string(), ": no such folder");
-  std::map<std::int64_t, fs::path> found;
-  std::int64_t count = 0;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
-    const std::optional<Shard> shard = shard_of_name(entry.path().filename().string());
-    if (!shard) continue;
-    require(count == 0 || count == shard->count, directory.string(), ": holds shards of ",
-            std::min(count, shard->count), " and of ", std::max(count, shard->count),
-            "; remove those that do not belong");
-    count = shard->count;
-    found[shard->index] = entry.path();
-  }
-  require(count > 0, directory.string(), ": holds no shards (shard-I-of-N)");
+  const ShardFolders found = find_shards(directory);
+  require(found.count > 0, directory.string(), ": holds no shards (shard-I-of-N)");
   std::vector<fs::path> folders;
-  for (std::int64_t i = 0; i < count; ++i) {
-    require(found.contains(i), (directory / concat("shard-", i, "-of-", count)).string(), ": is missing");
-    folders.push_back(found[i]);
+  for (std::int64_t i = 0; i < found.count; ++i) {
+    const auto own = found.folders.find(i);
+    require(own != found.folders.end(), shard_directory(directory, {i, found.count}).string(), ": is missing");
+    folders.push_back(own->second);
   }
   return folders;
 }
@@ -77,20 +54,22 @@ std::string joined(std::vector<hdf5::File>& shards, const std::string& name) {
   return text;
 }
 
-/// The fingerprints that the configuration gives now, [shard][group].
-std::vector<std::vector<std::string>> expected_fingerprints(const Config& config, std::size_t shards) {
-  std::vector<std::vector<std::string>> all(shards);
-  for (std::size_t i = 0; i < shards; ++i) {
-    const Shard shard{static_cast<std::int64_t>(i), static_cast<std::int64_t>(shards)};
-    for (const PreparedGroup& group : prepare(config, shard)) all[i].push_back(problem_fingerprint(group));
+/// Throws UserError unless each shard's groups are parts of what the configuration gives now.
+void require_same_task(const Config& config, const std::vector<fs::path>& folders, const InputDirectory& inputs) {
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    const Shard shard{static_cast<std::int64_t>(i), static_cast<std::int64_t>(folders.size())};
+    for (const PreparedGroup& group : prepare(config, shard)) {
+      const fs::path path = ExperimentIndex::place(folders[i], group.group.name) / kRunFile;
+      require(fs::exists(path), path.string(), ": is missing");
+      const std::string stored = hdf5::File::open(path.string()).text_attribute("/", "fingerprint");
+      const std::string change = fingerprint_change(stored, group);
+      require(change.empty(), path.string(), ": ", change, inputs.remark());
+    }
   }
-  return all;
 }
 
-/// Opens the files of one group, checked against each other and against the configuration.
-std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders,
-                                    const std::vector<std::vector<std::string>>& fingerprints, const std::string& group,
-                                    std::size_t position) {
+/// Opens the files of one group, checked against each other.
+std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders, const std::string& group) {
   std::vector<hdf5::File> shards;
   for (std::size_t i = 0; i < folders.size(); ++i) {
     const fs::path path = ExperimentIndex::place(folders[i], group) / kRunFile;
@@ -103,10 +82,6 @@ std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders,
       const std::string first = shards[0].text_attribute("/", name);
       require(mine == first, path.string(), ": ", name, " = ", mine, ", in shard 0 ", first);
     }
-    require(
-        shards[i].text_attribute("/", "fingerprint") == fingerprints[i].at(position), path.string(),
-        ": was made from other data, noise, teacher or weights than the configuration gives now (a file:... that was "
-        "edited?)");
   }
   return shards;
 }
@@ -217,15 +192,14 @@ Merged merge_shards(const fs::path& directory, bool copy) {
   const fs::path here = fs::absolute(directory);
   std::vector<fs::path> absolute;
   for (const fs::path& folder : folders) absolute.push_back(fs::absolute(folder));
-  std::error_code error;
-  fs::current_path(index.working_directory, error);  // where the configuration's file:... are
+  const InputDirectory inputs(index.config, index.working_directory);
   const std::vector<PreparedGroup> whole = prepare(index.config);
-  const std::vector<std::vector<std::string>> fingerprints = expected_fingerprints(index.config, folders.size());
+  require_same_task(index.config, absolute, inputs);
 
   Merged merged{.shards = static_cast<std::int64_t>(folders.size()), .replicas = 0, .files = {}};
   for (std::size_t g = 0; g < index.groups.size(); ++g) {
     const std::string& group = index.groups[g];
-    std::vector<hdf5::File> shards = open_shards(absolute, fingerprints, group, g);
+    std::vector<hdf5::File> shards = open_shards(absolute, group);
     hsize_t replicas = 0;
     std::vector<std::string> sources;
     const fs::path place = ExperimentIndex::place(here, group);
@@ -239,6 +213,7 @@ Merged merge_shards(const fs::path& directory, bool copy) {
 
     const fs::path path = place / kRunFile;
     const fs::path fresh = path.string() + ".new";
+    std::error_code error;
     fs::remove(fresh, error);
     try {
       write_merged(fresh.string(), shards, sources, replicas, problem_fingerprint(whole[g]), copy);
@@ -252,6 +227,8 @@ Merged merge_shards(const fs::path& directory, bool copy) {
     merged.files.push_back(path);
   }
   index.shard = {};
+  index.fingerprints.clear();
+  for (const PreparedGroup& group : whole) index.fingerprints.push_back(problem_fingerprint(group));
   write_index(here, index);
   return merged;
 }

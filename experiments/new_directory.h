@@ -1,29 +1,23 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
-#include <system_error>
-#include <utility>
 #include <vector>
-
-#include "core/error.h"
 
 namespace sharpseek {
 
+/// Whether a result may be written into this folder: it is not there, or holds nothing but the logs of a scheduler
+/// (*.log, *.out, *.err, JOB.o123, JOB.e123) and what a run leaves that was killed before it wrote its index.
+bool may_be_filled(const std::filesystem::path& path);
+
+/// Throws UserError naming what is in the way unless may_be_filled.
+void require_free(const std::filesystem::path& path);
+
 /// A folder that is being filled. Unless kept, the destructor removes it (with what is in it, once it is owned) and the
-/// parent folders that it had to make. Throws UserError if it cannot be created.
+/// parent folders that it had to make; a folder that was there before stays, with its logs. Throws UserError if it
+/// cannot be created.
 class NewDirectory {
  public:
-  explicit NewDirectory(std::filesystem::path path) : path_(std::move(path)) {
-    namespace fs = std::filesystem;
-    std::error_code error;
-    for (fs::path parent = fs::absolute(path_).parent_path(); !fs::exists(parent, error) && parent.has_relative_path();
-         parent = parent.parent_path()) {
-      made_.push_back(parent);
-    }
-    fs::create_directories(path_, error);
-    require(!error, path_.string(), ": cannot be created: ", error.message());
-  }
+  explicit NewDirectory(std::filesystem::path path);
   ~NewDirectory() {
     if (!kept_) remove();
   }
@@ -35,20 +29,12 @@ class NewDirectory {
   void own() { owned_ = true; }
   void keep() { kept_ = true; }
   /// Removes it at once: while the lock is still held.
-  void remove() {
-    std::error_code error;
-    if (owned_) {
-      std::filesystem::remove_all(path_, error);
-    } else {
-      std::filesystem::remove(path_, error);  // only if empty
-    }
-    for (const std::filesystem::path& parent : made_) std::filesystem::remove(parent, error);  // only if empty
-    kept_ = true;
-  }
+  void remove();
 
  private:
   std::filesystem::path path_;
   std::vector<std::filesystem::path> made_;  ///< innermost first
+  bool existed_ = false;
   bool owned_ = false;
   bool kept_ = false;
 };

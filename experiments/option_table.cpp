@@ -78,8 +78,9 @@ constexpr std::array kOptions{
                  "steps | stationary: stop earlier, once the replicas have become stationary"},
     ConfigOption{"measure.every", kInteger, "0", kSingle,
                  "steps between records; 0 = so many that measure.records come out"},
-    ConfigOption{"measure.records", kInteger, "100", kSingle,
-                 "records after the start, equally spaced, where every = 0"},
+    ConfigOption{
+        "measure.records", kInteger, "100", kSingle,
+        "records after the start where every = 0; as near to this number as equal intervals of whole steps can come"},
     ConfigOption{"measure.eigenvalues", kInteger, "5", kSingle, "largest Hessian eigenvalues recorded"},
     ConfigOption{"measure.trace_products", kInteger, "0", kSingle,
                  "products of the trace's estimate; 0 = exact up to 512 parameters, 64 beyond"},

@@ -1,6 +1,8 @@
 #include "experiments/prepare.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,9 +10,11 @@
 #include <vector>
 
 #include "core/error.h"
+#include "experiments/fingerprint.h"
 #include "experiments/flow.h"
 #include "experiments/predictions.h"
 #include "experiments/rivals.h"
+#include "sharpness/balance.h"
 #include "sharpness/quantity.h"
 #include "training/trainer.h"
 
@@ -27,6 +31,28 @@ bool starts_at_limit(const Replica& replica) {
   require(start == "random" || start == "limit" || start == "manifold", "model.init = ", start,
           ": must be random | limit | manifold");
   return start == "limit";
+}
+
+/// Throws UserError where balances are to be measured of a network that has none.
+void require_balances(const Point& point, const Program& program) {
+  for (const Quantity* quantity : select_quantities(point.probe().quantities)) {
+    require(quantity->name != "balance" || !find_balances(program).empty(),
+            "measure.quantities = ", point.text("measure.quantities"), ": model.kind = ", point.text("model.kind"),
+            " of depth ", point.text("model.depth"),
+            " has no two factors that can be rescaled against each other, hence no balance to measure");
+  }
+}
+
+/// The files of all sweep points of a group.
+std::map<std::string, std::int64_t> files_of(const Group& group, FileChecksums& checksums) {
+  std::map<std::string, std::int64_t> files;
+  const Point::Values* previous = nullptr;
+  for (const Replica& replica : group.replicas) {
+    if (&replica.point.values() == previous) continue;  // another seed of the same point
+    previous = &replica.point.values();
+    files.merge(checksums.of(replica.point));
+  }
+  return files;
 }
 
 }  // namespace
@@ -62,6 +88,7 @@ TrainingProblem training_problem(const PreparedGroup& prepared) {
 
 std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
   std::vector<PreparedGroup> prepared;
+  FileChecksums checksums;
   for (Group& group : expand(config, shard)) {
     const Point& point = group.point();
     PreparedGroup next;
@@ -73,6 +100,7 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
       next.noise.push_back(
           make_noise(replica.point.noise(), next.task->outputs, signal ? &*signal : nullptr, point.seed()));
     }
+    next.files = files_of(group, checksums);
     std::vector<Prediction> predictions;
     if (std::any_of(group.replicas.begin(), group.replicas.end(), starts_at_limit)) {
       predictions = predict(point.model(), *next.task, next.noise);
@@ -94,7 +122,11 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
     require(rivals == 0 || next.program.parameter_count() <= kMostRivalParameters, "measure.rivals = ", rivals,
             ": needs dense matrices of all weights: at most ", kMostRivalParameters, " of them, this network has ",
             next.program.parameter_count());
-    select_quantities(point.probe().quantities);
+    for (const Replica& replica : group.replicas) {
+      const std::string reason = rivals > 0 ? rivals_refusal(next.program, replica.point) : "";
+      require(reason.empty(), "measure.rivals = ", rivals, ": predicts where plain sgd ends; ", reason);
+    }
+    require_balances(point, next.program);
     point.until_stationary();
     next.group = std::move(group);
     validate(training_problem(next), next.program);

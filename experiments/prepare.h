@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/engine.h"
@@ -15,8 +18,9 @@ struct PreparedGroup {
   Group group;
   Program program;
   std::shared_ptr<const Task> task;
-  std::vector<Noise> noise;                  ///< [E]
-  std::vector<std::vector<double>> weights;  ///< [E][P] initial
+  std::vector<Noise> noise;                   ///< [E]
+  std::vector<std::vector<double>> weights;   ///< [E][P] initial
+  std::map<std::string, std::int64_t> files;  ///< checksums of the files it was made of (fingerprint.h)
 };
 
 struct Prediction;

@@ -108,8 +108,7 @@ RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& conf
 }  // namespace
 
 RunSummary reproduce(const ReproductionPlan& plan, const fs::path& directory, const RunOptions& options) {
-  require(!fs::exists(directory), directory.string(),
-          ": exists already; choose another --out, or go on with sharpseek resume");
+  require_free(directory);
   const std::vector<Config> configs = configurations(plan);
   NewDirectory fresh(directory);
   const DirectoryLock lock(directory);

@@ -1,6 +1,8 @@
 #include "experiments/run.h"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -11,12 +13,15 @@
 #include "core/text.h"
 #include "experiments/checkpoint.h"
 #include "experiments/experiment_index.h"
+#include "experiments/fingerprint.h"
+#include "experiments/input_directory.h"
 #include "experiments/lock.h"
 #include "experiments/memory.h"
 #include "experiments/new_directory.h"
 #include "experiments/prepare.h"
 #include "experiments/record.h"
 #include "experiments/run_group.h"
+#include "experiments/shard.h"
 
 namespace sharpseek {
 namespace {
@@ -61,14 +66,64 @@ bool holds_progress(const fs::path& directory, const std::vector<PreparedGroup>&
   return false;
 }
 
-/// Whether a folder holds nothing but what a run leaves that was killed before its index was written.
-bool is_empty_start(const fs::path& directory) {
-  if (!fs::is_directory(directory)) return false;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
-    if (name != kLockFile && name != std::string(kIndexFile) + ".new") return false;
+/// Names and fingerprints of the groups.
+void set_groups(ExperimentIndex& index, const std::vector<PreparedGroup>& groups) {
+  for (const PreparedGroup& group : groups) {
+    index.groups.push_back(group.group.name);
+    index.fingerprints.push_back(problem_fingerprint(group));
   }
-  return true;
+}
+
+std::string joined(const std::vector<std::string>& values) {
+  std::string text;
+  for (const std::string& value : values) text += (text.empty() ? "" : " ") + value;
+  return text;
+}
+
+/// Applies --set to the configuration of a run that continues. All that may change is its length, and that only as it
+/// was given: as steps or as rescaled time, one for all groups.
+void make_longer(Config& config, const std::vector<std::string>& sets) {
+  const std::vector<std::string>& time = config.values("training.time");
+  const bool by_time = time.size() > 1 || *parse_double(time.front()) > 0;
+  const std::string length = by_time ? "training.time" : "training.steps";
+  for (const std::string& set : sets) {
+    Config changed = config;
+    changed.set(set);
+    if (first_difference(changed, config).empty()) continue;
+    const std::string key = trimmed(std::string_view(set).substr(0, set.find('=')));
+    require(key == "training.steps" || key == "training.time", "--set ", set,
+            ": only training.steps and training.time can change in a run that goes on");
+    require(key == length, "--set ", set, ": the length of this run is ", length, " = ", joined(config.values(length)),
+            ", so that only ", length, " can make it longer");
+    require(config.values(key).size() == 1 && changed.values(key).size() == 1, "--set ", set, ": ", key, " = ",
+            joined(config.values(key)),
+            " in this run; a sweep axis cannot change, only one value for all be made larger");
+    config = changed;
+  }
+}
+
+/// Steps of the runs that are there already, by group.
+std::vector<std::optional<std::int64_t>> lengths_of(const fs::path& place, const std::vector<PreparedGroup>& groups) {
+  std::vector<std::optional<std::int64_t>> lengths;
+  for (const PreparedGroup& group : groups) {
+    lengths.push_back(steps_of_run(ExperimentIndex::place(place, group.group.name)));
+  }
+  return lengths;
+}
+
+/// Throws UserError unless the groups are those that the run began with.
+void require_same_groups(const fs::path& place, const ExperimentIndex& index, const std::vector<PreparedGroup>& groups,
+                         const InputDirectory& inputs) {
+  const std::string path = (place / kIndexFile).string();
+  require(groups.size() == index.groups.size(), path, ": has ", index.groups.size(),
+          " groups, its configuration gives ", groups.size());
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    require(groups[g].group.name == index.groups[g], path, ": group ", index.groups[g], " is ", groups[g].group.name,
+            " in its configuration");
+    if (index.fingerprints[g].empty()) continue;
+    const std::string change = fingerprint_change(index.fingerprints[g], groups[g]);
+    require(change.empty(), path, ": ", change, inputs.remark(), "; restore it, or run anew in another folder");
+  }
 }
 
 RunSummary begin_experiment(const Config& config, const RunOptions& options, const fs::path& directory,
@@ -90,8 +145,9 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
                         .engine = options.engine,
                         .shard = shard,
                         .working_directory = fs::current_path(),
-                        .groups = {}};
-  for (const PreparedGroup& group : groups) index.groups.push_back(group.group.name);
+                        .groups = {},
+                        .fingerprints = {}};
+  set_groups(index, groups);
   try {
     write_index(directory, index);
     RunSummary summary = run_groups(config, groups, engines, directory, options);
@@ -110,15 +166,10 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
 
 }  // namespace
 
-fs::path shard_directory(const fs::path& directory, const Shard& shard) {
-  if (shard.count == 1) return directory;
-  return directory / concat("shard-", shard.index, "-of-", shard.count);
-}
-
 RunSummary run_experiment(const Config& config, const RunOptions& options, const fs::path& directory,
                           const Shard& shard) {
   const fs::path place = shard_directory(directory, shard);
-  require(!fs::exists(place), place.string(), ": exists already; choose another --out, or go on with sharpseek resume");
+  require_free(place);
   return begin_experiment(config, options, place, shard);
 }
 
@@ -128,12 +179,8 @@ RunSummary resume_experiment(const fs::path& directory, const std::vector<std::s
           " is missing");
   const DirectoryLock lock(place);
   ExperimentIndex index = read_index(place);
-  for (const std::string& set : sets) {
-    const std::string key = trimmed(std::string_view(set).substr(0, set.find('=')));
-    require(key == "training.steps" || key == "training.time", "--set ", set,
-            ": only training.steps and training.time can change in a run that goes on");
-    index.config.set(set);
-  }
+  const ExperimentIndex unchanged = index;
+  make_longer(index.config, sets);
   const EngineOptions defaults;
   const auto chosen = [](auto& now, const auto& standard, const auto& before) {
     if (now == standard) now = before;
@@ -146,19 +193,31 @@ RunSummary resume_experiment(const fs::path& directory, const std::vector<std::s
   chosen(options.engine.tf32, defaults.tf32, index.engine.tf32);
   open_device(options.engine.device);
 
-  std::error_code error;
-  fs::current_path(index.working_directory, error);  // if it is gone, a file:... that was there is named as missing
+  const InputDirectory inputs(index.config, index.working_directory);
   require_memory(index.config, options.engine, index.shard);
   const std::vector<PreparedGroup> groups = prepare(index.config, index.shard);
   const std::vector<std::unique_ptr<Engine>> engines = make_engines(groups, options.engine);
-  if (!sets.empty()) write_index(place, index);
-  return run_groups(index.config, groups, engines, place, options);
+  // Every refusal comes before anything is written.
+  require_same_groups(place, index, groups, inputs);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    require_continues(groups[g], *engines[g], ExperimentIndex::place(place, groups[g].group.name), options);
+  }
+  if (sets.empty()) return run_groups(index.config, groups, engines, place, options);
+  const std::vector<std::optional<std::int64_t>> lengths = lengths_of(place, groups);
+  write_index(place, index);
+  try {
+    return run_groups(index.config, groups, engines, place, options);
+  } catch (const UserError&) {
+    // What only shows on continuing (a damaged record, a full disk): where nothing was made longer, the index says so.
+    if (lengths_of(place, groups) == lengths) write_index(place, unchanged);
+    throw;
+  }
 }
 
 RunSummary run_or_resume(const Config& config, const RunOptions& options, const fs::path& directory,
                          const Shard& shard) {
   const fs::path place = shard_directory(directory, shard);
-  if (!fs::exists(place) || is_empty_start(place)) return begin_experiment(config, options, place, shard);
+  if (may_be_filled(place)) return begin_experiment(config, options, place, shard);
   const ExperimentIndex index = read_index(place);
   const std::string difference = first_difference(config, index.config);
   require(difference.empty(), place.string(), ": was made from another configuration: ", difference);

@@ -29,12 +29,9 @@ struct RunOptions {
   bool quiet = false;
 };
 
-/// The folder that a shard of the experiment in `directory` writes to: DIR itself, or DIR/shard-I-of-N.
-std::filesystem::path shard_directory(const std::filesystem::path& directory, const Shard& shard);
-
 /// Trains every group and writes DIR/run.h5, or DIR/<group>/run.h5 when there are several, and DIR/index.json. With a
-/// shard, DIR is DIR/shard-I-of-N. The folder must not exist, and exists from the start; an error before the first
-/// checkpoint leaves nothing behind. Throws UserError.
+/// shard, DIR is DIR/shard-I-of-N. The folder must not hold anything (may_be_filled), and exists from the start; an
+/// error before the first checkpoint leaves nothing behind. Throws UserError.
 RunSummary run_experiment(const Config& config, const RunOptions& options, const std::filesystem::path& directory,
                           const Shard& shard = {});
 

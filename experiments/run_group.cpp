@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "experiments/block_probe.h"
 #include "experiments/checkpoint_clock.h"
+#include "experiments/fingerprint.h"
 #include "experiments/flow.h"
 #include "experiments/interrupt.h"
 #include "experiments/predictions.h"
@@ -182,27 +183,41 @@ Position go_on(const fs::path& directory, const Earlier& earlier, const Schedule
 
 }  // namespace
 
+std::optional<std::int64_t> steps_of_run(const fs::path& directory) {
+  const fs::path path = directory / kRunFile;
+  if (!fs::exists(path)) return std::nullopt;
+  return hdf5::File::open(path.string()).integer_attribute("/", "steps");
+}
+
+void require_continues(const PreparedGroup& prepared, const Engine& engine, const fs::path& directory,
+                       const RunOptions& options) {
+  const std::optional<Earlier> earlier = earlier_run(directory);
+  if (!earlier) return;
+  const std::string path = (directory / kRunFile).string();
+  const Point& point = prepared.group.point();
+  const std::string change = fingerprint_change(earlier->fingerprint, prepared);
+  require(change.empty(), path, ": ", change);
+  const std::int64_t steps = point.steps();
+  const std::int64_t before = earlier->schedule.steps;
+  require(steps >= before, "training.steps = ", steps, ": ", path, " has ", before,
+          " already; a run can only be made longer");
+  if (earlier->finished && steps == before) return;
+  require(steps == before || rates_ignore_the_length(point), "training.schedule = ", point.text("training.schedule"),
+          ": its rates depend on the length of the run, which cannot be made longer");
+  require(options.any_engine || earlier->engine == engine.description(), path, ": was made by ", earlier->engine,
+          ", this would go on with ", engine.description(), ", whose roundings differ; --any-engine accepts that");
+}
+
 RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine& engine, const fs::path& directory,
                      const RunOptions& options) {
   const Point& point = prepared.group.point();
   Schedule schedule{.steps = point.steps(), .every = point.every()};
   const std::optional<Earlier> earlier = earlier_run(directory);
   if (earlier) {
-    const std::string path = (directory / kRunFile).string();
-    require(earlier->fingerprint == problem_fingerprint(prepared), path,
-            ": the teacher, noise, data or weights of this configuration have changed since the run began (a file:... "
-            "that was edited?)");
-    require(schedule.steps >= earlier->schedule.steps, "training.steps = ", schedule.steps, ": ", path, " has ",
-            earlier->schedule.steps, " already; a run can only be made longer");
     if (earlier->finished && schedule.steps == earlier->schedule.steps) {
       remove_checkpoints(directory);  // of a run that was killed in its last instant
       return summary_of(directory);
     }
-    require(schedule.steps == earlier->schedule.steps || rates_ignore_the_length(point),
-            "training.schedule = ", point.text("training.schedule"),
-            ": its rates depend on the length of the run, which cannot be made longer");
-    require(options.any_engine || earlier->engine == engine.description(), path, ": was made by ", earlier->engine,
-            ", this would go on with ", engine.description(), ", whose roundings differ; --any-engine accepts that");
     schedule.every = earlier->schedule.every;
   }
 

@@ -1,10 +1,13 @@
 #include "experiments/run_layout.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "experiments/fingerprint.h"
+#include "experiments/input_directory.h"
 #include "experiments/option_table.h"
 #include "experiments/provenance.h"
 
@@ -64,6 +67,7 @@ RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, con
                                      ? "of the loss with clean labels"
                                      : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";
   layout.attributes["started"] = utc_now();
+  if (names_relative_files(config)) layout.attributes["working_directory"] = std::filesystem::current_path().string();
   return layout;
 }
 

@@ -32,12 +32,6 @@ std::uint64_t hash_text(std::string_view text, std::uint64_t hash) {
   return mix64(hash);
 }
 
-/// Numbers in their shortest form, so that 1, 1.0 and 1e0 are the same coordinate.
-std::string canonical(const ConfigOption& option, const std::string& text) {
-  return option.type == OptionType::kNumber || option.type == OptionType::kInteger ? shortest(*parse_double(text))
-                                                                                   : text;
-}
-
 /// A value as a part of a folder's name: a path must not lead elsewhere.
 std::string in_folder_name(const std::string& value) {
   std::string text;
@@ -72,6 +66,11 @@ void require_few_points(const Config& config) {
 }
 
 }  // namespace
+
+std::string canonical(const ConfigOption& option, const std::string& text) {
+  return option.type == OptionType::kNumber || option.type == OptionType::kInteger ? shortest(*parse_double(text))
+                                                                                   : text;
+}
 
 std::uint64_t replica_key(const Point& point, std::int64_t seed) {
   return mix64(point_hash(point) + static_cast<std::uint64_t>(seed));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "experiments/config.h"
+#include "experiments/option_table.h"
 
 namespace sharpseek {
 
@@ -43,6 +44,9 @@ double point_count(const Config& config);
 /// With a shard, its part of the replicas of each group. Throws UserError if there are fewer replicas than shards, or
 /// more than a million points.
 std::vector<Group> expand(const Config& config, const Shard& shard = {});
+
+/// A value as it counts: numbers in their shortest form, so that 1, 1.0 and 1e0 are the same.
+std::string canonical(const ConfigOption& option, const std::string& text);
 
 /// The random-number key of a replica: a 64-bit hash of its data, noise and model settings, learning rate, batch and
 /// seed, and of nothing else. It does not depend on position, on the other values of an axis, on the run's length or on
