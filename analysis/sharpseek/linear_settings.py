@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,26 +11,19 @@ from scipy import stats
 
 from sharpseek.extrapolation import extrapolate
 from sharpseek.files import Experiment
-from sharpseek.summaries import START_AXES, usable
+from sharpseek.summaries import START_AXES, configuration, group_axes, run_rate, t_interval, usable
 
 QUANTITIES = ("trace", "sharpness", "gradient_fluctuation")
 POOLED = ("learning_rate", "seed", "init", *START_AXES)
 """Coordinates that do not change what theory predicts."""
-
-
-def group_values(run: xr.Dataset) -> dict[str, str]:
-    """What tells this run from the other groups of its sweep: {"depth": "2", "learning_rate": "0.001"}."""
-    parts = re.split(r",(?=[a-z_]+=)", str(run.attrs.get("group", "")))
-    return dict(part.split("=", 1) for part in parts if part)
+EVERYTHING = "all"
+"""The setting of an experiment that has only one."""
 
 
 def _rates(run: xr.Dataset) -> np.ndarray:
     if "learning_rate" in run.coords:
         return run["learning_rate"].values.astype(float)
-    config = run.attrs["config"]
-    config = json.loads(config) if isinstance(config, str) else config
-    rate = group_values(run).get("learning_rate") or config.get("training", {}).get("learning_rate", np.nan)
-    return np.full(run.sizes["replica"], float(rate))
+    return np.full(run.sizes["replica"], run_rate(run))
 
 
 def replica_frame(experiment: Experiment) -> pd.DataFrame:
@@ -42,10 +33,10 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
     Empty where the files hold no `small_lr_limit_*`.
     """
     frames = []
-    for run in experiment.runs.values():
+    for group, run in experiment.runs.items():
         if "small_lr_limit_trace" not in run:
             continue
-        axes = {name: value for name, value in group_values(run).items() if name not in POOLED}
+        axes = {name: value for name, value in group_axes(group, run).items() if name not in POOLED}
         columns: dict[str, list[str]] = {}
         for name, coordinate in run.coords.items():
             if coordinate.dims == ("replica",) and name not in POOLED and name != "replica":
@@ -53,13 +44,13 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
                     f"{value:g}" if isinstance(value, float) else str(value) for value in coordinate.values
                 ]
         settings = [
-            ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()]) or "all"
+            ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()]) or EVERYTHING
             for i in range(run.sizes["replica"])
         ]
         frame = pd.DataFrame({"setting": settings, "rate": _rates(run), "usable": usable(run)})
         frame["commutes"] = run["commutes"].values == 1
         for name in QUANTITIES:
-            frame[name] = run[f"{name}_mean"].values
+            frame[name] = run[f"{name}_mean"].values if f"{name}_mean" in run else np.nan
             frame[f"limit_{name}"] = run[f"small_lr_limit_{name}"].values
             frame[f"closed_{name}"] = run[f"closed_form_{name}"].values
             if f"closed_form_flattest_{name}" in run:
@@ -68,6 +59,51 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
             frame["condition"] = run["condition"].values
         frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def prediction_table(experiment: Experiment) -> pd.DataFrame:
+    """The limit of small rates beside the measured mean at the smallest rate, for every setting of a linear network.
+
+    Columns: quantity, setting, rate, predicted, mean, low, high (95 % over usable seeds and starts), usable, replicas.
+    Quantities that were not measured have no rows.
+    """
+    frame = replica_frame(experiment)
+    if frame.empty:
+        return pd.DataFrame()
+    fixed = _fixed_condition(experiment)
+    measured = [n for n in QUANTITIES if any(f"{n}_mean" in run for run in experiment.runs.values())]
+    rows = []
+    for name in measured:
+        for setting, part in frame.groupby("setting", sort=False):
+            here = part[part["rate"] == part["rate"].min()] if part["rate"].notna().any() else part
+            good = here["usable"] & np.isfinite(here[name])
+            mean, low, high = t_interval(here.loc[good, name].to_numpy())
+            words = [fixed, "" if fixed and setting == EVERYTHING else str(setting)]
+            rows.append(
+                {
+                    "quantity": name.replace("_", " "),
+                    "setting": ", ".join(filter(None, words)),
+                    "rate": here["rate"].iloc[0],
+                    "predicted": float(here[f"limit_{name}"].iloc[0]),
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "usable": int(good.sum()),
+                    "replicas": len(here),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _fixed_condition(experiment: Experiment) -> str:
+    """The condition in words where all runs have the same one; empty where it was swept or noise is given as a file."""
+    found = set()
+    for run in experiment.runs.values():
+        noise = configuration(run).get("noise", {})
+        value = noise.get("condition")
+        found.add(None if "condition" in run.coords or noise.get("covariance") or isinstance(value, list) else value)
+    value = found.pop() if len(found) == 1 else None
+    return "" if value is None else f"condition {value:g}"
 
 
 def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] = QUANTITIES) -> pd.DataFrame:

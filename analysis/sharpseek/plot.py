@@ -4,11 +4,14 @@
     sharpseek.plot.trend(run, "trace").figure.savefig("trend.png")
 
 They draw what the report draws: means over usable seeds with 95 % intervals, at the smallest learning rate where
-several were swept; open marks where fewer than half of the replicas are stationary. KeyError or ValueError say what a
-run lacks.
+several were swept; open marks where fewer than half of the replicas are usable. Trends are drawn over the noise
+condition, or over what else was swept (`over` names it); series tell apart the settings of the other axes. Points with
+too few usable replicas are named on the axes and in a warning. KeyError or ValueError say what a run lacks.
 """
 
 from __future__ import annotations
+
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +20,7 @@ from matplotlib.axes import Axes
 
 from sharpseek.figures.balances import balance_panel
 from sharpseek.figures.chart import Panel
-from sharpseek.figures.common import conditions, starts
+from sharpseek.figures.common import Axis, axis_of, conditions, starts
 from sharpseek.figures.forest import forest_panel
 from sharpseek.figures.layers import layer_panel
 from sharpseek.figures.spectra import spectrum_over_time_panel, spectrum_panel
@@ -26,6 +29,7 @@ from sharpseek.figures.theory import residual_panel, theory_panel
 from sharpseek.figures.trajectories import trajectory_panel
 from sharpseek.figures.trend import trend_panel
 from sharpseek.files import Experiment
+from sharpseek.summaries import smallest_rate, start_axis, what_is_missing
 from sharpseek.verdicts import Verdict
 
 __all__ = [
@@ -41,12 +45,28 @@ __all__ = [
 ]
 
 
+def _file(run: xr.Dataset) -> str:
+    return str(run.attrs.get("file", "run"))
+
+
 def _need(run: xr.Dataset, *variables: str) -> None:
     for variable in variables:
         if variable not in run.variables:
-            raise KeyError(f"{run.attrs.get('file', 'run')}: variable {variable} is missing")
-    if not len(conditions(run)):
-        raise ValueError(f"{run.attrs.get('file', 'run')}: noise.condition was not swept")
+            raise KeyError(f"{_file(run)}: variable {variable} is missing: {what_is_missing(variable)}")
+
+
+def _axis(run: xr.Dataset, over: str | None) -> Axis:
+    try:
+        axis = axis_of(run, over)
+    except ValueError as error:
+        raise ValueError(f"{_file(run)}: {error}") from None
+    if axis is None:
+        start = start_axis(run)
+        other = f"over={start!r} draws over starts, " if start else ""
+        raise ValueError(
+            f"{_file(run)}: noise.condition was not swept, nor anything else to draw over; {other}plot.trajectories time"
+        )
+    return axis
 
 
 def _draw(panel: Panel, ax: Axes | None, **only: str) -> Axes:
@@ -54,44 +74,57 @@ def _draw(panel: Panel, ax: Axes | None, **only: str) -> Axes:
         with plt.rc_context(STYLE):
             _, ax = plt.subplots(figsize=(4.6, 3.2), layout="constrained")
     visible = tuple(s for s in panel.series if all(s.tags.get(tag, value) == value for tag, value in only.items()))
+    if panel.note:
+        warnings.warn(panel.note, stacklevel=3)
     return draw_panel(ax, panel, visible)
 
 
-def trend(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None) -> Axes:
-    """Stationary mean of `variable` (trace, sharpness, gradient_fluctuation, ...) over the condition, by start."""
+def _at(run: xr.Dataset, condition: float | None) -> xr.Dataset:
+    """The replicas at one condition (default: the largest); all of them where the condition was not swept."""
+    known = conditions(run)
+    if condition is not None and condition not in known:
+        has = ", ".join(f"{c:g}" for c in known) if len(known) else "one condition, which was not swept"
+        raise ValueError(f"{_file(run)}: condition = {condition:g}: the run has {has}")
+    if not len(known):
+        return run
+    chosen = known[-1] if condition is None else condition
+    return run.isel(replica=np.flatnonzero(run["condition"].values == chosen))
+
+
+def trend(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None, *, over: str | None = None) -> Axes:
+    """Stationary mean of `variable` (trace, sharpness, gradient_fluctuation, ...) over the condition or `over`, by start."""
     _need(run, f"{variable}_mean")
-    return _draw(trend_panel(run, variable), ax)
+    return _draw(trend_panel(run, variable, _axis(run, over)), ax)
 
 
-def theory(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None) -> Axes:
+def theory(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None, *, over: str | None = None) -> Axes:
     """The trend with what theory predicts for a linear network."""
     _need(run, f"{variable}_mean", f"closed_form_{variable}")
-    return _draw(theory_panel(run, variable), ax)
+    return _draw(theory_panel(run, variable, _axis(run, over)), ax)
 
 
-def residuals(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None) -> Axes:
+def residuals(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None, *, over: str | None = None) -> Axes:
     """Measured over predicted, by the best prediction that the file has."""
     _need(run, f"{variable}_mean", f"closed_form_{variable}")
-    panel = residual_panel(run, variable)
+    panel = residual_panel(run, variable, _axis(run, over))
     if panel is None:
-        raise ValueError(f"{run.attrs.get('file', 'run')}: no prediction of {variable} is finite")
+        raise ValueError(f"{_file(run)}: no prediction of {variable} is finite")
     return _draw(panel, ax)
 
 
 def trajectories(
     run: xr.Dataset, variable: str = "trace", condition: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """`variable` over rescaled time from each start at one condition (default: the largest), with single replicas."""
+    """`variable` over rescaled time from each start, with single replicas and, for a linear network, what theory predicts.
+
+    At one condition (default: the largest), in a colour for each setting of what else was swept.
+    """
     _need(run, variable)
-    known = conditions(run)
-    chosen = known[-1] if condition is None else condition
-    if chosen not in known:
-        raise ValueError(f"condition = {chosen:g}: the run has {', '.join(f'{c:g}' for c in known)}")
-    return _draw(trajectory_panel(run.isel(replica=run["condition"].values == chosen), variable), ax)
+    return _draw(trajectory_panel(_at(run, condition), variable), ax)
 
 
 def spectrum(run: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Largest Hessian eigenvalues at the last record, a line per condition."""
+    """Largest Hessian eigenvalues at the last record, a line per condition (and setting of what else was swept)."""
     _need(run, "eigenvalues")
     return _draw(spectrum_panel(run), ax)
 
@@ -99,15 +132,17 @@ def spectrum(run: xr.Dataset, ax: Axes | None = None) -> Axes:
 def spectrum_over_time(run: xr.Dataset, condition: float | None = None, ax: Axes | None = None) -> Axes:
     """Largest Hessian eigenvalues over rescaled time at one condition (default: the largest)."""
     _need(run, "eigenvalues")
-    chosen = conditions(run)[-1] if condition is None else condition
-    return _draw(spectrum_over_time_panel(run), ax, condition=f"κ = {chosen:g}")
+    return _draw(spectrum_over_time_panel(_at(run, condition)), ax)
 
 
 def layers(run: xr.Dataset, condition: float | None = None, ax: Axes | None = None) -> Axes:
-    """Each layer's share of the gradient fluctuation over rescaled time from the sharpest start, 1 = an equal share."""
+    """Each layer's share of the gradient fluctuation over rescaled time from the sharpest start, 1 = an equal share.
+
+    At one condition (default: the largest).
+    """
     _need(run, "layer_fluctuation")
-    chosen = conditions(run)[-1] if condition is None else condition
-    return _draw(layer_panel(run, starts(run)[-1]), ax, condition=f"κ = {chosen:g}")
+    part = _at(run, condition)
+    return _draw(layer_panel(part, starts(smallest_rate(part))[-1]), ax)
 
 
 def balances(run: xr.Dataset, ax: Axes | None = None) -> Axes:

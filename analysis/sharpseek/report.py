@@ -31,7 +31,7 @@ from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings
-from sharpseek.summaries import summarise, swept
+from sharpseek.summaries import summarise, swept, usable
 from sharpseek.verdicts import Verdict, judge, overall, prediction_table
 
 PROVENANCE = (
@@ -90,7 +90,7 @@ def summary_table(experiments: list[Experiment]) -> pd.DataFrame:
         return pd.DataFrame()
     everything = pd.concat(tables, ignore_index=True)
     axes = [a for e in experiments for run in e.runs.values() for a in swept(run)]
-    last = ["replicas", "stationary", "diverged", "mean", "low", "high"]
+    last = ["replicas", "stationary", "usable", "diverged", "mean", "low", "high"]
     return everything[["experiment", "quantity", *dict.fromkeys(axes), *last]]
 
 
@@ -104,6 +104,7 @@ def _counts(experiments: list[Experiment]) -> list[dict[str, object]]:
                     "title": e.title,
                     "replicas": run.sizes["replica"],
                     "stationary": int((run["stationary"].values == 1).sum()),
+                    "usable": int(usable(run).sum()),
                     "diverged": int((run["status"].values != 0).sum()),
                     "steps": int(run["step"].values[-1]),
                     "time": float(np.nanmax(run["rescaled_time"].values)),

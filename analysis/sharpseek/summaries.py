@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+from urllib.parse import unquote
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -28,6 +33,36 @@ def start_axis(run: xr.Dataset) -> str | None:
         if name in run.coords and len(np.unique(run[name])) > 1:
             return name
     return None
+
+
+_MEASURED_BY = {
+    "trace": "spectrum",
+    "sharpness": "spectrum",
+    "eigenvalues": "spectrum",
+    "gradient_fluctuation": "gradient",
+    "gradient_variance": "gradient",
+    "layer_fluctuation": "gradient",
+    "balance_difference": "balance",
+    "balance_sum": "balance",
+    "excess_risk": "excess_risk",
+}
+"""Names of measure.quantities that write a variable."""
+_COMPUTED_FOR = (
+    (("closed_form_", "small_lr_limit_", "commutes"), "only linear networks have it"),
+    (("flow_", "descent_flow_", "isotropic_flow_"), "only runs with model.init = manifold have it"),
+    (("minimal_fluctuation_", "minimal_trace_"), "only runs with measure.rivals above 0 have it"),
+    (("parameters",), "only runs with measure.keep_parameters = true have it"),
+)
+
+
+def what_is_missing(variable: str) -> str:
+    """Why a file may lack a variable, in words."""
+    for beginnings, words in _COMPUTED_FOR:
+        if variable.startswith(beginnings):
+            return words
+    name = variable.removesuffix("_mean")
+    quantity = _MEASURED_BY.get(name)
+    return f"{name} was not measured" + (f", measure.quantities had no {quantity}" if quantity else "")
 
 
 MOST_DRIFT = 0.05
@@ -70,6 +105,66 @@ def smallest_rate(run: xr.Dataset) -> xr.Dataset:
     return run.isel(replica=np.flatnonzero(run["learning_rate"].values == run["learning_rate"].values.min()))
 
 
+def configuration(run: xr.Dataset) -> dict[str, Any]:
+    """The resolved configuration, sections of keys; a swept key has a list."""
+    config = run.attrs.get("config", {})
+    return json.loads(config) if isinstance(config, str) else config
+
+
+def group_axes(name: str, run: xr.Dataset) -> dict[str, str]:
+    """What tells a group of a sweep from the others, by the group's name: {"depth": "2", "teacher": "diagonal:2,1"}.
+
+    Values may hold commas, and text that looks like another axis: those of the configuration are tried first.
+    """
+    known = {
+        key: [str(value) for value in values]
+        for section in configuration(run).values()
+        if isinstance(section, dict)
+        for key, values in section.items()
+        if isinstance(values, list)
+    }
+    axis = "|".join(map(re.escape, known)) if name.partition("=")[0] in known else "[a-z_]+"
+    found: dict[str, str] = {}
+    rest = name
+    while rest:
+        key, _, rest = rest.partition("=")
+        written = sorted(map(_in_folder_name, known.get(key, [])), key=len, reverse=True)
+        value = next((v for v in written if f"{rest},".startswith(f"{v},")), None)
+        if value is None:
+            value = re.split(rf",(?=(?:{axis})=)", rest)[0]
+        found[key] = unquote(value)
+        rest = rest[len(value) + 1 :]
+    return found
+
+
+def _in_folder_name(value: str) -> str:
+    return value.replace("%", "%25").replace("/", "%2F")
+
+
+def group_values(run: xr.Dataset) -> dict[str, str]:
+    """`group_axes` of a run by the name that its file holds."""
+    return group_axes(str(run.attrs.get("group", "")), run)
+
+
+def run_rate(run: xr.Dataset) -> float:
+    """The learning rate of a run that did not sweep it over its replicas; NaN where the file does not say."""
+    rate = group_values(run).get("learning_rate", configuration(run).get("training", {}).get("learning_rate"))
+    return float(rate) if isinstance(rate, str | int | float) else np.nan
+
+
+def smallest_rate_runs(experiment: Experiment) -> dict[str, xr.Dataset]:
+    """The replicas at the smallest learning rate, whether rates are replicas of one run or runs of their own."""
+    smallest: dict[tuple[tuple[str, str], ...], tuple[float, str]] = {}
+    for name, run in experiment.runs.items():
+        axes = group_axes(name, run)
+        rate = float(axes.pop("learning_rate", 0))
+        point = tuple(axes.items())
+        if point not in smallest or rate < smallest[point][0]:
+            smallest[point] = (rate, name)
+    chosen = {name for _, name in smallest.values()}
+    return {name: smallest_rate(run) for name, run in experiment.runs.items() if name in chosen}
+
+
 def pooled(experiment: Experiment) -> xr.Dataset:
     """All replicas of a sweep over shapes in one dataset: variables on replica, the groups' axes as coordinates.
 
@@ -80,10 +175,11 @@ def pooled(experiment: Experiment) -> xr.Dataset:
     parts = []
     for group, run in experiment.runs.items():
         part = run[[name for name, variable in run.data_vars.items() if variable.dims == ("replica",)]]
-        for axis in group.split(","):
-            name, _, text = axis.partition("=")
-            part = part.assign_coords({name: ("replica", [_number(text)] * part.sizes["replica"])})
-        parts.append(part.drop_vars([name for name in part.coords if part[name].dims != ("replica",)]))
+        part = part.drop_vars([name for name in part.coords if part[name].dims != ("replica",)])
+        axes = {
+            name: ("replica", [_number(text)] * part.sizes["replica"]) for name, text in group_axes(group, run).items()
+        }
+        parts.append(part.assign_coords(axes))
     return xr.concat(parts, "replica")
 
 
@@ -109,11 +205,13 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, flo
 def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd.DataFrame:
     """Mean over seeds of `variable` (a [replica] variable such as trace_mean) at each sweep point.
 
-    Columns: the axes in `by` (default: every swept coordinate), replicas, stationary, diverged, mean, low, high (95 %
-    Student-t interval over stationary replicas). Raises KeyError for an unknown variable.
+    Columns: the axes in `by` (default: every swept coordinate), replicas, stationary (by themselves, as the file says),
+    usable (those of them whose point does not drift: `usable`), diverged, mean, low, high (95 % Student-t interval over
+    usable replicas). Raises KeyError for an unknown variable.
     """
     axes = swept(run) if by is None else by
     values, good, diverged = run[variable].values, usable(run), run["status"].values != 0
+    stationary = run["stationary"].values == 1
     frame = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(len(values)))
     rows = []
     groups = frame.groupby(axes, sort=True) if axes else [((), frame)]
@@ -124,7 +222,8 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
             dict(zip(axes, point, strict=True))
             | {
                 "replicas": len(here),
-                "stationary": int(good[here].sum()),
+                "stationary": int(stationary[here].sum()),
+                "usable": int(good[here].sum()),
                 "diverged": int(diverged[here].sum()),
                 "mean": mean,
                 "low": low,

@@ -47,7 +47,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
         Chart(
             "balances",
             "Squared gradients balance where two factors can be rescaled against each other",
-            "Over the last half of the records and stationary replicas, with 95 % intervals. Green must be 0 at every "
+            "Over the last half of the records and usable replicas, with 95 % intervals. Green must be 0 at every "
             "learning rate; orange has no symmetry and is the control.",
             "; ".join(source(e, "balance_difference", "balance_sum") for e in chosen),
             (panel,),

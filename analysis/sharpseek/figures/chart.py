@@ -27,7 +27,7 @@ class Series:
 
     `style`: points (with intervals, joined), marks (not joined), line, thin (one replica), reference (theory), mark (a
     horizontal interval: y is the row, x the estimate). `low` and `high` are ends of the 95 % interval of y (of x for
-    mark). `firm` is False where fewer than half of the replicas are stationary: drawn open. `tags` are the switches
+    mark). `firm` is False where fewer than half of the replicas are usable: drawn open. `tags` are the switches
     that the series answers to.
     """
 
@@ -60,9 +60,13 @@ class Panel:
     x_log: bool = False
     y_log: bool = False
     x_ticks: tuple[float, ...] = ()
-    """Ticks instead of automatic ones: the conditions that were run."""
+    """Ticks instead of automatic ones: the values that were run."""
+    x_names: tuple[str, ...] = ()
+    """Their names, if they are not the numbers."""
     rows: tuple[str, ...] = ()
     """Names of the rows of mark series, top first."""
+    note: str = ""
+    """What the panel cannot show, in words."""
     line_at: float | None = None
     """Horizontal line (vertical where there are rows): the value of no effect."""
 

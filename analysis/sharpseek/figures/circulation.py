@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sharpseek.figures.chart import Chart, Panel, Series
-from sharpseek.figures.common import CONDITION_LABEL, conditions, single_runs, source
+from sharpseek.figures.common import CONDITION, axis_of, axis_options, conditions, single_runs, source
 from sharpseek.figures.theory import predicted
 from sharpseek.files import Experiment
 from sharpseek.summaries import smallest_rate
@@ -13,16 +13,18 @@ from sharpseek.verdicts import Verdict
 def circulation_panel(experiment: Experiment) -> Panel:
     """The predicted circulation over the condition."""
     run = smallest_rate(experiment.run)
-    x = conditions(run)
+    axis = axis_of(run, CONDITION)
+    assert axis is not None
     series = []
-    theory = predicted(run, "small_lr_limit", "circulation")
+    theory = predicted(run, "small_lr_limit", "circulation", axis)
     if theory is not None:
-        series.append(Series("limit of small rates", x, theory, "reference", dash="dash", tags={"theory": "theory"}))
-    return Panel(experiment.title, CONDITION_LABEL, "circulation", tuple(series), x_log=True, x_ticks=tuple(x))
+        label = "limit of small rates"
+        series.append(Series(label, axis.places, theory, "reference", dash="dash", tags={"theory": "theory"}))
+    return Panel(experiment.title, axis.label, "circulation", tuple(series), **axis_options(axis))
 
 
 def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart]:
-    chosen = list(single_runs(experiments, "small_lr_limit_circulation"))
+    chosen = [e for e in single_runs(experiments, "small_lr_limit_circulation") if len(conditions(e.run))]
     if not chosen:
         return []
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from sharpseek.figures.chart import Chart, Panel, Series
-from sharpseek.figures.common import TIME_LABEL, Start, condition_text, conditions, single_runs, source, starts, thinned
+from sharpseek.figures.common import TIME_LABEL, Start, points, single_runs, source, starts, thinned
 from sharpseek.files import Experiment
 from sharpseek.summaries import smallest_rate
 from sharpseek.verdicts import Verdict
@@ -21,16 +21,16 @@ def layer_panel(run: xr.Dataset, start: Start | None = None) -> Panel:
     records = thinned(run)
     blocks = run["layer"].values.astype(str)
     series = []
-    for condition in conditions(run):
-        here = (run["condition"].values == condition) & start.of(run) & (run["status"].values == 0)
+    for text, select in points(run):
+        here = select & start.of(run) & (run["status"].values == 0)
         if not here.any():
             continue
         fluctuation = run["layer_fluctuation"].values[here][:, records]
         share = (fluctuation / fluctuation.sum(axis=2, keepdims=True)).mean(axis=0) * len(blocks)
         time = run["rescaled_time"].values[here][:, records].mean(axis=0)
         for i, block in enumerate(blocks):
-            tags = {"condition": condition_text(condition), "layer": str(block)}
-            series.append(Series(f"{block}, {condition_text(condition)}", time, share[:, i], "line", i, tags=tags))
+            tags = {"condition": text, "layer": str(block)}
+            series.append(Series(f"{block}, {text}", time, share[:, i], "line", i, tags=tags))
     return Panel(start.label, TIME_LABEL, "share x number of layers", tuple(series), line_at=1.0)
 
 
@@ -38,7 +38,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
     found = []
     for experiment in single_runs(experiments, "layer_fluctuation"):
         run = experiment.run
-        texts = [condition_text(c) for c in conditions(run)]
+        texts = [text for text, _ in points(run)]
         found.append(
             Chart(
                 f"layers-{experiment.name}",

@@ -10,7 +10,7 @@ from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import readable, source
 from sharpseek.figures.theory import NAMES, PREDICTORS
 from sharpseek.files import Experiment
-from sharpseek.summaries import smallest_rate, summarise, swept
+from sharpseek.summaries import smallest_rate_runs, summarise, swept
 from sharpseek.verdicts import Verdict
 
 
@@ -29,16 +29,17 @@ def best_prediction(run: xr.Dataset, name: str) -> np.ndarray | None:
 def settings_table(experiment: Experiment, name: str) -> pd.DataFrame:
     """Predicted, mean and interval of one quantity at each sweep point (smallest rate) of each run, with its text."""
     tables = []
-    for group, whole in experiment.runs.items():
-        run = smallest_rate(whole)
+    for group, run in smallest_rate_runs(experiment).items():
         predicted = best_prediction(run, name)
         if predicted is None or f"{name}_mean" not in run:
             continue
         axes = swept(run)
         table = summarise(run, f"{name}_mean", axes)
-        theory = summarise(run.assign(prediction=("replica", predicted), status=run["status"] * 0,
-                                      stationary=run["stationary"] * 0 + 1), "prediction", axes)  # fmt: skip
-        table["predicted"] = theory["mean"]
+        theory = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(len(predicted)))
+        theory["predicted"] = predicted
+        table["predicted"] = (
+            theory.groupby(axes, sort=True)["predicted"].mean().to_numpy() if axes else theory["predicted"].mean()
+        )
         points = [", ".join(f"{axis} {row[axis]}" for axis in axes) for row in table.to_dict("records")]
         table["point"] = [", ".join(filter(None, (group, point))) for point in points]
         tables.append(table)
@@ -56,7 +57,7 @@ def settings_panels(experiments: list[Experiment], name: str) -> tuple[Panel, Pa
             continue
         x, mean = table["predicted"].to_numpy(), table["mean"].to_numpy()
         low, high = table["low"].to_numpy(), table["high"].to_numpy()
-        firm = (2 * table["stationary"] >= table["replicas"]).to_numpy()
+        firm = (2 * table["usable"] >= table["replicas"]).to_numpy()
         tags = {"experiment": experiment.name}
         notes = list(table["point"])
         ends += list(x[np.isfinite(x)])
@@ -87,7 +88,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
             "Theory at every setting",
             "Every sweep point of every linear network at its smallest rate against the limit of small rates (the "
             "closed form where a file has no limit and noise and signal commute). Means over seeds with 95 % "
-            "intervals; open marks: fewer than half of the replicas are stationary.",
+            "intervals; open marks: fewer than half of the replicas are usable.",
             "; ".join(source(e, *[f"{n}_mean" for n in names], "small_lr_limit_* or closed_form_*") for e in chosen),
             (*[first for first, _ in pairs], *[second for _, second in pairs]),
             columns=len(names),

@@ -8,9 +8,8 @@ import xarray as xr
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import (
     TIME_LABEL,
-    condition_text,
-    conditions,
     mean_over,
+    points,
     single_runs,
     source,
     thinned,
@@ -24,13 +23,13 @@ def spectrum_panel(run: xr.Dataset) -> Panel:
     """Largest eigenvalues at the last record: mean over usable replicas (over all, said so, if none is)."""
     run = smallest_rate(run)
     series = []
-    for colour, condition in enumerate(conditions(run)):
-        values, good = mean_over(run, run["condition"].values == condition, run["eigenvalues"].values[:, -1])
-        label = condition_text(condition) + ("" if good else " (none stationary)")
+    for colour, (text, here) in enumerate(points(run)):
+        values, good = mean_over(run, here, run["eigenvalues"].values[:, -1])
+        label = text + ("" if good else " (none usable)")
         index = np.arange(1, len(values) + 1)
         series.append(
             Series(label, index, values, "points", colour, firm=np.full(len(index), good),
-                   tags={"condition": condition_text(condition)})
+                   tags={"condition": text})
         )  # fmt: skip
     return Panel("at the end", "index of the eigenvalue", "eigenvalue", tuple(series))
 
@@ -40,13 +39,12 @@ def spectrum_over_time_panel(run: xr.Dataset) -> Panel:
     run = smallest_rate(run)
     records = thinned(run)
     series = []
-    for colour, condition in enumerate(conditions(run)):
-        here = run["condition"].values == condition
+    for colour, (text, here) in enumerate(points(run)):
         values, _ = mean_over(run, here, run["eigenvalues"].values[:, records])
         time, _ = mean_over(run, here, run["rescaled_time"].values[:, records])
         for k in range(values.shape[1]):
-            label = f"{condition_text(condition)}, eigenvalue {k + 1}"
-            tags = {"condition": condition_text(condition), "eigenvalue": str(k + 1)}
+            label = f"{text}, eigenvalue {k + 1}"
+            tags = {"condition": text, "eigenvalue": str(k + 1)}
             series.append(Series(label, time, values[:, k], "line" if k == 0 else "reference", colour, tags=tags))
     return Panel("over time", TIME_LABEL, "eigenvalue", tuple(series))
 
@@ -56,13 +54,10 @@ def density_panel(run: xr.Dataset) -> Panel:
     run = smallest_rate(run)
     grid = run["spectral_density"].dims[2]
     series = []
-    for colour, condition in enumerate(conditions(run)):
-        here = run["condition"].values == condition
+    for colour, (text, here) in enumerate(points(run)):
         values, _ = mean_over(run, here, run["spectral_density"].values[:, -1])
         x = run[grid].values.astype(float) if grid in run.coords else np.arange(len(values), dtype=float)
-        series.append(
-            Series(condition_text(condition), x, values, "line", colour, tags={"condition": condition_text(condition)})
-        )
+        series.append(Series(text, x, values, "line", colour, tags={"condition": text}))
     return Panel("density at the end", "eigenvalue", "density", tuple(series), y_log=True)
 
 
@@ -77,7 +72,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
             Chart(
                 f"spectrum-{experiment.name}",
                 f"Largest Hessian eigenvalues: {experiment.title}",
-                "Mean over usable replicas (over all where none is stationary: open marks).",
+                "Mean over usable replicas (over all where none is usable: open marks).",
                 source(experiment, "eigenvalues"),
                 tuple(panels),
                 columns=len(panels),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import textwrap
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def draw_series(axes: Axes, series: Series) -> None:
         return
     if series.style in ("line", "reference"):
         width = 1.4 if series.style == "line" else 1.0
-        axes.plot(series.x, series.y, color=colour, linewidth=width, linestyle=line, label=series.label)
+        axes.plot(series.x, series.y, color=colour, linewidth=width, linestyle=line, label=plain(series.label))
         if series.low is not None and series.high is not None:
             axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.18, linewidth=0)
         return
@@ -77,7 +78,7 @@ def draw_series(axes: Axes, series: Series) -> None:
         s=16,
         color=colour,
         marker=marker,
-        label=series.label,
+        label=plain(series.label),
         zorder=3,
     )
     axes.scatter(
@@ -86,8 +87,22 @@ def draw_series(axes: Axes, series: Series) -> None:
     )  # fmt: skip
 
 
+def plain(text: str) -> str:
+    """Text that matplotlib draws as it is: a $ begins no formula."""
+    return text.replace("$", r"\$")
+
+
+def tick_names(panel: Panel) -> list[str]:
+    """Text of the horizontal ticks."""
+    return [plain(name) for name in panel.x_names] or [f"{tick:g}" for tick in panel.x_ticks]
+
+
+def _folded(text: str, width: int = 64) -> str:
+    return "\n".join(textwrap.wrap(text, width))
+
+
 def _any_positive(drawn: tuple[Series, ...], axis: str) -> bool:
-    """Whether a logarithmic axis has anything to show: no point is drawn where nothing was stationary."""
+    """Whether a logarithmic axis has anything to show: no point is drawn where nothing was usable."""
     return any((np.isfinite(one.x) & np.isfinite(one.y) & (getattr(one, axis) > 0)).any() for one in drawn)
 
 
@@ -108,15 +123,17 @@ def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = Non
                 locate(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_locator(matplotlib.ticker.LogLocator(subs=(2, 5)))
         if panel.x_ticks:
-            axes.set_xlim(panel.x_ticks[0] / 1.4, panel.x_ticks[-1] * 1.4)
-            axes.set_xticks(panel.x_ticks, [f"{tick:g}" for tick in panel.x_ticks])
+            first, last = panel.x_ticks[0], panel.x_ticks[-1]
+            room = 0.1 * (last - first) or 0.5
+            axes.set_xlim(*((first / 1.4, last * 1.4) if panel.x_log else (first - room, last + room)))
+            axes.set_xticks(panel.x_ticks, tick_names(panel))
             axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
         if panel.rows:
-            axes.set_yticks(range(len(panel.rows)), panel.rows)
+            axes.set_yticks(range(len(panel.rows)), [plain(row) for row in panel.rows])
             axes.set_ylim(len(panel.rows) - 0.4, -0.6)
-        axes.set_title(panel.title)
-        axes.set_xlabel(panel.x_label)
-        axes.set_ylabel(panel.y_label)
+        axes.set_title(plain(panel.title))
+        axes.set_xlabel(plain(panel.x_label) + (f"\n{_folded(plain(panel.note))}" if panel.note else ""))
+        axes.set_ylabel(plain(panel.y_label))
         handles, labels = axes.get_legend_handles_labels()
         unique = dict(zip(labels, handles, strict=True))
         if legend and len(unique) > 1 and not panel.rows:

@@ -10,8 +10,7 @@ from sharpseek.figures.common import (
     DASHES,
     TIME_LABEL,
     Start,
-    condition_text,
-    conditions,
+    points,
     readable,
     single_runs,
     source,
@@ -27,14 +26,14 @@ MOST_REPLICAS = 4
 """Single replicas drawn for each condition and start."""
 
 
-def _lines(run: xr.Dataset, name: str, condition: float, colour: int, start: Start) -> list[Series]:
-    select = np.flatnonzero((run["condition"].values == condition) & start.of(run))
+def _lines(run: xr.Dataset, name: str, text: str, here: np.ndarray, colour: int, start: Start) -> list[Series]:
+    select = np.flatnonzero(here & start.of(run))
     records = thinned(run)
     time = run["rescaled_time"].values[select][:, records]
     values = run[name].values[select][:, records]
     good = run["status"].values[select] == 0
-    tags = {"condition": condition_text(condition), "start": start.label}
-    label = f"{condition_text(condition)}, {start.label}"
+    tags = {"condition": text, "start": start.label}
+    label = f"{text}, {start.label}"
     dash = DASHES[start.index % len(DASHES)]
     found = [
         Series(f"{label}, seed {run['seed'].values[replica]}", time[i], values[i], "thin", colour, dash=dash,
@@ -51,18 +50,17 @@ def trajectory_panel(run: xr.Dataset, name: str) -> Panel:
     """One quantity over rescaled time: means over finished replicas, stationary or not, and single replicas."""
     run = smallest_rate(run)
     series: list[Series] = []
-    for colour, condition in enumerate(conditions(run)):
-        here = run["condition"].values == condition
+    for colour, (text, here) in enumerate(points(run)):
         for start in starts(run):
-            series += _lines(run, name, condition, colour, start)
+            series += _lines(run, name, text, here, colour, start)
         theory = f"small_lr_limit_{name}"
         theory = theory if theory in run and np.isfinite(run[theory].values[here]).any() else f"closed_form_{name}"
         if theory in run and np.isfinite(run[theory].values[here]).any():
             end = float(np.nanmax(run["rescaled_time"].values[here]))
             value = float(np.nanmean(run[theory].values[here]))
-            tags = {"condition": condition_text(condition), "theory": "theory"}
+            tags = {"condition": text, "theory": "theory"}
             series.append(
-                Series(f"theory, {condition_text(condition)}", np.array([0.0, end]), np.array([value, value]),
+                Series(f"theory, {text}", np.array([0.0, end]), np.array([value, value]),
                        "reference", colour, dash="dot", tags=tags)
             )  # fmt: skip
     return Panel(readable(name), TIME_LABEL, readable(name), tuple(series))
