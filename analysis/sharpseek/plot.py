@@ -63,9 +63,8 @@ def _axis(run: xr.Dataset, over: str | None) -> Axis:
     if axis is None:
         start = start_axis(run)
         other = f"over={start!r} draws over starts, " if start else ""
-        raise ValueError(
-            f"{_file(run)}: noise.condition was not swept, nor anything else to draw over; {other}plot.trajectories time"
-        )
+        what = f"noise.condition was not swept, nor anything else to draw over; {other}plot.trajectories over time"
+        raise ValueError(f"{_file(run)}: {what}")
     return axis
 
 
@@ -92,7 +91,7 @@ def _at(run: xr.Dataset, condition: float | None) -> xr.Dataset:
 
 
 def trend(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None, *, over: str | None = None) -> Axes:
-    """Stationary mean of `variable` (trace, sharpness, gradient_fluctuation, ...) over the condition or `over`, by start."""
+    """Stationary mean of `variable` (trace, sharpness, ...) over the condition, or over `over`, by start."""
     _need(run, f"{variable}_mean")
     return _draw(trend_panel(run, variable, _axis(run, over)), ax)
 
@@ -115,7 +114,7 @@ def residuals(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None, 
 def trajectories(
     run: xr.Dataset, variable: str = "trace", condition: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """`variable` over rescaled time from each start, with single replicas and, for a linear network, what theory predicts.
+    """`variable` over rescaled time from each start, with single replicas and, for linear networks, a line of theory.
 
     At one condition (default: the largest), in a colour for each setting of what else was swept.
     """

@@ -31,8 +31,10 @@ from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings
+from sharpseek.linear_settings import prediction_table
 from sharpseek.summaries import summarise, swept, usable
-from sharpseek.verdicts import Verdict, judge, overall, prediction_table
+from sharpseek.verdicts import Verdict, judge, overall
+from sharpseek.verdicts.rules import p_text
 
 PROVENANCE = (
     "version",
@@ -53,7 +55,18 @@ SUMMARISED = ("trace", "sharpness", "gradient_fluctuation", "excess_risk")
 
 
 def _number(value: float) -> str:
-    return "not measured" if not np.isfinite(value) else f"{value:.4g}"
+    if np.isnan(value):
+        return "not measured"
+    return f"{value:.4g}" if np.isfinite(value) else "∞" if value > 0 else "−∞"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{_number(low)} to {_number(high)}" if not np.isnan([low, high]).any() else "none"
+
+
+def _exact(value: float) -> str:
+    """A number as the CSV of a table has it: empty where it was not measured."""
+    return "" if np.isnan(value) else f"{float(value):.8g}"
 
 
 def _glyph(finding: Finding) -> Markup:
@@ -159,6 +172,9 @@ def render(
     environment = Environment(loader=PackageLoader("sharpseek"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
     environment.filters["glyph"] = _glyph
+    environment.filters["exact"] = _exact
+    environment.filters["level"] = p_text
+    environment.globals["interval"] = _interval
     return environment.get_template("report.html.j2").render(
         index=index,
         answer=answer(overall(verdicts)),

@@ -98,6 +98,14 @@ def _drifts(drift: np.ndarray) -> bool:
     return bool(error > MOST_DRIFT or abs(drift.mean()) > 2 * error)
 
 
+def most_stationary(run: xr.Dataset) -> int:
+    """The largest number of stationary seeds at any sweep point, whether or not they drift on average."""
+    axes = swept(run)
+    frame = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(run.sizes["replica"]))
+    frame["stationary"] = (run["stationary"].values == 1) & (run["status"].values == 0)
+    return int((frame.groupby(axes)["stationary"].sum() if axes else frame["stationary"].agg(["sum"])).max())
+
+
 def smallest_rate(run: xr.Dataset) -> xr.Dataset:
     """The replicas at the smallest learning rate: those nearest to what theory is about."""
     if "learning_rate" not in run.coords:

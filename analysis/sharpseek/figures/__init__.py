@@ -4,6 +4,9 @@ A new figure is a module with a function `charts` and a line in FAMILIES. Where 
 figures show the smallest; balances and evidence use all.
 """
 
+import re
+from dataclasses import replace
+
 from sharpseek.figures import (
     balances,
     circulation,
@@ -40,9 +43,22 @@ FAMILIES = (
 
 
 def sections(experiments: list[Experiment], verdicts: list[Verdict]) -> list[tuple[str, list[Chart]]]:
-    """The charts that these experiments have data for, by section."""
-    found = [(title, module.charts(experiments, verdicts)) for title, module in FAMILIES]
-    return [(title, charts) for title, charts in found if charts]
+    """The charts that these experiments have data for, by section; their names are fit for files and for HTML."""
+    found: list[tuple[str, list[Chart]]] = []
+    names: set[str] = set()
+    for title, module in FAMILIES:
+        charts = [replace(chart, name=_unique(chart.name, names)) for chart in module.charts(experiments, verdicts)]
+        if charts:
+            found.append((title, charts))
+    return found
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name with letters, digits, dots, dashes only, and a number if another figure has it; added to `taken`."""
+    plain = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-")
+    chosen = next(n for n in (plain, *(f"{plain}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+    taken.add(chosen)
+    return chosen
 
 
 __all__ = ["FAMILIES", "Chart", "Panel", "Series", "sections"]

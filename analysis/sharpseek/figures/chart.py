@@ -6,6 +6,7 @@ by plotly (`interactive`) for the report, so that the two cannot disagree; its t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,11 @@ import pandas as pd
 
 PALETTE = ("#2a7fc9", "#d9722b", "#2f9e73", "#9a5fc0", "#b08a00", "#c2447e", "#5b7083", "#3aa6a6")
 """Colours of series: each has a contrast of at least 3 with white and with the report's dark page."""
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of a cell that spreadsheets evaluate."""
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def colour_of(index: int) -> str:
@@ -102,6 +108,10 @@ class Chart:
         """Whether the series is visible at first."""
         return not any(pair in self.hidden for pair in series.tags.items())
 
+    def notes(self) -> str:
+        """What its panels cannot show."""
+        return " ".join(dict.fromkeys(panel.note for panel in self.panels if panel.note))
+
     def alt(self) -> str:
         """The figure in words, with the ends of its main series, for those who do not see it."""
         parts = [f"{self.title}. {self.caption}"]
@@ -149,3 +159,9 @@ class Chart:
         for name in columns:
             put(name, ())
         return pd.DataFrame(columns, dtype=object)
+
+
+def harmless(value: object) -> object:
+    """A cell of a CSV file: text that a spreadsheet would take for a formula begins with an apostrophe instead."""
+    risky = isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value)
+    return f"'{value}" if risky else value

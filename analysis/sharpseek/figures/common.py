@@ -72,6 +72,7 @@ class Axis:
 
     @property
     def text(self) -> bool:
+        """Whether the values are texts."""
         return self.values.dtype.kind not in "fiu"
 
     @property
@@ -81,12 +82,14 @@ class Axis:
 
     @property
     def log(self) -> bool:
+        """Whether it is drawn logarithmically."""
         if self.text or self.values.min() <= 0:
             return False
         return self.name == CONDITION or self.values.max() >= 8 * self.values.min()
 
     @property
     def label(self) -> str:
+        """Its name as text."""
         return CONDITION_LABEL if self.name == CONDITION else readable(self.name)
 
     @property
@@ -123,7 +126,7 @@ def axis_of(run: xr.Dataset, name: str | None = None) -> Axis | None:
 
 
 def settings(run: xr.Dataset, but: str | None = None) -> list[tuple[str, xr.Dataset]]:
-    """The run by setting: each combination of what was swept, except `but` and AVERAGED, in words, with its replicas."""
+    """The run by setting: each combination of what was swept, except `but` and AVERAGED, in words, with replicas."""
     axes = [a for a in swept(run) if a != but and a not in AVERAGED and len(np.unique(run[a])) > 1]
     if not axes:
         return [("", run)]

@@ -21,7 +21,9 @@ def no_effect(effect: str, estimates: list[float]) -> float:
 
 def forest_panel(title: str, effect: str, verdicts: list[Verdict], with_claim: bool = False) -> Panel:
     """Every piece of evidence of these verdicts: estimate and 95 % interval, coloured by what it says."""
-    entries = [(v, e) for v in verdicts for e in v.evidence]
+    every = [(v, e) for v in verdicts for e in v.evidence]
+    entries = [(v, e) for v, e in every if np.isfinite(e.estimate)]
+    left_out = len(every) - len(entries)
     rows = tuple(" · ".join(filter(None, (v.claim if with_claim else "", v.subject, e.subject))) for v, e in entries)
     series = []
     for outcome, colour in OUTCOMES:
@@ -42,7 +44,8 @@ def forest_panel(title: str, effect: str, verdicts: list[Verdict], with_claim: b
                 )
             )
     null = no_effect(effect, [e.estimate for _, e in entries])
-    return Panel(title, effect, "", tuple(series), rows=rows, line_at=null)
+    note = f"{left_out} pieces of evidence are no estimates and stand in the table only." if left_out else ""
+    return Panel(title, effect, "", tuple(series), rows=rows, line_at=null, note=note)
 
 
 def _chart(name: str, title: str, caption: str, panels: list[Panel]) -> Chart:
@@ -55,22 +58,22 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
     statements = {claim.name: claim.statement for claim in CLAIMS}
     names = {claim.name for claim in ABLATIONS}
     ablations = [v for v in verdicts if v.claim in names]
-    if ablations:
-        # Ratios have no effect at 1, slopes at 0: they do not share an axis.
-        panels = []
-        for effect, ratio in (
-            ("trace / trace it is compared with", True),
-            ("slope of log trace over log kappa", False),
-        ):
-            chosen = [v for v in ablations if ("/" in v.effect) == ratio]
-            if chosen:
-                panels.append(forest_panel("ratios" if ratio else "slopes", effect, chosen, with_claim=True))
+    # Ratios have no effect at 1, slopes at 0: they do not share an axis.
+    panels = []
+    for effect, ratio in (
+        ("trace / trace it is compared with", True),
+        ("slope of log trace over log kappa", False),
+    ):
+        chosen = [v for v in ablations if ("/" in v.effect) == ratio]
+        if any(np.isfinite(e.estimate) for v in chosen for e in v.evidence):
+            panels.append(forest_panel("ratios" if ratio else "slopes", effect, chosen, with_claim=True))
+    if panels:
         expected = " ".join(f"{name}: {statements[name]}" for name in dict.fromkeys(v.claim for v in ablations))
         caption = f"One change each, with what was expected of it; 95 % intervals over seeds. {expected}"
         found.append(_chart("ablations", "Ablations", caption, panels))
     for claim in CLAIMS:
         mine = [v for v in verdicts if v.claim == claim.name]
-        if mine and claim.name not in names:
+        if any(np.isfinite(e.estimate) for v in mine for e in v.evidence) and claim.name not in names:
             panel = forest_panel(claim.name, claim.effect, mine)
             found.append(
                 _chart(f"evidence-{claim.name}", f"Evidence for {claim.name}: {claim.statement}", claim.rule, [panel])

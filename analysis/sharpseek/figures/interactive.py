@@ -22,6 +22,12 @@ def packed(values: np.ndarray) -> dict[str, str] | list[float | None]:
     return {"dtype": "f4", "bdata": base64.b64encode(array.tobytes()).decode()}
 
 
+def escaped(text: str) -> str:
+    """Text that plotly shows as it is: not as its tags, nor as places for numbers."""
+    found = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return found.replace("%{", "%&#123;").replace("\n", " ")
+
+
 def _error_bars(series: Series, value: np.ndarray, colour: str) -> dict[str, Any]:
     return {
         "type": "data",
@@ -52,7 +58,7 @@ def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dic
         width = {"line": 2, "reference": 1.3, "thin": 0.7}[series.style]
         trace |= {"mode": "lines", "line": {"color": colour, "width": width, "dash": series.dash}}
         trace["opacity"] = 0.45 if series.style == "thin" else 1
-        trace["hovertemplate"] = f"{series.label}<br>%{{x:.4g}}, <b>%{{y:.5g}}</b><extra></extra>"
+        trace["hovertemplate"] = f"{escaped(series.label)}<br>%{{x:.4g}}, <b>%{{y:.5g}}</b><extra></extra>"
         if series.low is None:
             return [trace]
         band = dict(trace)
@@ -82,10 +88,12 @@ def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dic
             for lo, hi in zip(series.low, series.high, strict=True)
         ]
     notes = list(series.notes) or [""] * len(series.x)
-    trace["text"] = [span + (f"<br>{note}" if note else "") for span, note in zip(interval, notes, strict=True)]
-    where = "" if series.style == "mark" else f"{panel.x_label} %{{x:.4g}}<br>"
+    trace["text"] = [
+        span + (f"<br>{escaped(note)}" if note else "") for span, note in zip(interval, notes, strict=True)
+    ]
+    where = "" if series.style == "mark" else f"{escaped(panel.x_label)} %{{x:.4g}}<br>"
     number = "%{x:.5g}" if series.style == "mark" else "%{y:.5g}"
-    trace["hovertemplate"] = f"{series.label}<br>{where}<b>{number}</b>%{{text}}<extra></extra>"
+    trace["hovertemplate"] = f"{escaped(series.label)}<br>{where}<b>{number}</b>%{{text}}<extra></extra>"
     return [trace]
 
 
@@ -93,22 +101,23 @@ def _axes_of(panel: Panel, axis: str, x: list[float], y: list[float]) -> dict[st
     horizontal: dict[str, Any] = {
         "domain": x,
         "anchor": f"y{axis}",
-        "title": {"text": panel.x_label, "standoff": 8},
+        "title": {"text": escaped(panel.x_label), "standoff": 8},
         "type": "log" if panel.x_log else "linear",
     }
     vertical: dict[str, Any] = {
         "domain": y,
         "anchor": f"x{axis}",
-        "title": {"text": panel.y_label, "standoff": 6},
+        "title": {"text": escaped(panel.y_label), "standoff": 6},
         "type": "log" if panel.y_log else "linear",
         "exponentformat": "power",
     }
     if panel.x_ticks:
-        horizontal |= {"tickvals": list(panel.x_ticks), "ticktext": [f"{tick:g}" for tick in panel.x_ticks]}
+        names = [escaped(name) for name in panel.x_names] or [f"{tick:g}" for tick in panel.x_ticks]
+        horizontal |= {"tickvals": list(panel.x_ticks), "ticktext": names}
     if panel.rows:
         vertical |= {
             "tickvals": list(range(len(panel.rows))),
-            "ticktext": list(panel.rows),
+            "ticktext": [escaped(row) for row in panel.rows],
             "range": [len(panel.rows) - 0.4, -0.6],
             "automargin": True,
         }
@@ -116,7 +125,10 @@ def _axes_of(panel: Panel, axis: str, x: list[float], y: list[float]) -> dict[st
 
 
 def plotly_figure(chart: Chart) -> dict[str, Any]:
-    """{data, layout} of the chart: panels in a grid, tags of each trace in its `meta`."""
+    """{data, layout, titles, rows} of the chart: panels in a grid, tags of each trace in its `meta`.
+
+    `titles` and `rows` (names of rows, empty without) are those of each panel as they are, for tables.
+    """
     rows = -(-len(chart.panels) // chart.columns)
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"annotations": [], "shapes": []}
@@ -143,8 +155,8 @@ def plotly_figure(chart: Chart) -> dict[str, Any]:
         y = [max(0.0, top - heights[row] / total + (below if row + 1 < rows else 0.0)), top - 24 / total]
         layout |= _axes_of(panel, axis, x, y)
         layout["annotations"].append(
-            {"text": f"<b>{panel.title}</b>", "xref": "paper", "yref": "paper", "x": left, "y": y[1], "xanchor": "left",
-             "yanchor": "bottom", "showarrow": False}
+            {"text": f"<b>{escaped(panel.title)}</b>", "xref": "paper", "yref": "paper", "x": left, "y": y[1],
+             "xanchor": "left", "yanchor": "bottom", "showarrow": False}
         )  # fmt: skip
         if panel.line_at is not None:
             along = {"x0": panel.line_at, "x1": panel.line_at, "y0": 0, "y1": 1}
@@ -158,4 +170,5 @@ def plotly_figure(chart: Chart) -> dict[str, Any]:
             )  # fmt: skip
         for series in panel.series:
             data += trace_of(series, panel, axis, chart.shows(series))
-    return {"data": data, "layout": layout}
+    titles, names = [panel.title for panel in chart.panels], [list(panel.rows) for panel in chart.panels]
+    return {"data": data, "layout": layout, "titles": titles, "rows": names}

@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpseek.figures.chart import Chart, Panel, Series, colour_of
+from sharpseek.figures.chart import Chart, Panel, Series, colour_of, harmless
 
 INK = "#1c2128"
 DASHES = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5))}
@@ -181,7 +181,8 @@ def save_chart(chart: Chart, directory: Path) -> list[Path]:
             figure.savefig(path, metadata=metadata)
             written.append(path)
     written.append(directory / f"{chart.name}.csv")
-    chart.frame().to_csv(written[-1], index=False)
+    table = chart.frame().map(harmless)
+    table.rename(columns=lambda name: str(harmless(name))).to_csv(written[-1], index=False)
     return written
 
 

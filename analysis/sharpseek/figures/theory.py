@@ -57,7 +57,9 @@ def theory_panel(run: xr.Dataset, name: str, axis: Axis) -> Panel:
     for words, part in drawn_settings(run, axis):
         series += _references(part, name, axis, words)
     series += mean_series(run, f"{name}_mean", axis)
-    return Panel(readable(name), axis.label, readable(name), tuple(series), note=too_few(run, axis), **axis_options(axis))
+    return Panel(
+        readable(name), axis.label, readable(name), tuple(series), note=too_few(run, axis), **axis_options(axis)
+    )
 
 
 def residual_panel(run: xr.Dataset, name: str, axis: Axis) -> Panel | None:

@@ -154,22 +154,34 @@
 
   // --- tables as CSV -------------------------------------------------------------------------------------------------
 
-  const quoted = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-  const seven = (value) => (value === null || !Number.isFinite(value) ? "" : String(Number(value.toPrecision(7))));
+  // A spreadsheet takes text that begins like this for a formula; numbers stay numbers.
+  const harmless = (text) => (/^[=+\-@\t\r]/.test(text) && !(text.trim() === text && isFinite(text)) ? "'" + text : text);
+  const quoted = (value) => {
+    const text = harmless(String(value));
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const known = (value) => typeof value === "number" && Number.isFinite(value);
+  const seven = (value) => (known(value) ? String(Number(value.toPrecision(7))) : "");
   function figureRows(name) {
     const figure = figures[name];
     const tags = [...new Set(figure.data.flatMap((trace) => Object.keys(trace.meta)))];
-    const titles = figure.layout.annotations.map((a) => a.text.replace(/<\/?b>/g, ""));
     const rows = [["panel", "series", ...tags, "x", "y", "low", "high"]];
-    for (const trace of figure.data.filter((t) => t.fill !== "toself")) {
+    figure.data.forEach((trace, place) => {
+      if (trace.fill === "toself") return;
       const error = trace.error_y || trace.error_x;
       const value = trace.error_x ? trace.x : trace.y;
-      const panel = titles[(parseInt(trace.xaxis.slice(1), 10) || 1) - 1];
-      const ticks = figure.layout["yaxis" + trace.yaxis.slice(1)].ticktext;
-      trace.x.forEach((x, i) => rows.push([panel, trace.name, ...tags.map((tag) => trace.meta[tag] ?? ""), seven(x),
-        ticks ? ticks[trace.y[i]] : seven(trace.y[i]), error ? seven(value[i] - error.arrayminus[i]) : "",
-        error ? seven(value[i] + error.array[i]) : ""]));
-    }
+      const index = (parseInt(trace.xaxis.slice(1), 10) || 1) - 1;
+      const names = figure.rows[index];
+      // A line's interval is the band before it: its upper edge forwards, then its lower edge backwards.
+      const band = place > 0 && figure.data[place - 1].fill === "toself" ? figure.data[place - 1].y : null;
+      // Where nothing was measured there is no value, and no interval where one of its ends is missing.
+      const bar = (i, sign, lengths) => (known(value[i]) && known(lengths[i]) ? seven(value[i] + sign * lengths[i]) : "");
+      const low = (i) => (error ? bar(i, -1, error.arrayminus) : band ? seven(band[band.length - 1 - i]) : "");
+      const high = (i) => (error ? bar(i, 1, error.array) : band ? seven(band[i]) : "");
+      trace.x.forEach((x, i) => rows.push([figure.titles[index], trace.name,
+        ...tags.map((tag) => trace.meta[tag] ?? ""), seven(x), names.length ? names[trace.y[i]] : seven(trace.y[i]),
+        low(i), high(i)]));
+    });
     return rows;
   }
   function download(file, rows) {

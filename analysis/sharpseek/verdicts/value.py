@@ -12,7 +12,6 @@ from scipy import stats
 
 from sharpseek.files import Experiment
 from sharpseek.linear_settings import agreement, settings_table
-from sharpseek.summaries import smallest_rate, summarise
 from sharpseek.verdicts.rules import (
     REFUTED,
     SHARPNESS_MARGIN,
@@ -22,6 +21,7 @@ from sharpseek.verdicts.rules import (
     USABLE_SHARE,
     Claim,
     Evidence,
+    p_text,
     within,
 )
 from sharpseek.verdicts.statistics import (
@@ -84,9 +84,11 @@ def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
     chi2, count, p = agreement(trace)
     z = float(trace["z"].abs().max())
     agrees = p > AGREEMENT_LEVEL and z < AGREEMENT_ERRORS
-    subject = f"trace of all settings, chi-squared over settings (p = {p:.2g}, largest |z| {z:.2f})"
+    # Agreement over all settings is no estimate of the effect: it has none, nor an interval.
+    found = f"chi-squared {chi2:.3g}, p {p_text(p)}, largest |z| {z:.2f}" if count else "none could be extrapolated"
+    subject = f"trace of all {len(trace)} settings together: {found}"
     outcome = SUPPORTED if agrees else UNDECIDED
-    evidence.append(Evidence(subject, chi2 / max(count, 1), np.nan, np.nan, outcome, count, len(trace)))
+    evidence.append(Evidence(subject, np.nan, np.nan, np.nan, outcome, count, len(trace)))
     return evidence
 
 
@@ -128,21 +130,3 @@ VALUE = Claim(
     every_rate=True,
     pooled=True,
 )
-
-
-def prediction_table(experiment: Experiment) -> pd.DataFrame:
-    """Predicted, measured and interval of trace, sharpness and fluctuation at each condition of a linear network."""
-    tables = []
-    for run in map(smallest_rate, experiment.runs.values()):
-        if "small_lr_limit_trace" not in run:
-            continue
-        by = ["condition"] if "condition" in run.coords else []
-        for name in ("trace", "sharpness", "gradient_fluctuation"):
-            table = summarise(run, f"{name}_mean", by)
-            predicted = [
-                float(run[f"small_lr_limit_{name}"].values[at(run, condition)][0]) for condition in conditions(run)
-            ]
-            table.insert(0, "quantity", name.replace("_", " "))
-            table.insert(1, "predicted", predicted)
-            tables.append(table)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
