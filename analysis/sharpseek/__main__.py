@@ -20,7 +20,6 @@ from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise
 from sharpseek.verdicts import CLAIMS, adjusted_p, judge, overall
 from sharpseek.verdicts.rivals import outcomes, rivals_markdown
-from sharpseek.verdicts.rules import p_text
 from sharpseek.verdicts.sharpening import pairs, sharpening_markdown
 
 
@@ -70,13 +69,13 @@ def print_verdicts(directory: Path) -> None:
         if claim.name not in whole:
             continue
         p, corrected = adjusted[claim.name]
-        print(f"# {claim.name} {whole[claim.name]} (p {p_text(p)}, after Holm {p_text(corrected)}): {claim.statement}")
+        print(f"# {claim.name} {whole[claim.name]} (p {p:.2g}, after Holm {corrected:.2g}): {claim.statement}")
         print(f"  measured: {claim.effect}; test: {claim.test}; code: {claim.code}")
         for verdict in (v for v in verdicts if v.claim == claim.name):
             print(f"  {verdict.subject}: {verdict.outcome}; {', '.join(verdict.files)}")
             for e in verdict.evidence:
                 print(
-                    f"    {e.subject}: {e.estimate:.4g} [{e.low:.4g}, {e.high:.4g}], p {p_text(e.p)}, "
+                    f"    {e.subject}: {e.estimate:.4g} [{e.low:.4g}, {e.high:.4g}], p {e.p:.2g}, "
                     f"{e.usable} of {e.replicas}: {e.outcome}"
                 )
 

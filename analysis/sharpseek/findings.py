@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, Claim, Evidence, Verdict, adjusted_p, overall
-from sharpseek.verdicts.rules import lacking, least_certain, p_equation, p_text, unmeasured
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,7 @@ class Finding:
     outcome: str
     verdicts: tuple[Verdict, ...]
     shown: Evidence | None
-    """The piece with the claim's outcome that has the largest p, which then is the claim's; None if no piece has an
-    interval."""
+    """The widest interval among the evidence with the claim's outcome; None if nothing could be measured."""
     experiment: str
     p: float = np.nan
     """The largest p value of "supported" among the evidence; NaN where the rule has none."""
@@ -45,23 +43,14 @@ class Finding:
         """What was found, where, and from how much."""
         used, replicas = self.usable
         if self.shown is None:
-            stationary = max(v.stationary for v in self.verdicts)
-            return unmeasured((e for v in self.verdicts for e in v.evidence), stationary)
+            return f"No point has two stationary seeds; {used} of {replicas} replica readings usable."
         count = sum(len(v.evidence) for v in self.verdicts)
         least = f", the least certain of {count}" if count > 1 else ""
         where = ", ".join(filter(None, (self.experiment, self.shown.subject)))
-        level = f"; {p_equation(self.p)}, {self.holm_text} after Holm" if np.isfinite(self.p) else ""
-        without = lacking(e for v in self.verdicts for e in v.evidence)
-        missing = f" Not measured: {without}." if without else ""
+        level = f"; p = {self.p:.2g}, {self.holm:.2g} after Holm" if np.isfinite(self.p) else ""
         return (
             f"{self.claim.effect} {self.number} ({where}{least}{level}; {used} of {replicas} replica readings usable)."
-            f"{missing}"
         )
-
-    @property
-    def holm_text(self) -> str:
-        """The corrected p; an upper bound where p is one."""
-        return f"< {self.holm:.2g}" if p_text(self.p).startswith("<") else f"{self.holm:.2g}"
 
 
 def findings(verdicts: list[Verdict]) -> list[Finding]:
@@ -74,9 +63,10 @@ def findings(verdicts: list[Verdict]) -> list[Finding]:
             continue
         mine = tuple(v for v in verdicts if v.claim == claim.name)
         outcome = outcomes[claim.name]
-        pieces = [(v.subject, e) for v in mine for e in v.evidence]
-        shown = least_certain(e for _, e in pieces if e.outcome == outcome) or least_certain(e for _, e in pieces)
-        where = next((subject for subject, e in pieces if e is shown), "")
+        measured = [(v, e) for v in mine for e in v.evidence if np.isfinite([e.low, e.high]).all()]
+        decisive = [(v, e) for v, e in measured if e.outcome == outcome] or measured
+        best = max(decisive, key=lambda pair: pair[1].high - pair[1].low, default=None)
+        shown, where = (best[1], best[0].subject) if best else (None, "")
         found.append(Finding(claim, outcome, mine, shown, where, *levels[claim.name]))
     return found
 

@@ -11,13 +11,14 @@ from scipy import stats
 
 from sharpseek.extrapolation import extrapolate
 from sharpseek.files import Experiment
-from sharpseek.summaries import START_AXES, configuration, group_axes, run_rate, t_interval, usable
+from sharpseek.groups import group_axes, group_values, run_rate
+from sharpseek.summaries import START_AXES, usable
+
+__all__ = ["agreement", "group_values", "replica_frame", "settings_table", "to_markdown"]
 
 QUANTITIES = ("trace", "sharpness", "gradient_fluctuation")
 POOLED = ("learning_rate", "seed", "init", *START_AXES)
 """Coordinates that do not change what theory predicts."""
-EVERYTHING = "all"
-"""The setting of an experiment that has only one."""
 
 
 def _rates(run: xr.Dataset) -> np.ndarray:
@@ -44,7 +45,7 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
                     f"{value:g}" if isinstance(value, float) else str(value) for value in coordinate.values
                 ]
         settings = [
-            ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()]) or EVERYTHING
+            ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()]) or "all"
             for i in range(run.sizes["replica"])
         ]
         frame = pd.DataFrame({"setting": settings, "rate": _rates(run), "usable": usable(run)})
@@ -59,51 +60,6 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
             frame["condition"] = run["condition"].values
         frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def prediction_table(experiment: Experiment) -> pd.DataFrame:
-    """The limit of small rates beside the measured mean at the smallest rate, for every setting of a linear network.
-
-    Columns: quantity, setting, rate, predicted, mean, low, high (95 % over usable seeds and starts), usable, replicas.
-    Quantities that were not measured have no rows.
-    """
-    frame = replica_frame(experiment)
-    if frame.empty:
-        return pd.DataFrame()
-    fixed = _fixed_condition(experiment)
-    measured = [n for n in QUANTITIES if any(f"{n}_mean" in run for run in experiment.runs.values())]
-    rows = []
-    for name in measured:
-        for setting, part in frame.groupby("setting", sort=False):
-            here = part[part["rate"] == part["rate"].min()] if part["rate"].notna().any() else part
-            good = here["usable"] & np.isfinite(here[name])
-            mean, low, high = t_interval(here.loc[good, name].to_numpy())
-            words = [fixed, "" if fixed and setting == EVERYTHING else str(setting)]
-            rows.append(
-                {
-                    "quantity": name.replace("_", " "),
-                    "setting": ", ".join(filter(None, words)),
-                    "rate": here["rate"].iloc[0],
-                    "predicted": float(here[f"limit_{name}"].iloc[0]),
-                    "mean": mean,
-                    "low": low,
-                    "high": high,
-                    "usable": int(good.sum()),
-                    "replicas": len(here),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _fixed_condition(experiment: Experiment) -> str:
-    """The condition in words where all runs have the same one; empty where it was swept or noise is given as a file."""
-    found = set()
-    for run in experiment.runs.values():
-        noise = configuration(run).get("noise", {})
-        value = noise.get("condition")
-        found.add(None if "condition" in run.coords or noise.get("covariance") or isinstance(value, list) else value)
-    value = found.pop() if len(found) == 1 else None
-    return "" if value is None else f"condition {value:g}"
 
 
 def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] = QUANTITIES) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from sharpseek.figures.theory import residual_panel, theory_panel
 from sharpseek.figures.trajectories import trajectory_panel
 from sharpseek.figures.trend import trend_panel
 from sharpseek.files import Experiment
-from sharpseek.summaries import smallest_rate, start_axis, what_is_missing
+from sharpseek.summaries import smallest_rate, start_axis
 from sharpseek.verdicts import Verdict
 
 __all__ = [
@@ -45,6 +45,36 @@ __all__ = [
 ]
 
 
+_MEASURED_BY = {
+    "trace": "spectrum",
+    "sharpness": "spectrum",
+    "eigenvalues": "spectrum",
+    "gradient_fluctuation": "gradient",
+    "gradient_variance": "gradient",
+    "layer_fluctuation": "gradient",
+    "balance_difference": "balance",
+    "balance_sum": "balance",
+    "excess_risk": "excess_risk",
+}
+"""Names of measure.quantities that write a variable."""
+_COMPUTED_FOR = (
+    (("closed_form_", "small_lr_limit_", "commutes"), "only linear networks have it"),
+    (("flow_", "descent_flow_", "isotropic_flow_"), "only runs with model.init = manifold have it"),
+    (("minimal_fluctuation_", "minimal_trace_"), "only runs with measure.rivals above 0 have it"),
+    (("parameters",), "only runs with measure.keep_parameters = true have it"),
+)
+
+
+def _why_missing(variable: str) -> str:
+    """Why a file may lack a variable, in words."""
+    for beginnings, words in _COMPUTED_FOR:
+        if variable.startswith(beginnings):
+            return words
+    name = variable.removesuffix("_mean")
+    quantity = _MEASURED_BY.get(name)
+    return f"{name} was not measured" + (f", measure.quantities had no {quantity}" if quantity else "")
+
+
 def _file(run: xr.Dataset) -> str:
     return str(run.attrs.get("file", "run"))
 
@@ -52,7 +82,7 @@ def _file(run: xr.Dataset) -> str:
 def _need(run: xr.Dataset, *variables: str) -> None:
     for variable in variables:
         if variable not in run.variables:
-            raise KeyError(f"{_file(run)}: variable {variable} is missing: {what_is_missing(variable)}")
+            raise KeyError(f"{_file(run)}: variable {variable} is missing: {_why_missing(variable)}")
 
 
 def _axis(run: xr.Dataset, over: str | None) -> Axis:

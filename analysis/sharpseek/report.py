@@ -31,10 +31,8 @@ from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings
-from sharpseek.linear_settings import prediction_table
 from sharpseek.summaries import summarise, swept, usable
-from sharpseek.verdicts import Verdict, judge, overall
-from sharpseek.verdicts.rules import p_text
+from sharpseek.verdicts import Verdict, judge, overall, prediction_table
 
 PROVENANCE = (
     "version",
@@ -173,7 +171,6 @@ def render(
     environment.filters["number"] = _number
     environment.filters["glyph"] = _glyph
     environment.filters["exact"] = _exact
-    environment.filters["level"] = p_text
     environment.globals["interval"] = _interval
     return environment.get_template("report.html.j2").render(
         index=index,

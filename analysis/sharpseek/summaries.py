@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any
-from urllib.parse import unquote
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
 from sharpseek.files import Experiment
+from sharpseek.groups import group_axes
 
 START_AXES = ("init_imbalance", "init_scale")
 """Coordinates that tell a flat start from a sharp one, in order of preference."""
@@ -33,36 +29,6 @@ def start_axis(run: xr.Dataset) -> str | None:
         if name in run.coords and len(np.unique(run[name])) > 1:
             return name
     return None
-
-
-_MEASURED_BY = {
-    "trace": "spectrum",
-    "sharpness": "spectrum",
-    "eigenvalues": "spectrum",
-    "gradient_fluctuation": "gradient",
-    "gradient_variance": "gradient",
-    "layer_fluctuation": "gradient",
-    "balance_difference": "balance",
-    "balance_sum": "balance",
-    "excess_risk": "excess_risk",
-}
-"""Names of measure.quantities that write a variable."""
-_COMPUTED_FOR = (
-    (("closed_form_", "small_lr_limit_", "commutes"), "only linear networks have it"),
-    (("flow_", "descent_flow_", "isotropic_flow_"), "only runs with model.init = manifold have it"),
-    (("minimal_fluctuation_", "minimal_trace_"), "only runs with measure.rivals above 0 have it"),
-    (("parameters",), "only runs with measure.keep_parameters = true have it"),
-)
-
-
-def what_is_missing(variable: str) -> str:
-    """Why a file may lack a variable, in words."""
-    for beginnings, words in _COMPUTED_FOR:
-        if variable.startswith(beginnings):
-            return words
-    name = variable.removesuffix("_mean")
-    quantity = _MEASURED_BY.get(name)
-    return f"{name} was not measured" + (f", measure.quantities had no {quantity}" if quantity else "")
 
 
 MOST_DRIFT = 0.05
@@ -98,79 +64,11 @@ def _drifts(drift: np.ndarray) -> bool:
     return bool(error > MOST_DRIFT or abs(drift.mean()) > 2 * error)
 
 
-def most_stationary(run: xr.Dataset) -> int:
-    """The largest number of stationary seeds at any sweep point, whether or not they drift on average."""
-    axes = swept(run)
-    frame = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(run.sizes["replica"]))
-    frame["stationary"] = (run["stationary"].values == 1) & (run["status"].values == 0)
-    return int((frame.groupby(axes)["stationary"].sum() if axes else frame["stationary"].agg(["sum"])).max())
-
-
 def smallest_rate(run: xr.Dataset) -> xr.Dataset:
     """The replicas at the smallest learning rate: those nearest to what theory is about."""
     if "learning_rate" not in run.coords:
         return run
     return run.isel(replica=np.flatnonzero(run["learning_rate"].values == run["learning_rate"].values.min()))
-
-
-def configuration(run: xr.Dataset) -> dict[str, Any]:
-    """The resolved configuration, sections of keys; a swept key has a list."""
-    config = run.attrs.get("config", {})
-    return json.loads(config) if isinstance(config, str) else config
-
-
-def group_axes(name: str, run: xr.Dataset) -> dict[str, str]:
-    """What tells a group of a sweep from the others, by the group's name: {"depth": "2", "teacher": "diagonal:2,1"}.
-
-    Values may hold commas, and text that looks like another axis: those of the configuration are tried first.
-    """
-    known = {
-        key: [str(value) for value in values]
-        for section in configuration(run).values()
-        if isinstance(section, dict)
-        for key, values in section.items()
-        if isinstance(values, list)
-    }
-    axis = "|".join(map(re.escape, known)) if name.partition("=")[0] in known else "[a-z_]+"
-    found: dict[str, str] = {}
-    rest = name
-    while rest:
-        key, _, rest = rest.partition("=")
-        written = sorted(map(_in_folder_name, known.get(key, [])), key=len, reverse=True)
-        value = next((v for v in written if f"{rest},".startswith(f"{v},")), None)
-        if value is None:
-            value = re.split(rf",(?=(?:{axis})=)", rest)[0]
-        found[key] = unquote(value)
-        rest = rest[len(value) + 1 :]
-    return found
-
-
-def _in_folder_name(value: str) -> str:
-    return value.replace("%", "%25").replace("/", "%2F")
-
-
-def group_values(run: xr.Dataset) -> dict[str, str]:
-    """`group_axes` of a run by the name that its file holds."""
-    return group_axes(str(run.attrs.get("group", "")), run)
-
-
-def run_rate(run: xr.Dataset) -> float:
-    """The learning rate of a run that did not sweep it over its replicas; NaN where the file does not say."""
-    rate = group_values(run).get("learning_rate", configuration(run).get("training", {}).get("learning_rate"))
-    return float(rate) if isinstance(rate, str | int | float) else np.nan
-
-
-def smallest_rate_runs(experiment: Experiment) -> dict[str, xr.Dataset]:
-    """The replicas at the smallest learning rate, whether rates are replicas of one run or runs of their own."""
-    smallest: dict[tuple[tuple[str, str], ...], tuple[float, str]] = {}
-    for name, run in experiment.runs.items():
-        axes = group_axes(name, run)
-        rate = float(axes.pop("learning_rate", 0))
-        point = tuple(axes.items())
-        if point not in smallest or rate < smallest[point][0]:
-            smallest[point] = (rate, name)
-    chosen = {name for _, name in smallest.values()}
-    return {name: smallest_rate(run) for name, run in experiment.runs.items() if name in chosen}
 
 
 def pooled(experiment: Experiment) -> xr.Dataset:
@@ -183,11 +81,11 @@ def pooled(experiment: Experiment) -> xr.Dataset:
     parts = []
     for group, run in experiment.runs.items():
         part = run[[name for name, variable in run.data_vars.items() if variable.dims == ("replica",)]]
+        # Without the coordinates of other dimensions: an axis may have their name (training.time).
         part = part.drop_vars([name for name in part.coords if part[name].dims != ("replica",)])
-        axes = {
-            name: ("replica", [_number(text)] * part.sizes["replica"]) for name, text in group_axes(group, run).items()
-        }
-        parts.append(part.assign_coords(axes))
+        for name, text in group_axes(group, run).items():
+            part = part.assign_coords({name: ("replica", [_number(text)] * part.sizes["replica"])})
+        parts.append(part)
     return xr.concat(parts, "replica")
 
 
@@ -214,12 +112,11 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
     """Mean over seeds of `variable` (a [replica] variable such as trace_mean) at each sweep point.
 
     Columns: the axes in `by` (default: every swept coordinate), replicas, stationary (by themselves, as the file says),
-    usable (those of them whose point does not drift: `usable`), diverged, mean, low, high (95 % Student-t interval over
-    usable replicas). Raises KeyError for an unknown variable.
+    usable (those of them that enter the mean: `usable`), diverged, mean, low, high (95 % Student-t interval over usable
+    replicas). Raises KeyError for an unknown variable.
     """
     axes = swept(run) if by is None else by
     values, good, diverged = run[variable].values, usable(run), run["status"].values != 0
-    stationary = run["stationary"].values == 1
     frame = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(len(values)))
     rows = []
     groups = frame.groupby(axes, sort=True) if axes else [((), frame)]
@@ -230,7 +127,7 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
             dict(zip(axes, point, strict=True))
             | {
                 "replicas": len(here),
-                "stationary": int(stationary[here].sum()),
+                "stationary": int((run["stationary"].values[here] == 1).sum()),
                 "usable": int(good[here].sum()),
                 "diverged": int(diverged[here].sum()),
                 "mean": mean,

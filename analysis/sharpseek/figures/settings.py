@@ -10,7 +10,8 @@ from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import readable, source
 from sharpseek.figures.theory import NAMES, PREDICTORS
 from sharpseek.files import Experiment
-from sharpseek.summaries import smallest_rate_runs, summarise, swept
+from sharpseek.groups import smallest_rate_runs
+from sharpseek.summaries import summarise, swept
 from sharpseek.verdicts import Verdict
 
 

@@ -7,7 +7,7 @@ that are not stationary or diverged support nothing. Too few of them: undecided.
 other modules judge one family of claims each.
 """
 
-from sharpseek.linear_settings import prediction_table
+from sharpseek.predictions import prediction_table
 from sharpseek.verdicts.balance import balance_table
 from sharpseek.verdicts.flow import circulation_table, flow_table
 from sharpseek.verdicts.judge import adjusted_p, judge, overall

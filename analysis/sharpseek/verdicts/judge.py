@@ -7,31 +7,22 @@ from dataclasses import replace
 import numpy as np
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import most_stationary, pooled, smallest_rate
+from sharpseek.summaries import pooled, smallest_rate
 from sharpseek.verdicts.registry import CLAIMS
-from sharpseek.verdicts.rules import (
-    LEAST_P,
-    LEVEL,
-    SUPPORTED,
-    UNDECIDED,
-    Claim,
-    Evidence,
-    Verdict,
-    combine,
-    least_certain,
-    p_equation,
-    unmeasured,
-)
+from sharpseek.verdicts.rules import LEVEL, SUPPORTED, UNDECIDED, Claim, Evidence, Verdict, combine
 
 
-def _sentence(claim: Claim, evidence: list[Evidence], outcome: str, stationary: int) -> str:
+def _sentence(claim: Claim, evidence: list[Evidence], outcome: str) -> str:
     """One sentence with the number that matters: the worst piece of evidence."""
     used = sum(e.usable for e in evidence)
     replicas = sum(e.replicas for e in evidence)
-    shown = least_certain(e for e in evidence if e.outcome == outcome) or least_certain(evidence)
-    if shown is None:
-        return unmeasured(evidence, stationary)
-    level = f", {p_equation(shown.p)}" if np.isfinite(shown.p) else ""
+    measured = [e for e in evidence if np.isfinite(e.low)]
+    if not measured:
+        return f"Undecided: no point has two stationary seeds ({used} of {replicas} replica readings usable)."
+    worst = [e for e in measured if e.outcome == outcome] or measured
+    shown = max(worst, key=lambda e: e.high - e.low)
+    p = float(np.max([e.p for e in evidence]))
+    level = f", p = {p:.2g}" if np.isfinite(p) else ""
     return (
         f"{claim.effect.capitalize()}: {shown.estimate:.3g} [{shown.low:.3g}, {shown.high:.3g}] ({shown.subject})"
         f"{level}; "
@@ -59,18 +50,16 @@ def judge(experiments: list[Experiment]) -> list[Verdict]:
             if not evidence:
                 continue
             outcome = combine(e.outcome for e in evidence)
-            stationary = max(most_stationary(run) for run in experiment.runs.values())
             verdicts.append(
                 Verdict(
                     claim.name,
                     experiment.name,
                     outcome,
-                    _sentence(claim, evidence, outcome, stationary),
+                    _sentence(claim, evidence, outcome),
                     claim.effect,
                     claim.test,
                     tuple(evidence),
                     tuple(run.attrs.get("file", "") for run in experiment.runs.values()),
-                    stationary,
                 )
             )
     return verdicts
@@ -84,8 +73,7 @@ def adjusted_p(verdicts: list[Verdict]) -> dict[str, tuple[float, float]]:
     """
     raw = {}
     for claim in dict.fromkeys(v.claim for v in verdicts):
-        # maximum: keeps NaN. No p is smaller than what was looked for, or corrected it would claim more than it can.
-        raw[claim] = float(np.maximum(LEAST_P, np.max([v.p for v in verdicts if v.claim == claim])))
+        raw[claim] = float(np.max([v.p for v in verdicts if v.claim == claim]))
     order = sorted((claim for claim in raw if np.isfinite(raw[claim])), key=raw.__getitem__)
     result = {claim: (p, np.nan) for claim, p in raw.items()}
     reached = 0.0

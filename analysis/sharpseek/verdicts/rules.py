@@ -40,22 +40,6 @@ class Evidence:
     """Smallest one-sided level at which the rule still supports the claim; NaN where the rule has none."""
 
 
-LEAST_P = 1e-12
-"""Smallest p value that is looked for; a smaller one is printed as less than this."""
-
-
-def p_equation(p: float) -> str:
-    """ "p = 0.013" or "p < 1e-12"."""
-    return f"p {text}" if (text := p_text(p)).startswith("<") else f"p = {text}"
-
-
-def p_text(p: float, least: float = LEAST_P) -> str:
-    """A p value in words: "0.013", "< 1e-12" where no more can be said, and a dash where there is none."""
-    if not np.isfinite(p):
-        return "–"
-    return f"< {least:.2g}" if p <= least * 1.001 else f"{p:.2g}"
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What the data say about one claim in one experiment, or about a claim as a whole."""
@@ -69,8 +53,6 @@ class Verdict:
     evidence: tuple[Evidence, ...]
     files: tuple[str, ...] = ()
     """The run files that were judged."""
-    stationary: int = 0
-    """Most stationary seeds at any sweep point of these files, whether or not they drift on average."""
 
     @property
     def usable_share(self) -> float:
@@ -104,30 +86,6 @@ class Claim:
         """Where the judge is written: "verdicts/trend.py:20"."""
         code = self.judge.__code__
         return f"verdicts/{Path(code.co_filename).name}:{code.co_firstlineno}"
-
-
-def least_certain(pieces: Iterable[Evidence]) -> Evidence | None:
-    """The piece with an interval that has the largest p: the p of a claim is then that of the piece shown with it. Of
-    equal ones, and of those without a p, the one with the widest interval. None if no piece has an interval."""
-    measured = [e for e in pieces if np.isfinite([e.estimate, e.low]).all() and not np.isnan(e.high)]
-    return max(measured, key=lambda e: (e.p if np.isfinite(e.p) else -1.0, e.high - e.low), default=None)
-
-
-def lacking(pieces: Iterable[Evidence]) -> str:
-    """What a claim needs and the data do not have, in words: the pieces that no replica stands behind."""
-    return "; ".join(dict.fromkeys(e.subject for e in pieces if e.replicas == 0 and np.isnan(e.estimate) and e.subject))
-
-
-def unmeasured(pieces: Iterable[Evidence], stationary: int) -> str:
-    """Why no piece of evidence has an interval, in a sentence. `stationary`: most stationary seeds at any point."""
-    found = list(pieces)
-    usable, replicas = sum(e.usable for e in found), sum(e.replicas for e in found)
-    readings = f"{usable} of {replicas} replica readings usable"
-    if why := lacking(found):
-        return f"Not measured: {why} ({readings})."
-    if stationary < 2 and all(e.usable < 2 for e in found):
-        return f"No point has two stationary seeds; {readings}."
-    return f"Too few usable seeds, rates or kappas for an interval; {readings}."
 
 
 def within(low: float, high: float, margin: float) -> str:

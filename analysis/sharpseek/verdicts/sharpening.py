@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import group_values, start_axis
+from sharpseek.linear_settings import group_values
+from sharpseek.summaries import start_axis
 from sharpseek.verdicts.rules import REFUTED, UNDECIDED, Claim, Evidence, positive, within
 from sharpseek.verdicts.statistics import Effect, evidence_of, log_mean_effect
 

@@ -21,7 +21,6 @@ from sharpseek.verdicts.rules import (
     USABLE_SHARE,
     Claim,
     Evidence,
-    p_text,
     within,
 )
 from sharpseek.verdicts.statistics import (
@@ -84,10 +83,9 @@ def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
     chi2, count, p = agreement(trace)
     z = float(trace["z"].abs().max())
     agrees = p > AGREEMENT_LEVEL and z < AGREEMENT_ERRORS
-    # Agreement over all settings is no estimate of the effect: it has none, nor an interval.
-    found = f"chi-squared {chi2:.3g}, p {p_text(p)}, largest |z| {z:.2f}" if count else "none could be extrapolated"
-    subject = f"trace of all {len(trace)} settings together: {found}"
+    subject = f"trace of all settings, chi-squared {chi2:.3g} over {count} settings (p {p:.2g}, largest |z| {z:.2f})"
     outcome = SUPPORTED if agrees else UNDECIDED
+    # Chi-squared is no estimate of the effect, and is not drawn as one.
     evidence.append(Evidence(subject, np.nan, np.nan, np.nan, outcome, count, len(trace)))
     return evidence
 
