@@ -18,7 +18,7 @@ from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import exit_status, open_reproduction, open_sweep, require_finished
 from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise
-from sharpseek.verdicts import CLAIMS, adjusted_p, judge, overall
+from sharpseek.verdicts import CLAIMS, adjusted_against, adjusted_p, judge, overall, p_text
 from sharpseek.verdicts.rivals import outcomes, rivals_markdown
 from sharpseek.verdicts.sharpening import pairs, sharpening_markdown
 
@@ -63,19 +63,24 @@ def print_verdicts(directory: Path) -> None:
     """Prints every piece of evidence of a reproduction: run file, test, numbers, and the code that judged it."""
     _, experiments = open_reproduction(directory)
     verdicts = judge(experiments)
-    adjusted = adjusted_p(verdicts)
+    adjusted, refuted = adjusted_p(verdicts), adjusted_against(verdicts)
     whole = overall(verdicts)
     for claim in CLAIMS:
         if claim.name not in whole:
             continue
         p, corrected = adjusted[claim.name]
-        print(f"# {claim.name} {whole[claim.name]} (p {p:.2g}, after Holm {corrected:.2g}): {claim.statement}")
+        against, both = refuted[claim.name]
+        least = max(v.least for v in verdicts if v.claim == claim.name)
+        print(
+            f"# {claim.name} {whole[claim.name]} (supported: p {p_text(p, least)}, after Holm {corrected:.2g}; "
+            f"refuted: p {p_text(against, least)}, after Holm {both:.2g}): {claim.statement}"
+        )
         print(f"  measured: {claim.effect}; test: {claim.test}; code: {claim.code}")
         for verdict in (v for v in verdicts if v.claim == claim.name):
             print(f"  {verdict.subject}: {verdict.outcome}; {', '.join(verdict.files)}")
             for e in verdict.evidence:
                 print(
-                    f"    {e.subject}: {e.estimate:.4g} [{e.low:.4g}, {e.high:.4g}], p {e.p:.2g}, "
+                    f"    {e.subject}: {e.estimate:.4g} [{e.low:.4g}, {e.high:.4g}], p {e.p_text}, "
                     f"{e.usable} of {e.replicas}: {e.outcome}"
                 )
 

@@ -3,6 +3,8 @@
 The difference from the limit is not exactly linear in the rate, so a straight line through two or three rates misleads.
 The rule, fixed before any run it was used on:
 
+0. at every rate that enters at least half of the replicas are usable, and two: the largest rates may be left out for
+   want of them while four remain, no other;
 1. weighted least squares of m(eta) = m0 + m1 eta + m2 eta^2 through the means at all rates (at least four);
 2. the lack of fit is tested: chi-squared of the residuals with (rates - 3) degrees of freedom, at 5 %;
 3. where it fails and five or more rates remain, the largest rate is dropped and 1 is repeated;
@@ -14,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 FEWEST_RATES = 4
 FIT_LEVEL = 0.05
@@ -34,7 +36,7 @@ class Extrapolation:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Student t with the degrees of freedom of the rate that has the fewest seeds."""
-        half = stats.t.ppf(0.5 + confidence / 2, self.seeds - 1) * self.error
+        half = special.stdtrit(self.seeds - 1, 0.5 + confidence / 2) * self.error
         return float(self.value - half), float(self.value + half)
 
 
@@ -50,12 +52,31 @@ def at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray, degre
     return float(coefficients[0]), float(np.sqrt(covariance[0, 0])), chi2
 
 
-def extrapolate(samples: dict[float, np.ndarray]) -> Extrapolation | None:
+def rates_that_enter(usable: dict[float, int], replicas: dict[float, int], fewest: int) -> list[float]:
+    """The rates that may enter an extrapolation, from how many replicas can be used at each, of how many; empty where
+    fewer than `fewest` may.
+
+    A rate with fewer than half of its replicas, or than two, must not enter. The largest rates may be left out: they
+    are the farthest from rate 0. Where another one lacks replicas there is no extrapolation.
+    """
+    rates = sorted(usable)
+
+    def lacks(rate: float) -> bool:
+        return usable[rate] < max(2, 0.5 * replicas[rate])
+
+    while len(rates) > fewest and lacks(rates[-1]):
+        rates.pop()
+    return rates if len(rates) >= fewest and not any(map(lacks, rates)) else []
+
+
+def extrapolate(samples: dict[float, np.ndarray], replicas: dict[float, int] | None = None) -> Extrapolation | None:
     """The mean at learning rate 0 from values of independent seeds [seeds] at each rate.
 
-    None for fewer than four rates with two seeds each.
+    `replicas`: how many there were at each rate, usable or not. None for fewer than four rates with half of their
+    replicas, and two, each.
     """
-    usable = sorted(rate for rate, values in samples.items() if len(values) >= 2)
+    counts = {rate: len(values) for rate, values in samples.items()}
+    usable = rates_that_enter(counts, replicas or counts, FEWEST_RATES)
     while len(usable) >= FEWEST_RATES:
         means = np.array([samples[rate].mean() for rate in usable])
         errors = np.array([samples[rate].std(ddof=1) / np.sqrt(len(samples[rate])) for rate in usable])

@@ -7,7 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from sharpseek.verdicts import CLAIMS, REFUTED, SUPPORTED, Claim, Evidence, Verdict, adjusted_p, overall
+from sharpseek.files import Experiment
+from sharpseek.verdicts import (
+    CLAIMS,
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    Claim,
+    Evidence,
+    Verdict,
+    adjusted_against,
+    adjusted_p,
+    judge_unasked,
+    overall,
+    p_text,
+)
+from sharpseek.verdicts.judge import shown, unmeasured
+from sharpseek.verdicts.rules import LEAST_P
 
 
 @dataclass(frozen=True)
@@ -18,12 +34,22 @@ class Finding:
     outcome: str
     verdicts: tuple[Verdict, ...]
     shown: Evidence | None
-    """The widest interval among the evidence with the claim's outcome; None if nothing could be measured."""
+    """The piece with the largest p of "supported" among the evidence with the claim's outcome, of a refuted claim that
+    with the smallest p of "refuted"; None if nothing could be measured."""
     experiment: str
     p: float = np.nan
-    """The largest p value of "supported" among the evidence; NaN where the rule has none."""
+    """The largest p value of "supported" among the evidence."""
     holm: float = np.nan
     """The same after Holm's correction over the claims."""
+    p_against: float = np.nan
+    """The p value of "refuted", after Holm's correction over the evidence; NaN where nothing can refute the claim."""
+    holm_against: float = np.nan
+    """The same after Holm's correction over the claims."""
+
+    @property
+    def least(self) -> float:
+        """Smallest p value that could have been found."""
+        return max((v.least for v in self.verdicts), default=LEAST_P)
 
     @property
     def usable(self) -> tuple[int, int]:
@@ -34,52 +60,134 @@ class Finding:
     @property
     def number(self) -> str:
         """Estimate and 95 % interval."""
-        if self.shown is None:
-            return "not measured"
-        return f"{self.shown.estimate:.4g} [{self.shown.low:.4g}, {self.shown.high:.4g}]"
+        return "not measured" if self.shown is None else number_text(self.shown)
 
     @property
     def sentence(self) -> str:
         """What was found, where, and from how much."""
         used, replicas = self.usable
+        pieces = [e for v in self.verdicts for e in v.evidence]
         if self.shown is None:
-            return f"No point has two stationary seeds; {used} of {replicas} replica readings usable."
-        count = sum(len(v.evidence) for v in self.verdicts)
-        least = f", the least certain of {count}" if count > 1 else ""
+            why = unmeasured(pieces)
+            return f"{why[:1].upper()}{why[1:]}; {used} of {replicas} replica readings usable."
+        rank = "the clearest" if self.outcome == REFUTED else "the least certain"
+        least = f", {rank} of {len(pieces)}" if len(pieces) > 1 else ""
         where = ", ".join(filter(None, (self.experiment, self.shown.subject)))
-        level = f"; p = {self.p:.2g}, {self.holm:.2g} after Holm" if np.isfinite(self.p) else ""
+        p, holm, word = self.p, self.holm, "p"
+        if self.outcome == REFUTED:
+            p, holm, word = self.p_against, self.holm_against, "p of refuted"
+        level = f"; {word} {_sign(p_text(p, self.least))}, {_after(p, holm, self.least)} after Holm"
         return (
             f"{self.claim.effect} {self.number} ({where}{least}{level}; {used} of {replicas} replica readings usable)."
         )
 
 
+def number_text(evidence: Evidence) -> str:
+    """Estimate and 95 % interval."""
+    return f"{evidence.estimate:.4g} [{evidence.low:.4g}, {evidence.high:.4g}]"
+
+
+def _sign(text: str) -> str:
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _after(p: float, holm: float, least: float) -> str:
+    """A corrected p value: where the uncorrected one is only a bound, so is this."""
+    return f"< {holm:.2g}" if p <= least * 1.001 else f"{holm:.2g}"
+
+
 def findings(verdicts: list[Verdict]) -> list[Finding]:
     """A finding for every claim that the verdicts speak to, in the order of the claims."""
     outcomes = overall(verdicts)
-    levels = adjusted_p(verdicts)
+    levels, against = adjusted_p(verdicts), adjusted_against(verdicts)
     found = []
     for claim in CLAIMS:
         if claim.name not in outcomes:
             continue
         mine = tuple(v for v in verdicts if v.claim == claim.name)
         outcome = outcomes[claim.name]
-        measured = [(v, e) for v in mine for e in v.evidence if np.isfinite([e.low, e.high]).all()]
-        decisive = [(v, e) for v, e in measured if e.outcome == outcome] or measured
-        best = max(decisive, key=lambda pair: pair[1].high - pair[1].low, default=None)
-        shown, where = (best[1], best[0].subject) if best else (None, "")
-        found.append(Finding(claim, outcome, mine, shown, where, *levels[claim.name]))
+        best = shown([e for v in mine for e in v.evidence], outcome)
+        where = next((v.subject for v in mine if any(e is best for e in v.evidence)), "")
+        found.append(Finding(claim, outcome, mine, best, where, *levels[claim.name], *against[claim.name]))
     return found
 
 
-def answer(outcomes: dict[str, str]) -> str:
-    """The question's answer as far as these data go."""
-    if outcomes.get("C2") == SUPPORTED and outcomes.get("C5") == SUPPORTED:
+def answer(found: list[Finding], unasked: list[Verdict] | None = None) -> str:
+    """The question's answer as far as these data go, from C2 and C5, and what is known where they were not asked."""
+    by_name = {f.claim.name: f for f in found}
+    ends, ways = by_name.get("C2"), by_name.get("C5")
+    sentences = [_ends(ends, ways), _ways(ends, ways), *_asked(ends, ways), *_not_asked(unasked or [])]
+    return " ".join(filter(None, sentences))
+
+
+def _ends(ends: Finding | None, ways: Finding | None) -> str:
+    """What C2 says: whether the start matters."""
+    if ends is None:
+        return "Not asked here: no experiment compares the ends of flat and sharp starts (C2)."
+    if ends.outcome == REFUTED:
+        return f"These data contradict the claim that the data alone decide: starts end apart (C2: {_where(ends)})."
+    if ends.outcome == UNDECIDED:
+        return f"Not decided by these data: whether flat and sharp starts end alike (C2: {_where(ends)})."
+    if ways is not None and ways.outcome == SUPPORTED:
         return (
             "Neither: the data decide. Flat and sharp starts end at the same curvature, one rising, the other falling."
         )
-    if REFUTED in (outcomes.get("C2"), outcomes.get("C5")):
-        return "These data contradict the claim that the data alone decide: see C2 and C5."
-    return "Not decided by these data alone: see which claims need longer runs."
+    return "Flat and sharp starts end at the same curvature (C2): the data decide, not the start."
+
+
+def _ways(ends: Finding | None, ways: Finding | None) -> str:
+    """What C5 says beyond that: whether both directions occur."""
+    if ways is None:
+        return "" if ends is None else "Whether one rises and the other falls was not asked (C5)."
+    if ways.outcome == SUPPORTED:
+        together = ends is not None and ends.outcome == SUPPORTED
+        return "" if together else "On the same data flat starts get sharper and sharp ones flatter (C5)."
+    if ways.outcome == UNDECIDED:
+        return f"Whether one rises and the other falls is not decided (C5: {_where(ways)})."
+    return f"That one rises and the other falls is refuted, {_direction(ways)} (C5: {_where(ways)})."
+
+
+def _asked(*found: Finding | None) -> list[str]:
+    """Which experiments the answer rests on."""
+    names = [f"{f.claim.name} of {', '.join(v.subject for v in f.verdicts)}" for f in found if f is not None]
+    return [f"Asked: {'; '.join(names)}."] if names else []
+
+
+def _direction(ways: Finding) -> str:
+    """Which way starts went that should have gone the other one."""
+    wrong = [e for v in ways.verdicts for e in v.evidence if e.outcome == REFUTED]
+    rising = all(e.estimate > 1 for e in wrong)
+    falling = all(e.estimate < 1 for e in wrong)
+    if rising:
+        return "because the sharper start, too, was flatter than the end"
+    return "because the flatter start, too, was sharper than the end" if falling else "in both directions"
+
+
+def _where(finding: Finding) -> str:
+    if finding.shown is None:
+        return unmeasured(e for v in finding.verdicts for e in v.evidence)
+    return f"{number_text(finding.shown)}, {', '.join(filter(None, (finding.experiment, finding.shown.subject)))}"
+
+
+def _not_asked(unasked: list[Verdict]) -> list[str]:
+    """For each claim, the number that lies farthest from it in every experiment that was not asked."""
+    sentences = []
+    for claim, what in (("C2", "trace from the sharp start / from the flat one"), ("C5", "trace at the end / arrival")):
+        parts = []
+        for verdict in (v for v in unasked if v.claim == claim):
+            measured = [e for e in verdict.evidence if not np.isnan([e.estimate, e.low, e.high]).any()]
+            open_ones = [e for e in measured if e.outcome != SUPPORTED]
+            worst = max(open_ones, key=lambda e: e.p, default=None)
+            number = f", {number_text(worst)} at {worst.subject or 'the end'}" if worst else ""
+            parts.append(f"{verdict.subject} {verdict.outcome if measured else 'not measured'}{number}")
+        if parts:
+            sentences.append(f"{claim} was not asked of these, which decide nothing ({what}): {'; '.join(parts)}.")
+    return sentences
+
+
+def not_asked(experiments: list[Experiment]) -> list[Verdict]:
+    """What the rules of C2 and C5 say of the experiments that are not asked, for `answer`."""
+    return [v for claim in CLAIMS if claim.name in ("C2", "C5") for v in judge_unasked(experiments, claim)]
 
 
 def as_json(found: list[Finding]) -> list[dict[str, Any]]:
@@ -96,6 +204,9 @@ def as_json(found: list[Finding]) -> list[dict[str, Any]]:
             "sentence": f.sentence,
             "p": number(f.p),
             "p_holm": number(f.holm),
+            "p_against": number(f.p_against),
+            "p_against_holm": number(f.holm_against),
+            "p_least": number(f.least),
             "effect": f.claim.effect,
             "test": f.claim.test,
             "rule": f.claim.rule,
@@ -107,6 +218,9 @@ def as_json(found: list[Finding]) -> list[dict[str, Any]]:
                     "low": number(e.low),
                     "high": number(e.high),
                     "p": number(e.p),
+                    "p_against": number(e.p_against),
+                    "p_least": number(e.least),
+                    "condition": e.condition,
                     "outcome": e.outcome,
                     "usable": e.usable,
                     "replicas": e.replicas,

@@ -62,6 +62,15 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
+def by_rate(part: pd.DataFrame, name: str) -> tuple[dict[float, np.ndarray], dict[float, int]]:
+    """Usable values of a quantity at each learning rate of rows of `replica_frame`, and how many replicas it had."""
+    samples, replicas = {}, {}
+    for rate, here in part.groupby("rate"):
+        good = here["usable"] & np.isfinite(here[name])
+        samples[float(rate)], replicas[float(rate)] = here.loc[good, name].to_numpy(), len(here)
+    return samples, replicas
+
+
 def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] = QUANTITIES) -> pd.DataFrame:
     """Theory against SGD at learning rate 0, for every setting that was run at four rates or more.
 
@@ -76,8 +85,7 @@ def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] 
             continue
         for setting, part in frame.groupby("setting", sort=False):
             for name in quantities:
-                good = part[part["usable"] & np.isfinite(part[name])]
-                found = extrapolate({rate: g[name].to_numpy() for rate, g in good.groupby("rate")})
+                found = extrapolate(*by_rate(part, name))
                 predicted = float(part[f"limit_{name}"].iloc[0])
                 low, high = found.interval() if found else (np.nan, np.nan)
                 value, error = (found.value, found.error) if found else (np.nan, np.nan)

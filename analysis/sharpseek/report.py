@@ -30,9 +30,9 @@ from sharpseek.figures.forest import no_effect
 from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
-from sharpseek.findings import Finding, answer, as_json, findings
+from sharpseek.findings import Finding, answer, as_json, findings, not_asked
 from sharpseek.summaries import summarise, swept, usable
-from sharpseek.verdicts import Verdict, judge, overall, prediction_table
+from sharpseek.verdicts import Verdict, judge, prediction_table
 
 PROVENANCE = (
     "version",
@@ -174,7 +174,7 @@ def render(
     environment.globals["interval"] = _interval
     return environment.get_template("report.html.j2").render(
         index=index,
-        answer=answer(overall(verdicts)),
+        answer=answer(findings(verdicts), not_asked(experiments)),
         findings=findings(verdicts),
         sections=found,
         predictions=predictions,
@@ -213,7 +213,7 @@ def write_report(directory: Path, figures: bool = True) -> Path:
     summary = {
         "schema_version": 1,
         **{key: index.get(key) for key in ("preset", "version", "started", "finished")},
-        "answer": answer(overall(verdicts)),
+        "answer": answer(findings(verdicts), not_asked(experiments)),
         "claims": as_json(findings(verdicts)),
         "runs": _counts(experiments),
         "origin": {

@@ -36,7 +36,7 @@ MOST_DRIFT = 0.05
 error over three seeds or more is no larger than this either, two standard errors if that is more."""
 
 
-def usable(run: xr.Dataset) -> np.ndarray:
+def usable(run: xr.Dataset, margin: float = MOST_DRIFT) -> np.ndarray:
     """[replica] whether a replica may support a claim: finished, stationary by itself, and of a point whose seeds do
     not drift on average. A single series may be too noisy to show a drift; the mean over seeds is less so."""
     finished = run["status"].values == 0

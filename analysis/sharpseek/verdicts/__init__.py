@@ -10,7 +10,7 @@ other modules judge one family of claims each.
 from sharpseek.predictions import prediction_table
 from sharpseek.verdicts.balance import balance_table
 from sharpseek.verdicts.flow import circulation_table, flow_table
-from sharpseek.verdicts.judge import adjusted_p, judge, overall
+from sharpseek.verdicts.judge import adjusted_against, adjusted_p, judge, judge_unasked, overall
 from sharpseek.verdicts.registry import CLAIMS
 from sharpseek.verdicts.rivals import rival_table
 from sharpseek.verdicts.rules import (
@@ -21,6 +21,7 @@ from sharpseek.verdicts.rules import (
     Evidence,
     Verdict,
     combine,
+    p_text,
     positive,
     within,
 )
@@ -34,13 +35,16 @@ __all__ = [
     "Claim",
     "Evidence",
     "Verdict",
+    "adjusted_against",
     "adjusted_p",
     "balance_table",
     "circulation_table",
     "combine",
     "flow_table",
     "judge",
+    "judge_unasked",
     "overall",
+    "p_text",
     "positive",
     "prediction_table",
     "rival_table",

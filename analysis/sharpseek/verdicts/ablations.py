@@ -10,7 +10,7 @@ import xarray as xr
 
 from sharpseek.files import Experiment
 from sharpseek.summaries import start_axis
-from sharpseek.verdicts.rules import Claim, Evidence, positive, within
+from sharpseek.verdicts.rules import ABOVE_0, BELOW_1, NETWORK_MARGIN, Claim, Evidence, missing, near
 from sharpseek.verdicts.statistics import (
     Effect,
     at,
@@ -30,6 +30,7 @@ class Rule:
     judge: Callable[[Experiment, xr.Dataset], list[Evidence]]
     effect: str
     words: str
+    needs: tuple[str, ...] = ("trace_mean",)
 
 
 FITTED = 0.01
@@ -43,8 +44,8 @@ def same(axis: str, margin: float) -> Rule:
 
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return [
-            evidence_of(effect, subject, lambda low, high: within(low, high, margin))
-            for subject, effect in _quotients(run, axis)
+            evidence_of(effect, subject, near(margin)) if effect else missing(subject)
+            for subject, effect in _quotients(run, axis, margin)
         ]
 
     return Rule(judge, f"trace / trace at the first {axis}", INSIDE.format(margin))
@@ -56,7 +57,7 @@ def flatter(axis: str) -> Rule:
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         chosen = run.isel(replica=np.flatnonzero(at(run, conditions(run)[-1])))
         return [
-            evidence_of(effect, subject, lambda low, high: positive(1 - high, 1 - low))
+            evidence_of(effect, subject, BELOW_1) if effect else missing(subject)
             for subject, effect in _quotients(chosen, axis)
         ]
 
@@ -70,28 +71,31 @@ def stays(margin: float) -> Rule:
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         axis = start_axis(run)
         if axis is None:
-            return []
+            return [missing("all replicas have one start: init_imbalance and init_scale were not swept")]
         # Without noise the excess risk falls to rounding: a share of the initial one tells when the data are fitted.
         excess = run["excess_risk"].values
         first = np.argmax(excess <= FITTED * excess[:, :1], axis=1)
         change = run["trace_mean"].values / run["trace"].values[np.arange(len(first)), first]
         return [
-            ratio_evidence(run, chosen, change, start, lambda low, high: within(low, high, margin))
-            for start, chosen in _values(run, axis)
+            ratio_evidence(run, chosen, change, start, near(margin), margin) for start, chosen in _values(run, axis)
         ]
 
-    return Rule(judge, "trace at the end / trace where the weights first fit the data", INSIDE.format(margin))
+    effect = "trace at the end / trace where the weights first fit the data"
+    return Rule(judge, effect, INSIDE.format(margin), ("trace_mean", "trace", "excess_risk"))
 
 
 def rises(axis: str | None = None) -> Rule:
     """The trace rises with kappa at every value of an axis (or, without one, in the experiment)."""
 
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+        if len(conditions(run)) < 2:
+            return [missing("a slope needs two kappas or more")]
         parts = _values(run, axis) if axis else [("", np.ones(run.sizes["replica"], dtype=bool))]
-        return [
-            evidence_of(slope_effect(run.isel(replica=np.flatnonzero(chosen)), "trace_mean"), subject, positive)
+        found = [
+            evidence_of(slope_effect(run.isel(replica=np.flatnonzero(chosen)), "trace_mean"), subject, ABOVE_0)
             for subject, chosen in parts
         ]
+        return found if axis is None or len(parts) > 1 else [*found, missing(_unswept(axis))]
 
     words = "Supported if every interval is above 0; refuted if one is below."
     return Rule(judge, "slope of log trace over log kappa", words)
@@ -101,11 +105,11 @@ def as_predicted(margin: float) -> Rule:
     """The trace is the closed form's, at every condition."""
 
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+        if "closed_form_trace" not in run:
+            return [missing("the files hold no closed form")]
         ratio = run["trace_mean"].values / run["closed_form_trace"].values
         return [
-            ratio_evidence(
-                run, at(run, condition), ratio, label(condition), lambda low, high: within(low, high, margin)
-            )
+            ratio_evidence(run, at(run, condition), ratio, label(condition), near(margin), margin)
             for condition in conditions(run)
         ]
 
@@ -113,7 +117,10 @@ def as_predicted(margin: float) -> Rule:
 
 
 def _values(run: xr.Dataset, axis: str) -> list[tuple[str, np.ndarray]]:
-    """Replicas at each value of an axis, in the order of the configuration, with the value's name."""
+    """Replicas at each value of an axis, in the order of the configuration, with the value's name; all of them where it
+    was not swept."""
+    if axis not in run.coords:
+        return [("", np.ones(run.sizes["replica"], dtype=bool))]
     values = run[axis].values
     order = dict.fromkeys(values.tolist())
     return [
@@ -121,13 +128,20 @@ def _values(run: xr.Dataset, axis: str) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def _quotients(run: xr.Dataset, axis: str) -> list[tuple[str, Effect]]:
-    """Trace at each later value of an axis over trace at the first one, at every condition."""
+def _unswept(axis: str) -> str:
+    return f"{axis} was not swept: there is nothing to compare with"
+
+
+def _quotients(run: xr.Dataset, axis: str, margin: float = NETWORK_MARGIN) -> list[tuple[str, Effect | None]]:
+    """Trace at each later value of an axis over trace at the first one, at every condition; where the axis was not
+    swept, a line that says so."""
     (_, first), *others = _values(run, axis)
+    if not others:
+        return [(_unswept(axis), None)]
     return [
         (
             f"{name}, {label(condition)}".rstrip(", "),
-            quotient_effect(run, "trace_mean", chosen & at(run, condition), first & at(run, condition)),
+            quotient_effect(run, "trace_mean", chosen & at(run, condition), first & at(run, condition), margin),
         )
         for name, chosen in others
         for condition in conditions(run)
@@ -166,6 +180,7 @@ ABLATIONS = [
         rule.judge,
         every_rate=True,
         pooled=True,
+        needs=rule.needs,
     )
     for name, (statement, rule) in _TABLE.items()
 ]

@@ -5,18 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
-from sharpseek.extrapolation import at_rate_zero
+from sharpseek.extrapolation import at_rate_zero, rates_that_enter
 from sharpseek.files import Experiment
-from sharpseek.verdicts.rules import (
-    NETWORK_MARGIN,
-    UNDECIDED,
-    USABLE_SHARE,
-    Claim,
-    Evidence,
-    within,
-)
+from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
+from sharpseek.verdicts.rules import LEVEL, NETWORK_MARGIN, Claim, Evidence, near
 from sharpseek.verdicts.statistics import at, conditions, label
 
 FLOW_TIMES = 4
@@ -37,7 +30,8 @@ def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flo
     `quantity` may be another one, and `path` a rival of the flow: descent_flow or isotropic_flow.
 
     Columns: condition, time, predicted (the path's value), ratio, error (standard error over seeds), z, low, high
-    (95 %), rates, usable, replicas. Replicas need not be stationary, but must be finished. Empty without a flow.
+    (95 %, Student t with the degrees of freedom of the rate that has the fewest seeds), rates, seeds (those fewest),
+    usable, replicas. Replicas need not be stationary, but must be finished. Empty without a flow.
     """
     measured = runs_by_rate(experiment)
     if not measured:
@@ -46,8 +40,9 @@ def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flo
     rows = []
     for condition in conditions(measured[0][1]):
         for time in end * np.arange(1, FLOW_TIMES + 1) / FLOW_TIMES:
-            rates, means, errors, predicted = [], [], [], np.nan
-            usable = replicas = 0
+            samples: dict[float, np.ndarray] = {}
+            replicas: dict[float, int] = {}
+            predicted = np.nan
             for rate, run, select in measured:
                 here = np.flatnonzero(select & at(run, condition))
                 if here.size == 0:
@@ -61,18 +56,18 @@ def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flo
                 flow = run[f"{path}_{quantity}"].values[here, record]
                 ratio = run[quantity].values[here, record] / flow
                 good = (run["status"].values[here] == 0) & np.isfinite(ratio)
-                replicas += here.size
-                usable += int(good.sum())
-                if good.sum() < max(2, USABLE_SHARE * here.size):
-                    continue
-                predicted = float(flow[good][0])
-                rates.append(rate)
-                means.append(ratio[good].mean())
-                errors.append(ratio[good].std(ddof=1) / np.sqrt(good.sum()))
+                samples[rate] = np.append(samples.get(rate, np.empty(0)), ratio[good])
+                replicas[rate] = replicas.get(rate, 0) + here.size
+                predicted = float(flow[good][0]) if good.any() else predicted
+            usable = {rate: len(values) for rate, values in samples.items()}
+            rates = rates_that_enter(usable, replicas, FLOW_RATES)
+            means = np.array([samples[rate].mean() for rate in rates])
+            errors = np.array([samples[rate].std(ddof=1) / np.sqrt(usable[rate]) for rate in rates])
             value = error = np.nan
-            if len(rates) >= FLOW_RATES and min(errors) > 0:
-                value, error = flow_at_rate_zero(np.array(rates), np.array(means), np.array(errors))
-            half = float(stats.norm.ppf(0.975)) * error
+            if rates and min(errors) > 0:
+                value, error = flow_at_rate_zero(np.array(rates), means, errors)
+            seeds = min((usable[rate] for rate in rates), default=0)
+            low, high = student_interval(value, error, seeds)(LEVEL)
             rows.append(
                 {
                     "condition": condition,
@@ -81,11 +76,12 @@ def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flo
                     "ratio": value,
                     "error": error,
                     "z": (value - 1) / error,
-                    "low": value - half,
-                    "high": value + half,
+                    "low": low,
+                    "high": high,
                     "rates": len(rates),
-                    "usable": usable,
-                    "replicas": replicas,
+                    "seeds": seeds,
+                    "usable": sum(usable.values()),
+                    "replicas": sum(replicas.values()),
                 }
             )
     return pd.DataFrame(rows)
@@ -121,15 +117,13 @@ def _rate_of_times(run: xr.Dataset) -> float:
 
 
 def judge_flow(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
-    """C10: the table's rows as evidence; p is that of equivalence within the margin (two one-sided z tests)."""
+    """C10: the table's rows as evidence."""
     evidence = []
     for row in flow_table(experiment).itertuples():
-        outcome, p = UNDECIDED, np.nan
-        if np.isfinite(row.z):
-            p = float(stats.norm.sf((NETWORK_MARGIN - abs(row.ratio - 1)) / row.error))
-            outcome = within(row.low, row.high, NETWORK_MARGIN)
+        interval = student_interval(row.ratio, row.error, row.seeds)
+        effect = Effect(row.ratio, interval, row.usable, row.replicas, bool(np.isfinite(row.z)))
         subject = ", ".join(filter(None, (label(row.condition), f"time {row.time:.3g}")))
-        evidence.append(Evidence(subject, row.ratio, row.low, row.high, outcome, row.usable, row.replicas, p))
+        evidence.append(evidence_of(effect, subject, near(NETWORK_MARGIN)))
     return evidence
 
 
@@ -137,10 +131,12 @@ FLOW = Claim(
     "C10",
     "The slow-manifold flow predicts the sharpness trajectory of a network before any step of SGD.",
     "measured / predicted trace at rate 0",
-    f"polynomial in the rate through the means over seeds at {FLOW_RATES} or more rates, at {FLOW_TIMES} fixed times",
+    f"polynomial in the rate through the means over seeds at {FLOW_RATES} or more rates, at {FLOW_TIMES} fixed times; "
+    "Student t interval with the degrees of freedom of the rate that has the fewest seeds",
     f"Supported if at every kappa and time the interval lies within {NETWORK_MARGIN:.0%} of 1; refuted if one lies "
     "entirely outside. The polynomial leaves an error of a per cent or two that no standard error counts.",
     judge_flow,
     every_rate=True,
     pooled=True,
+    needs=("trace",),
 )

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.verdicts.rules import SUPPORTED, TRACE_MARGIN, UNDECIDED, Claim, Evidence, positive, within
+from sharpseek.verdicts.rules import TRACE_MARGIN, Claim, Evidence, Region, missing, near
 from sharpseek.verdicts.statistics import (
+    Effect,
     at,
     conditions,
     evidence_of,
@@ -21,26 +22,24 @@ from sharpseek.verdicts.statistics import (
 
 
 def judge_flattest(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
-    """C3: trace over the flattest possible trace, at kappa = 1 and at the largest condition."""
-    if "closed_form_flattest_trace" not in run or "condition" not in run.coords:
+    """C3: trace over the flattest possible trace, at kappa = 1 and at every other condition. It needs both."""
+    if "closed_form_flattest_trace" not in run:
         return []
+    if "condition" not in run.coords:
+        return [missing("kappa was not swept: the claim needs kappa 1 and a larger one")]
     ratio = run["trace_mean"].values / run["closed_form_flattest_trace"].values
     levels = conditions(run)
     evidence = []
     if levels[0] == 1:
-        evidence.append(
-            ratio_evidence(run, at(run, 1), ratio, "kappa 1", lambda low, high: within(low, high, TRACE_MARGIN))
-        )
+        region = near(TRACE_MARGIN)
+        evidence.append(ratio_evidence(run, at(run, 1), ratio, "kappa 1", region, TRACE_MARGIN))
+    else:
+        evidence.append(missing("kappa 1 was not run"))
     for condition in levels[levels > 1]:
-        evidence.append(
-            ratio_evidence(
-                run,
-                at(run, condition),
-                ratio,
-                label(condition),
-                lambda low, high: positive(low - 1 - TRACE_MARGIN, high - 1 - TRACE_MARGIN),
-            )
-        )
+        region = Region(low=1 + TRACE_MARGIN)
+        evidence.append(ratio_evidence(run, at(run, condition), ratio, label(condition), region, TRACE_MARGIN))
+    if not (levels > 1).any():
+        evidence.append(missing("no kappa above 1 was run"))
     return evidence
 
 
@@ -50,8 +49,10 @@ FLATTEST = Claim(
     "trace / flattest possible trace",
     "Student t interval over seeds of the log ratio",
     f"Supported if the interval lies within {TRACE_MARGIN:.0%} of 1 at kappa 1 and above 1 + {TRACE_MARGIN:.0%} at "
-    "every other kappa; refuted if the first lies entirely outside or another entirely below.",
+    "every other kappa; refuted if the first lies entirely outside or another entirely below; undecided without "
+    "kappa 1 or without a larger one.",
     judge_flattest,
+    needs=("trace_mean",),
 )
 
 
@@ -62,36 +63,37 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     predicted plus the slope of log (trace / predicted trace): the same where all replicas are usable, and right where
     some are not, although log trace is no straight line in log kappa.
     """
-    if "closed_form_trace" not in run or len(conditions(run)) < 2 or not (run["commutes"].values == 1).all():
+    if "closed_form_trace" not in run or not (run["commutes"].values == 1).all():
         return []
+    if len(conditions(run)) < 2:
+        return [missing("a slope needs two kappas or more")]
     x, y = np.log(run["condition"].values), np.log(run["closed_form_trace"].values)
     predicted = float(np.polyfit(x, y, 1)[0])
     run = run.assign(trace_ratio=run["trace_mean"] / run["closed_form_trace"])
 
-    def over_theory(excess: float) -> float:
-        return 1 + excess / predicted
-
-    def rule(low: float, high: float) -> str:
-        low, high = over_theory(low), over_theory(high)
-        if positive(low, high) != SUPPORTED:
-            return positive(low, high)
-        return SUPPORTED if within(low, high, SLOPE_MARGIN) == SUPPORTED else UNDECIDED
-
     rates = np.unique(run["learning_rate"])[:2] if "learning_rate" in run.coords else np.empty(0)
     if len(rates) == 2:
         parts = [run.isel(replica=np.flatnonzero(run["learning_rate"].values == rate)) for rate in rates]
-        effect = line_to_zero(*rates, *(slope_effect(part, "trace_ratio") for part in parts))
+        effect = line_to_zero(*rates, *(slope_effect(part, "trace_ratio", margin=SLOPE_MARGIN) for part in parts))
         subject = "slope over theory, rate to 0"
     else:
-        effect, subject = slope_effect(run, "trace_ratio"), "slope over theory"
-    found = evidence_of(effect, subject, rule)
-    return [
-        replace(found, estimate=over_theory(found.estimate), low=over_theory(found.low), high=over_theory(found.high))
-    ]
+        effect, subject = slope_effect(run, "trace_ratio", margin=SLOPE_MARGIN), "slope over theory"
+    return [evidence_of(_over_theory(effect, predicted), subject, SLOPES)]
+
+
+def _over_theory(excess: Effect, predicted: float) -> Effect:
+    """Measured over predicted slope, from the slope of log (measured / predicted)."""
+
+    def interval(level: float) -> tuple[float, float]:
+        ends = [1 + end / predicted for end in excess.interval(level)]
+        return min(ends), max(ends)
+
+    return replace(excess, estimate=1 + excess.estimate / predicted, interval=interval)
 
 
 SLOPE_MARGIN = 0.10
 """Largest relative difference of the measured and the predicted slope of log trace over log kappa."""
+SLOPES = Region(1 - SLOPE_MARGIN, 1 + SLOPE_MARGIN, refuted_below=0, refuted_above=np.inf)
 IMBALANCE = Claim(
     "C4",
     "The more imbalanced the noise, the sharper the end, by as much as theory says.",
@@ -100,4 +102,5 @@ IMBALANCE = Claim(
     f"Supported if the interval is above 0 and within {SLOPE_MARGIN:.0%} of 1; refuted if it is below 0.",
     judge_imbalance,
     every_rate=True,
+    needs=("trace_mean",),
 )

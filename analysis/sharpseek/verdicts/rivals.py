@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
 from sharpseek.extrapolation import FEWEST_RATES, extrapolate
 from sharpseek.files import Experiment
-from sharpseek.linear_settings import replica_frame
+from sharpseek.linear_settings import by_rate, replica_frame
 from sharpseek.summaries import smallest_rate, usable
+from sharpseek.verdicts.effect import Effect, Interval, evidence_of, standard_error, student_interval
 from sharpseek.verdicts.flow import flow_table
 from sharpseek.verdicts.rules import (
+    ABOVE_0,
     LEVEL,
     NETWORK_MARGIN,
-    REFUTED,
-    SUPPORTED,
-    UNDECIDED,
+    NOT_BELOW_0,
     USABLE_SHARE,
     Claim,
     Evidence,
-    positive,
 )
-from sharpseek.verdicts.statistics import Effect, at, conditions, evidence_of, label, standard_error, student_interval
+from sharpseek.verdicts.statistics import at, conditions, label, sufficient
 
 FLOW, CALM, FLAT = "slow flow", "minimal fluctuation", "minimal trace"
 """The predictors, in the order in which the claim prefers them."""
@@ -49,7 +47,7 @@ class Outcome:
     quantity: str
     condition: float
     measured: float
-    interval: Callable[[float], tuple[float, float]]
+    interval: Interval
     """(low, high) of `measured`, each missed with at most this probability."""
     predicted: dict[str, float]
     usable: int
@@ -61,7 +59,7 @@ def _paths(experiment: Experiment) -> Iterator[Outcome]:
     """Runs that start on the manifold, at their last time and extrapolated to rate 0."""
     if not any("descent_flow_trace" in run for run in experiment.runs.values()):
         return
-    for quantity in QUANTITIES:
+    for quantity in (name for name in QUANTITIES if all(name in run for run in experiment.runs.values())):
         tables = {name: flow_table(experiment, quantity, prefix) for name, prefix in PATHS.items()}
         truth = tables[FLOW]
         for row in truth[truth["time"] == truth["time"].max()].itertuples():
@@ -72,12 +70,7 @@ def _paths(experiment: Experiment) -> Iterator[Outcome]:
                 )
                 predicted[name] = float(np.log(table.loc[same, "predicted"].iloc[0]))
             measured = float(np.log(row.ratio)) + predicted[FLOW]
-            relative = row.error / row.ratio
-
-            def interval(level: float, measured: float = measured, error: float = relative) -> tuple[float, float]:
-                half = float(stats.norm.ppf(1 - level)) * error
-                return measured - half, measured + half
-
+            interval = student_interval(measured, row.error / row.ratio, row.seeds)
             subject = ", ".join(filter(None, (label(row.condition), f"time {row.time:.3g}")))
             yield Outcome(subject, quantity, row.condition, measured, interval, predicted, row.usable, row.replicas,
                           bool(np.isfinite(row.z)))  # fmt: skip
@@ -93,9 +86,9 @@ def _theory(experiment: Experiment) -> Iterator[Outcome]:
         frame = frame[frame["rate"] == frame["rate"].min()]
     for setting, part in frame.groupby("setting", sort=False):
         for quantity in (name for name in QUANTITIES if f"{THEORY[FLAT]}_{name}" in frame):
-            good = part[part["usable"] & np.isfinite(part[quantity])]
-            values = good[quantity].to_numpy()
-            found = None if few else extrapolate({r: g[quantity].to_numpy() for r, g in good.groupby("rate")})
+            samples, replicas = by_rate(part, quantity)
+            values = np.concatenate(list(samples.values()))
+            found = None if few else extrapolate(samples, replicas)
             if found:
                 value, error, seeds = found.value, found.error, found.seeds
             elif few and len(values) > 1:
@@ -106,11 +99,11 @@ def _theory(experiment: Experiment) -> Iterator[Outcome]:
             predicted = {name: float(np.log(part[f"{prefix}_{quantity}"].iloc[0])) for name, prefix in THEORY.items()}
             if not np.isfinite(list(predicted.values())).all():
                 continue
-            enough = np.isfinite(value) and len(good) >= USABLE_SHARE * len(part)
+            enough = np.isfinite(value) and sufficient(len(values), len(part))
             log = float(np.log(value))
             condition = float(part["condition"].iloc[0]) if "condition" in part else np.nan
             interval = student_interval(log, error / value, seeds)
-            yield Outcome(str(setting), quantity, condition, log, interval, predicted, len(good), len(part),
+            yield Outcome(str(setting), quantity, condition, log, interval, predicted, len(values), len(part),
                           bool(enough))  # fmt: skip
 
 
@@ -125,7 +118,7 @@ def _ends(experiment: Experiment) -> Iterator[Outcome]:
         rescaled = run.attrs["config"].get("model", {}).get("activation") == "relu"
         for condition in conditions(run):
             here = at(run, condition)
-            for quantity in QUANTITIES:
+            for quantity in (name for name in QUANTITIES if (name if rescaled else f"{name}_mean") in run):
                 ends = {name: np.log(run[f"{prefix}_{quantity}"].values) for name, prefix in ENDS.items()}
                 found = here & np.isfinite(list(ends.values())).all(axis=0)
                 if not found.any():
@@ -146,7 +139,7 @@ def _ends(experiment: Experiment) -> Iterator[Outcome]:
                     continue
                 log = float(logs.mean()) if len(logs) > 1 else np.nan
                 subject = ", ".join(filter(None, (group, label(condition))))
-                enough = len(logs) >= max(2, USABLE_SHARE * here.sum())
+                enough = sufficient(len(logs), int(here.sum()))
                 interval = student_interval(log, error, len(logs))
                 yield Outcome(subject, quantity, float(condition), log, interval, predicted, len(logs),
                               int(here.sum()), bool(enough))  # fmt: skip
@@ -248,9 +241,9 @@ def judge_rivals(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
             advantages.setdefault(f"{claimed} against {rival}", []).append((subject, _advantage(found, claimed, rival)))
     evidence = []
     for pair, settings in advantages.items():
-        evidence.append(evidence_of(_average([effect for _, effect in settings]), f"mean, {pair}", positive))
-        # p: the wider an interval, the less it says against the claim, so that no level is too small.
-        evidence += [replace(evidence_of(effect, subject, _not_below), p=0.0) for subject, effect in settings]
+        evidence.append(evidence_of(_average([effect for _, effect in settings]), f"mean, {pair}", ABOVE_0))
+        # The wider a setting's interval, the less it says against the claim: it can refute but not support.
+        evidence += [evidence_of(effect, subject, NOT_BELOW_0, condition=True) for subject, effect in settings]
     return evidence
 
 
@@ -266,13 +259,6 @@ def _average(effects: list[Effect]) -> Effect:
     estimate = float(np.mean([effect.estimate for effect in sound])) if sound else np.nan
     enough = len(sound) >= max(1, USABLE_SHARE * len(effects))
     return Effect(estimate, interval, sum(e.usable for e in effects), sum(e.replicas for e in effects), enough)
-
-
-def _not_below(low: float, high: float) -> str:
-    """A setting by itself speaks against the claim only if its whole interval is below 0."""
-    if not np.isfinite([low, high]).all():
-        return UNDECIDED
-    return REFUTED if high < 0 else SUPPORTED
 
 
 RIVALS = Claim(

@@ -22,7 +22,9 @@ NETWORK_MARGIN = 0.05
 USABLE_SHARE = 0.5
 """Share of replicas at a point below which it decides nothing."""
 LEVEL = 0.025
-"""Largest probability, on each side, of an error of a single rule: intervals are 95 % intervals."""
+"""Largest probability of a wrong "supported", and of a wrong "refuted": intervals are 95 % intervals."""
+LEAST_P = 1e-12
+"""Smallest p value that is looked for; a smaller one is printed as less than this."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,33 @@ class Evidence:
     outcome: str
     usable: int
     replicas: int
-    p: float = np.nan
-    """Smallest one-sided level at which the rule still supports the claim; NaN where the rule has none."""
+    p: float = 1.0
+    """Smallest one-sided level at which the rule still supports the claim; 1 where it does at none, or where nothing
+    could be measured; NaN for a condition."""
+    p_against: float = np.nan
+    """Smallest level at which the rule refutes the claim; NaN where this piece cannot refute it."""
+    least: float = LEAST_P
+    """Smallest p value that could have been found: at or below it p only says "less than"."""
+    condition: bool = False
+    """Whether this piece can only keep the claim from being supported: it asks that nothing speaks against the claim,
+    and the less is known the easier that is. It has no p of "supported"."""
+
+    @property
+    def p_text(self) -> str:
+        """The p value of "supported" as it may be printed."""
+        return p_text(self.p, self.least)
+
+
+def p_text(p: float, least: float = LEAST_P) -> str:
+    """A p value in words: "0.013", "< 1e-12" where no more can be said, and a dash where there is none."""
+    if not np.isfinite(p):
+        return "–"
+    return f"< {least:.2g}" if p <= least * 1.001 else f"{p:.2g}"
+
+
+def missing(subject: str, usable: int = 0, replicas: int = 0) -> Evidence:
+    """A piece that the claim needs and the data do not have: undecided, and `subject` says why."""
+    return Evidence(subject, np.nan, np.nan, np.nan, UNDECIDED, usable, replicas)
 
 
 @dataclass(frozen=True)
@@ -53,6 +80,8 @@ class Verdict:
     evidence: tuple[Evidence, ...]
     files: tuple[str, ...] = ()
     """The run files that were judged."""
+    asked: bool = True
+    """Whether the experiment speaks to the claim. Others are shown where the answer stands and decide nothing."""
 
     @property
     def usable_share(self) -> float:
@@ -62,8 +91,16 @@ class Verdict:
 
     @property
     def p(self) -> float:
-        """Every piece of evidence must support the claim, so that the largest p is the claim's; NaN if one has none."""
-        return float(np.max([e.p for e in self.evidence])) if self.evidence else np.nan
+        """Every piece of evidence must support the claim, so that the largest p is the claim's; 1 if a condition is not
+        met or nothing else was measured."""
+        tests = [e.p for e in self.evidence if not e.condition]
+        met = all(e.outcome == SUPPORTED for e in self.evidence if e.condition)
+        return float(np.max(tests)) if tests and met else 1.0
+
+    @property
+    def least(self) -> float:
+        """Smallest p that could have been found: the largest of the pieces'."""
+        return max((e.least for e in self.evidence if not e.condition), default=LEAST_P)
 
 
 @dataclass(frozen=True)
@@ -79,7 +116,10 @@ class Claim:
     every_rate: bool = False
     """Whether replicas of all learning rates are evidence; otherwise those of the smallest."""
     pooled: bool = False
-    """Whether the replicas of all groups of a sweep over shapes are judged together; otherwise each group alone."""
+    """Whether the replicas of all groups of a sweep over shapes are judged together; otherwise each group alone. Groups
+    that differ in the learning rate only are one run for every claim (`sharpseek.rates`)."""
+    needs: tuple[str, ...] = ()
+    """Variables of a run without which the claim cannot be judged: then it is undecided, and says so."""
 
     @property
     def code(self) -> str:
@@ -88,20 +128,57 @@ class Claim:
         return f"verdicts/{Path(code.co_filename).name}:{code.co_firstlineno}"
 
 
+@dataclass(frozen=True)
+class Region:
+    """The values of an effect that a claim allows, and those that speak against it.
+
+    An interval inside (low, high) supports the claim; one entirely below `refuted_below` or above `refuted_above`
+    refutes it. These two are low and high unless given.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    refuted_below: float | None = None
+    refuted_above: float | None = None
+
+    @property
+    def against(self) -> tuple[float, float]:
+        """(refuted_below, refuted_above)."""
+        below = self.low if self.refuted_below is None else self.refuted_below
+        above = self.high if self.refuted_above is None else self.refuted_above
+        return below, above
+
+    def __call__(self, low: float, high: float) -> str:
+        """The outcome of an interval."""
+        if np.isnan([low, high]).any():
+            return UNDECIDED
+        below, above = self.against
+        if high < below or low > above:
+            return REFUTED
+        inside = (low > self.low or np.isneginf(self.low)) and (high < self.high or np.isposinf(self.high))
+        return SUPPORTED if inside else UNDECIDED
+
+
+ABOVE_0 = Region(low=0)
+ABOVE_1 = Region(low=1)
+BELOW_1 = Region(high=1)
+NOT_BELOW_0 = Region(refuted_below=0)
+"""Allows everything, and is refuted below 0."""
+
+
+def near(margin: float, centre: float = 1.0) -> Region:
+    """Equivalence with `centre`: supported inside centre +- margin, refuted entirely outside."""
+    return Region(centre - margin, centre + margin)
+
+
 def within(low: float, high: float, margin: float) -> str:
     """Equivalence of a ratio with 1: supported inside 1 +- margin, refuted entirely outside, else undecided."""
-    if not np.isfinite([low, high]).all():
-        return UNDECIDED
-    if low > 1 - margin and high < 1 + margin:
-        return SUPPORTED
-    return REFUTED if high < 1 - margin or low > 1 + margin else UNDECIDED
+    return near(margin)(low, high)
 
 
 def positive(low: float, high: float) -> str:
     """Sign of an effect: supported above 0, refuted below 0, else undecided."""
-    if not np.isfinite([low, high]).all():
-        return UNDECIDED
-    return SUPPORTED if low > 0 else REFUTED if high < 0 else UNDECIDED
+    return ABOVE_0(low, high)
 
 
 def combine(outcomes: Iterable[str]) -> str:

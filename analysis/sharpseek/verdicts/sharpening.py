@@ -11,8 +11,9 @@ import xarray as xr
 from sharpseek.files import Experiment
 from sharpseek.linear_settings import group_values
 from sharpseek.summaries import start_axis
-from sharpseek.verdicts.rules import REFUTED, UNDECIDED, Claim, Evidence, positive, within
-from sharpseek.verdicts.statistics import Effect, evidence_of, log_mean_effect
+from sharpseek.verdicts.effect import Effect, evidence_of
+from sharpseek.verdicts.rules import BELOW_1, REFUTED, Claim, Evidence, missing, near
+from sharpseek.verdicts.statistics import log_mean_effect
 
 EDGE_MARGIN = 0.10
 """Largest relative distance of the mean sharpness from 2 / rate that counts as being at the edge."""
@@ -127,11 +128,7 @@ def judge_sharpening(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
     for pair in edges:
         effect = log_effect(late(pair.full, "sharpness") / pair.edge)
         subject = f"full batch, sharpness / (2 / rate), {pair.subject}"
-        evidence.append(evidence_of(effect, subject, lambda low, high: within(low, high, EDGE_MARGIN)))
-
-    def below(low: float, high: float) -> str:
-        return positive(1 - high, 1 - low)
-
+        evidence.append(evidence_of(effect, subject, near(EDGE_MARGIN)))
     for pair in found:
         for subject, ratio in (
             ("small batch, sharpness / (2 / rate)", late(pair.small, "sharpness") / pair.edge),
@@ -141,10 +138,10 @@ def judge_sharpening(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
                 late(pair.small, "gradient_fluctuation") / late(pair.full, "gradient_fluctuation"),
             ),
         ):
-            evidence.append(evidence_of(log_effect(ratio), f"{subject}, {pair.subject}", below))
+            evidence.append(evidence_of(log_effect(ratio), f"{subject}, {pair.subject}", BELOW_1))
     if found and not edges:
         # No rate whose edge is in the way: nothing was tested there, and the claim is not supported by the rest.
-        evidence.append(Evidence("full batch, no rate meets its edge", np.nan, np.nan, np.nan, UNDECIDED, 0, 0))
+        evidence.append(missing("full batch, no rate meets its edge"))
     return evidence
 
 
@@ -161,4 +158,5 @@ SHARPENING = Claim(
     judge_sharpening,
     every_rate=True,
     pooled=True,
+    needs=("sharpness", "gradient_fluctuation"),
 )

@@ -8,12 +8,14 @@ import xarray as xr
 from sharpseek.files import Experiment
 from sharpseek.summaries import START_AXES, start_axis
 from sharpseek.verdicts.rules import (
+    ABOVE_1,
+    BELOW_1,
     NETWORK_MARGIN,
     TRACE_MARGIN,
     Claim,
     Evidence,
-    positive,
-    within,
+    missing,
+    near,
 )
 from sharpseek.verdicts.statistics import (
     at,
@@ -25,6 +27,8 @@ from sharpseek.verdicts.statistics import (
     ratio_evidence,
 )
 
+ONE_START = "all replicas have one start: init_imbalance and init_scale were not swept"
+
 
 def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """C2: trace reached from the sharp start over trace reached from the flat one (Welch interval of the logarithm).
@@ -33,12 +37,12 @@ def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """
     axis = start_axis(run)
     if axis is None:
-        return []
+        return [missing(ONE_START)]
     axes = [name for name in START_AXES if name in run.coords]
     every = np.unique(np.stack([run[name].values for name in axes], axis=1), axis=0)
     if len(every) > 2:
         return _every_start(run, axes, every)
-    margin = TRACE_MARGIN if "closed_form_trace" in run else NETWORK_MARGIN
+    margin = _margin(run)
     starts = np.unique(run[axis])
     return [
         evidence_of(
@@ -47,25 +51,30 @@ def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
                 "trace_mean",
                 at(run, condition) & (run[axis].values == starts[-1]),
                 at(run, condition) & (run[axis].values == starts[0]),
+                margin,
             ),
             label(condition),
-            lambda low, high: within(low, high, margin),
+            near(margin),
         )
         for condition in conditions(run)
     ]
 
 
 def _every_start(run: xr.Dataset, axes: list[str], starts: np.ndarray) -> list[Evidence]:
-    margin = TRACE_MARGIN if "closed_form_trace" in run else NETWORK_MARGIN
+    margin = _margin(run)
     evidence = []
     for condition in conditions(run):
         for start in starts:
             here = np.all([run[name].values == value for name, value in zip(axes, start, strict=True)], axis=0)
             words = [f"{name.removeprefix('init_')} {value:g}" for name, value in zip(axes, start, strict=True)]
-            effect = quotient_effect(run, "trace_mean", at(run, condition) & here, at(run, condition) & ~here)
+            effect = quotient_effect(run, "trace_mean", at(run, condition) & here, at(run, condition) & ~here, margin)
             subject = ", ".join(filter(None, (label(condition), *words)))
-            evidence.append(evidence_of(effect, subject, lambda low, high: within(low, high, margin)))
+            evidence.append(evidence_of(effect, subject, near(margin)))
     return evidence
+
+
+def _margin(run: xr.Dataset) -> float:
+    return TRACE_MARGIN if "closed_form_trace" in run else NETWORK_MARGIN
 
 
 UNIQUENESS = Claim(
@@ -76,6 +85,7 @@ UNIQUENESS = Claim(
     f"Supported if every interval lies within {TRACE_MARGIN:.0%} of 1 ({NETWORK_MARGIN:.0%} for nonlinear "
     "networks); refuted if one lies entirely outside.",
     judge_uniqueness,
+    needs=("trace_mean",),
 )
 
 
@@ -83,7 +93,7 @@ def judge_both_ways(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """C5: trace at the end over trace at the arrival on the manifold, from both starts, at the largest condition."""
     axis = start_axis(run)
     if axis is None or "condition" not in run.coords:
-        return []
+        return [missing(ONE_START if axis is None else "kappa was not swept")]
     change = change_since_arrival(run, "trace")
     starts = np.unique(run[axis])
     condition = conditions(run)[-1]
@@ -95,14 +105,14 @@ def judge_both_ways(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
             flat,
             change,
             f"flat start, {label(condition)}",
-            lambda low, high: positive(low - 1, high - 1),
+            ABOVE_1,
         ),
         ratio_evidence(
             run,
             sharp,
             change,
             f"sharp start, {label(condition)}",
-            lambda low, high: positive(1 - high, 1 - low),
+            BELOW_1,
         ),
     ]
 
@@ -113,6 +123,8 @@ BOTH_WAYS = Claim(
     "trace at the end / trace where the weights first fit the data",
     "Student t interval over seeds of the log ratio, largest kappa",
     "Supported if the flat start's interval is above 1 and the sharp start's below 1; refuted if one is on the "
-    "wrong side.",
+    "wrong side. That says nothing about the end itself (C2): both starts may have been flatter than it, or both "
+    "sharper.",
     judge_both_ways,
+    needs=("trace_mean", "trace", "excess_risk"),
 )

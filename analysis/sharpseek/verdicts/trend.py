@@ -8,21 +8,39 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.verdicts.rules import LEVEL, REFUTED, SUPPORTED, UNDECIDED, USABLE_SHARE, Claim, Evidence, positive
+from sharpseek.verdicts.rules import (
+    ABOVE_0,
+    LEVEL,
+    REFUTED,
+    SUPPORTED,
+    UNDECIDED,
+    USABLE_SHARE,
+    Claim,
+    Evidence,
+    missing,
+)
 from sharpseek.verdicts.statistics import conditions, evidence_of, ordered_p, slope_effect
 
 
 def judge_trend(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """C7: slopes of log trace and log sharpness over log kappa of a nonlinear network."""
-    if experiment.architecture == "linear" or len(conditions(run)) < 2:
+    if experiment.architecture == "linear":
         return []
+    if len(conditions(run)) < 2:
+        return [missing("a slope needs two kappas or more")]
     evidence = []
     for name in ("trace", "sharpness"):
         rises, falls = ordered_p(run, f"{name}_mean")
-        found = evidence_of(slope_effect(run, f"{name}_mean"), name, positive)
+        found = evidence_of(slope_effect(run, f"{name}_mean"), name, ABOVE_0)
         agreed = {SUPPORTED: rises < LEVEL, REFUTED: falls < LEVEL}.get(found.outcome, True)
+        # Both tests must agree, so that the larger p is the rule's.
         evidence.append(
-            replace(found, outcome=found.outcome if agreed else UNDECIDED, p=float(np.maximum(found.p, rises)))
+            replace(
+                found,
+                outcome=found.outcome if agreed else UNDECIDED,
+                p=float(np.fmax(found.p, rises)),
+                p_against=float(np.maximum(found.p_against, falls)),
+            )
         )
     return evidence
 
@@ -36,4 +54,5 @@ TREND = Claim(
     f"and its ordered test agrees; undecided if at any kappa fewer than {USABLE_SHARE:.0%} of the replicas are "
     "stationary.",
     judge_trend,
+    needs=("trace_mean", "sharpness_mean"),
 )

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
 from sharpseek.files import Experiment
 from sharpseek.linear_settings import agreement, settings_table
+from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
 from sharpseek.verdicts.rules import (
-    REFUTED,
     SHARPNESS_MARGIN,
     SUPPORTED,
     TRACE_MARGIN,
     UNDECIDED,
-    USABLE_SHARE,
     Claim,
     Evidence,
-    within,
+    Region,
+    near,
 )
-from sharpseek.verdicts.statistics import (
-    Effect,
-    at,
-    conditions,
-    evidence_of,
-    label,
-    rate_effect,
-    ratio_evidence,
-)
+from sharpseek.verdicts.statistics import at, conditions, label, rate_effect, ratio_evidence, sufficient
 
 AGREEMENT_ERRORS = 3.5
 """Largest distance from theory, in standard errors, that counts as agreement at one of many settings."""
@@ -59,26 +49,16 @@ def judge_value(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
 def setting_effect(row: pd.Series, predicted: float) -> Effect:
     """Measured over predicted of a row of `settings_table`."""
 
-    def interval(level: float) -> tuple[float, float]:
-        half = stats.t.ppf(1 - level, row.seeds - 1) * row.error if row.seeds > 1 else np.nan
-        return float((row.measured - half) / predicted), float((row.measured + half) / predicted)
-
-    enough = row.usable >= USABLE_SHARE * row.replicas and np.isfinite(row.measured)
+    interval = student_interval(float(row.measured / predicted), float(row.error / predicted), int(row.seeds))
+    enough = sufficient(row.usable, row.replicas) and np.isfinite(row.measured)
     return Effect(float(row.measured / predicted), interval, int(row.usable), int(row.replicas), bool(enough))
 
 
 def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
     evidence = []
     for _, row in table.iterrows():
-        margin = MARGINS[row.quantity]
         subject = ", ".join(filter(None, (row.quantity, row.setting, "rate to 0")))
-        evidence.append(
-            evidence_of(
-                setting_effect(row, row.predicted),
-                subject,
-                partial(within, margin=margin),
-            )
-        )
+        evidence.append(evidence_of(setting_effect(row, row.predicted), subject, near(MARGINS[row.quantity])))
     trace = table[table["quantity"] == "trace"]
     chi2, count, p = agreement(trace)
     z = float(trace["z"].abs().max())
@@ -86,7 +66,7 @@ def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
     subject = f"trace of all settings, chi-squared {chi2:.3g} over {count} settings (p {p:.2g}, largest |z| {z:.2f})"
     outcome = SUPPORTED if agrees else UNDECIDED
     # Chi-squared is no estimate of the effect, and is not drawn as one.
-    evidence.append(Evidence(subject, np.nan, np.nan, np.nan, outcome, count, len(trace)))
+    evidence.append(Evidence(subject, np.nan, np.nan, np.nan, outcome, count, len(trace), np.nan, condition=True))
     return evidence
 
 
@@ -100,17 +80,13 @@ def _judge_few_rates(run: xr.Dataset) -> list[Evidence]:
         for condition in conditions(run):
             select = at(run, condition)
             if several_rates:
-                effect = rate_effect(run, select, ratio)
-                subject = f"{name}, {label(condition)}, rate to 0"
-                evidence.append(evidence_of(effect, subject, partial(within, margin=margin)))
+                subject = ", ".join(filter(None, (name, label(condition), "rate to 0")))
+                evidence.append(evidence_of(rate_effect(run, select, ratio, margin), subject, near(margin)))
                 continue
-
-            def rule(low: float, high: float, margin: float = margin) -> str:
-                # The theory is the limit of small rates. One rate can agree with it but not refute it.
-                outcome = within(low, high, margin)
-                return UNDECIDED if outcome == REFUTED else outcome
-
-            evidence.append(ratio_evidence(run, select, ratio, f"{name}, {label(condition)}", rule))
+            # The theory is the limit of small rates. One rate can agree with it but not refute it.
+            region = Region(1 - margin, 1 + margin, -np.inf, np.inf)
+            subject = ", ".join(filter(None, (name, label(condition))))
+            evidence.append(ratio_evidence(run, select, ratio, subject, region, margin))
     return evidence
 
 
@@ -127,4 +103,5 @@ VALUE = Claim(
     judge_value,
     every_rate=True,
     pooled=True,
+    needs=("trace_mean", "sharpness_mean"),
 )
