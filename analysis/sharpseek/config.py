@@ -1,69 +1,29 @@
-"""The resolved configuration of a run, as text that reads like a dict."""
+"""The resolved configuration of a run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from numbers import Number
 from typing import Any
 
+import numpy as np
 
-class Config(str):
-    """JSON text of a dict that is read like the dict: `config["training"]["steps"]`, `"noise" in config`.
 
-    Attributes of a netCDF file are texts and numbers. A dict among those of a dataset could not be written again;
-    this one is a text to every writer. It is not changed in place: `dict(config)` is a copy that can be.
-    """
+class Config(dict[str, Any]):
+    """The sections of a configuration: `config["training"]["steps"]`. Writers of netCDF see its JSON text."""
 
-    __slots__ = ()
+    @classmethod
+    def parse(cls, text: str) -> Config:
+        """Of its JSON text. Raises TypeError or ValueError if it is something else."""
+        sections = json.loads(text)
+        if not isinstance(sections, dict):
+            raise ValueError(f"{sections!r} holds no sections")
+        return cls(sections)
 
-    def __new__(cls, text: str) -> Config:
-        """Raises ValueError unless `text` is JSON of a dict."""
-        if not isinstance(json.loads(text), dict):
-            raise ValueError("not a dict")
-        return super().__new__(cls, text)
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(json.dumps(self).encode(), dtype=dtype)
 
-    def _sections(self) -> dict[str, Any]:
-        sections: dict[str, Any] = json.loads(str(self))
-        return sections
 
-    def __getitem__(self, key: str) -> Any:  # type: ignore[override]
-        return self._sections()[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The section, or `default` if there is none."""
-        return self._sections().get(key, default)
-
-    def keys(self) -> KeysView[str]:
-        """The sections' names."""
-        return self._sections().keys()
-
-    def values(self) -> ValuesView[Any]:
-        """The sections."""
-        return self._sections().values()
-
-    def items(self) -> ItemsView[str, Any]:
-        """The sections with their names."""
-        return self._sections().items()
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._sections()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sections())
-
-    def __len__(self) -> int:
-        return len(self._sections())
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Mapping):
-            return self._sections() == other
-        return str.__eq__(self, other) if isinstance(other, str) else NotImplemented
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return str.__hash__(self)
-
-    def __repr__(self) -> str:
-        return repr(self._sections())
+# xarray hands an attribute to the writer only if it is a number, a text or an array, which no dict can be; numbers are
+# the one kind that a class may declare itself to be. Writers then ask NumPy, which asks __array__.
+Number.register(Config)

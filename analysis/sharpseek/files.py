@@ -52,7 +52,7 @@ def open_run(path: str | Path) -> xr.Dataset:
     `to_netcdf` made of one of these.
 
     Returns a lazily loaded dataset with dimensions replica, time, ...; what identifies a replica (condition, seed, ...)
-    are coordinates on replica. The resolved configuration is `run.attrs["config"]`, read like a dict (`Config`); a
+    are coordinates on replica. The resolved configuration is the dict `run.attrs["config"]`; a
     module that was measured has none. A run that goes on or was stopped opens too: NaN, and step -1, where it has not
     come to; `require_finished` refuses it. Raises SharpseekFileError.
     """
@@ -103,7 +103,7 @@ def _check_run(run: xr.Dataset, file: Path) -> None:
     if "config" not in run.attrs and (selection or measured):
         return
     try:
-        run.attrs["config"] = Config(run.attrs["config"])
+        run.attrs["config"] = Config.parse(run.attrs["config"])
     except (KeyError, TypeError, ValueError):
         raise SharpseekFileError(f"{file}: attribute config is missing or not valid JSON") from None
 
