@@ -169,8 +169,7 @@ at::Tensor InputFile::samples(const std::string& name, at::ScalarType booleans) 
 }
 
 bool InputFile::has_attribute(const std::string& attribute) const {
-  const QuietErrors quiet;
-  return H5Aexists(file_, attribute.c_str()) > 0;
+  return file_.has_attribute("/", attribute);
 }
 
 std::string InputFile::text(const std::string& attribute) const {

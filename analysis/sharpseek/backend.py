@@ -137,9 +137,8 @@ class RunFile(BackendEntrypoint):
             try:
                 file = _FILES.get(path)
                 require_files(file)
-                variables = {
-                    name: self._variable(str(filename_or_obj), file, name) for name in file if name not in (drop_variables or ())
-                }
+                names = [name for name in file if name not in (drop_variables or ())]
+                variables = {name: self._variable(str(filename_or_obj), file, name) for name in names}
                 found = xr.Dataset(
                     {n: v for n, v in variables.items() if v is not None}, attrs=_plain_attributes(file.attrs)
                 )

@@ -21,6 +21,7 @@ class Config(dict[str, Any]):
         return cls(sections)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The JSON text, as an array of one element."""
         return np.array(json.dumps(self).encode(), dtype=dtype)
 
 

@@ -5,9 +5,11 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -117,6 +119,40 @@ TEST_F(MeasureModule, TakesClassesForCrossEntropy) {
   EXPECT_NEAR(file.numbers("trace").front(), 2.0 / 3 * inputs_.square().sum().item<double>() / kSamples, 1e-10);
 }
 
+TEST_F(MeasureModule, TakesBooleansAsInputsTargetsAndClasses) {
+  const at::Tensor flags = inputs_ > 0;
+  const at::Tensor answers = at::arange(kSamples, at::kLong).remainder(3) == 1;
+  const auto write_flags = [&](const std::string& name, const at::Tensor& inputs, const at::Tensor& targets) {
+    using hdf5::Handle;
+    const Handle file(H5Fcreate(path(name).c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+    const Handle type(H5Tenum_create(H5T_STD_I8LE), H5Tclose);  // as h5py writes NumPy's bool
+    for (const auto& [label, value] : {std::pair<const char*, std::int8_t>{"FALSE", 0}, {"TRUE", 1}}) {
+      H5Tenum_insert(type, label, &value);
+    }
+    for (const auto& [label, values] : {std::pair{"inputs", inputs}, std::pair{"targets", targets}}) {
+      const std::vector<hsize_t> shape(values.sizes().begin(), values.sizes().end());
+      const Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose);
+      const Handle made(H5Dcreate2(file, label, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+      const at::Tensor bytes = values.to(at::kChar).contiguous();
+      H5Dwrite(made, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.const_data_ptr());
+    }
+  };
+  const double squares = flags.sum().item<double>() / kSamples;
+  write_flags("targets.h5", flags, answers.unsqueeze(1).expand({kSamples, kOutputs}));
+  ASSERT_EQ(measure("targets.h5", {"--quiet"}), 0);
+  {
+    hdf5::File file = hdf5::File::open(path("measure.h5"));
+    EXPECT_NEAR(file.numbers("loss").front(), answers.sum().item<double>() * kOutputs / kSamples, 1e-12);
+    EXPECT_NEAR(file.numbers("trace").front(), 2.0 * kOutputs * squares, 1e-10);
+  }
+  fs::remove(path("measure.h5"));
+  write_flags("classes.h5", flags, answers);
+  ASSERT_EQ(measure("classes.h5", {"--loss", "cross-entropy", "--quiet"}), 0);
+  hdf5::File file = hdf5::File::open(path("measure.h5"));
+  EXPECT_NEAR(file.numbers("loss").front(), std::log(3.0), 1e-12);
+  EXPECT_NEAR(file.numbers("trace").front(), 2.0 / 3 * squares, 1e-10);
+}
+
 TEST_F(MeasureModule, PrintsJson) {
   write("data.h5", inputs_, at::zeros({kSamples, kOutputs}, at::kDouble));
   testing::internal::CaptureStdout();
@@ -139,7 +175,8 @@ TEST_F(MeasureModule, RefusalsNameTheOptionOrFile) {
   write("classes.h5", inputs_, at::arange(kSamples, at::kLong));
   EXPECT_THAT(refusal("classes.h5", {"--loss", "cross-entropy"}),
               testing::HasSubstr("targets are from 0 to 11: must be classes from 0 to 2"));
-  EXPECT_THAT(refusal("broken.h5", {}), testing::HasSubstr("inputs holds a number that is not finite"));
+  EXPECT_THAT(refusal("broken.h5", {}),
+              testing::HasSubstr("inputs holds a number that is not finite: inputs[3, 1] is nan"));
 }
 
 }  // namespace
