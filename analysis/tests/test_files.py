@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -50,6 +53,151 @@ def test_sweep_opens_its_groups(tmp_path: Path) -> None:
         sharpseek.open_run(tmp_path)
 
 
+CHANGED: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
+    "whole": lambda run: run,
+    "selection": lambda run: run[["trace"]].isel(replica=slice(2, 5), time=-1),
+    "arithmetic": lambda run: run[["trace", "trace_mean"]] / 2 + 1,
+    "mean": lambda run: run[["trace", "status"]].mean("replica", keep_attrs=True),
+    "groups": lambda run: run[["trace_mean"]].groupby("condition").mean(),
+    "in memory": lambda run: pickle.loads(pickle.dumps(run.load().copy(deep=True))),
+}
+"""What users do to a run before they save it."""
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_what_was_made_of_a_run_is_saved_and_opens_again(tmp_path: Path, change: str) -> None:
+    run = sharpseek.open_run(make_run(tmp_path))
+    made = CHANGED[change](run)
+    made.to_netcdf(tmp_path / "copy.nc", engine="h5netcdf")
+    found = sharpseek.open_run(tmp_path / "copy.nc")
+    assert set(found.variables) == set(made.variables)
+    for name, values in made.variables.items():
+        np.testing.assert_array_equal(found[name].values, values.values, err_msg=str(name))
+    assert found.attrs["config"] == run.attrs["config"] == {"noise": {"condition": [1.0, 10.0, 100.0]}}
+    assert found.attrs["file"] == str(tmp_path / "copy.nc")
+    with h5py.File(tmp_path / "copy.nc") as file:
+        assert json.loads(file.attrs["config"]) == run.attrs["config"]
+
+
+def test_a_changed_configuration_is_saved_as_it_is_then(tmp_path: Path) -> None:
+    run = sharpseek.open_run(make_run(tmp_path))
+    run.attrs["config"]["remark"] = {"ä": float("1e-3")}
+    run.to_netcdf(tmp_path / "copy.nc", engine="h5netcdf")
+    assert sharpseek.open_run(tmp_path / "copy.nc").attrs["config"]["remark"] == {"ä": 0.001}
+
+
+def test_a_run_is_not_saved_over_itself(tmp_path: Path) -> None:
+    path = make_run(tmp_path) / "run.h5"
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="already open"):
+        sharpseek.open_run(path).to_netcdf(path, engine="h5netcdf")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("attributes", [{}, {"config": '{"noise": {}}'}])
+def test_what_measure_writes_opens(tmp_path: Path, attributes: dict[str, str]) -> None:
+    trace = ("replica", "time"), np.array([[3.0, 4.0]])
+    attributes |= {"measure_version": "0.1.0"}
+    run = xr.Dataset({"trace": trace}, coords={"step": ("time", [0, 5])}, attrs={"schema_version": 1} | attributes)
+    run.to_netcdf(tmp_path / "measure.h5", engine="h5netcdf")
+    opened = sharpseek.open_run(tmp_path / "measure.h5")
+    np.testing.assert_array_equal(opened["trace"], [[3, 4]])
+    assert opened.attrs.get("config") == ({"noise": {}} if "config" in attributes else None)
+
+
+def _merged(directory: Path, shards: int = 3, attributes: dict[str, int] | None = None) -> Path:
+    """A file whose variables over replicas lie in shards, as `sharpseek merge` writes it."""
+    parts = [make_run(directory / f"shard-{i}-of-{shards}", seeds=2, generator_seed=i) for i in range(shards)]
+    with h5py.File(parts[0] / "run.h5") as first, h5py.File(directory / "run.h5", "w") as merged:
+        merged.attrs.update(first.attrs)
+        merged.attrs.update({"shards": shards} if attributes is None else attributes)
+        for name, variable in first.items():
+            if variable.ndim and "stationary" in first and variable.shape[0] == first["stationary"].shape[0]:
+                rows = variable.shape[0]
+                layout = h5py.VirtualLayout((rows * shards, *variable.shape[1:]), variable.dtype)
+                for i in range(shards):
+                    source = h5py.VirtualSource(f"shard-{i}-of-{shards}/run.h5", name, variable.shape)
+                    layout[i * rows : (i + 1) * rows] = source
+                merged.create_virtual_dataset(name, layout, fillvalue=-7)
+            elif "CLASS" not in variable.attrs:
+                merged[name] = variable[()]
+    return directory
+
+
+def test_a_merged_file_needs_its_shards(tmp_path: Path) -> None:
+    whole = _merged(tmp_path / "whole")
+    parts = [sharpseek.open_run(whole / f"shard-{i}-of-3")["trace_mean"].values for i in range(3)]
+    np.testing.assert_array_equal(sharpseek.open_run(whole)["trace_mean"], np.concatenate(parts))
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far/run.h5").write_bytes((whole / "run.h5").read_bytes())
+    for opened in (sharpseek.open_run, sharpseek.open_sweep):
+        with pytest.raises(sharpseek.SharpseekFileError) as error:
+            opened(tmp_path / "far")
+        assert str(error.value).startswith(f"{tmp_path / 'far/run.h5'}: its values are in shard-0-of-3/run.h5, shard-1")
+        assert str(error.value).endswith("sharpseek merge DIR --copy")
+    (whole / "shard-1-of-3").rename(tmp_path / "shard-1-of-3")
+    with pytest.raises(sharpseek.SharpseekFileError, match=r"in shard-1-of-3/run\.h5, which is missing"):
+        sharpseek.open_run(whole)
+
+
+@pytest.mark.parametrize("fault", ["shorter", "without the variable", "cut off", "removed"])
+def test_a_shard_that_changes_after_opening_is_no_fill_value(tmp_path: Path, fault: str) -> None:
+    run = sharpseek.open_run(_merged(tmp_path))
+    shard = tmp_path / "shard-1-of-3/run.h5"
+    if fault in ("shorter", "without the variable"):
+        with h5py.File(shard, "a") as file:
+            values = file["trace"][:-1]
+            del file["trace"]
+            if fault == "shorter":
+                file["trace"] = values
+    elif fault == "cut off":
+        shard.write_bytes(shard.read_bytes()[:3000])
+    else:
+        shard.unlink()
+    with pytest.raises(OSError) as error:
+        run["trace"].load()
+    assert error.value.filename == str(tmp_path / "run.h5")
+
+
+def _limited(files: int, statement: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a statement in a process that may open so many files."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))"
+    script = f"import sharpseek\n{limit}\n{statement}"
+    return subprocess.run([sys.executable, "-c", script], cwd=directory, capture_output=True, text=True, timeout=300)
+
+
+def test_a_sweep_of_any_size_opens_few_files(tmp_path: Path) -> None:
+    make_run(tmp_path / "0", seeds=1)
+    text = (tmp_path / "0/run.h5").read_bytes()
+    for i in range(1, 30):
+        (tmp_path / f"{i}").mkdir()
+        (tmp_path / f"{i}/run.h5").write_bytes(text)
+    groups = [{"name": f"width={i}", "path": f"{i}/run.h5"} for i in range(30)]
+    (tmp_path / "index.json").write_text(json.dumps({"schema_version": 1, "groups": groups}))
+    reading = "runs = sharpseek.open_sweep('.')\nprint(sum(float(r['trace'].sum()) for r in [*runs.values()] * 2))"
+    result = _limited(20, reading, tmp_path)
+    assert result.returncode == 0, result.stderr
+    one = float(sharpseek.open_run(tmp_path / "0")["trace"].sum())
+    np.testing.assert_allclose(float(result.stdout), 60 * one)
+
+
+def test_too_many_shards_are_an_error_and_no_fill_values(tmp_path: Path) -> None:
+    _merged(tmp_path, shards=12)
+    assert float(sharpseek.open_run(tmp_path)["trace"].min()) > 0
+    result = _limited(10, "sharpseek.open_run('.')['trace'].load()", tmp_path)
+    assert result.returncode != 0
+    assert "Too many open files" in result.stderr
+
+
+def _classic(path: Path) -> None:
+    xr.Dataset({"x": ("t", np.zeros(3))}).to_netcdf(path, engine="scipy")
+
+
+def _checkpoint(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["checkpoint_schema"] = 1
+
+
 def _foreign(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["x"] = np.zeros(3)
@@ -82,6 +230,8 @@ def _without_config(path: Path) -> None:
         (_newer, "schema version 99 is newer"),
         (_incomplete, "stationary is missing"),
         (_without_config, "config is missing"),
+        (_classic, "netCDF-3"),
+        (_checkpoint, "checkpoint of a run"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path: Path, spoil, expected: str) -> None:
