@@ -10,6 +10,7 @@ and its data are written, and the command is printed.
 import argparse
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import h5py
@@ -44,7 +45,11 @@ def main() -> None:
 
     # Measure a model in eval mode: dropout and batch norm in training mode are refused.
     model = Classifier().eval()
-    torch.jit.script(model).save(str(arguments.out / "model.pt"))
+    # PyTorch deprecates TorchScript, which is what C++ loads, and says so once for every submodule.
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings("ignore", r".*torch\.jit", category)
+        torch.jit.script(model).save(str(arguments.out / "model.pt"))
 
     inputs = torch.randn(512, 6, 8)
     classes = torch.randint(0, 5, (512,))

@@ -165,6 +165,13 @@ std::string missing_filter(hid_t variable) {
   return "";
 }
 
+/// HDF5's texts end at the first NUL.
+void require_text(const std::string& path, const std::string& name, const std::string& text) {
+  const std::size_t nul = text.find('\0');
+  require(nul == std::string::npos, path, ": ", std::string(name.c_str()), ": character ", nul + 1,
+          " of its text is NUL, which no HDF5 file can hold");
+}
+
 const double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
@@ -280,7 +287,10 @@ void File::string_variable(const std::string& name, const std::string& dimension
   const Handle type = string_type(H5T_VARIABLE);
   create(name, type, {dimension}, nullptr);
   std::vector<const char*> pointers;
-  for (const std::string& value : values) pointers.push_back(value.c_str());
+  for (const std::string& value : values) {
+    require_text(path_, name, value);
+    pointers.push_back(value.c_str());
+  }
   if (!pointers.empty()) transfer(name, type, {0}, {pointers.size()}, pointers.data(), nullptr);
 }
 
@@ -396,6 +406,7 @@ std::vector<std::string> File::texts(const std::string& name) {
 }
 
 void File::attribute(const std::string& name, const std::string& key, const std::string& value) {
+  require_text(path_, key, value);
   const Handle type = string_type(std::max<std::size_t>(1, value.size()));
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
   write_attribute(object(name), path_, key, type, space, value.c_str());

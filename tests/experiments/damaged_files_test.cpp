@@ -89,6 +89,17 @@ TEST_F(DamagedFiles, ShapesBeyondMemoryAreRefusedAlsoWhereTheirProductOverflows)
   EXPECT_THROW(input.tensor("long"), UserError);
 }
 
+TEST_F(DamagedFiles, TextsThatWouldEndAtANulAreNotWritten) {
+  using namespace std::string_literals;
+  file_.reset();
+  std::filesystem::remove(path_);
+  hdf5::File file(path_, hdf5::Storage::kPacked);
+  file.attribute("/", "name", "whole"s);
+  EXPECT_EQ(file.text_attribute("/", "name"), "whole");
+  EXPECT_THROW(file.attribute("/", "other", "a\0b"s), UserError);
+  EXPECT_THROW(file.coordinate("layer", {"W_1", "W\0"s}), UserError);
+}
+
 TEST_F(DamagedFiles, DimensionsThatAreNotVectorsAreRefused) {
   H5DSset_scale(variable("replica", {2, 3}), "replica");
   hdf5::File file = closed();

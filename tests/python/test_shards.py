@@ -1,8 +1,10 @@
 """Shards: parts of a run on several machines, which together are the run."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -36,6 +38,35 @@ def test_merged_shards_equal_the_whole_run(sharpseek: Run, shards: Path, tmp_pat
     else:
         with h5py.File(shards / "run.h5") as file:
             assert file["trace"].is_virtual
+
+
+def test_a_merged_file_without_its_shards_is_an_error_everywhere(
+    sharpseek: Run, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARPSEEK_PYTHON", sys.executable)
+    assert sharpseek("merge", "parts", "--quiet").returncode == 0
+    (tmp_path / "far").mkdir()
+    shutil.copy(shards / "run.h5", tmp_path / "far/run.h5")
+    reproduction = {"schema_version": 1, "preset": "quick", "version": "0", "started": "a", "finished": "b"}
+    entry = {"name": "x", "path": ".", "title": "x", "claims": ["C1"], "architecture": "linear"}
+    (tmp_path / "far/reproduce.json").write_text(json.dumps(reproduction | {"experiments": [entry]}))
+    for command in (("verify", "far"), ("measure", "far/run.h5"), ("watch", "far", "--once"), ("report", "far")):
+        result = sharpseek(*command)
+        assert result.returncode == 2, command
+        assert result.stderr.count("\n") == 1, result.stderr
+        assert "far/run.h5: its values are in shard-0-of-3/run.h5, shard-1-of-3/run.h5, shard-2" in result.stderr
+        assert "sharpseek merge DIR --copy" in result.stderr
+    # The cure: what is virtual is replaced, what holds values is not.
+    again = sharpseek("merge", "parts")
+    assert again.returncode == 2
+    assert "exists already; --copy replaces it" in again.stderr
+    assert sharpseek("merge", "parts", "--copy", "--quiet").returncode == 0
+    shutil.copy(shards / "run.h5", tmp_path / "far/run.h5")
+    assert sharpseek("verify", "far").returncode == 0
+    assert_same(shards / "run.h5", tmp_path / "far/run.h5")
+    again = sharpseek("merge", "parts", "--copy")
+    assert again.returncode == 2
+    assert "run.h5: exists already\n" in again.stderr
 
 
 def test_a_merge_that_finds_no_room_leaves_nothing(binary: Path, shards: Path, tmp_path: Path) -> None:
