@@ -206,6 +206,9 @@ void sound_attribute(hid_t object, const char* name, std::int64_t value) {
   if (made >= 0) H5Awrite(made, H5T_NATIVE_INT64, &value);
 }
 
+/// By which netCDF says what a stored number means.
+constexpr std::array kMeaning{"scale_factor", "add_offset", "_FillValue", "missing_value", "valid_min", "valid_range"};
+
 void any_variable(hid_t file, const char* name, FuzzedDataProvider& bytes, std::vector<Handle>& made) {
   const Handle type = any_type(bytes);
   const Handle space = any_space(bytes, true);
@@ -234,6 +237,7 @@ void any_variable(hid_t file, const char* name, FuzzedDataProvider& bytes, std::
   }
   if (bytes.ConsumeBool()) any_attribute(variable, kChecksumAttribute, bytes);
   if (bytes.ConsumeBool()) any_attribute(variable, "step", bytes);
+  if (bytes.ConsumeBool()) any_attribute(variable, kMeaning[bytes.ConsumeIntegralInRange<std::size_t>(0, 5)], bytes);
   made.push_back(std::move(variable));
 }
 
@@ -315,6 +319,8 @@ void read_as_anything(const fs::path& path) {
   accepted([&] {
     const hdf5::InputFile input(path.string());
     accepted([&] { input.tensor("inputs"); });
+    accepted([&] { input.samples("inputs", at::kLong); });
+    accepted([&] { input.samples("targets", at::kDouble); });
     accepted([&] { input.tensor("checkpoint/parameters"); });
     accepted([&] { input.text("config"); });
     accepted([&] { input.integer("checkpoint/parameters", "step"); });
