@@ -71,6 +71,28 @@ TEST(Config, NumbersAtTheEndsOfTheirRangeAreRefused) {
   EXPECT_EQ(expand(Config("[measure]\nrecords = 9223372036854775807\n", "x.ini")).front().point().every(), 1);
 }
 
+TEST(Config, EqualIntervalsComeAsNearToTheRecordsAskedForAsTheyCan) {
+  const auto records = [](std::int64_t steps, std::int64_t asked) {
+    const Config config(concat("[training]\nsteps = ", steps, "\n[measure]\nrecords = ", asked, "\n"), "x.ini");
+    const std::int64_t every = expand(config).front().point().every();
+    return (steps + every - 1) / every;
+  };
+  EXPECT_EQ(records(101, 100), 101);  // every 2 steps would make 51
+  EXPECT_EQ(records(1000, 100), 100);
+  EXPECT_EQ(records(1001, 100), 100);
+  EXPECT_EQ(records(60, 100), 60);
+  for (std::int64_t steps = 1; steps < 300; ++steps) {
+    for (const std::int64_t asked : {1, 7, 64, 100}) {
+      std::int64_t nearest = steps;  // by trying every interval
+      for (std::int64_t every = 1; every <= steps; ++every) {
+        const std::int64_t made = (steps + every - 1) / every;
+        if (std::abs(made - asked) < std::abs(nearest - asked)) nearest = made;
+      }
+      EXPECT_EQ(std::abs(records(steps, asked) - asked), std::abs(nearest - asked)) << steps << " " << asked;
+    }
+  }
+}
+
 TEST(Config, TheSameNumberTwiceOnAnAxisIsRefused) {
   // Its run could be neither resumed nor measured: in the file both would read 2.
   EXPECT_THAT(refusal("[noise]\ncondition = 2 2.0\n"), HasSubstr("a value is given twice"));

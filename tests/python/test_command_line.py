@@ -28,7 +28,7 @@ def files(folder: Path) -> set[str]:
         (["run", "small.ini", "--set", "data.input_covariance=file:bad.csv"], "bad.csv"),
         (["run", "small.ini", "--set", "data.teacher=file:nan.csv"], "nan"),
         (["run", "small.ini", "--set", "training.steps=1e9"], "measure.every = 5"),
-        (["run", "small.ini", "--out", "exists"], "exists"),
+        (["run", "small.ini", "--out", "exists"], "exists already (it holds notes.txt)"),
         (["run", "small.ini", "--out", "/proc/nothing/here"], "/proc/nothing/here"),
         (["run", "small.ini", "--engine", "jax"], "--engine jax"),
         (["run", "small.ini", "--dtype", "int8"], "--dtype int8"),
@@ -47,6 +47,24 @@ def files(folder: Path) -> set[str]:
         (["reproduce", "--only", "nonsense"], "nonsense"),
         (["theory", "small.ini", "--set", "model.kind=rnn"], "model.kind = rnn"),
         (["theory", "small.ini", "--format", "xml"], "--format xml"),
+        *[
+            (["theory", "small.ini", "--path", "--set", setting], setting.replace("=", " = "))
+            for setting in (
+                "training.schedule=inverse:50",
+                "training.optimizer=sam",
+                "training.momentum=0.5",
+                "training.weight_decay=1e-3",
+                "noise.heteroscedastic=0.5",
+            )
+        ],
+        (["run", "small.ini", "--set", "model.depth=1"], "measure.quantities = excess_risk,spectrum,gradient,balance"),
+        (["run", "small.ini", "--dry-run", "--set", "model.depth=2 1"], "of depth 1 has no two factors"),
+        (
+            ["run", "small.ini", "--set", "measure.rivals=1", "--set", "training.momentum=0 0.9"],
+            "training.momentum = 0.9",
+        ),
+        (["run", "small.ini", "--set", "measure.rivals=1", "--set", "training.optimizer=adam"], "optimizer = adam"),
+        (["run", "small.ini", "--dry-run", "--set", "data.inputs=500000"], "data.inputs = 500000"),
         (["theory", "small.ini", "--flow", "--set", "model.kind=mlp", "--set", "model.activation=relu"], "relu"),
         (["run", "small.ini", "--set", "model.init=manifold"], "data.samples = N"),
         (["run", "small.ini", "--set", "model.init=here"], "model.init = here"),
@@ -68,6 +86,7 @@ def test_bad_input_is_one_line_status_2_and_leaves_nothing(
     sharpseek: Run, config: Path, tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
     (tmp_path / "exists").mkdir()
+    (tmp_path / "exists" / "notes.txt").write_text("mine")
     (tmp_path / "bad.csv").write_text("1,0\n0,1\n")
     (tmp_path / "nan.csv").write_text("1,0,0,0\n0,nan,0,0\n0,0,1,0\n")
     before = files(tmp_path)

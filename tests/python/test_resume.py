@@ -185,3 +185,95 @@ def test_an_edited_matrix_file_is_noticed(sharpseek: Run, binary: Path, config: 
     result = sharpseek("resume", "stopped")
     assert result.returncode == 2
     assert "have changed since the run began" in result.stderr
+
+
+INI = """[experiment]
+replicas = 1
+[data]
+inputs = 2
+outputs = 2
+[model]
+width = 2
+[training]
+learning_rate = 0.01
+steps = 30
+[measure]
+records = 3
+samples = 16
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "what"),
+    [
+        (["training.schedule=cosine:0.5"], "training.steps=60", "rates depend on the length"),
+        (["model.width=2 3", "training.schedule=linear:0"], "training.steps=60", "rates depend on the length"),
+        ([], "training.steps=20", "can only be made longer"),
+        (["training.time=0.003"], "training.time=0.002", "can only be made longer"),
+        (["training.steps=10 30"], "training.steps=60", "training.steps = 10 30 in this run"),
+        ([], "training.steps=40 60", "training.steps = 30 in this run"),
+        (["training.time=0.001 0.003"], "training.time=0.004", "training.time = 0.001 0.003 in this run"),
+        (["training.time=0.003"], "training.steps=60", "only training.time can make it longer"),
+        (["training.learning_rate=0.01 0.02"], "training.time=0.004", "only training.steps can make it longer"),
+        ([], "training.learning_rate=0.02", "only training.steps and training.time"),
+        ([], "experiment.replicas=2", "only training.steps and training.time"),
+        ([], "noise.condition=1 10", "only training.steps and training.time"),
+        ([], "training.step=60", "did you mean training.steps"),
+    ],
+)
+def test_a_refused_change_leaves_the_folder_as_it_was(
+    sharpseek: Run, tmp_path: Path, settings: list[str], change: str, what: str
+) -> None:
+    (tmp_path / "s.ini").write_text(INI)
+    begin = ["run", "s.ini", "--quiet", "--out", "A", *[f"--set={s}" for s in settings]]
+    assert sharpseek(*begin).returncode == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "A").rglob("*") if p.is_file()}
+    result = sharpseek("resume", "A", "--set", change)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert what in result.stderr
+    assert {p: p.read_bytes() for p in (tmp_path / "A").rglob("*") if p.is_file()} == before
+    assert sharpseek("resume", "A", "--quiet").returncode == 0
+    assert sharpseek(*begin, "--resume").returncode == 0
+
+
+def test_a_change_that_says_what_is_so_already_is_accepted(sharpseek: Run, tmp_path: Path) -> None:
+    (tmp_path / "s.ini").write_text(INI)
+    assert sharpseek("run", "s.ini", "--quiet", "--out", "A", "--set=noise.condition=1 10").returncode == 0
+    same = ["--set=training.steps=3e1", "--set=noise.condition=1.0 10", "--set=training.batch=1"]
+    assert sharpseek("resume", "A", "--quiet", *same).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "change"),
+    [(["training.time=0.003"], "training.time=0.006"), (["training.learning_rate=0.01 0.02"], "training.steps=60")],
+)
+def test_every_group_is_made_longer(sharpseek: Run, tmp_path: Path, settings: list[str], change: str) -> None:
+    (tmp_path / "s.ini").write_text(INI)
+    sets = [f"--set={s}" for s in ("measure.every=10", "model.depth=2 3", *settings)]
+    assert sharpseek("run", "s.ini", "--quiet", "--out", "A", *sets).returncode == 0
+    assert sharpseek("run", "s.ini", "--quiet", "--out", "B", *sets, f"--set={change}").returncode == 0
+    assert sharpseek("resume", "A", "--quiet", "--set", change).returncode == 0
+    for depth in (2, 3):
+        assert_same(tmp_path / f"A/depth={depth}/run.h5", tmp_path / f"B/depth={depth}/run.h5")
+
+
+def test_a_damaged_record_makes_no_run_longer(sharpseek: Run, stopped: Path, tmp_path: Path) -> None:
+    """It shows after the change was accepted; the configuration is then the old one again."""
+    with h5py.File(stopped / "run.h5", "r+") as run:
+        run["trace"][0, 0] += 1
+    before = (stopped / "index.json").read_bytes()
+    result = sharpseek("resume", "stopped", "--set=training.steps=500000")
+    assert result.returncode == 2
+    assert "record 0 is damaged" in result.stderr
+    assert (stopped / "index.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("shard", ["nonsense", "2/2", "1/2"])
+def test_the_shard_of_a_whole_run_is_looked_at(sharpseek: Run, tmp_path: Path, shard: str) -> None:
+    (tmp_path / "s.ini").write_text(INI)
+    assert sharpseek("run", "s.ini", "--quiet", "--out", "A").returncode == 0
+    result = sharpseek("resume", "A", "--shard", shard)
+    assert result.returncode == 2
+    assert f"--shard {shard}" in result.stderr
+    assert sharpseek("resume", "A", "--quiet", "--shard", "0/1").returncode == 0

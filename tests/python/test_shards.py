@@ -128,7 +128,8 @@ def test_merging_names_the_shard_that_is_wrong(sharpseek: Run, shards: Path, tmp
     assert "shard-1-of-3" in refused()  # the same part twice
     shutil.rmtree(one)
     (tmp_path / "kept").rename(one)
-    assert sharpseek("run", "small.ini", "--shard=0/2", "--quiet", "--out", "parts").returncode == 0
+    assert sharpseek("run", "small.ini", "--shard=0/2", "--quiet", "--out", "other").returncode == 0
+    (tmp_path / "other" / "shard-0-of-2").rename(shards / "shard-0-of-2")
     assert "shards of 2 and of 3" in refused()
     shutil.rmtree(shards / "shard-0-of-2")
     assert sharpseek("merge", "parts", "--quiet").returncode == 0
@@ -197,3 +198,57 @@ def test_rival_end_points_do_not_depend_on_the_shards(sharpseek: Run, config: Pa
         assert len(names) == 6
         for name in names:  # to what the minimisation leaves over, not to the bit: matrix products round by their batch
             assert run[name].values == pytest.approx(whole[name].values, rel=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        (
+            {
+                "SLURM_ARRAY_TASK_ID": "5",
+                "SLURM_ARRAY_TASK_MIN": "4",
+                "SLURM_ARRAY_TASK_MAX": "5",
+                "SLURM_ARRAY_TASK_COUNT": "2",
+            },
+            "not 1/2 as SLURM_ARRAY_TASK_ID says",
+        ),
+        ({"RANK": "0", "WORLD_SIZE": "4"}, "not 0/4 as RANK and WORLD_SIZE says"),
+        ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "2"}, "not 1/2 as JOB_COMPLETION_INDEX says"),
+        ({}, "holds shards of 3; give --shard I/3"),
+    ],
+)
+@pytest.mark.parametrize("command", [["run", "small.ini", "--out", "parts", "--resume"], ["resume", "parts"]])
+def test_a_folder_of_shards_takes_only_shards_of_their_number(
+    binary: Path, shards: Path, tmp_path: Path, environment: dict[str, str], says: str, command: list[str]
+) -> None:
+    """As when the failed tasks of an array are submitted again, by their old numbers, as an array of their own."""
+    before = sorted(p.name for p in shards.rglob("*"))
+    result = subprocess.run(
+        [binary, *command], cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "parts: holds shards of 3" in result.stderr and "give --shard I/3" in result.stderr and says in result.stderr
+    assert sorted(p.name for p in shards.rglob("*")) == before
+
+
+def test_a_shard_given_by_hand_must_fit_the_folder(sharpseek: Run, shards: Path) -> None:
+    result = sharpseek("run", "small.ini", "--out", "parts", "--shard=0/2")
+    assert result.returncode == 2
+    assert "holds shards of 3, not 0/2 as --shard says" in result.stderr
+    assert not (shards / "shard-0-of-2").exists()
+    assert sharpseek("resume", "parts", "--shard=2/3", "--quiet").returncode == 0
+
+
+def test_no_shard_begins_beside_a_whole_run(sharpseek: Run, config: Path, tmp_path: Path) -> None:
+    assert sharpseek("run", "small.ini", "--quiet", "--out", "A", "--set=training.steps=5").returncode == 0
+    result = sharpseek("run", "small.ini", "--quiet", "--out", "A", "--shard=0/2", "--set=training.steps=5")
+    assert result.returncode == 2
+    assert "A: holds a whole run" in result.stderr
+    assert sorted(p.name for p in (tmp_path / "A").iterdir()) == ["index.json", "run.h5"]
+
+
+def test_a_merged_folder_still_takes_its_shards(sharpseek: Run, shards: Path) -> None:
+    assert sharpseek("merge", "parts", "--quiet").returncode == 0
+    assert sharpseek("run", "small.ini", "--out", "parts", "--resume", "--shard=1/3", "--quiet").returncode == 0
+    assert sharpseek("run", "small.ini", "--out", "parts", "--resume", "--quiet").returncode == 0
