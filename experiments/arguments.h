@@ -47,6 +47,8 @@ class Arguments {
 
   bool done() const { return done_; }
   bool has(const std::string& name) const { return values_.count(name) > 0; }
+  /// Whether it stands on the command line, where has() is also true of a default.
+  bool given(const std::string& name) const { return has(name) && !values_[name].defaulted(); }
   template <class T>
   const T& get(const std::string& name) const {
     return values_[name].as<T>();

@@ -169,6 +169,16 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   return record;
 }
 
+/// Throws UserError for a flag that only the other of the two modes knows.
+void refuse_flags_of_the_other_mode(const Arguments& arguments, bool module) {
+  const std::vector<std::string> others =
+      module ? std::vector<std::string>{"samples", "engine", "isa"} : std::vector<std::string>{"data", "loss", "chunk"};
+  for (const std::string& name : others) {
+    require(!arguments.given(name), "--", name, ": is for ", module ? "RUN.h5" : "--module", ", not for ",
+            module ? "--module" : "RUN.h5");
+  }
+}
+
 /// Replicas whose spectra did not converge or are not finite.
 std::int64_t failures(const MeasureRecord& record) {
   std::int64_t count = 0;
@@ -225,6 +235,7 @@ int command_measure(const std::vector<std::string>& arguments) {
   require(module != parsed.has("RUN"), "measure: needs either RUN.h5 or --module SCRIPTED.pt with --data DATA.h5");
   const bool json = wants_json(parsed);
   const ProbeOptions options = probe_options(parsed);
+  refuse_flags_of_the_other_mode(parsed, module);
   const std::filesystem::path source = module ? parsed.get<std::string>("module") : parsed.get<std::string>("RUN");
   const std::string out =
       parsed.has("out") ? parsed.get<std::string>("out") : (source.parent_path() / "measure.h5").string();

@@ -174,11 +174,22 @@ void require_place(const fs::path& path, bool copy) {
   require(copy, path.string(), ": exists already; --copy replaces it by a file that holds the values of the shards");
 }
 
+/// Throws UserError where a file of each shard cannot be open at once, which would look like damage.
+void require_open_files(const fs::path& directory, std::size_t shards) {
+  constexpr std::size_t kOthers = 16;  // the new file, the lock, the terminal, the libraries' own
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  require(shards + kOthers <= limit.rlim_cur, directory.string(), ": ", shards,
+          " shards are open at once, this process may open ", limit.rlim_cur, " files; ulimit -n ", shards + kOthers,
+          " is enough");
+}
+
 }  // namespace
 
 Merged merge_shards(const fs::path& directory, bool copy) {
   hdf5::allow_many_files();  // all shards are open at once
   const std::vector<fs::path> folders = shard_folders(directory);
+  require_open_files(directory, folders.size());
   const DirectoryLock lock(directory);
   ExperimentIndex index = read_index(folders.front());
   for (const fs::path& folder : folders) {

@@ -77,6 +77,19 @@ def test_a_merge_that_finds_no_room_leaves_nothing(binary: Path, shards: Path, t
     assert not list(shards.glob("run.h5*"))
 
 
+def test_too_few_open_files_are_no_damage(binary: Path, shards: Path, tmp_path: Path) -> None:
+    def merged_with(files: int) -> subprocess.CompletedProcess[str]:
+        script = f'ulimit -n {files}; exec "$0" merge parts'
+        return subprocess.run(["bash", "-c", script, binary], cwd=tmp_path, capture_output=True, text=True)
+
+    few = merged_with(18)
+    assert few.returncode == 2
+    assert few.stderr.count("\n") == 1
+    assert "3 shards are open at once, this process may open 18 files; ulimit -n 19 is enough" in few.stderr
+    assert not (shards / "run.h5").exists()
+    assert merged_with(19).returncode == 0
+
+
 @pytest.mark.slow
 def test_shards_of_runs_that_are_measured_in_several_blocks(sharpseek: Run, config: Path, tmp_path: Path) -> None:
     """The whole is measured in blocks of 1024 and 176 replicas, the shards in blocks of 300; samples go in chunks."""
