@@ -47,7 +47,8 @@ def sections(experiments: list[Experiment], verdicts: list[Verdict]) -> list[tup
     found: list[tuple[str, list[Chart]]] = []
     names: set[str] = set()
     for title, module in FAMILIES:
-        charts = [replace(chart, name=_unique(chart.name, names)) for chart in module.charts(experiments, verdicts)]
+        drawn = [chart for chart in module.charts(experiments, verdicts) if chart.panels]
+        charts = [replace(chart, name=_unique(chart.name, names)) for chart in drawn]
         if charts:
             found.append((title, charts))
     return found
