@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
@@ -149,6 +150,8 @@ def main() -> int:
     dataset.add_argument("--out", type=Path, required=True, help="folder to write, must not exist")
     dataset.set_defaults(run=prepare_dataset)
     options = parser.parse_args()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the locale cannot print
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough is no error
     return exit_status(lambda: options.run(options))
 

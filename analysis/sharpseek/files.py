@@ -191,7 +191,7 @@ def _check_schema(version: object, file: Path) -> None:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        index = json.loads(file.read_text())
+        index = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SharpseekFileError(f"{file}: no such file") from None
     except OSError as error:

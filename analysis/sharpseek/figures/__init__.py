@@ -55,8 +55,8 @@ def sections(experiments: list[Experiment], verdicts: list[Verdict]) -> list[tup
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """The name with letters, digits, dots, dashes only, and a number if another figure has it; added to `taken`."""
-    plain = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-")
+    """The name with letters, digits and dashes only, and a number if another figure has it; added to `taken`."""
+    plain = re.sub(r"[^\w-]+", "-", name, flags=re.ASCII).strip("-")
     chosen = next(n for n in (plain, *(f"{plain}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
     taken.add(chosen)
     return chosen

@@ -43,6 +43,8 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
     if not tables:
         return []
     table = pd.concat(tables, ignore_index=True)
+    if not np.isfinite(table["measured"]).any():
+        return []
     panels = tuple(_panel(table, quantity) for quantity in dict.fromkeys(table["quantity"]))
     height = max(1.6, 0.19 * max(len(panel.rows) for panel in panels) + 0.9)
     return [
