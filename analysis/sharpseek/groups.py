@@ -31,7 +31,6 @@ def group_axes(name: str, run: xr.Dataset) -> dict[str, str]:
         for key, values in section.items()
         if isinstance(values, list)
     }
-    axis = "|".join(map(re.escape, known)) if name.partition("=")[0] in known else "[a-z_]+"
     found: dict[str, str] = {}
     rest = name
     while rest:
@@ -39,7 +38,7 @@ def group_axes(name: str, run: xr.Dataset) -> dict[str, str]:
         written = sorted(map(_in_folder_name, known.get(key, [])), key=len, reverse=True)
         value = next((v for v in written if f"{rest},".startswith(f"{v},")), None)
         if value is None:
-            value = re.split(rf",(?=(?:{axis})=)", rest)[0]
+            value = re.split(r",(?=[a-z_]+=)", rest)[0]
         found[key] = unquote(value)
         rest = rest[len(value) + 1 :]
     return found
@@ -54,9 +53,11 @@ def group_values(run: xr.Dataset) -> dict[str, str]:
     return group_axes(str(run.attrs.get("group", "")), run)
 
 
-def run_rate(run: xr.Dataset) -> float:
-    """The learning rate of a run that did not sweep it over its replicas; NaN where the file does not say."""
-    rate = group_values(run).get("learning_rate", configuration(run).get("training", {}).get("learning_rate"))
+def run_rate(run: xr.Dataset, group: str | None = None) -> float:
+    """The learning rate of a run that did not sweep it over its replicas, from its group's name (default: as the file
+    has it) or its configuration; NaN where these do not say."""
+    axes = group_values(run) if group is None else group_axes(group, run)
+    rate = axes.get("learning_rate", configuration(run).get("training", {}).get("learning_rate"))
     return float(rate) if isinstance(rate, str | int | float) else np.nan
 
 

@@ -21,10 +21,10 @@ POOLED = ("learning_rate", "seed", "init", *START_AXES)
 """Coordinates that do not change what theory predicts."""
 
 
-def _rates(run: xr.Dataset) -> np.ndarray:
+def _rates(run: xr.Dataset, group: str) -> np.ndarray:
     if "learning_rate" in run.coords:
         return run["learning_rate"].values.astype(float)
-    return np.full(run.sizes["replica"], run_rate(run))
+    return np.full(run.sizes["replica"], run_rate(run, group))
 
 
 def replica_frame(experiment: Experiment) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
             ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()]) or "all"
             for i in range(run.sizes["replica"])
         ]
-        frame = pd.DataFrame({"setting": settings, "rate": _rates(run), "usable": usable(run)})
+        frame = pd.DataFrame({"setting": settings, "rate": _rates(run, group), "usable": usable(run)})
         frame["commutes"] = run["commutes"].values == 1
         for name in QUANTITIES:
             frame[name] = run[f"{name}_mean"].values if f"{name}_mean" in run else np.nan

@@ -1,13 +1,19 @@
 """The report in a real browser (Debian's chromium): no error, no request, every figure drawn, every switch works."""
 
+import csv
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from sharpseek.figures import sections
+from sharpseek.files import open_reproduction
 from sharpseek.report import write_report
+from sharpseek.verdicts import judge
 from synthetic import write_reproduction
 
 CHROMIUM = os.environ.get("SHARPSEEK_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
@@ -139,6 +145,69 @@ def test_csv_holds_what_is_shown(page: Page, tmp_path: Path) -> None:
         lines = (tmp_path / "a.csv").read_text().splitlines()
         assert lines[0].startswith(head)
         assert len(lines) > 10
+
+
+def saved_csv(page: Page, button: Locator, path: Path) -> list[list[str]]:
+    with page.expect_download() as download:
+        button.click()
+    download.value.save_as(path)
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One seed, so that nothing has an interval, nothing usable at kappa 100, and names that could be code."""
+    names = {
+        "=1+1": {"seeds": 1, "unusable": 100.0},
+        "-a.b <i>%{x}</i> & $": {"seeds": 3, "linear": False, "architecture": "rnn", "claims": ["C2", "C7"]},
+    }
+    return write_reproduction(tmp_path_factory.mktemp("odd"), **names)
+
+
+def test_csv_of_a_figure_is_the_charts_table(browser: Browser, odd: Path, tmp_path: Path) -> None:
+    page = opened(browser, write_report(odd, figures=False))
+    experiments = open_reproduction(odd)[1]
+    charts = [chart for _, group in sections(experiments, judge(experiments)) for chart in group]
+    assert len(charts) > 10
+    empty = 0
+    for chart in charts:
+        figure = page.locator(f"#figure-{chart.name}")
+        head, *rows = saved_csv(page, figure.get_by_role("button", name="CSV"), tmp_path / "a.csv")
+        table = chart.frame().reset_index(drop=True)
+        assert len(rows) == len(table), chart.name
+        for row, (_, expected) in zip(rows, table.iterrows(), strict=True):
+            found = dict(zip(head, row, strict=True))
+            assert found["panel"].removeprefix("'") == expected["panel"]
+            assert found["series"].removeprefix("'") == expected["series"]
+            for key in ("x", "low", "high") if "row" in table else ("x", "y", "low", "high"):
+                value = float(found[key]) if found[key] else np.nan
+                np.testing.assert_allclose(value, expected[key], rtol=2e-6, atol=2e-6, err_msg=f"{chart.name} {key}")
+                empty += found[key] == ""
+            if "row" in table:
+                assert found["y"].removeprefix("'") == expected["row"]
+    assert empty > 50
+    assert page.problems == []
+
+
+def test_no_cell_of_a_csv_is_a_formula(browser: Browser, odd: Path, tmp_path: Path) -> None:
+    page = opened(browser, write_report(odd, figures=False))
+    names = set()
+    numbers = 0
+    for button in page.locator("button:text-is('CSV')").all():
+        if not button.is_visible():
+            button.evaluate(
+                "(b) => { for (let e = b; e; e = e.parentElement) if (e.tagName === 'DETAILS') e.open = true; }"
+            )
+        for row in saved_csv(page, button, tmp_path / "a.csv"):
+            for cell in row:
+                names.add(cell)
+                if re.match(r"[-+]?[.\d]", cell):
+                    numbers += cell.startswith("-") and re.fullmatch(r"-[\d.]+(e[-+]?\d+)?", cell) is not None
+                else:
+                    assert not re.match(r"[=+\-@\t\r]", cell), cell
+    assert {"'=1+1", "'-a.b <i>%{x}</i> & $"} <= names
+    assert numbers > 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

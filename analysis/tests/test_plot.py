@@ -7,10 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sharpseek
+import xarray as xr
 from matplotlib.axes import Axes
 from sharpseek import plot
 from sharpseek.verdicts import judge
-from synthetic import Make, make_run
+from synthetic import Make, make_dataset, make_run
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,96 @@ def test_what_a_run_lacks_is_named(run, tmp_path: Path) -> None:
         plot.trajectories(run, condition=7)
     with pytest.raises(ValueError, match=r"noise\.condition was not swept"):
         plot.trend(run.drop_vars("condition"))
+
+
+def over_axes(**axes: list) -> xr.Dataset:
+    """A run in which what was swept is not the condition."""
+    run = make_dataset(seeds=4, noise=0.001)
+    run = run.isel(replica=np.flatnonzero(run["condition"].values == 10)).drop_vars(["condition", "init_imbalance"])
+    parts = [
+        run.assign(trace_mean=run["trace_mean"] * (i + 1)).assign_coords(
+            {name: ("replica", [values[i]] * run.sizes["replica"]) for name, values in axes.items()}
+        )
+        for i in range(len(next(iter(axes.values()))))
+    ]
+    return xr.concat(parts, "replica", data_vars="minimal", coords="minimal", compat="override")
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "scale", "ticks"),
+    [
+        ("learning_rate", [0.001, 0.01, 0.1], "log", ["0.001", "0.01", "0.1"]),
+        ("weight_decay", [0.0, 0.1, 0.2], "linear", ["0", "0.1", "0.2"]),
+        ("rotation", ["axes", "file:a$b$.csv", "teacher"], "linear", ["axes", r"file:a\$b\$.csv", "teacher"]),
+    ],
+)
+def test_trends_are_drawn_over_whatever_was_swept(axis: str, values: list, scale: str, ticks: list[str]) -> None:
+    run = over_axes(**{axis: values})
+    for draw in (plot.trend, plot.theory, plot.residuals):
+        ax = draw(run)
+        assert ax.get_xscale() == scale
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == ticks
+        assert ax.get_xlabel() == axis.replace("_", " ")
+        marks = np.concatenate([c.get_offsets() for c in ax.collections if len(c.get_offsets()) == 3])
+        np.testing.assert_allclose(marks[:, 1] / marks[0, 1], [1, 2, 3], rtol=3e-3)
+    plt.close("all")
+
+
+def test_over_names_the_axis_and_other_axes_are_series() -> None:
+    run = make_dataset(seeds=4, noise=0.001)
+    ax = plot.trend(run, over="init_imbalance")
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "3"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        f"κ = {condition}, all starts" for condition in (1, 10, 100)
+    ]
+    with pytest.raises(ValueError, match="width was not swept: condition, init_imbalance"):
+        plot.trend(run, over="width")
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    "draw", [plot.trajectories, plot.spectrum, plot.spectrum_over_time, plot.layers, plot.balances]
+)
+def test_what_needs_no_axis_is_drawn_where_nothing_was_swept(draw: Callable[..., Axes]) -> None:
+    run = make_dataset(seeds=4)
+    run = run.isel(replica=np.flatnonzero(run["condition"].values == 10)).drop_vars(["condition", "init_imbalance"])
+    ax = draw(run)
+    assert ax.has_data()
+    if draw is plot.trajectories:  # with a line of theory: 40 * 10^.2
+        (line,) = [line for line in ax.lines if line.get_label().startswith("theory")]
+        np.testing.assert_allclose(line.get_ydata(), 40 * 10**0.2)
+    plt.close("all")
+
+
+def test_points_without_enough_usable_replicas_are_named() -> None:
+    run = make_dataset(seeds=4, unusable=100.0)
+    run["stationary"] = run["stationary"].where(
+        (run["condition"] > 1) | (run["init_imbalance"] < 3) | (run["seed"] < 1), 0
+    )
+    expected = (
+        "Too few usable replicas at κ = 100, flat start (0 of 4); κ = 1, sharp start (1 of 4); "
+        "κ = 100, sharp start (0 of 4): train longer."
+    )
+    with pytest.warns(UserWarning) as warned:
+        ax = plot.trend(run)
+    assert [str(w.message) for w in warned] == [expected]
+    assert " ".join(ax.get_xlabel().split("\n")[1:]) == expected
+    plt.close("all")
+
+
+def test_nothing_usable_is_no_plot_without_a_word() -> None:
+    with pytest.warns(UserWarning, match=r"κ = 1, flat start \(0 of 2\); .*: train longer\."):
+        ax = plot.trend(make_dataset(seeds=2, stationary=0.0))
+    assert "Too few usable replicas" in ax.get_xlabel()
+    plt.close("all")
+
+
+def test_why_a_variable_is_missing_is_said() -> None:
+    run = make_dataset(seeds=2, linear=False).drop_vars(["gradient_fluctuation_mean", "balance_difference"])
+    for draw, words in (
+        (lambda: plot.theory(run), "closed_form_trace is missing: only linear networks have it"),
+        (lambda: plot.trend(run, "gradient_fluctuation"), "measure.quantities had no gradient"),
+        (lambda: plot.balances(run), "measure.quantities had no balance"),
+    ):
+        with pytest.raises(KeyError, match=words):
+            draw()

@@ -42,6 +42,10 @@ FAMILIES = (
 """Sections of the report in order, each with the module that makes its charts."""
 
 
+LONGEST_NAME = 120
+"""Letters of a figure's name: it is the name of files."""
+
+
 def sections(experiments: list[Experiment], verdicts: list[Verdict]) -> list[tuple[str, list[Chart]]]:
     """The charts that these experiments have data for, by section; their names are fit for files and for HTML."""
     found: list[tuple[str, list[Chart]]] = []
@@ -56,7 +60,7 @@ def sections(experiments: list[Experiment], verdicts: list[Verdict]) -> list[tup
 
 def _unique(name: str, taken: set[str]) -> str:
     """The name with letters, digits and dashes only, and a number if another figure has it; added to `taken`."""
-    plain = re.sub(r"[^\w-]+", "-", name, flags=re.ASCII).strip("-")
+    plain = re.sub(r"[^\w-]+", "-", name, flags=re.ASCII).strip("-")[:LONGEST_NAME]
     chosen = next(n for n in (plain, *(f"{plain}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
     taken.add(chosen)
     return chosen
