@@ -12,13 +12,14 @@ from io import TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
+import xarray as xr
 
 from sharpseek.agreement import agreement_table, verdict_words
 from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, read_table, write_problem
 from sharpseek.files import exit_status, open_reproduction, open_sweep, require_finished
 from sharpseek.linear_settings import settings_table, to_markdown
-from sharpseek.summaries import summarise
+from sharpseek.summaries import summarise, swept, usable
 from sharpseek.verdicts import CLAIMS, adjusted_against, adjusted_p, judge, overall, p_text
 from sharpseek.verdicts.rivals import outcomes, rivals_markdown
 from sharpseek.verdicts.sharpening import pairs, sharpening_markdown
@@ -41,7 +42,23 @@ def print_summary(directory: Path) -> None:
                 table = summarise(run, f"{variable}_mean")
                 with pd.option_context("display.width", 200, "display.max_columns", None):
                     print(f"{variable}\n{table.to_string(index=False, float_format=lambda x: f'{x:.5g}')}")
+        if remark := _too_few(run):
+            print(remark)
         run.close()
+
+
+def _too_few(run: xr.Dataset) -> str:
+    """Which sweep points have fewer than half of their replicas usable, in a line; empty where all have enough."""
+    good = pd.DataFrame({"usable": usable(run), **{axis: run[axis].values for axis in swept(run)}})
+    found = []
+    for point, here in good.groupby(swept(run)) if swept(run) else [((), good)]:
+        if 2 * here["usable"].sum() < len(here):
+            where = (
+                ", ".join(f"{axis} {value}" for axis, value in zip(swept(run), point, strict=True)) or "the only point"
+            )
+            found.append(f"{where} ({here['usable'].sum()} of {len(here)})")
+    longer = "sharpseek resume DIR --set training.steps=N makes a run longer"
+    return f"too few usable replicas: {'; '.join(found)}; {longer}" if found else ""
 
 
 def print_predictions(directory: Path) -> None:

@@ -1,10 +1,13 @@
 """The report: complete, self-contained, and honest about what is missing. test_browser.py opens it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import h5py
@@ -14,12 +17,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from sharpseek.figures import Chart, Panel, Series, sections, settings
+from sharpseek.figures.chart import harmless
 from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import save_chart
 from sharpseek.files import Experiment, open_reproduction, open_run
-from sharpseek.report import write_report
+from sharpseek.report import summary_table, write_report
 from sharpseek.verdicts import CLAIMS, judge
-from synthetic import Make, make_run, write_reproduction
+from synthetic import Make, make_experiment, make_run, write_reproduction
 
 EXPERIMENTS = {"linear-2": {}, "rnn": {"linear": False, "architecture": "rnn", "claims": ["C2", "C7"]}}
 
@@ -35,9 +39,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_report_is_whole_and_asks_nothing_of_the_network(whole: Path) -> None:
     directory = whole
     report = directory / "report.html"
-    html = report.read_text()
+    text = report.read_text()
     assert report.stat().st_size < 8e6
-    page = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    page = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"(src|href)=[\"'](?!#)", page)
     assert "@import" not in page and "url(" not in page
     assert "default-src 'none'" in page
@@ -239,6 +243,111 @@ def test_summary_prints_every_point(reproduction: Make) -> None:
         [sys.executable, "-m", "sharpseek", "summary", directory], capture_output=True, text=True, check=True
     )
     assert result.stdout.count("\n") == 1 + 3 * (2 + 6)
+
+
+def test_summary_names_the_points_with_too_few_usable_replicas(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"unusable": 10.0, "seeds": 2}})
+    result = subprocess.run(
+        [sys.executable, "-m", "sharpseek", "summary", directory], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == (
+        "too few usable replicas: condition 10.0, init_imbalance 1.0 (0 of 2); condition 10.0, init_imbalance 3.0 "
+        "(0 of 2); sharpseek resume DIR --set training.steps=N makes a run longer"
+    )
+
+
+def test_stationary_is_what_the_file_says_and_usable_what_is_averaged(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"seeds": 4}})
+    with h5py.File(directory / "linear-2" / "run.h5", "a") as file:
+        drifts = np.where(file["condition"][:] == 10, 0.3, 0.0)  # one point's seeds all drift
+        file["trace_drift"] = drifts
+        file["trace_drift"].dims[0].attach_scale(file["replica"])
+    (experiment,) = open_reproduction(directory)[1]
+    table = summary_table([experiment])
+    of_trace = table[table["quantity"] == "trace"]
+    assert of_trace["stationary"].tolist() == [4] * 6
+    assert of_trace["usable"].tolist() == [4, 4, 0, 0, 4, 4]
+    assert of_trace["mean"].isna().tolist() == [False, False, True, True, False, False]
+    write_report(directory, figures=False)
+    (run,) = json.loads((directory / "verdicts.json").read_text())["runs"]
+    assert (run["replicas"], run["stationary"], run["usable"]) == (24, 24, 16)
+    charts = {c.name: c for _, group in sections(*_judged(directory)) for c in group}
+    notes = charts["trend"].panels[0].series[0].notes
+    assert notes[1] == "4 of 4 replicas stationary, 0 usable: the others are of a point that drifts"
+
+
+def test_no_p_and_no_chi_squared_is_drawn_as_an_estimate(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"claims": ["C1"], "rates": (0.001, 0.002, 0.003, 0.004), "seeds": 4}})
+    experiments, verdicts = _judged(directory)
+    charts = {c.name: c for _, group in sections(experiments, verdicts) for c in group}
+    (panel,) = charts["evidence-C1"].panels
+    assert len(panel.rows) == 2 * 3  # trace and sharpness at three conditions
+    assert all("chi-squared" not in row for row in panel.rows)
+    assert panel.note == "1 pieces of evidence are no estimates and stand in the table only."
+    np.testing.assert_allclose(np.concatenate([s.x for s in panel.series]), 1.0, atol=0.02)
+    assert "chi-squared" in write_report(directory, figures=False).read_text()
+
+
+HOSTILE = "$x^{$ <b>a</b> & %{x} \\frac 5 $"
+
+
+def test_titles_are_text_in_print_and_on_the_page(tmp_path: Path) -> None:
+    series = Series(HOSTILE, np.array([1.0, 2.0]), np.array([0.0, 1.0]), "mark", notes=[HOSTILE, HOSTILE])
+    panel = Panel(HOSTILE, HOSTILE, HOSTILE, (series,), rows=(HOSTILE, "$"), note=HOSTILE)
+    over = replace(
+        panel, series=(replace(series, style="points"),), rows=(), x_ticks=(1.0, 2.0), x_names=(HOSTILE, "b")
+    )
+    chart = Chart("hostile", HOSTILE, "", "", (panel, over), columns=1)
+    svg = save_chart(chart, tmp_path)[1].read_text()
+    texts = {unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)}
+    assert HOSTILE in texts and "$" in texts
+    figure = plotly_figure(chart)
+    assert figure["titles"] == [HOSTILE] * 2 and figure["rows"] == [[HOSTILE, "$"], []]
+    shown = json.dumps(figure["layout"]) + json.dumps([trace["hovertemplate"] for trace in figure["data"]])
+    assert "<b>a" not in shown and "& " not in shown
+    assert shown.count("%{x} ") == 0  # only plotly's own places for numbers
+    assert pd.read_csv(tmp_path / "hostile.csv")["panel"].tolist() == [HOSTILE] * 4
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-a", "'-a"),
+        ("\t=1", "'\t=1"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("-1_0", "'-1_0"),
+        ("+.5", "+.5"),
+        ("κ = 1", "κ = 1"),
+        (-1.5, -1.5),
+    ],
+)
+def test_cells_are_no_formulas_and_negative_numbers_stay_numbers(value: object, cell: object) -> None:
+    assert harmless(value) == cell
+
+
+def test_names_of_figures_are_fit_for_files_and_unlike(reproduction: Make) -> None:
+    names = ["a/b", "a?b", "x" * 300, "é"]
+    experiments = [replace(make_experiment(seeds=2), name=name) for name in names]
+    found = [chart.name for _, charts in sections(experiments, []) for chart in charts]
+    assert len(set(found)) == len(found) > 4 * 4
+    assert all(re.fullmatch(r"[\w-]+", name, flags=re.ASCII) and len(name) < 140 for name in found)
+
+
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
+def test_a_title_beyond_ascii_is_read_in_any_locale(reproduction: Make, locale: dict[str, str]) -> None:
+    directory = reproduction(**{"linear-2": {"seeds": 2}})
+    index = json.loads((directory / "reproduce.json").read_text())
+    index["experiments"][0] |= {"title": "Größe – κ", "name": "é"}
+    (directory / "reproduce.json").write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+    environment = os.environ | locale
+    for command in (["sharpseek.report", directory, "--no-figures"], ["sharpseek", "summary", directory]):
+        subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, check=True)
+    assert "Größe – κ" in (directory / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_hostile_title_stays_text(reproduction: Make) -> None:
