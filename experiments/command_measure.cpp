@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,6 +20,7 @@
 #include "experiments/measure_run.h"
 #include "experiments/provenance.h"
 #include "sharpness/module_objective.h"
+#include "sharpness/torch_errors.h"
 
 namespace sharpseek {
 namespace {
@@ -35,8 +38,9 @@ po::options_description described() {
                         "a TorchScript module instead of a run (with --data, --loss)")(
       "data", po::value<std::string>(), "HDF5 file with inputs [N, ...] and targets [N, ...]")(
       "loss", po::value<std::string>()->default_value("mse"),
-      "mse (sum over outputs) | cross-entropy (targets: classes); mean over samples")(
-      "out", po::value<std::string>(), "result file, must not exist (default measure.h5 beside the run or module)")(
+      "mse (sum over outputs) | cross-entropy (sum over tokens; targets: int64 classes or distributions); mean over "
+      "samples")("out", po::value<std::string>(),
+                 "result file, must not exist (default measure.h5 beside the run or module)")(
       "quantities", po::value<std::string>()->default_value("spectrum,gradient"),
       "comma-separated; see sharpseek list")(
       "eigenvalues", po::value<std::int64_t>()->default_value(defaults.eigenvalues), "eigenvalues at an end")(
@@ -107,6 +111,29 @@ std::function<void(std::int64_t)> product_progress(bool quiet) {
   };
 }
 
+/// Inputs and targets as the file has them: int64 or float64.
+Samples module_samples(const hdf5::InputFile& data, ModuleLoss loss) {
+  Samples samples{data.samples("inputs", at::kDouble), data.samples("targets", at::kLong)};
+  require(samples.inputs.dim() >= 1 && samples.targets.dim() >= 1 && samples.inputs.size(0) >= 1 &&
+              samples.inputs.size(0) == samples.targets.size(0),
+          data.path(), ": inputs ", c10::str(samples.inputs.sizes()), " and targets ",
+          c10::str(samples.targets.sizes()), " must have the same number of samples, at least 1");
+  const bool classes = samples.targets.scalar_type() == at::kLong;
+  require(loss != ModuleLoss::kCrossEntropy || classes || samples.targets.dim() >= 2, data.path(),
+          ": targets must be int64 classes [N, ...], or distributions [N, ..., classes], for --loss cross-entropy");
+  return samples;
+}
+
+/// Says it where numbers of the data lose digits in the module's precision, which nobody has asked for.
+void remark_rounding(const Samples& samples, at::ScalarType precision, const std::string& path) {
+  const auto rounded = [&](const at::Tensor& x) {
+    return x.is_floating_point() && !x.to(precision).to(at::kDouble).equal(x);
+  };
+  if (!rounded(samples.inputs) && !rounded(samples.targets)) return;
+  std::cerr << "sharpseek: " << path << ": float64 numbers are rounded to float32, the module's own precision; --dtype "
+            << "float64 measures in float64, --dtype float32 without this remark\n";
+}
+
 MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& options) {
   const std::string& file = arguments.get<std::string>("module");
   const EngineOptions engine = engine_options(arguments);
@@ -121,31 +148,20 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   const std::string& loss = arguments.get<std::string>("loss");
   require(loss == "mse" || loss == "cross-entropy", "--loss ", loss, ": must be mse | cross-entropy");
   module.loss = loss == "mse" ? ModuleLoss::kMeanSquared : ModuleLoss::kCrossEntropy;
-  module.options = at::TensorOptions()
-                       .dtype(engine.dtype == "float64" ? at::kDouble : at::kFloat)
-                       .device(at::Device(cuda ? engine.device : "cpu"));
+  module.options = at::TensorOptions().device(at::Device(cuda ? engine.device : "cpu"));
+  if (arguments.given("dtype"))
+    module.options = module.options.dtype(engine.dtype == "float64" ? at::kDouble : at::kFloat);
   module.chunk = arguments.get<std::int64_t>("chunk");
   module.memory = arguments.get<std::int64_t>("memory") << 20;
   module.progress = product_progress(arguments.has("quiet"));
 
   const hdf5::InputFile data(arguments.required("data"));
-  Samples samples{data.samples("inputs", at::kDouble), data.samples("targets", at::kLong)};
-  require(samples.inputs.dim() >= 1 && samples.targets.dim() >= 1 && samples.inputs.size(0) >= 1 &&
-              samples.inputs.size(0) == samples.targets.size(0),
-          data.path(), ": inputs ", c10::str(samples.inputs.sizes()), " and targets ",
-          c10::str(samples.targets.sizes()), " must have the same number of samples, at least 1");
-  for (at::Tensor* part : {&samples.inputs, &samples.targets}) {
-    const bool integers = part->scalar_type() == at::kLong;
-    *part = integers ? part->to(module.options.device()) : part->to(module.options);
-  }
-  if (module.loss == ModuleLoss::kCrossEntropy) {
-    require(samples.targets.scalar_type() == at::kLong && samples.targets.dim() == 1, data.path(),
-            ": targets must be int64 [N], classes, for --loss cross-entropy");
-  } else {
-    samples.targets = samples.targets.to(module.options);
-  }
-
+  module.data = data.path();
+  const Samples samples = module_samples(data, module.loss);
+  const TorchWarnings warnings;
   const std::unique_ptr<Objective> objective = load_module(file, samples, module);
+  const at::ScalarType precision = objective->parameters().scalar_type();
+  if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples, precision, data.path());
   const int batch = std::max(1, arguments.get<int>("batch"));
   const std::vector<Balance> no_balances;
   MeasuringContext context(*objective, {}, no_balances, batch, options);
@@ -165,7 +181,11 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   record.attributes["loss"] = loss;
   record.attributes["samples"] = std::to_string(objective->samples());
   record.attributes["parameters"] = std::to_string(objective->dimension());
-  record.attributes["engine"] = concat("torchscript ", module.options.device().str(), " ", engine.dtype);
+  record.attributes["engine"] =
+      concat("torchscript ", module.options.device().str(), precision == at::kDouble ? " float64" : " float32");
+  if (!arguments.has("quiet")) {
+    for (const std::string& line : warnings.lines(3)) std::cerr << "sharpseek: LibTorch warns: " << line << '\n';
+  }
   return record;
 }
 
@@ -179,13 +199,21 @@ void refuse_flags_of_the_other_mode(const Arguments& arguments, bool module) {
   }
 }
 
-/// Replicas whose spectra did not converge or are not finite.
+/// Results of a replica at a time that did not converge or are not finite: a spectrum by its status, all else by its
+/// numbers.
 std::int64_t failures(const MeasureRecord& record) {
   std::int64_t count = 0;
   for (const Measurement& measurement : record.measurements) {
+    at::Tensor broken = at::zeros({record.replicas}, at::kLong);  // not finite, by variables
+    at::Tensor status = at::zeros({record.replicas}, at::kLong);
     for (const auto& [name, values] : measurement) {
-      if (name.ends_with("_status")) count += (values != 0).sum().item<std::int64_t>();
+      if (name.ends_with("_status")) {
+        status += (values != 0).to(at::kLong);
+      } else {
+        broken += values.reshape({record.replicas, -1}).isfinite().logical_not().any(1).to(at::kLong);
+      }
     }
+    count += at::where(status > 0, status, broken).sum().item<std::int64_t>();
   }
   return count;
 }
@@ -239,7 +267,7 @@ int command_measure(const std::vector<std::string>& arguments) {
   const std::filesystem::path source = module ? parsed.get<std::string>("module") : parsed.get<std::string>("RUN");
   const std::string out =
       parsed.has("out") ? parsed.get<std::string>("out") : (source.parent_path() / "measure.h5").string();
-  require(!std::filesystem::exists(out), out, ": exists already; choose another --out");
+  MeasurePlace place(out);
   MeasureRecord record = module ? measure_module(parsed, options)
                                 : measure_run(source.string(), options,
                                               {.engine = engine_options(parsed),
@@ -250,13 +278,14 @@ int command_measure(const std::vector<std::string>& arguments) {
   for (const auto& [name, value] : provenance()) record.attributes.try_emplace("measure_" + name, value);
   record.attributes["finished"] = utc_now();
   write_measure_record(out, record);
+  place.keep();
   const std::int64_t failed = failures(record);
   if (json) {
     std::cout << as_json(record, out).dump(1) << '\n';
   } else if (!parsed.has("quiet")) {
     print_table(record);
     std::cout << out << ": " << record.replicas << " replicas, " << record.steps.size() << " times, " << failed
-              << " spectra not converged or not finite\n";
+              << " results not converged or not finite\n";
   }
   return failed > 0 ? kExitDiverged : 0;
 }

@@ -2,9 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "core/error.h"
@@ -71,6 +75,18 @@ void write(const std::string& path, const MeasureRecord& record) {
 }
 
 }  // namespace
+
+MeasurePlace::MeasurePlace(const std::string& path) : folder_(std::filesystem::absolute(path).parent_path()) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  require(!fs::exists(fs::symlink_status(path, error)), path, ": exists already; choose another --out");
+  require(fs::path(path).has_filename(), path, ": is a folder; --out must be a file");
+  const std::string partial = path + ".partial";
+  const bool created = std::ofstream(partial, std::ios::app).good();
+  const int reason = errno;
+  require(created, path, ": cannot be created: ", std::strerror(reason));
+  fs::remove(partial, error);
+}
 
 void write_measure_record(const std::string& path, const MeasureRecord& record) {
   require(!std::filesystem::exists(path), path, ": exists already; choose another --out");

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/new_directory.h"
 #include "experiments/record.h"
 
 namespace sharpseek {
@@ -18,6 +19,18 @@ struct MeasureRecord {
   std::vector<Variable> variables;
   std::vector<Measurement> measurements;          ///< [time]
   std::map<std::string, std::string> attributes;  ///< of the file
+};
+
+/// The place of a result, looked at before the work: PATH must not exist, its folder is made, and a file can be created
+/// there. What was made is removed again unless the result is kept. Throws UserError naming the file.
+class MeasurePlace {
+ public:
+  explicit MeasurePlace(const std::string& path);
+  /// Says that the result was written.
+  void keep() { folder_.keep(); }
+
+ private:
+  NewDirectory folder_;
 };
 
 /// Writes PATH, which must not exist, under a temporary name until it is complete. Throws UserError naming the file.

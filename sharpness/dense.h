@@ -5,17 +5,18 @@
 
 namespace sharpseek {
 
-/// The matrix [E, P, P] of an operator, float64 on the CPU, by P products (chunks of unit vectors), symmetrised.
-/// `asymmetry` [E]: largest |A - A'| / largest |A| before symmetrising, a check on the product.
+/// The matrix [E, P, P] of an operator, float64 on the CPU, by P products (chunks of unit vectors).
 struct DenseMatrix {
-  at::Tensor matrix;
-  at::Tensor asymmetry;
+  at::Tensor matrix;     ///< symmetrised
+  at::Tensor products;   ///< as the products gave it: column k is A e_k
+  at::Tensor asymmetry;  ///< [E] largest |A - A'| / largest |A| of the products, a check on them
 };
 DenseMatrix dense_matrix(LinearOperator& op);
 
-/// All eigenvalues (float64, Eigen's Householder and QL, one replica a thread), the `count` largest first, with
-/// residuals and status as lanczos() gives them; `trace` [E] is the sum of the diagonal. Cost: P products and E dense
-/// eigenproblems.
+/// All eigenvalues of the symmetrised matrix (float64, Eigen's Householder and QL, one replica a thread), the `count`
+/// largest first. Residuals |A v - lambda v| are those of the products themselves, so that they show an asymmetry:
+/// above 1e-3 of the largest |eigenvalue| the status is "not converged". `trace` [E] is the sum of the diagonal. Cost:
+/// P products and E dense eigenproblems.
 struct DenseSpectrum {
   Spectrum spectrum;
   at::Tensor all_values;  ///< [E, P] ascending

@@ -1,34 +1,100 @@
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "sharpness/module_loss.h"
 #include "sharpness/objective.h"
 
 namespace sharpseek {
 
-/// Which loss of one sample a module is measured with.
-enum class ModuleLoss {
-  kMeanSquared,   ///< sum over outputs of squared error, no 1/2; targets as the outputs
-  kCrossEntropy,  ///< -log softmax(logits)[class]; logits [N, classes], targets int64 [N]
-};
+class ModuleNetwork;
 
 struct ModuleOptions {
   ModuleLoss loss = ModuleLoss::kMeanSquared;
-  at::TensorOptions options;                    ///< dtype and device that the module is converted to
+  at::TensorOptions options;                    ///< device; dtype float32 or float64, the module's own where not given
   std::int64_t chunk = 512;                     ///< samples of one pass
   std::int64_t memory = std::int64_t{2} << 30;  ///< bytes that gradient graphs may keep between products
   std::function<void(std::int64_t)> progress;   ///< called with the products done so far; may be empty
+  std::string data = "the data";                ///< the samples' file, as messages call it
 };
 
 /// A user's TorchScript module on its own data as an objective with one replica: products by double backward, the loss
 /// gradient's graph of a chunk kept while the memory allows and computed again otherwise. The parameter vector is that
-/// of named_parameters() which require gradients, in their order. Samples must not mix: f(x)_n depends on x_n alone.
+/// of ModuleNetwork. Every member throws UserError, in one line, where LibTorch refuses.
+class ModuleObjective final : public Objective {
+ public:
+  /// Which matrix a product is of.
+  enum class Matrix { kHessian, kGaussNewton, kSecondMoment };
+
+  /// Samples of the network's precision and device. Throws UserError for targets that do not fit.
+  ModuleObjective(std::shared_ptr<ModuleNetwork> network, Samples samples, ModuleOptions options);
+
+  const at::Tensor& parameters() const override { return parameters_; }
+  std::vector<Block> blocks() const override;
+  std::int64_t samples() const override { return samples_.inputs.size(0); }
+  at::Tensor loss(const at::Tensor& parameters) override;
+  LossGradient loss_gradient(const at::Tensor& parameters) override;
+  std::shared_ptr<LinearOperator> hessian() override { return product(Matrix::kHessian); }
+  std::shared_ptr<LinearOperator> gauss_newton() override { return product(Matrix::kGaussNewton); }
+  std::shared_ptr<LinearOperator> gradient_second_moment() override { return product(Matrix::kSecondMoment); }
+  /// One backward pass for each sample.
+  const GradientMoments& moments() override;
+  BatchCurvature batch(std::int64_t index, std::int64_t size) override;
+
+  const std::shared_ptr<ModuleNetwork>& network() const { return network_; }
+  const Samples& data() const { return samples_; }
+  const ModuleOptions& options() const { return options_; }
+  std::int64_t chunk() const { return chunk_; }
+
+  /// One product with v [P]. The first one with a matrix J' M J also checks that J' is the transpose of J.
+  at::Tensor multiply(Matrix matrix, const at::Tensor& v);
+  /// H v at other weights [P].
+  at::Tensor hessian_product_at(const at::Tensor& weights, const at::Tensor& v);
+  /// Forgets the graphs that are kept, so that the next product computes everything again.
+  void forget_graphs() { graphs_.assign(graphs_.size(), {}); }
+  void forget_product_count() { products_ = 0; }
+
+ private:
+  using Tensors = std::vector<at::Tensor>;
+  class AtWeights;
+  /// A part of J' M J v, and (J v)' M J v, which v' J' M J v must equal.
+  struct Pulled {
+    at::Tensor product;
+    double energy;
+  };
+
+  template <class Body>
+  void for_chunks(Body body);
+  at::Tensor loss_of(std::int64_t first, std::int64_t count);
+  Tensors gradient_of(std::int64_t first, std::int64_t count);
+  at::Tensor hessian_part(std::int64_t first, std::int64_t count, const Tensors& v);
+  Pulled pulled_part(Matrix matrix, std::int64_t first, std::int64_t count, const Tensors& v);
+  void check_adjoint(Matrix matrix, const at::Tensor& v, const at::Tensor& product, double energy);
+  std::shared_ptr<LinearOperator> product(Matrix matrix);
+
+  std::shared_ptr<ModuleNetwork> network_;
+  Samples samples_;
+  ModuleOptions options_;
+  OutputLoss loss_;
+  at::Tensor parameters_;
+  std::int64_t chunk_ = 1;
+  std::vector<Tensors> graphs_;   ///< the gradient with its graph of each chunk that is kept
+  std::int64_t graph_bytes_ = 0;  ///< the largest graph so far
+  std::int64_t products_ = 0;
+  std::array<bool, 3> checked_{};  ///< by Matrix
+  GradientMoments moments_;
+};
+
+/// Loads a module and checks it on its samples: float64 on the CPU or the options' device, or int64, which inputs stay.
 ///
-/// Throws UserError, with the reason, for a file that is no TorchScript; a module with dropout, or with batch norm in
-/// training mode; one traced with the fused encoder layer, which has no derivative; data that do not fit; parameters
-/// that are not finite; and one whose gradient or Hessian product is not the same when computed twice.
+/// Throws UserError, with the reason, for a file that is no TorchScript; for what its structure refuses
+/// (module_file.h); data that do not fit; a loss, gradient or product that is not finite, or not the same when computed
+/// twice; samples that mix; and products that are not those of a Hessian (module_checks.h).
 std::unique_ptr<Objective> load_module(const std::string& file, const Samples& samples, ModuleOptions options);
 
 }  // namespace sharpseek

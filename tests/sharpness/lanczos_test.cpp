@@ -55,6 +55,21 @@ void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolera
   }
 }
 
+TEST(DenseSpectrum, ResidualsAreThoseOfTheProductsBeforeSymmetrising) {
+  const at::Tensor symmetric = with_spectrum({5, 3, 1, 0.5, -2});
+  const at::Tensor skew = random_tensor({5, 5}, 3);
+  for (double size : {0.0, 0.2}) {
+    DenseOperator op(symmetric + size * (skew - skew.t()));
+    const DenseSpectrum found = dense_spectrum(op, 3);
+    const at::Tensor v = found.spectrum.vectors;
+    const at::Tensor residuals = (op.apply(v) - found.spectrum.values.unsqueeze(2) * v).norm(2, 2);
+    EXPECT_LT((residuals - found.spectrum.residuals).abs().max().item<double>(), 1e-13);
+    EXPECT_NEAR(found.spectrum.values[0][0].item<double>(), 5, 1e-12);  // a skew part is gone when symmetrised
+    EXPECT_EQ(found.spectrum.status.front(), size == 0 ? SpectrumStatus::kConverged : SpectrumStatus::kNotConverged);
+    if (size > 0) EXPECT_GT(found.spectrum.residuals.min().item<double>(), 0.05);
+  }
+}
+
 TEST(Lanczos, EqualsLapackOnARandomMatrix) {
   const at::Tensor a = random_tensor({3, 40, 40}, 7);
   expect_lapack(a + a.transpose(1, 2), 6);

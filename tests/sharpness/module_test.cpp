@@ -15,34 +15,19 @@
 #include "engine/cases.h"
 #include "sharpness/dense.h"
 #include "sharpness/lanczos.h"
+#include "sharpness/modules.h"
 #include "sharpness/objective.h"
 #include "sharpness/quantity.h"
 
 namespace sharpseek {
 namespace {
 
+using testing_support::add_parameter;
+using testing_support::float64;
 using testing_support::random_tensor;
+using testing_support::refusal;
 using testing_support::relative_difference;
-
-/// Tests run side by side: each has its own files.
-std::string saved(torch::jit::Module& module, const std::string& name) {
-  const std::string file =
-      testing::TempDir() + testing::UnitTest::GetInstance()->current_test_info()->name() + "-" + name + ".pt";
-  module.save(file);
-  return file;
-}
-
-ModuleOptions float64(ModuleLoss loss = ModuleLoss::kMeanSquared, std::int64_t chunk = 512) {
-  ModuleOptions options;
-  options.loss = loss;
-  options.options = at::TensorOptions().dtype(at::kDouble);
-  options.chunk = chunk;
-  return options;
-}
-
-void add_parameter(torch::jit::Module& module, const std::string& name, const at::Tensor& value) {
-  module.register_parameter(name, value.clone().requires_grad_(true), /*is_buffer=*/false);
-}
+using testing_support::saved;
 
 class ModuleObjectiveTest : public testing::Test {
  protected:
@@ -133,18 +118,10 @@ TEST_F(ModuleObjectiveTest, CrossEntropyOfALinearModelIsItsGaussNewtonMatrix) {
 
 TEST_F(ModuleObjectiveTest, RefusesWhatHasNoHessianWithTheReason) {
   const Samples samples{x_.squeeze(1), y_};
-  const auto message = [&](const std::string& file, const Samples& data) {
-    try {
-      load_module(file, data, float64());
-    } catch (const UserError& error) {
-      return std::string(error.what());
-    }
-    return std::string();
-  };
   torch::jit::Module random("Noisy");
   add_parameter(random, "w", random_tensor({3, 4}, 5));
   random.define("def forward(self, x):\n  return x.matmul(self.w.t()) * torch.rand_like(x[:, :1])\n");
-  EXPECT_THAT(message(saved(random, "noisy"), samples), testing::HasSubstr("not deterministic"));
+  EXPECT_THAT(refusal(saved(random, "noisy"), samples), testing::HasSubstr("not deterministic"));
 
   torch::jit::Module outer("Outer"), dropout("Dropout");
   dropout.register_attribute("training", c10::BoolType::get(), true);
@@ -152,14 +129,18 @@ TEST_F(ModuleObjectiveTest, RefusesWhatHasNoHessianWithTheReason) {
   outer.register_module("drop", dropout);
   add_parameter(outer, "w", random_tensor({3, 4}, 5));
   outer.define("def forward(self, x):\n  return self.drop.forward(x.matmul(self.w.t()))\n");
-  EXPECT_THAT(message(saved(outer, "dropout"), samples), testing::HasSubstr("training mode"));
+  EXPECT_THAT(refusal(saved(outer, "dropout"), samples), testing::HasSubstr("training mode"));
 
-  EXPECT_THAT(message(file_, {x_.squeeze(1), random_tensor({11, 2}, 3)}), testing::HasSubstr("targets"));
-  EXPECT_THAT(message(file_, {random_tensor({11, 5}, 3), y_}), testing::HasSubstr("forward failed"));
-  EXPECT_THAT(message("missing.pt", samples), testing::HasSubstr("cannot be read"));
+  EXPECT_THAT(refusal(file_, {x_.squeeze(1), random_tensor({11, 2}, 3)}), testing::HasSubstr("targets"));
+  EXPECT_THAT(refusal(file_, {random_tensor({11, 5}, 3), y_}), testing::HasSubstr("forward failed"));
+  EXPECT_THAT(refusal("missing.pt", samples), testing::HasSubstr("cannot be read"));
   const std::string text = testing::TempDir() + "text.pt";
   std::ofstream(text) << "no module";
-  EXPECT_THAT(message(text, samples), testing::HasSubstr("no TorchScript"));
+  EXPECT_THAT(refusal(text, samples), testing::HasSubstr("no TorchScript"));
+  // What torch.export writes is a zip archive with this among its names.
+  const std::string exported = testing::TempDir() + "exported.pt2";
+  std::ofstream(exported) << "PK\3\4 model/archive_format";
+  EXPECT_THAT(refusal(exported, samples), testing::HasSubstr("exported program"));
 }
 
 }  // namespace
