@@ -21,28 +21,6 @@
 namespace sharpseek {
 namespace {
 
-/// The INI text of the configuration that a run file carries as JSON.
-std::string ini_of(const nlohmann::json& config) {
-  const auto text = [](const nlohmann::json& value) {
-    if (value.is_string()) return value.get<std::string>();
-    return value.is_number_float() ? shortest(value.get<double>()) : value.dump();
-  };
-  std::string ini;
-  for (const auto& [section, keys] : config.items()) {
-    ini += "[" + section + "]\n";
-    for (const auto& [name, value] : keys.items()) {
-      std::string line;
-      if (value.is_array()) {
-        for (const nlohmann::json& one : value) line += (line.empty() ? "" : " ") + text(one);
-      } else {
-        line = text(value);
-      }
-      if (!line.empty()) ini += name + " = " + line + "\n";
-    }
-  }
-  return ini;
-}
-
 PreparedGroup group_of(const Config& config, const std::string& name, const std::string& path) {
   for (PreparedGroup& group : prepare(config)) {
     // cppcheck-suppress returnStdMoveLocal; it is no local variable, but an element
@@ -67,7 +45,7 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   } catch (const nlohmann::json::exception& error) {
     throw UserError(concat(path, ": attribute config is damaged: ", error.what()));
   }
-  const Config config(ini_of(json), path);
+  const Config config = Config::from_json(json, path);
   const std::string began = file.has_attribute("working_directory") ? file.text("working_directory") : "";
   std::string remark;
   const PreparedGroup prepared = [&] {

@@ -22,7 +22,7 @@ constexpr double kReplicaBytes = 600;
 /// Of a point of the sweep: the text of every option.
 constexpr double kPointBytes = 8000;
 /// Of a point of `sharpseek theory`: its text, what is predicted there, and that as JSON.
-constexpr double kTheoryPointBytes = 24000;
+constexpr double kTheoryPointBytes = 15000;
 
 double element_size(const EngineOptions& engine) { return engine.dtype == "float64" ? 8 : 4; }
 
@@ -65,6 +65,7 @@ MemoryNeed memory_need(const Point& point, const Program& program, std::int64_t 
 }
 
 void require_memory(const Config& config, const EngineOptions& engine, const Shard& shard) {
+  require_few_points(config);
   const auto available = static_cast<double>(available_memory());
   if (available == 0) return;
   const double points = point_count(config);
@@ -101,6 +102,7 @@ void require_memory(const Config& config, const EngineOptions& engine, const Sha
 }
 
 void require_memory_of_theory(const Config& config) {
+  require_few_points(config);
   const auto available = static_cast<double>(available_memory());
   const double points = point_count(config);
   const double need = points * kTheoryPointBytes;

@@ -53,18 +53,6 @@ std::uint64_t point_hash(const Point& point) {
   return hash;
 }
 
-/// Counts the points before there is one.
-void require_few_points(const Config& config) {
-  const double points = point_count(config);
-  if (points <= kMostPoints) return;
-  std::string axes;
-  for (const ConfigOption& option : option_table()) {
-    const std::size_t count = config.values(option.key).size();
-    if (count > 1) axes += concat(axes.empty() ? "" : " x ", count, " of ", option.key);
-  }
-  throw UserError(concat("the sweep has ", points, " points, ", axes, ": at most ", kMostPoints, " are allowed"));
-}
-
 }  // namespace
 
 std::string canonical(const ConfigOption& option, const std::string& text) {
@@ -88,6 +76,17 @@ double point_count(const Config& config) {
   double points = 1;
   for (const ConfigOption& option : option_table()) points *= static_cast<double>(config.values(option.key).size());
   return points;
+}
+
+void require_few_points(const Config& config) {
+  const double points = point_count(config);
+  if (points <= kMostPoints) return;
+  std::string axes;
+  for (const ConfigOption& option : option_table()) {
+    const std::size_t count = config.values(option.key).size();
+    if (count > 1) axes += concat(axes.empty() ? "" : " x ", count, " of ", option.key);
+  }
+  throw UserError(concat("the sweep has ", points, " points, ", axes, ": must be at most ", kMostPoints));
 }
 
 std::vector<Group> expand(const Config& config, const Shard& shard) {

@@ -39,10 +39,13 @@ struct Shard {
 /// Points of the sweep: the product of the lengths of its axes, without seeds.
 double point_count(const Config& config);
 
+/// Refuses, before there is one, more than a million points: throws UserError with their number and the axes.
+void require_few_points(const Config& config);
+
 /// The product of all sweep axes times the seeds, split into groups. An axis of the table's kind kGroup always makes
 /// groups; a swept learning rate does so when training.time fixes the rescaled time, because step counts then differ.
 /// With a shard, its part of the replicas of each group. Throws UserError if there are fewer replicas than shards, or
-/// more than a million points.
+/// too many points.
 std::vector<Group> expand(const Config& config, const Shard& shard = {});
 
 /// A value as it counts: numbers in their shortest form, so that 1, 1.0 and 1e0 are the same.

@@ -6,6 +6,7 @@ whether two reproductions with the same seed agree; `dataset TABLE`, the test on
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from io import TextIOWrapper
@@ -16,10 +17,11 @@ import xarray as xr
 
 from sharpseek.agreement import agreement_table, verdict_words
 from sharpseek.comparison import ALLOWED, compare
-from sharpseek.datasets import describe, make_problem, read_table, write_problem
+from sharpseek.datasets import describe, make_problem, write_problem
 from sharpseek.files import exit_status, open_reproduction, open_sweep, require_finished
 from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.summaries import summarise, swept, usable
+from sharpseek.tables import DECIMALS, SEPARATORS, parse_names, read_table
 from sharpseek.verdicts import CLAIMS, adjusted_against, adjusted_p, judge, overall, p_text
 from sharpseek.verdicts.rivals import outcomes, rivals_markdown
 from sharpseek.verdicts.sharpening import pairs, sharpening_markdown
@@ -131,11 +133,13 @@ def print_comparison(one: Path, other: Path) -> int:
 
 def prepare_dataset(options: argparse.Namespace) -> None:
     """Writes the test on a table and prints what it found. Raises SharpseekFileError."""
-    inputs = options.inputs.split(",") if options.inputs else None
-    problem = make_problem(read_table(options.table), options.targets.split(","), inputs)
+    targets = parse_names(options.targets, "--targets")
+    inputs = parse_names(options.inputs, "--inputs") if options.inputs else None
+    columns = list(dict.fromkeys([*inputs, *targets])) if inputs else None
+    problem = make_problem(read_table(options.table, columns, options.separator, options.decimal), targets, inputs)
     found = describe(problem)
     directory = write_problem(problem, options.out)
-    print(f"{found}\nnext: sharpseek run {directory}/test.ini")
+    print(f"{found}\nnext: sharpseek run {shlex.quote(f'{directory}/test.ini')}")
 
 
 def main() -> int:
@@ -164,6 +168,8 @@ def main() -> int:
     dataset.add_argument("table", type=Path, help="CSV with a header, or Parquet")
     dataset.add_argument("--targets", required=True, help="comma-separated columns")
     dataset.add_argument("--inputs", help="comma-separated columns (default: all others)")
+    dataset.add_argument("--separator", help=f"{' | '.join(SEPARATORS)} (default: the one in the header)")
+    dataset.add_argument("--decimal", help=f"decimal sign: {' | '.join(DECIMALS)} (default: what the numbers have)")
     dataset.add_argument("--out", type=Path, required=True, help="folder to write, must not exist")
     dataset.set_defaults(run=prepare_dataset)
     options = parser.parse_args()

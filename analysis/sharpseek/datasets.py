@@ -8,13 +8,16 @@ under that noise and under isotropic noise of the same total.
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from sharpseek.files import SharpseekFileError, described
+from sharpseek.files import SharpseekFileError
+from sharpseek.tables import read_table as read_table
+from sharpseek.tables import visible
 from sharpseek.theory import ClosedForm, closed_form
 
 SINGULAR = 1e-12
@@ -62,25 +65,6 @@ class Problem:
         return {name: closed_form(depth, self.teacher, moment, sigma) for name, sigma in kinds.items()}
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """A CSV file with a header, or Parquet (needs pyarrow). Raises SharpseekFileError naming file and column."""
-    path = Path(path)
-    try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except FileNotFoundError:
-        raise SharpseekFileError(f"{path}: no such file") from None
-    except ImportError:
-        raise SharpseekFileError(f"{path}: reading Parquet needs the package pyarrow") from None
-    except OSError as error:
-        raise SharpseekFileError(described(error, path)) from None
-    except ValueError as error:
-        raise SharpseekFileError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    for name in table.columns:
-        if not pd.api.types.is_numeric_dtype(table[name]) or not np.isfinite(table[name].astype(float)).all():
-            raise SharpseekFileError(f"{path}: column {name}: must hold finite numbers only")
-    return table
-
-
 def make_problem(table: pd.DataFrame, targets: list[str], inputs: list[str] | None = None) -> Problem:
     """Standardises the table and fits the teacher. `inputs` defaults to all other columns.
 
@@ -90,12 +74,17 @@ def make_problem(table: pd.DataFrame, targets: list[str], inputs: list[str] | No
     inputs = inputs or [name for name in table.columns if name not in targets]
     for name in [*inputs, *targets]:
         if name not in table.columns:
-            raise SharpseekFileError(f"column {name}: not in the table, which has {', '.join(map(str, table.columns))}")
+            known = ", ".join(visible(str(other)) for other in table.columns)
+            raise SharpseekFileError(f"column {visible(name)}: not in the table, which has {known}")
         if name in inputs and name in targets:
             raise SharpseekFileError(f"column {name}: is both an input and a target")
         for kind, names in (("inputs", inputs), ("targets", targets)):
             if names.count(name) > 1:
                 raise SharpseekFileError(f"column {name}: is given twice among the {kind}")
+        if list(table.columns).count(name) > 1:
+            raise SharpseekFileError(f"column {name}: is more than once in the table")
+        if table[name].isna().any():
+            raise SharpseekFileError(f"column {name}: has no number in row {int(table[name].isna().argmax()) + 1}")
         if table[name].nunique() < 2:
             raise SharpseekFileError(f"column {name}: is constant")
     if len(targets) < 2:
@@ -147,10 +136,10 @@ def write_problem(problem: Problem, directory: str | Path) -> Path:
     `directory` must not exist; it is written whole or not at all. Raises SharpseekFileError.
     """
     directory = Path(directory)
-    if not str(directory).isprintable() or set(str(directory)) & set(" #"):
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in str(directory)):
         raise SharpseekFileError(
-            f"{str(directory)!r}: test.ini can name no file with white space, # or control characters; choose another "
-            "--out"
+            f"{str(directory)!r}: test.ini can name no file with control characters or bytes that are not UTF-8; "
+            "choose another --out"
         )
     if directory.exists():
         raise SharpseekFileError(f"{directory}: exists already; choose another --out")
@@ -168,6 +157,12 @@ def write_problem(problem: Problem, directory: str | Path) -> Path:
     except OSError as error:
         raise SharpseekFileError(f"{directory}: cannot be written ({error.strerror or error})") from error
     return directory
+
+
+def file_value(path: Path) -> str:
+    """The value of a configuration key that names a file: in quotes if it holds blanks or what begins a comment."""
+    value = f"file:{path}"
+    return '"' + value.replace('"', '""') + '"' if set(value) & set(' \t";#') else value
 
 
 def _fill(folder: Path, problem: Problem, directory: Path) -> None:
@@ -191,11 +186,11 @@ replicas = 8
 [data]
 inputs = {len(problem.inputs)}
 outputs = {len(problem.targets)}
-dataset = file:{directory}/samples.csv
-teacher = file:{directory}/teacher.csv
+dataset = {file_value(directory / "samples.csv")}
+teacher = {file_value(directory / "teacher.csv")}
 
 [noise]
-covariance = file:{directory}/isotropic.csv file:{directory}/noise.csv
+covariance = {file_value(directory / "isotropic.csv")} {file_value(directory / "noise.csv")}
 distribution = measured
 
 [model]

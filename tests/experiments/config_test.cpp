@@ -1,3 +1,7 @@
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -99,8 +103,96 @@ TEST(Config, TheSameNumberTwiceOnAnAxisIsRefused) {
 }
 
 TEST(Config, TextThatIsNotUtf8IsRefused) {
-  EXPECT_THAT(refusal("[experiment]\ntitle = caf\xe9\n"), AllOf(HasSubstr("experiment.title"), HasSubstr("UTF-8")));
+  EXPECT_EQ(refusal("[experiment]\ntitle = caf\xe9\n"),
+            "sweep.ini: line 2: byte 25 of the file, \\xE9, is not UTF-8 text");
+  Config config("", "x.ini");
+  try {
+    config.set("experiment.title=caf\xe9");
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(), "--set: experiment.title = caf\\xE9: is not UTF-8 text");
+  }
   EXPECT_EQ(refusal("[experiment]\ntitle = caf\xc3\xa9\n[training]\nsteps = 1\n"), "(no error)");
+}
+
+TEST(Config, WhatAnEditorAddsChangesNothing) {
+  const std::string plain = "[experiment]\nname = small\n[noise]\ncondition = 1 10\n";
+  const nlohmann::json expected = Config(plain, "x.ini").json();
+  std::string windows, old_mac;
+  for (const char c : plain) {
+    windows += c == '\n' ? "\r\n" : std::string(1, c);
+    old_mac += c == '\n' ? '\r' : c;
+  }
+  for (const std::string& text : {"\xEF\xBB\xBF" + plain, windows, "\xEF\xBB\xBF" + windows, old_mac}) {
+    EXPECT_EQ(Config(text, "x.ini").json(), expected);
+  }
+}
+
+TEST(Config, QuotesKeepBlanksInValues) {
+  const Config config(
+      "[experiment]\nname = \"my run\"\ntitle = The \"best\" run\n[data]\nteacher = \"file:my data/V.csv\" aligned\n"
+      "input_covariance = file:\"a \"\"b\"\" #c\"/S.csv ; comment\n[training]\nsteps = \"10\"\n",
+      "x.ini");
+  EXPECT_EQ(config.single("experiment.name"), "my run");
+  EXPECT_EQ(config.single("experiment.title"), "The \"best\" run");
+  EXPECT_THAT(config.values("data.teacher"), testing::ElementsAre("file:my data/V.csv", "aligned"));
+  EXPECT_EQ(config.single("data.input_covariance"), "file:a \"b\" #c/S.csv");
+  EXPECT_EQ(config.json()["training"]["steps"], 10);
+  // Through index.json and back, where nothing is in quotes.
+  const Config again = Config::from_json(nlohmann::json::parse(config.json().dump()), "index.json");
+  for (const ConfigOption& option : option_table()) EXPECT_EQ(again.values(option.key), config.values(option.key));
+  EXPECT_EQ(expand(again)[0].name, "teacher=file:my data%2FV.csv");
+
+  Config set("", "x.ini");
+  set.set("noise.covariance=\"file:a b.csv\" file:c.csv");
+  EXPECT_THAT(set.values("noise.covariance"), testing::ElementsAre("file:a b.csv", "file:c.csv"));
+  set.fix("noise.covariance", "file:a b.csv");
+  EXPECT_THAT(set.values("noise.covariance"), testing::ElementsAre("file:a b.csv"));
+  EXPECT_THAT(refusal("[data]\nteacher = \"file:V.csv\n"),
+              AllOf(HasSubstr("sweep.ini: data.teacher"), HasSubstr("a quote is not closed")));
+}
+
+TEST(Config, APathInPiecesIsSaidToNeedQuotes) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / concat("my data ", ::getpid());
+  std::filesystem::create_directory(folder);
+  const std::string file = (folder / "V.csv").string();
+  std::ofstream(file) << "1\n";
+  EXPECT_EQ(refusal("[data]\nteacher = aligned file:" + file + "\n"),
+            "sweep.ini: data.teacher = file:" + file +
+                ": white space separates the values of a sweep; write \"file:" + file + "\"");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Config, WhatCannotBeSeenNamesNothing) {
+  using std::string_literals::operator""s;
+  EXPECT_EQ(refusal("[experiment]\nname = a\0b\n"s), "sweep.ini: is not a text file: byte 22 is NUL");
+  EXPECT_EQ(refusal("[experiment]\nname = a\tb\n"),
+            "sweep.ini: experiment.name = a\\u0009b: must not hold control characters");
+  EXPECT_THAT(refusal("[experiment]\nname = a\xC2\xA0"
+                      "b\n"),
+              AllOf(HasSubstr("experiment.name = a\\u00a0b"), HasSubstr("cannot be seen")));
+  EXPECT_THAT(refusal("[experiment]\ntitle = a\x1B[31m\n"), HasSubstr("must not hold control characters"));
+  nlohmann::json json = Config("", "x.ini").json();
+  json["experiment"]["name"] = "a\0b"s;
+  EXPECT_THROW(Config::from_json(json, "index.json"), UserError);
+  json["experiment"]["name"] = nlohmann::json::array();
+  EXPECT_THROW(Config::from_json(json, "index.json"), UserError);
+}
+
+TEST(Config, AFileMustSetAKey) {
+  const std::string file = concat(testing::TempDir(), "empty-", ::getpid(), ".ini");
+  for (const char* text : {"", "\n\n", "; name = x\n", "[experiment]\n", "\xEF\xBB\xBF"}) {
+    std::ofstream(file) << text;
+    try {
+      Config::from_file(file);
+      FAIL() << text;
+    } catch (const UserError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(file + ": sets no key"));
+    }
+  }
+  std::ofstream(file) << "[ experiment ]\nname = x\n";
+  EXPECT_EQ(Config::from_file(file).single("experiment.name"), "x");
+  std::filesystem::remove(file);
 }
 
 TEST(Config, SetReplacesAValue) {

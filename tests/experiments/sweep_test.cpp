@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
+
 namespace sharpseek {
 namespace {
 
@@ -34,6 +36,25 @@ TEST(Sweep, LearningRatesAtEqualTimeMakeGroups) {
   const std::vector<Group> groups = expand(config_of(rates + "time = 1\n"));
   ASSERT_EQ(groups.size(), 2u);
   EXPECT_EQ(groups[0].point().steps(), 4 * groups[1].point().steps());
+}
+
+TEST(Sweep, TooManyPointsAreCountedBeforeTheyAreMade) {
+  const auto axis = [](const std::string& key, int count) {
+    std::string line = key + " =";
+    for (int i = 1; i <= count; ++i) line += " " + std::to_string(i);
+    return line + "\n";
+  };
+  // 10^8 points would take 800 GB.
+  const Config config = config_of("[noise]\n" + axis("total", 5000) + "[model]\n" + axis("width", 20000));
+  EXPECT_EQ(point_count(config), 1e8);
+  try {
+    expand(config);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(),
+                 "the sweep has 1e+08 points, 5000 of noise.total x 20000 of model.width: must be at most 1e+06");
+  }
+  EXPECT_EQ(expand(config_of("[experiment]\nreplicas = 2\n[noise]\n" + axis("total", 50))).at(0).replicas.size(), 100u);
 }
 
 TEST(ReplicaKey, ComesFromCoordinatesNotPosition) {
