@@ -184,7 +184,7 @@ def _separator_of(header: str, path: Path) -> str:
         several = " and ".join(f"{_name_of(sign)}s" for sign in found)
         raise SharpseekFileError(f"{path}: its header has {several}; say which by --separator ({names})")
     raise SharpseekFileError(
-        f"{path}: its header is one field, {visible(header.strip())!r}; {names} may separate names"
+        f"{path}: its header is one field, '{visible(header.strip())}'; {names} may separate names"
     )
 
 
@@ -214,7 +214,7 @@ def _decimal_sign(rows: _Rows, chosen: Sequence[int], path: Path) -> str:
     if not with_comma:
         return "."
     line, c, field = with_comma[0]
-    place = f"{path}: line {line}, column {visible(rows.names[c])}: {visible(field)!r}"
+    place = f"{path}: line {line}, column {visible(rows.names[c])}: '{visible(field)}'"
     if any("." in row[c] for row in rows.fields for c in chosen):
         raise SharpseekFileError(f"{place} has a comma, others have points; say which is the sign by --decimal")
     if all(_THOUSANDS.fullmatch(field) for _, _, field in with_comma):
@@ -238,7 +238,7 @@ def _fault(field: str, sign: str) -> str:
     if not field:
         return "is empty"
     hint = "; the decimal sign is a comma here" if sign == "," and "." in field else ""
-    return f"{visible(field)!r} is not a finite number{hint}"
+    return f"'{visible(field)}' is not a finite number{hint}"
 
 
 def _numbers_of(table: pd.DataFrame, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:

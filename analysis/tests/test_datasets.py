@@ -105,7 +105,8 @@ def dataset(folder: Path, *options: str, size: int | None = None) -> subprocess.
         (
             "t.csv",
             "a\tb",
-            r"'a\tb': test.ini can name no file with control characters or bytes that are not UTF-8; choose another --out",
+            r"'a\tb': test.ini can name no file with control characters or bytes that are not UTF-8; "
+            "choose another --out",
         ),
     ],
 )

@@ -107,7 +107,7 @@ def test_options_decide_what_the_file_does_not(tmp_path: Path) -> None:
 def test_names_of_columns_may_be_in_quotes() -> None:
     assert parse_names('u, "mass, kg" ,v', "--targets") == ["u", "mass, kg", "v"]
     for text in ("", "u,,v", " "):
-        with pytest.raises(SharpseekFileError, match="--targets .*: must be names of columns"):
+        with pytest.raises(SharpseekFileError, match=r"--targets .*: must be names of columns"):
             parse_names(text, "--targets")
 
 

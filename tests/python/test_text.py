@@ -53,7 +53,7 @@ def test_messages_show_what_a_terminal_hides(sharpseek: Run, tmp_path: Path) -> 
     (tmp_path / "x.ini").write_text(INI.replace("condition", "condition\u200b"), encoding="utf-8")
     assert "unknown key noise.condition\\u200b" in refused(sharpseek, "theory", "x.ini")
     (tmp_path / "x.ini").write_bytes(INI.encode() + b"; caf\xe9\n")
-    assert "line 14: byte 158 of the file, \\xE9, is not UTF-8 text" in refused(sharpseek, "run", "x.ini")
+    assert f"line 13: byte {len(INI) + 6} of the file, \\xE9, is not UTF-8 text" in refused(sharpseek, "run", "x.ini")
     (tmp_path / "x.ini").write_text("; [noise]\n")
     assert "x.ini: sets no key" in refused(sharpseek, "run", "x.ini", "--set", "training.steps=1")
 
