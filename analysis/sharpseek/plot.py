@@ -121,7 +121,7 @@ def _at(run: xr.Dataset, condition: float | None) -> xr.Dataset:
 
 
 def trend(run: xr.Dataset, variable: str = "trace", ax: Axes | None = None, *, over: str | None = None) -> Axes:
-    """Stationary mean of `variable` (trace, sharpness, ...) over the condition, or over `over`, by start."""
+    """Stationary mean of `variable` (trace, sharpness, ...) over the condition, or over the axis `over`, by start."""
     _need(run, f"{variable}_mean")
     return _draw(trend_panel(run, variable, _axis(run, over)), ax)
 
