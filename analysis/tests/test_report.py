@@ -283,7 +283,7 @@ def test_no_p_and_no_chi_squared_is_drawn_as_an_estimate(reproduction: Make) -> 
     (panel,) = charts["evidence-C1"].panels
     assert len(panel.rows) == 2 * 3  # trace and sharpness at three conditions
     assert all("chi-squared" not in row for row in panel.rows)
-    assert panel.note == "1 pieces of evidence are no estimates and stand in the table only."
+    assert panel.note == "Not drawn: 1 of 7 pieces of evidence, which hold no estimate."
     np.testing.assert_allclose(np.concatenate([s.x for s in panel.series]), 1.0, atol=0.02)
     assert "chi-squared" in write_report(directory, figures=False).read_text()
 

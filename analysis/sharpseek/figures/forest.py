@@ -44,7 +44,7 @@ def forest_panel(title: str, effect: str, verdicts: list[Verdict], with_claim: b
                 )
             )
     null = no_effect(effect, [e.estimate for _, e in entries])
-    note = f"{left_out} pieces of evidence are no estimates and stand in the table only." if left_out else ""
+    note = f"Not drawn: {left_out} of {len(every)} pieces of evidence, which hold no estimate." if left_out else ""
     return Panel(title, effect, "", tuple(series), rows=rows, line_at=null, note=note)
 
 
