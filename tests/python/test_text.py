@@ -67,9 +67,7 @@ def test_what_results_cannot_store_is_refused_first(sharpseek: Run, binary: Path
     folder.mkdir()
     done = subprocess.run([binary, "run", "../x.ini", "--out", "o"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "its name is not UTF-8 text" in refused(
-        lambda *a: sharpseek(*a, cwd=folder), "run", "../x.ini", "--out", "o"
-    )
+    assert "its name is not UTF-8 text" in done.stderr
     assert sorted(os.listdir(os.fsencode(tmp_path))) == [b"d\xe9", b"x.ini"]
     assert list(folder.iterdir()) == []
 
