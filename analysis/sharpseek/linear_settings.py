@@ -85,7 +85,8 @@ def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] 
             continue
         for setting, part in frame.groupby("setting", sort=False):
             for name in quantities:
-                found = extrapolate(*by_rate(part, name))
+                samples, replicas = by_rate(part, name)
+                found = extrapolate(samples, replicas)
                 predicted = float(part[f"limit_{name}"].iloc[0])
                 low, high = found.interval() if found else (np.nan, np.nan)
                 value, error = (found.value, found.error) if found else (np.nan, np.nan)
@@ -107,7 +108,7 @@ def settings_table(experiments: Iterable[Experiment], quantities: Iterable[str] 
                         "seeds": found.seeds if found else 0,
                         "fit_p": found.fit_p if found else np.nan,
                         "widened": found.widened if found else np.nan,
-                        "usable": int(part["usable"].sum()),
+                        "usable": sum(map(len, samples.values())),
                         "replicas": len(part),
                     }
                 )

@@ -50,10 +50,10 @@ def _joined(rest: str, members: list[tuple[str, xr.Dataset]]) -> xr.Dataset:
     parts = []
     for name, run in members:
         kept = np.round(np.linspace(0, run.sizes["time"] - 1, records)).astype(int)
-        part = run[[v for v in run.data_vars if v in common]].isel(time=kept)
+        part = run.drop_vars([v for v in run.variables if v not in common]).isel(time=kept)
         replicas = part.sizes["replica"]
         step = np.tile(part["step"].values, (replicas, 1))
-        part = part.drop_vars([v for v in part.coords if v not in common or v in ("step", "time", "replica")])
+        part = part.drop_vars([v for v in ("step", "time", "replica") if v in part.variables])
         part = part.assign_coords(step=(("replica", "time"), step))
         if RATE not in part.coords:
             rate = float(_axes(name, run)[RATE])

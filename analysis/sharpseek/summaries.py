@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -36,9 +38,17 @@ MOST_DRIFT = 0.05
 error over three seeds or more is no larger than this either, two standard errors if that is more."""
 
 
-def usable(run: xr.Dataset, margin: float = MOST_DRIFT) -> np.ndarray:
+def asked(run: xr.Dataset, margin: float, *variables: str) -> xr.Dataset:
+    """The run for a claim of this margin about these variables: `usable` says of it, and of any part of it, which
+    replicas may support that claim."""
+    return run.assign(usable=("replica", usable(run.drop_vars("usable", errors="ignore"), margin, variables)))
+
+
+def usable(run: xr.Dataset, margin: float = MOST_DRIFT, variables: Iterable[str] | None = None) -> np.ndarray:
     """[replica] whether a replica may support a claim: finished, stationary by itself, and of a point whose seeds do
     not drift on average. A single series may be too noisy to show a drift; the mean over seeds is less so."""
+    if "usable" in run:
+        return run["usable"].values
     finished = run["status"].values == 0
     good = finished & (run["stationary"].values == 1)
     measured = [values.values for name, values in run.data_vars.items() if str(name).endswith("_drift")]

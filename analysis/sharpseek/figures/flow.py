@@ -8,7 +8,9 @@ from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import TIME_LABEL, condition_text, readable
 from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict, circulation_table, flow_table
+from sharpseek.verdicts.effect import student_quantile
 from sharpseek.verdicts.flow import runs_by_rate
+from sharpseek.verdicts.rules import LEVEL
 from sharpseek.verdicts.statistics import at, conditions
 
 
@@ -20,7 +22,7 @@ def _panel(experiment: Experiment, condition: float) -> Panel:
         if here.size < 2:
             continue
         values = run["trace"].values[here]
-        half = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(here.size)
+        half = student_quantile(LEVEL, here.size - 1) * values.std(axis=0, ddof=1) / np.sqrt(here.size)
         mean = values.mean(axis=0)
         series.append(
             Series(f"rate {rate:g}", run["rescaled_time"].values[here[0]], mean, "line", colour,

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import start_axis
+from sharpseek.summaries import asked, start_axis
 from sharpseek.verdicts.rules import ABOVE_0, BELOW_1, NETWORK_MARGIN, Claim, Evidence, missing, near
 from sharpseek.verdicts.statistics import (
     Effect,
@@ -45,7 +45,7 @@ def same(axis: str, margin: float) -> Rule:
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return [
             evidence_of(effect, subject, near(margin)) if effect else missing(subject)
-            for subject, effect in _quotients(run, axis, margin)
+            for subject, effect in _quotients(asked(run, margin, "trace"), axis)
         ]
 
     return Rule(judge, f"trace / trace at the first {axis}", INSIDE.format(margin))
@@ -55,6 +55,7 @@ def flatter(axis: str) -> Rule:
     """Traces at later values of an axis are below that at the first one, at the largest condition."""
 
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+        run = asked(run, NETWORK_MARGIN, "trace")
         chosen = run.isel(replica=np.flatnonzero(at(run, conditions(run)[-1])))
         return [
             evidence_of(effect, subject, BELOW_1) if effect else missing(subject)
@@ -72,13 +73,12 @@ def stays(margin: float) -> Rule:
         axis = start_axis(run)
         if axis is None:
             return [missing("all replicas have one start: init_imbalance and init_scale were not swept")]
+        run = asked(run, margin, "trace")
         # Without noise the excess risk falls to rounding: a share of the initial one tells when the data are fitted.
         excess = run["excess_risk"].values
         first = np.argmax(excess <= FITTED * excess[:, :1], axis=1)
         change = run["trace_mean"].values / run["trace"].values[np.arange(len(first)), first]
-        return [
-            ratio_evidence(run, chosen, change, start, near(margin), margin) for start, chosen in _values(run, axis)
-        ]
+        return [ratio_evidence(run, chosen, change, start, near(margin)) for start, chosen in _values(run, axis)]
 
     effect = "trace at the end / trace where the weights first fit the data"
     return Rule(judge, effect, INSIDE.format(margin), ("trace_mean", "trace", "excess_risk"))
@@ -90,6 +90,7 @@ def rises(axis: str | None = None) -> Rule:
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         if len(conditions(run)) < 2:
             return [missing("a slope needs two kappas or more")]
+        run = asked(run, NETWORK_MARGIN, "trace")
         parts = _values(run, axis) if axis else [("", np.ones(run.sizes["replica"], dtype=bool))]
         found = [
             evidence_of(slope_effect(run.isel(replica=np.flatnonzero(chosen)), "trace_mean"), subject, ABOVE_0)
@@ -107,9 +108,10 @@ def as_predicted(margin: float) -> Rule:
     def judge(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         if "closed_form_trace" not in run:
             return [missing("the files hold no closed form")]
+        run = asked(run, margin, "trace")
         ratio = run["trace_mean"].values / run["closed_form_trace"].values
         return [
-            ratio_evidence(run, at(run, condition), ratio, label(condition), near(margin), margin)
+            ratio_evidence(run, at(run, condition), ratio, label(condition), near(margin))
             for condition in conditions(run)
         ]
 
@@ -132,7 +134,7 @@ def _unswept(axis: str) -> str:
     return f"{axis} was not swept: there is nothing to compare with"
 
 
-def _quotients(run: xr.Dataset, axis: str, margin: float = NETWORK_MARGIN) -> list[tuple[str, Effect | None]]:
+def _quotients(run: xr.Dataset, axis: str) -> list[tuple[str, Effect | None]]:
     """Trace at each later value of an axis over trace at the first one, at every condition; where the axis was not
     swept, a line that says so."""
     (_, first), *others = _values(run, axis)
@@ -141,7 +143,7 @@ def _quotients(run: xr.Dataset, axis: str, margin: float = NETWORK_MARGIN) -> li
     return [
         (
             f"{name}, {label(condition)}".rstrip(", "),
-            quotient_effect(run, "trace_mean", chosen & at(run, condition), first & at(run, condition), margin),
+            quotient_effect(run, "trace_mean", chosen & at(run, condition), first & at(run, condition)),
         )
         for name, chosen in others
         for condition in conditions(run)

@@ -43,7 +43,7 @@ def balance_effects(run: xr.Dataset) -> dict[str, Effect]:
     window = {"time": slice(run.sizes["time"] - run.sizes["time"] // 2, None)}
     difference = run["balance_difference"].isel(window).values
     total = run["balance_sum"].isel(window).values
-    use = usable(run, BALANCE_MARGIN)
+    use = usable(run, BALANCE_MARGIN, ["trace"])
     sound = enough(run, np.ones(use.size, dtype=bool), use)
     kinds = run["balance_kind"].values.astype(str)
     names = run["balance"].values.astype(str)

@@ -99,7 +99,7 @@ def _rotation(experiment: Experiment) -> dict[str, Effect | str]:
         if run.sizes["layer"] != 2:
             found |= dict.fromkeys(map(str, here["setting"]), "only two-layer networks have a hidden frame")
             continue
-        good = usable(run, TRACE_MARGIN) & (run["commutes"].values == 0)
+        good = usable(run, TRACE_MARGIN, ["trace"]) & (run["commutes"].values == 0)
         for (setting, rate), part in here.groupby(["setting", "rate"], sort=False):
             counts = replicas.setdefault(str(setting), {})
             counts[float(rate)] = counts.get(float(rate), 0) + len(part)

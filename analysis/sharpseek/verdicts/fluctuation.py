@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import last_half, start_axis, usable
+from sharpseek.summaries import asked, last_half, start_axis, usable
 from sharpseek.verdicts.effect import (
     Effect,
     evidence_of,
@@ -24,6 +24,7 @@ def judge_fluctuation(experiment: Experiment, run: xr.Dataset) -> list[Evidence]
     if "closed_form_trace" not in run or not (run["commutes"].values == 1).all():
         return []
     evidence = []
+    run = asked(run, SHARPNESS_MARGIN, "gradient_fluctuation")
     axis = start_axis(run)
     change = change_since_arrival(run, "gradient_fluctuation")
     sharp = run[axis].values == run[axis].values.max() if axis else np.ones(run.sizes["replica"], dtype=bool)
@@ -52,7 +53,7 @@ def layer_effects(run: xr.Dataset, select: np.ndarray) -> dict[str, Effect]:
     would be above 1 by noise alone. Student t of the logarithm, its error from the seeds' deviations (delta method).
     """
     values = last_half(run, "layer_fluctuation").values  # [replica, layer]
-    use = select & usable(run, SHARPNESS_MARGIN) & (np.isfinite(values) & (values > 0)).all(axis=1)
+    use = select & usable(run) & (np.isfinite(values) & (values > 0)).all(axis=1)
     layers = [str(name) for name in run["layer"].values]
     used, replicas = int(use.sum()), int(select.sum())
     if used < 2:

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.verdicts.rules import TRACE_MARGIN, Claim, Evidence, Region, missing, near
+from sharpseek.summaries import asked
+from sharpseek.verdicts.rules import NETWORK_MARGIN, TRACE_MARGIN, Claim, Evidence, Region, missing, near
 from sharpseek.verdicts.statistics import (
     Effect,
     at,
@@ -27,17 +28,18 @@ def judge_flattest(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return []
     if "condition" not in run.coords:
         return [missing("kappa was not swept: the claim needs kappa 1 and a larger one")]
+    run = asked(run, TRACE_MARGIN, "trace")
     ratio = run["trace_mean"].values / run["closed_form_flattest_trace"].values
     levels = conditions(run)
     evidence = []
     if levels[0] == 1:
         region = near(TRACE_MARGIN)
-        evidence.append(ratio_evidence(run, at(run, 1), ratio, "kappa 1", region, TRACE_MARGIN))
+        evidence.append(ratio_evidence(run, at(run, 1), ratio, "kappa 1", region))
     else:
         evidence.append(missing("kappa 1 was not run"))
     for condition in levels[levels > 1]:
         region = Region(low=1 + TRACE_MARGIN)
-        evidence.append(ratio_evidence(run, at(run, condition), ratio, label(condition), region, TRACE_MARGIN))
+        evidence.append(ratio_evidence(run, at(run, condition), ratio, label(condition), region))
     if not (levels > 1).any():
         evidence.append(missing("no kappa above 1 was run"))
     return evidence
@@ -69,15 +71,16 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return [missing("a slope needs two kappas or more")]
     x, y = np.log(run["condition"].values), np.log(run["closed_form_trace"].values)
     predicted = float(np.polyfit(x, y, 1)[0])
+    run = asked(run, NETWORK_MARGIN, "trace")
     run = run.assign(trace_ratio=run["trace_mean"] / run["closed_form_trace"])
 
     rates = np.unique(run["learning_rate"])[:2] if "learning_rate" in run.coords else np.empty(0)
     if len(rates) == 2:
         parts = [run.isel(replica=np.flatnonzero(run["learning_rate"].values == rate)) for rate in rates]
-        effect = line_to_zero(*rates, *(slope_effect(part, "trace_ratio", margin=SLOPE_MARGIN) for part in parts))
+        effect = line_to_zero(*rates, *(slope_effect(part, "trace_ratio") for part in parts))
         subject = "slope over theory, rate to 0"
     else:
-        effect, subject = slope_effect(run, "trace_ratio", margin=SLOPE_MARGIN), "slope over theory"
+        effect, subject = slope_effect(run, "trace_ratio"), "slope over theory"
     return [evidence_of(_over_theory(effect, predicted), subject, SLOPES)]
 
 

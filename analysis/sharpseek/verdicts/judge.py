@@ -141,7 +141,7 @@ def adjusted_p(verdicts: list[Verdict]) -> dict[str, tuple[float, float]]:
     """
     names = list(dict.fromkeys(v.claim for v in verdicts))
     raw = [max(v.p for v in verdicts if v.claim == name) for name in names]
-    return {name: pair for name, *pair in zip(names, raw, holm(raw), strict=True)}  # type: ignore[misc]
+    return {name: (p, corrected) for name, p, corrected in zip(names, raw, holm(raw), strict=True)}
 
 
 def adjusted_against(verdicts: list[Verdict]) -> dict[str, tuple[float, float]]:
@@ -155,7 +155,7 @@ def adjusted_against(verdicts: list[Verdict]) -> dict[str, tuple[float, float]]:
     for name in names:
         pieces = [p for p in holm(e.p_against for v in verdicts if v.claim == name for e in v.evidence) if p == p]
         raw.append(min(pieces, default=np.nan))
-    return {name: pair for name, *pair in zip(names, raw, holm(raw), strict=True)}  # type: ignore[misc]
+    return {name: (p, corrected) for name, p, corrected in zip(names, raw, holm(raw), strict=True)}
 
 
 def overall(verdicts: list[Verdict]) -> dict[str, str]:

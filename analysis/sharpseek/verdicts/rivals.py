@@ -125,12 +125,12 @@ def _ends(experiment: Experiment) -> Iterator[Outcome]:
                     continue
                 if rescaled:
                     here = found
-                    good = found & usable(run)
+                    good = found & usable(run, NETWORK_MARGIN, [quantity])
                     logs = np.log(run[quantity].values[good, -1])
                     error = standard_error(logs - ends[CALM][good]) if len(logs) > 1 else np.nan
                     predicted = {name: float(values[good].mean()) for name, values in ends.items() if good.any()}
                 else:
-                    logs = np.log(run[f"{quantity}_mean"].values[here & usable(run)])
+                    logs = np.log(run[f"{quantity}_mean"].values[here & usable(run, NETWORK_MARGIN, [quantity])])
                     predicted = {name: float(values[found].mean()) for name, values in ends.items()}
                     # Starts may end in different minima: nothing is known better than where the rivals end.
                     spread = max(standard_error(v[found]) for v in ends.values()) if found.sum() > 1 else 0.0

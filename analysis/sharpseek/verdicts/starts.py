@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
-from sharpseek.summaries import START_AXES, start_axis
+from sharpseek.summaries import START_AXES, asked, start_axis
 from sharpseek.verdicts.rules import (
     ABOVE_1,
     BELOW_1,
@@ -43,6 +43,7 @@ def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     if len(every) > 2:
         return _every_start(run, axes, every)
     margin = _margin(run)
+    run = asked(run, margin, "trace")
     starts = np.unique(run[axis])
     return [
         evidence_of(
@@ -51,7 +52,6 @@ def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
                 "trace_mean",
                 at(run, condition) & (run[axis].values == starts[-1]),
                 at(run, condition) & (run[axis].values == starts[0]),
-                margin,
             ),
             label(condition),
             near(margin),
@@ -62,12 +62,13 @@ def judge_uniqueness(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
 
 def _every_start(run: xr.Dataset, axes: list[str], starts: np.ndarray) -> list[Evidence]:
     margin = _margin(run)
+    run = asked(run, margin, "trace")
     evidence = []
     for condition in conditions(run):
         for start in starts:
             here = np.all([run[name].values == value for name, value in zip(axes, start, strict=True)], axis=0)
             words = [f"{name.removeprefix('init_')} {value:g}" for name, value in zip(axes, start, strict=True)]
-            effect = quotient_effect(run, "trace_mean", at(run, condition) & here, at(run, condition) & ~here, margin)
+            effect = quotient_effect(run, "trace_mean", at(run, condition) & here, at(run, condition) & ~here)
             subject = ", ".join(filter(None, (label(condition), *words)))
             evidence.append(evidence_of(effect, subject, near(margin)))
     return evidence
@@ -94,6 +95,7 @@ def judge_both_ways(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     axis = start_axis(run)
     if axis is None or "condition" not in run.coords:
         return [missing(ONE_START if axis is None else "kappa was not swept")]
+    run = asked(run, NETWORK_MARGIN, "trace")
     change = change_since_arrival(run, "trace")
     starts = np.unique(run[axis])
     condition = conditions(run)[-1]

@@ -18,7 +18,7 @@ from sharpseek.verdicts.effect import (
     standard_error,
     student_interval,
 )
-from sharpseek.verdicts.rules import NETWORK_MARGIN, USABLE_SHARE, Evidence, Region
+from sharpseek.verdicts.rules import USABLE_SHARE, Evidence, Region
 from sharpseek.verdicts.slopes import RESAMPLES, cluster_slope
 
 __all__ = ["Effect", "evidence_of", "smallest_level", "standard_error", "student_interval"]
@@ -54,9 +54,9 @@ def enough(run: xr.Dataset, select: np.ndarray, use: np.ndarray) -> bool:
     return all((use & here).sum() >= USABLE_SHARE * here.sum() for here in points)
 
 
-def enough_at_every_condition(run: xr.Dataset, margin: float = NETWORK_MARGIN) -> bool:
+def enough_at_every_condition(run: xr.Dataset) -> bool:
     """Whether no condition lacks usable replicas: a slope without its ends is not the slope that was asked for."""
-    use = usable(run, margin)
+    use = usable(run)
     return all(enough(run, at(run, condition), use) for condition in conditions(run))
 
 
@@ -76,26 +76,22 @@ def log_mean_effect(ratio: np.ndarray, replicas: int) -> Effect:
     return Effect(float(np.exp(logs.mean())), interval, len(logs), replicas, sufficient(len(logs), replicas))
 
 
-def mean_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray, margin: float = NETWORK_MARGIN) -> Effect:
+def mean_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effect:
     """Mean over the usable replicas of a ratio, by its logarithm: Student t."""
-    use = select & usable(run, margin) & np.isfinite(ratio) & (ratio > 0)
+    use = select & usable(run) & np.isfinite(ratio) & (ratio > 0)
     effect = log_mean_effect(ratio[use], int(select.sum()))
     return replace(effect, enough=effect.enough and enough(run, select, use))
 
 
-def ratio_evidence(
-    run: xr.Dataset, select: np.ndarray, ratio: np.ndarray, subject: str, region: Region, margin: float = NETWORK_MARGIN
-) -> Evidence:
+def ratio_evidence(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray, subject: str, region: Region) -> Evidence:
     """What a rule says of the mean over replicas of a ratio."""
-    return evidence_of(mean_effect(run, select, ratio, margin), subject, region)
+    return evidence_of(mean_effect(run, select, ratio), subject, region)
 
 
-def quotient_effect(
-    run: xr.Dataset, variable: str, above: np.ndarray, below: np.ndarray, margin: float = NETWORK_MARGIN
-) -> Effect:
+def quotient_effect(run: xr.Dataset, variable: str, above: np.ndarray, below: np.ndarray) -> Effect:
     """Geometric mean of a positive [replica] variable over the replicas `above`, over that of those `below`: Welch."""
     values = run[variable].values
-    use = usable(run, margin) & (values > 0)
+    use = usable(run) & (values > 0)
     replicas = int(above.sum() + below.sum())
     logs = [np.log(values[select & use]) for select in (above, below)]
     used = sum(len(sample) for sample in logs)
@@ -111,14 +107,14 @@ def quotient_effect(
     return Effect(float(np.exp(value)), interval, used, replicas, enough(run, above, use) and enough(run, below, use))
 
 
-def rate_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray, margin: float = NETWORK_MARGIN) -> Effect:
+def rate_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effect:
     """The ratio at learning rate 0: a straight line through its means at the two smallest rates.
 
     Student t with the smaller of the two degrees of freedom.
     """
     rates = np.unique(run["learning_rate"])[:2]
     points = [select & (run["learning_rate"].values == rate) for rate in rates]
-    use = usable(run, margin) & np.isfinite(ratio)
+    use = usable(run) & np.isfinite(ratio)
     samples = [ratio[use & here] for here in points]
     used = sum(len(s) for s in samples)
     replicas = int(sum(here.sum() for here in points))
@@ -157,30 +153,28 @@ def line_to_zero(first: float, second: float, at_first: Effect, at_second: Effec
     )
 
 
-def slope_effect(
-    run: xr.Dataset, variable: str, resamples: int = RESAMPLES, seed: int = 0, margin: float = NETWORK_MARGIN
-) -> Effect:
+def slope_effect(run: xr.Dataset, variable: str, resamples: int = RESAMPLES, seed: int = 0) -> Effect:
     """Slope of log `variable` over log kappa: seeds are clusters (`slopes.cluster_slope`).
 
     Nothing is decided unless every condition has enough usable replicas.
     """
-    use = usable(run, margin) & (run[variable].values > 0)
+    use = usable(run) & (run[variable].values > 0)
     x, y = np.log(run["condition"].values[use]), np.log(run[variable].values[use])
     seeds = run["seed"].values[use]
     if len(np.unique(x)) < 2 or len(np.unique(seeds)) < 3:
         return no_effect(int(use.sum()), run.sizes["replica"])
     estimate, interval, least = cluster_slope(x, y, seeds, resamples, seed)
-    sound = enough_at_every_condition(run, margin)
+    sound = enough_at_every_condition(run)
     return Effect(estimate, interval, int(use.sum()), run.sizes["replica"], sound, least)
 
 
-def ordered_p(run: xr.Dataset, variable: str, margin: float = NETWORK_MARGIN) -> tuple[float, float]:
+def ordered_p(run: xr.Dataset, variable: str) -> tuple[float, float]:
     """Jonckheere's test that `variable` rises (and that it falls) with kappa: one-sided p values.
 
     Jonckheere's statistic is a linear function of Kendall's S between value and group, and that is how it is computed.
     Replicas at different kappa share no random numbers.
     """
-    use = usable(run, margin)
+    use = usable(run)
     x, y = run["condition"].values[use], run[f"{variable}"].values[use]
     if len(np.unique(x)) < 2:
         return np.nan, np.nan

@@ -8,9 +8,11 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.files import Experiment
+from sharpseek.summaries import asked
 from sharpseek.verdicts.rules import (
     ABOVE_0,
     LEVEL,
+    NETWORK_MARGIN,
     REFUTED,
     SUPPORTED,
     UNDECIDED,
@@ -30,6 +32,7 @@ def judge_trend(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return [missing("a slope needs two kappas or more")]
     evidence = []
     for name in ("trace", "sharpness"):
+        run = asked(run, NETWORK_MARGIN, name)
         rises, falls = ordered_p(run, f"{name}_mean")
         found = evidence_of(slope_effect(run, f"{name}_mean"), name, ABOVE_0)
         agreed = {SUPPORTED: rises < LEVEL, REFUTED: falls < LEVEL}.get(found.outcome, True)

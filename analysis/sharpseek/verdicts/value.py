@@ -10,6 +10,7 @@ import xarray as xr
 
 from sharpseek.files import Experiment
 from sharpseek.linear_settings import agreement, settings_table
+from sharpseek.summaries import asked
 from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
 from sharpseek.verdicts.rules import (
     SHARPNESS_MARGIN,
@@ -76,17 +77,18 @@ def _judge_few_rates(run: xr.Dataset) -> list[Evidence]:
     evidence = []
     several_rates = "learning_rate" in run.coords and len(np.unique(run["learning_rate"])) > 1
     for name, margin in MARGINS.items():
+        run = asked(run, margin, name)
         ratio = run[f"{name}_mean"].values / run[f"small_lr_limit_{name}"].values
         for condition in conditions(run):
             select = at(run, condition)
             if several_rates:
                 subject = ", ".join(filter(None, (name, label(condition), "rate to 0")))
-                evidence.append(evidence_of(rate_effect(run, select, ratio, margin), subject, near(margin)))
+                evidence.append(evidence_of(rate_effect(run, select, ratio), subject, near(margin)))
                 continue
             # The theory is the limit of small rates. One rate can agree with it but not refute it.
             region = Region(1 - margin, 1 + margin, -np.inf, np.inf)
             subject = ", ".join(filter(None, (name, label(condition))))
-            evidence.append(ratio_evidence(run, select, ratio, subject, region, margin))
+            evidence.append(ratio_evidence(run, select, ratio, subject, region))
     return evidence
 
 
