@@ -1,6 +1,7 @@
 #include "experiments/merge.h"
 
 #include <ATen/ATen.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
