@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
