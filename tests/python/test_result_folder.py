@@ -1,5 +1,6 @@
 """Where a result may be written: what is in the folder already, and what stays there."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,14 +48,20 @@ def test_a_file_in_place_of_the_folder_is_refused(sharpseek: Run, config: Path, 
     assert "A: exists already and is no folder" in result.stderr
 
 
-def test_what_fails_leaves_the_folder_and_its_logs(sharpseek: Run, config: Path, tmp_path: Path) -> None:
-    (tmp_path / "A").mkdir()
-    (tmp_path / "A" / "job.log").write_text("begun\n")
-    # Weights that the samples fit are looked for when the first group runs; here there is none.
-    wrong = ["--set=model.width=2 4", "--set=training.batch=0"]
-    assert sharpseek("run", "small.ini", "--out", "A", *SHORT, *wrong).returncode == 2
-    assert [p.name for p in (tmp_path / "A").iterdir()] == ["job.log"]
-    assert (tmp_path / "A" / "job.log").read_text() == "begun\n"
+@pytest.mark.parametrize("there", [True, False])
+def test_what_fails_leaves_the_folder_and_its_logs(binary: Path, config: Path, tmp_path: Path, there: bool) -> None:
+    """There is room for the index, not for the run: it fails when the folder is its own."""
+    if there:
+        (tmp_path / "A").mkdir()
+        (tmp_path / "A" / "job.log").write_text("begun\n")
+    script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" run small.ini --out A --quiet"
+    result = subprocess.run(["bash", "-c", script, binary], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert "File too large" in result.stderr
+    assert (tmp_path / "A").exists() == there
+    if there:
+        assert [p.name for p in (tmp_path / "A").iterdir()] == ["job.log"]
+        assert (tmp_path / "A" / "job.log").read_text() == "begun\n"
 
 
 def test_a_reproduction_fills_an_empty_folder(sharpseek: Run, tmp_path: Path) -> None:
