@@ -17,6 +17,8 @@ from sharpseek.summaries import START_AXES, usable
 __all__ = ["agreement", "group_values", "replica_frame", "settings_table", "to_markdown"]
 
 QUANTITIES = ("trace", "sharpness", "gradient_fluctuation")
+MARGINS = {"trace": 0.02, "sharpness": 0.04, "gradient_fluctuation": 0.04}
+"""Of the claims about each quantity (C1)."""
 POOLED = ("learning_rate", "seed", "init", *START_AXES)
 """Coordinates that do not change what theory predicts."""
 
@@ -29,7 +31,7 @@ def _rates(run: xr.Dataset, group: str) -> np.ndarray:
 
 def replica_frame(experiment: Experiment) -> pd.DataFrame:
     """One row a replica over all runs: its setting in words, rate, whether usable, measured and predicted values, and
-    its condition where that was swept.
+    its condition where that was swept. Measured is NaN where the point has more left to go than MARGINS allow.
 
     Empty where the files hold no `small_lr_limit_*`.
     """
@@ -48,10 +50,11 @@ def replica_frame(experiment: Experiment) -> pd.DataFrame:
             ", ".join([f"{k} {v}" for k, v in axes.items()] + [f"{k} {v[i]}" for k, v in columns.items()]) or "all"
             for i in range(run.sizes["replica"])
         ]
-        frame = pd.DataFrame({"setting": settings, "rate": _rates(run, group), "usable": usable(run)})
+        frame = pd.DataFrame({"setting": settings, "rate": _rates(run, group), "usable": usable(run, variables=[])})
         frame["commutes"] = run["commutes"].values == 1
         for name in QUANTITIES:
-            frame[name] = run[f"{name}_mean"].values if f"{name}_mean" in run else np.nan
+            measured = run[f"{name}_mean"].values if f"{name}_mean" in run else np.nan
+            frame[name] = np.where(usable(run, MARGINS[name], [name]), measured, np.nan)
             frame[f"limit_{name}"] = run[f"small_lr_limit_{name}"].values
             frame[f"closed_{name}"] = run[f"closed_form_{name}"].values
             if f"closed_form_flattest_{name}" in run:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from scipy import stats
 
 from sharpseek.files import Experiment
 from sharpseek.groups import group_axes
+from sharpseek.relaxation import Left, fitted, left_to_go
 
 START_AXES = ("init_imbalance", "init_scale")
 """Coordinates that tell a flat start from a sharp one, in order of preference."""
@@ -33,9 +36,12 @@ def start_axis(run: xr.Dataset) -> str | None:
     return None
 
 
-MOST_DRIFT = 0.05
-"""Largest |mean drift|, as a share of the mean, of replicas that differ in nothing but their seed; where its standard
-error over three seeds or more is no larger than this either, two standard errors if that is more."""
+MARGIN = 0.05
+"""The margin of a claim that names none of its own."""
+DRIFT_SHARE = 0.5
+"""Share of a claim's margin that may be left to go."""
+JUDGED = ("trace", "sharpness", "gradient_fluctuation")
+"""What a replica is called stationary by, and what may be left to go of it."""
 
 
 def asked(run: xr.Dataset, margin: float, *variables: str) -> xr.Dataset:
@@ -44,34 +50,92 @@ def asked(run: xr.Dataset, margin: float, *variables: str) -> xr.Dataset:
     return run.assign(usable=("replica", usable(run.drop_vars("usable", errors="ignore"), margin, variables)))
 
 
-def usable(run: xr.Dataset, margin: float = MOST_DRIFT, variables: Iterable[str] | None = None) -> np.ndarray:
-    """[replica] whether a replica may support a claim: finished, stationary by itself, and of a point whose seeds do
-    not drift on average. A single series may be too noisy to show a drift; the mean over seeds is less so."""
+def usable(run: xr.Dataset, margin: float = MARGIN, variables: Iterable[str] | None = None) -> np.ndarray:
+    """[replica] whether a replica may support a claim of this margin about these variables (default: the trace, or what
+    is measured in its place): finished, stationary by itself, and of a point that has arrived. Where the run was
+    `asked`, margin and variables are those of that claim.
+
+    A point has arrived if what its seeds still have to go is, with its whole interval, at most DRIFT_SHARE of the
+    margin (`relaxation`). A single series may be too noisy to show that it goes anywhere; the mean over seeds is less
+    so.
+    """
     if "usable" in run:
         return run["usable"].values
+    variables = _default_variables(run) if variables is None else list(variables)
     finished = run["status"].values == 0
     good = finished & (run["stationary"].values == 1)
-    measured = [values.values for name, values in run.data_vars.items() if str(name).endswith("_drift")]
-    if not measured or not good.any():
-        return good
-    points = pd.DataFrame({axis: run[axis].values for axis in swept(run)}, index=range(good.size))
-    labels = (
-        points.groupby(list(points), sort=False).ngroup().to_numpy() if len(points.columns) else np.zeros(good.size)
-    )
-    for point in np.unique(labels):
-        here = labels == point
-        for drift in measured:
-            if _drifts(drift[here & finished & np.isfinite(drift)]):
-                good[here] = False
+    for point in points(run) if good.any() else []:
+        if not all(_arrived(run, point & finished, name, DRIFT_SHARE * margin) for name in variables):
+            good[point] = False
     return good
 
 
-def _drifts(drift: np.ndarray) -> bool:
-    """Whether the seeds of a point, whose relative drifts these are, drift on average by more than MOST_DRIFT."""
-    if drift.size == 0 or abs(drift.mean()) <= MOST_DRIFT:
+def _default_variables(run: xr.Dataset) -> list[str]:
+    return [name for name in JUDGED if any(f"{name}{end}" in run for end in ("", "_left", "_drift"))][:1]
+
+
+def points(run: xr.Dataset) -> list[np.ndarray]:
+    """[replica] masks of the replicas that differ in nothing but their seed."""
+    axes = swept(run)
+    if not axes:
+        return [np.ones(run.sizes["replica"], dtype=bool)]
+    labels = pd.DataFrame({axis: run[axis].values for axis in axes}).groupby(axes, sort=False).ngroup().to_numpy()
+    return [labels == label for label in range(labels.max() + 1)]
+
+
+def left_at(run: xr.Dataset, point: np.ndarray, name: str) -> Left | None:
+    """What is left to go of variable `name` over the replicas `point`; None where the run does not hold its series, and
+    where that is too short or not finite. `pooled` runs hold the result instead of the series."""
+    if not point.any():
+        return None
+    if f"{name}_left" in run:
+        values = [float(run[f"{name}_{part}"].values[point][0]) for part in LEFT]
+        return Left(*values) if np.isfinite(values[:3]).all() else None
+    if name not in run or run[name].dims != ("replica", "time"):
+        return None
+    time = run["rescaled_time"].values[np.argmax(point)] if "rescaled_time" in run else np.empty(0)
+    known = known_relaxation_time(run)[np.argmax(point)]
+    if not (time.size > 1 and np.isfinite(time).all() and (np.diff(time) > 0).all()):
+        time, known = np.arange(run.sizes["time"], dtype=float), np.nan
+    series = run[name].values[point]
+    left = left_to_go(series[np.isfinite(series[:, fitted(time.size)]).all(axis=1)], time, known)
+    return left if np.isfinite(left.low) else None
+
+
+LEFT = ("left", "left_low", "left_high", "relaxation_time", "relaxation_time_low", "relaxation_time_high")
+"""What `pooled` keeps of a series, after the variable's name."""
+
+
+def known_relaxation_time(run: xr.Dataset) -> np.ndarray:
+    """[replica] slowest relaxation time in rescaled time where theory knows it: linear networks under plain SGD; else
+    NaN."""
+    unknown = np.full(run.sizes["replica"], np.nan)
+    training = run.attrs.get("config", {})
+    training = (json.loads(training) if isinstance(training, str) else training).get("training", {})
+    for key, plain in (("optimizer", "sgd"), ("momentum", 0), ("weight_decay", 0), ("schedule", "constant")):
+        if key in run.coords or training.get(key, plain) != plain:
+            return unknown
+    if "small_lr_limit_relaxation_rate" not in run:
+        return unknown
+    with np.errstate(divide="ignore"):
+        rate = run["small_lr_limit_relaxation_rate"].values
+        return np.where(rate > 0, 1 / rate, np.nan)
+
+
+def _arrived(run: xr.Dataset, point: np.ndarray, name: str, share: float) -> bool:
+    """Whether what is left to go of a variable at a point lies within +- share, by its series and by half of the drift
+    that the file holds (what the fastest relaxation leaves), as far as there are any."""
+    if not point.any():
+        return True
+    left = left_at(run, point, name)
+    if left is not None and not left.within(share):
         return False
-    error = drift.std(ddof=1) / np.sqrt(drift.size) if drift.size > 2 else np.inf
-    return bool(error > MOST_DRIFT or abs(drift.mean()) > 2 * error)
+    drift = run[f"{name}_drift"].values[point] / 2 if f"{name}_drift" in run else np.empty(0)
+    drift = drift[np.isfinite(drift)]
+    if drift.size == 0:
+        return True
+    mean, low, high = t_interval(drift)
+    return bool(-share <= low and high <= share) if drift.size > 1 else abs(mean) <= share
 
 
 def smallest_rate(run: xr.Dataset) -> xr.Dataset:
@@ -92,11 +156,26 @@ def pooled(experiment: Experiment) -> xr.Dataset:
     for group, run in experiment.runs.items():
         part = run[[name for name, variable in run.data_vars.items() if variable.dims == ("replica",)]]
         # Without the coordinates of other dimensions: an axis may have their name (training.time).
-        part = part.drop_vars([name for name in part.coords if part[name].dims != ("replica",)])
+        part = part.drop_vars([name for name in part.coords if part[name].dims != ("replica",)]).assign(_left_of(run))
         for name, text in group_axes(group, run).items():
             part = part.assign_coords({name: ("replica", [_number(text)] * part.sizes["replica"])})
         parts.append(part)
     return xr.concat(parts, "replica")
+
+
+def _left_of(run: xr.Dataset) -> dict[str, tuple[str, np.ndarray]]:
+    """What `usable` wants to know of a run's series, as variables on replica."""
+    found = {}
+    finished = run["status"].values == 0
+    for name in JUDGED:
+        table = np.full((len(LEFT), run.sizes["replica"]), np.nan)
+        for point in points(run):
+            left = left_at(run, point & finished, name)
+            if left is not None:
+                table[:, point] = np.array(astuple(left))[:, None]
+        if np.isfinite(table).any():
+            found |= {f"{name}_{part}": ("replica", values) for part, values in zip(LEFT, table, strict=True)}
+    return found
 
 
 def _number(text: str) -> float | str:
@@ -126,7 +205,8 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
     replicas). Raises KeyError for an unknown variable.
     """
     axes = swept(run) if by is None else by
-    values, good, diverged = run[variable].values, usable(run), run["status"].values != 0
+    about = [name for name in JUDGED if variable == f"{name}_mean"] or None
+    values, good, diverged = run[variable].values, usable(run, variables=about), run["status"].values != 0
     frame = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(len(values)))
     rows = []
     groups = frame.groupby(axes, sort=True) if axes else [((), frame)]
