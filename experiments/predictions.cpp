@@ -28,6 +28,13 @@ bool singular(const Matrix& covariance) {
   return eigenvalues.minCoeff() <= kSingular * eigenvalues.maxCoeff();
 }
 
+bool theory_applies(const PreparedGroup& prepared) {
+  const ModelOptions model = prepared.group.point().model();
+  const Task& task = *prepared.task;
+  return is_linear(model) && !model.bias && model.depth >= 2 && task.teacher.linear && task.tokens == 1 &&
+         task.exact_inputs();
+}
+
 }  // namespace
 
 void require_linear_theory(const ModelOptions& model, const Task& task) {
@@ -115,12 +122,9 @@ std::vector<double> limit_parameters(const ModelOptions& model, const Prediction
 }
 
 void record_predictions(const PreparedGroup& prepared, RunRecord& record) {
+  if (!theory_applies(prepared)) return;
   const ModelOptions model = prepared.group.point().model();
   const Task& task = *prepared.task;
-  if (!is_linear(model) || model.bias || model.depth < 2 || !task.teacher.linear || task.tokens > 1 ||
-      !task.exact_inputs()) {
-    return;
-  }
   std::map<std::string, std::vector<double>> closed;
   std::map<std::string, std::vector<double>> limit;
   std::vector<std::int64_t> commutes;
@@ -154,6 +158,21 @@ void record_predictions(const PreparedGroup& prepared, RunRecord& record) {
   }
   record.replica_variable(
       {"commutes", commutes, "", "1 where noise and signal commute, so that SGD goes to the closed form as eta -> 0"});
+}
+
+std::vector<double> known_relaxation_times(const PreparedGroup& prepared) {
+  const std::vector<Replica>& replicas = prepared.group.replicas;
+  std::vector<double> times(replicas.size(), kNotMeasured);
+  if (!theory_applies(prepared)) return times;
+  const std::vector<Prediction> predictions = predict(prepared.group.point().model(), *prepared.task, prepared.noise);
+  for (std::size_t e = 0; e < replicas.size(); ++e) {
+    const Point& point = replicas[e].point;
+    const bool plain = point.text("training.optimizer") == "sgd" && point.text("training.schedule") == "constant" &&
+                       point.number("training.momentum") == 0 && point.number("training.weight_decay") == 0;
+    if (plain && predictions[e].limit && predictions[e].limit->relaxation_rate > 0)
+      times[e] = 1 / predictions[e].limit->relaxation_rate;
+  }
+  return times;
 }
 
 }  // namespace sharpseek

@@ -38,4 +38,8 @@ std::vector<double> limit_parameters(const ModelOptions& model, const Prediction
 /// small_lr_limit_* and commutes. NaN where a prediction is missing; nothing at all where the theory does not apply.
 void record_predictions(const PreparedGroup& prepared, RunRecord& record);
 
+/// For each replica the slowest relaxation time in the limit of small rates, in rescaled time: of linear networks that
+/// plain SGD trains at a constant rate. NaN where theory knows none.
+std::vector<double> known_relaxation_times(const PreparedGroup& prepared);
+
 }  // namespace sharpseek

@@ -62,17 +62,23 @@ bool rates_ignore_the_length(const Point& point) {
   return schedule == "constant" || schedule.starts_with("inverse");
 }
 
+/// How to stop early; none where training.until = steps.
+std::optional<StoppingRule> stopping_rule(const PreparedGroup& prepared) {
+  const Point& point = prepared.group.point();
+  if (!point.until_stationary()) return std::nullopt;
+  return StoppingRule{.seeds = point.integer("experiment.replicas"), .known = known_relaxation_times(prepared)};
+}
+
 /// Joins training, measuring and recording.
 class RecordingObserver : public Observer {
  public:
   RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, const TrainingProblem& problem,
-                    const Schedule& schedule, const Point& point, double checkpoint_seconds)
+                    const Schedule& schedule, const PreparedGroup& prepared, double checkpoint_seconds)
       : probe_(probe),
         record_(record),
         progress_(progress),
         time_(problem, schedule),
-        until_stationary_(point.until_stationary()),
-        seeds_(point.integer("experiment.replicas")),
+        stopping_(stopping_rule(prepared)),
         clock_(checkpoint_seconds) {}
 
   bool record(const TrainingState& state) override {
@@ -82,7 +88,7 @@ class RecordingObserver : public Observer {
     progress(state);
     return true;
   }
-  bool enough(const TrainingState& state) override { return until_stationary_ && settled(record_, state, seeds_); }
+  bool enough(const TrainingState& state) override { return stopping_ && settled(record_, state, *stopping_); }
   void progress(const TrainingState& state) override {
     progress_.update(state.step);
     if (clock_.due()) checkpoint(state);
@@ -97,8 +103,7 @@ class RecordingObserver : public Observer {
   RunRecord& record_;
   Progress& progress_;
   RescaledTime time_;
-  bool until_stationary_;
-  std::int64_t seeds_;
+  std::optional<StoppingRule> stopping_;
   CheckpointClock clock_;
 };
 
@@ -259,7 +264,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   const std::string title =
       config.single("experiment.name") + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
   Progress progress(concat(title, ": ", layout.replicas, " replicas"), schedule.steps, " steps", options.quiet);
-  RecordingObserver observer(probe, record, progress, problem, schedule, point, options.checkpoint_seconds);
+  RecordingObserver observer(probe, record, progress, problem, schedule, prepared, options.checkpoint_seconds);
   RunSummary summary;
   summary.replicas = layout.replicas;
   if (train(*stepper, state, schedule, observer, &interrupted(), position.records) == TrainingOutcome::kInterrupted) {

@@ -2,9 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "engine/engine.h"
+#include "experiments/record.h"
+#include "sharpness/relaxation.h"
 #include "sharpness/stationarity.h"
 
 namespace sharpseek {
@@ -14,25 +21,44 @@ namespace {
 constexpr std::int64_t kFirstLook = std::int64_t{2} * kStationarityRecords;
 constexpr double kLookGrowth = 1.25;
 
-/// Whether at a sweep point a variable of the stationary replicas drifts on average, which a single series may be too
-/// noisy to show.
-bool drifts_on_average(RunRecord& record, const std::vector<std::int64_t>& stationary, std::int64_t records,
-                       std::size_t seeds) {
+/// Living replicas of the sweep point whose first replica is `first`.
+std::vector<std::size_t> living(const TrainingState& state, std::size_t first, std::size_t seeds) {
+  std::vector<std::size_t> found;
+  for (std::size_t e = first; e < first + seeds; ++e)
+    if (state.diverged_at[e] < 0) found.push_back(e);
+  return found;
+}
+
+/// The first `records` records of a variable [replica, time].
+std::vector<std::vector<double>> first_records(RunRecord& record, const std::string& name, std::size_t replicas,
+                                               std::int64_t records) {
+  std::vector<std::vector<double>> result(replicas);
+  record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
+    const auto taken = series.first(static_cast<std::size_t>(records));
+    result[e].assign(taken.begin(), taken.end());
+  });
+  return result;
+}
+
+/// Whether what the first `records` records leave to go is small enough at every sweep point.
+bool arrived(RunRecord& record, const TrainingState& state, std::int64_t records, const StoppingRule& rule) {
+  const std::size_t replicas = state.diverged_at.size();
+  const auto seeds = static_cast<std::size_t>(rule.seeds);
+  const std::vector<std::vector<double>> times = first_records(record, "rescaled_time", replicas, records);
   for (const char* name : kStationaryVariables) {
     if (!record.has_series(name)) continue;
-    std::vector<double> sum(stationary.size() / seeds, 0.0);
-    std::vector<double> count(sum.size(), 0.0);
-    record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
-      if (stationary[e] == 0) return;
-      const Stationarity judged = assess_stationarity(series.first(static_cast<std::size_t>(records)));
-      sum[e / seeds] += judged.drift / std::abs(judged.mean);
-      ++count[e / seeds];
-    });
-    for (std::size_t point = 0; point < sum.size(); ++point) {
-      if (std::abs(sum[point]) > kStationarityDrift * count[point]) return true;
+    const double most = std::string_view(name) == "trace" ? kTraceLeft : kOtherLeft;
+    const std::vector<std::vector<double>> series = first_records(record, name, replicas, records);
+    for (std::size_t first = 0; first < replicas; first += seeds) {
+      const std::vector<std::size_t> here = living(state, first, seeds);
+      if (here.empty()) continue;
+      std::vector<std::vector<double>> own;
+      own.reserve(here.size());
+      for (std::size_t e : here) own.push_back(series[e]);
+      if (!left_to_go(own, times[here.front()], rule.known[here.front()]).within(most)) return false;
     }
   }
-  return false;
+  return true;
 }
 
 }  // namespace
@@ -48,7 +74,7 @@ std::vector<std::int64_t> stationary_replicas(RunRecord& record, std::size_t rep
   return stationary;
 }
 
-bool settled(RunRecord& record, const TrainingState& state, std::int64_t seeds) {
+bool settled(RunRecord& record, const TrainingState& state, const StoppingRule& rule) {
   std::int64_t previous = 0;
   std::int64_t look = kFirstLook;
   while (look < record.records()) {
@@ -57,20 +83,13 @@ bool settled(RunRecord& record, const TrainingState& state, std::int64_t seeds) 
   }
   if (look != record.records() || previous == 0) return false;
   const std::size_t replicas = state.diverged_at.size();
-  const auto of_point = static_cast<std::size_t>(seeds);
-  const std::vector<std::int64_t> then = stationary_replicas(record, replicas, previous);
-  const std::vector<std::int64_t> now = stationary_replicas(record, replicas, look);
-  for (std::size_t first = 0; first < replicas; first += of_point) {
-    double living = 0;
-    double stationary = 0;
-    for (std::size_t e = first; e < first + of_point; ++e) {
-      if (state.diverged_at[e] >= 0) continue;
-      ++living;
-      if (then[e] != 0 && now[e] != 0) ++stationary;
-    }
-    if (stationary < kSettledShare * living) return false;
+  const std::vector<std::int64_t> stationary = stationary_replicas(record, replicas, look);
+  for (std::size_t first = 0; first < replicas; first += static_cast<std::size_t>(rule.seeds)) {
+    const std::vector<std::size_t> here = living(state, first, static_cast<std::size_t>(rule.seeds));
+    const auto passed = std::count_if(here.begin(), here.end(), [&](std::size_t e) { return stationary[e] != 0; });
+    if (static_cast<double>(passed) < kSettledShare * static_cast<double>(here.size())) return false;
   }
-  return !drifts_on_average(record, now, look, of_point);
+  return arrived(record, state, look, rule) && arrived(record, state, previous, rule);
 }
 
 }  // namespace sharpseek

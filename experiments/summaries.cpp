@@ -8,12 +8,38 @@
 #include <vector>
 
 #include "experiments/stopping.h"
+#include "sharpness/relaxation.h"
 #include "sharpness/stationarity.h"
 
 namespace sharpseek {
 namespace {
 
 constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
+/// Writes the relaxation time of each replica's series of `name`, with its interval.
+void record_relaxation(const std::string& name, std::size_t replicas, RunRecord& record) {
+  std::vector<std::vector<double>> time(replicas);
+  record.for_each_series("rescaled_time", [&](std::size_t e, std::span<const double> series) {
+    time[e].assign(series.begin(), series.end());
+  });
+  std::vector<double> values(replicas, kNotMeasured);
+  std::vector<double> low(replicas, kNotMeasured);
+  std::vector<double> high(replicas, kNotMeasured);
+  record.for_each_series(name, [&](std::size_t e, std::span<const double> series) {
+    const RelaxationTime found = relaxation_time(series, time[e]);
+    values[e] = found.value;
+    low[e] = found.low;
+    high[e] = found.high;
+  });
+  const std::string variable = name + "_relaxation_time";
+  record.replica_variable({variable, values, "1",
+                           "rescaled time in which " + name +
+                               " falls to 1/e of the way to its limit, fitted after the first quarter of the records; "
+                               "NaN where one series shows no relaxation"});
+  record.replica_variable({variable + "_low", low, "1", "lower end of its 95 % interval"});
+  record.replica_variable(
+      {variable + "_high", high, "1", "upper end of its 95 % interval; infinite where a straight line fits as well"});
+}
 
 }  // namespace
 
@@ -43,6 +69,7 @@ std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::v
                              "mean of " + name +
                                  " over the second half of the stationary window less that over its first half, over "
                                  "the window's mean; stationary or not"});
+    record_relaxation(name, replicas, record);
   }
   return stationary;
 }

@@ -8,8 +8,8 @@
 namespace sharpseek {
 
 /// Writes NAME_mean and NAME_standard_error [replica] of every averaged variable over the stationary window, NaN where
-/// a replica is not stationary, and the relative drift NAME_drift of what decides that. Returns [E] 1 where all of
-/// trace, sharpness and gradient_fluctuation that were measured are stationary.
+/// a replica is not stationary, and of what decides that the relative drift NAME_drift and NAME_relaxation_time.
+/// Returns [E] 1 where all of trace, sharpness and gradient_fluctuation that were measured are stationary.
 std::vector<std::int64_t> record_stationarity(std::size_t replicas, const std::vector<Variable>& variables,
                                               RunRecord& record);
 

@@ -22,15 +22,13 @@ inline constexpr int kStationarityBatches = 5;
 inline constexpr double kStationarityErrors = 3.5;
 /// Largest standard error of the drift, as a share of |mean|.
 inline constexpr double kStationarityNoise = 0.1;
-/// Largest |mean drift| of replicas that differ in nothing but their seed, as a share of their mean.
-inline constexpr double kStationarityDrift = 0.05;
 
 /// The window is the last half of `series`. It is stationary if the means of its two halves differ by no more than
 /// kStationarityErrors standard errors *and* that standard error is no larger than kStationarityNoise of the mean.
 /// Standard errors come from the means of kStationarityBatches equal batches in each half, which absorb correlation
 /// shorter than a batch. The second rule refuses runs so noisy that the first one sees nothing. What a single series is
-/// too noisy to show, the mean over seeds shows: whoever has several asks that |mean drift| <= kStationarityDrift
-/// |mean| as well (experiments/stopping.h, analysis/sharpseek/summaries.py). A window shorter than
+/// too noisy to show, the mean over seeds shows: whoever has several asks how far they have to go as well
+/// (sharpness/relaxation.h). A window shorter than
 /// kStationarityRecords, or one that holds a value that is not finite, is not stationary. False-alarm and miss rates on
 /// synthetic series: tests/sharpness/stationarity_test.cpp.
 Stationarity assess_stationarity(std::span<const double> series);

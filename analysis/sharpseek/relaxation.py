@@ -2,12 +2,15 @@
 
 A quantity that relaxes is m(t) = T + A exp(-t / tau) on average over seeds. Its mean M over the window, the last half
 of the records, has T - M left to go. At a given tau the least-squares estimate of T - M is a weighted sum of the
-records: one number a seed, whose interval over seeds is Student's, whatever the correlation in time.
+records: one number a seed, whose interval over seeds is Student's, whatever the correlation in time. Fewer than
+FEWEST_SEEDS say too little about their spread: there the error comes from what the fit leaves in BLOCKS blocks of
+records, which absorb correlation shorter than a block.
 
 The interval of what is left is the hull of these intervals at every tau that counts, and of half of the drift between
 the window's halves, the least that any single exponential leaves. Which tau count:
 
-- Where theory knows the slowest relaxation (linear networks), those up to SLACK times that.
+- Where theory knows the slowest relaxation (linear networks), those up to SLACK times that, unless the data, as below,
+  allow none of them.
 - Where the seeds show a relaxation, because a line through the records rises or falls at level SHOWN, those that the
   data allow: what the fit leaves, along the change that another tau would make, has 0 in its interval over seeds.
 - Where they show none, those up to HORIZON. A relaxation slower than that and too small to be seen cannot be told from
@@ -40,6 +43,10 @@ HORIZON = 0.75
 records that are fitted."""
 FEWEST_RECORDS = 40
 """Fewest records; fewer have no window to speak of."""
+FEWEST_SEEDS = 4
+"""Fewest seeds whose spread is the error."""
+BLOCKS = 12
+"""Blocks of records that stand in for seeds where there are fewer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Left:
     value: float
     low: float
     high: float
-    """95 % interval over seeds; of a single seed there is none, and low = high = value."""
+    """95 % interval."""
     time: float
     time_low: float
     time_high: float
@@ -74,11 +81,10 @@ def left_to_go(series: np.ndarray, time: np.ndarray | None = None, known: float 
         return Left(*[np.nan] * 6)
     length = float(time[-1] - time[0])
     left, score, drift = _weights(((time - time[0]) / length).tobytes())
-    use = series[:, fitted(records)]
-    mean = abs(series[:, records - records // 2 :].mean())
-    remaining, low, high = _over_seeds(use @ left.T / mean, LEVEL)
-    residual, least, most = _over_seeds(use @ score.T / mean, LEVEL)
-    _, falls, rises = _over_seeds(use @ left[-1:].T / mean, SHOWN)
+    use = series[:, fitted(records)] / abs(series[:, records - records // 2 :].mean())
+    remaining, low, high = _interval(use, left, left, LEVEL)
+    residual, least, most = _interval(use, score, left, LEVEL)
+    _, falls, rises = _interval(use, left[-1:], left[-1:], SHOWN)
     shown = bool(falls[0] > 0 or rises[0] < 0)
 
     # The relaxation times that the data allow, and those that count.
@@ -89,14 +95,13 @@ def left_to_go(series: np.ndarray, time: np.ndarray | None = None, known: float 
         allowed[np.argmin(np.abs(residual))] = True
     theory = bool(np.isfinite(known))
     counts = TIMES <= max(SLACK * known / length if theory else HORIZON, TIMES[0])
-    if shown and not theory:
-        counts = allowed
-    elif shown and (allowed & counts).any():
-        counts = allowed & counts
+    if shown:
+        both = allowed & counts
+        counts = both if theory and both.any() else allowed  # data that contradict theory are believed
 
     # What the best of them leaves, and the hull.
     value = remaining[_best(residual, counts) if shown else np.flatnonzero(counts)[-1]]
-    _, half_low, half_high = _over_seeds(use @ drift[:, None] / mean / 2, LEVEL)
+    _, half_low, half_high = _interval(use, drift[None] / 2, left[-1:], LEVEL)
     times = (np.nan, np.nan, np.nan)
     if shown:
         last = TIMES.size - 1
@@ -123,14 +128,31 @@ def fitted(records: int) -> slice:
     return slice(int(np.ceil(FIRST * records)), None)
 
 
-def _over_seeds(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means over seeds of values [seed, ...] with Student's interval at a one-sided level."""
-    mean = values.mean(axis=0)
-    seeds = values.shape[0]
-    if seeds < 2:
-        return mean, mean, mean
-    half = stats.t.ppf(1 - level, seeds - 1) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+def _interval(
+    use: np.ndarray, weights: np.ndarray, waves: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means over seeds of the weighted sums of records, use [seed, record], weights [sum, record], with Student's
+    interval at a one-sided level. `waves` [sum, record]: what is fitted where errors come from time."""
+    values = use @ weights.T  # [seed, sum]
+    seeds, mean = len(use), values.mean(axis=0)
+    if seeds >= FEWEST_SEEDS:
+        error, degrees = values.std(axis=0, ddof=1) / np.sqrt(seeds), seeds - 1
+    else:
+        degrees = seeds * (BLOCKS - 2)
+        error = np.sqrt(_squares_in_time(use, weights, waves) * BLOCKS / (BLOCKS - 2)) / seeds
+    half = stats.t.ppf(1 - level, degrees) * error
     return mean, mean - half, mean + half
+
+
+def _squares_in_time(use: np.ndarray, weights: np.ndarray, waves: np.ndarray) -> np.ndarray:
+    """[sum] squares of what each block of records adds to a weighted sum beyond the fit, over blocks and seeds."""
+    edges = np.arange(BLOCKS) * use.shape[1] // BLOCKS
+    own = use - use.mean(axis=1, keepdims=True)
+    squares = []
+    for weight, wave in zip(weights, waves, strict=True):
+        rest = own - np.outer(own @ wave / (wave @ wave), wave)
+        squares.append(np.sum(np.add.reduceat(rest * weight, edges, axis=1) ** 2))
+    return np.array(squares)
 
 
 @lru_cache(maxsize=256)
@@ -157,4 +179,6 @@ def _weights(stamps: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _centred(values: np.ndarray, first: int) -> np.ndarray:
-    return np.asarray(values[first:] - values[first:].mean())
+    """Without their mean; twice, because what rounding leaves of it is not small against the square of a slow wave."""
+    once = values[first:] - values[first:].mean()
+    return np.asarray(once - once.mean())

@@ -13,7 +13,7 @@ from scipy import stats
 
 from sharpseek.files import Experiment
 from sharpseek.groups import group_axes
-from sharpseek.relaxation import Left, fitted, left_to_go
+from sharpseek.relaxation import FEWEST_SEEDS, Left, fitted, left_to_go
 
 START_AXES = ("init_imbalance", "init_scale")
 """Coordinates that tell a flat start from a sharp one, in order of preference."""
@@ -135,7 +135,9 @@ def _arrived(run: xr.Dataset, point: np.ndarray, name: str, share: float) -> boo
     if drift.size == 0:
         return True
     mean, low, high = t_interval(drift)
-    return bool(-share <= low and high <= share) if drift.size > 1 else abs(mean) <= share
+    if left is not None and drift.size < FEWEST_SEEDS:  # whose spread says nothing; the series have been asked
+        low = high = mean
+    return bool(-share <= low and high <= share)
 
 
 def smallest_rate(run: xr.Dataset) -> xr.Dataset:

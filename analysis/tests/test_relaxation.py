@@ -1,6 +1,7 @@
 """What is left to go of a relaxing quantity: against closed forms, a direct fit, and worlds with known truth."""
 
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +114,20 @@ def test_the_interval_holds_the_truth() -> None:
             away = 1 / (relaxing(0.1, time)[RECORDS // 2 :].mean()) - 1
             held += left.low <= away <= left.high
         assert held >= 180, (time, held)
+
+
+def test_cpp_computes_the_same() -> None:
+    # tests/sharpness/relaxation_test.cpp holds the C++ stopping rule to the same table.
+    table = np.genfromtxt(Path(__file__).parents[2] / "tests/data/left_to_go.csv", delimiter=",", names=True)
+    assert len(table) >= 8
+    for row in table:
+        seeds, records = int(row["seeds"]), int(row["records"])
+        t, k, s = np.arange(records) / (records - 1), np.arange(records), np.arange(seeds)[:, None]
+        wiggle = np.sin(12.9898 * (k + 1) * (s + 1) + 1.7 * s * s)
+        series = 40 * (1 + row["amplitude"] * np.exp(-t / row["tau"]) + row["noise"] * wiggle)
+        left = left_to_go(series, 3 * t, row["known"])
+        np.testing.assert_allclose((left.value, left.low, left.high), [row[n] for n in ("value", "low", "high")],
+                                   rtol=0, atol=1e-12)  # fmt: skip
 
 
 def test_what_cannot_be_judged_is_nan() -> None:

@@ -31,8 +31,8 @@ def judge_trend(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     if len(conditions(run)) < 2:
         return [missing("a slope needs two kappas or more")]
     evidence = []
-    for name in ("trace", "sharpness"):
-        run = asked(run, NETWORK_MARGIN, name)
+    for name, margin in (("trace", NETWORK_MARGIN), ("sharpness", 2 * NETWORK_MARGIN)):
+        run = asked(run, margin, name)
         rises, falls = ordered_p(run, f"{name}_mean")
         found = evidence_of(slope_effect(run, f"{name}_mean"), name, ABOVE_0)
         agreed = {SUPPORTED: rises < LEVEL, REFUTED: falls < LEVEL}.get(found.outcome, True)
