@@ -20,7 +20,7 @@ from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, write_problem
 from sharpseek.files import exit_status, open_reproduction, open_sweep, require_finished
 from sharpseek.linear_settings import settings_table, to_markdown
-from sharpseek.summaries import summarise, swept, usable
+from sharpseek.summaries import summarise, swept, usable, with_what_is_left
 from sharpseek.tables import DECIMALS, SEPARATORS, parse_names, read_table
 from sharpseek.verdicts import CLAIMS, adjusted_against, adjusted_p, judge, overall, p_text
 from sharpseek.verdicts.rivals import outcomes, rivals_markdown
@@ -41,7 +41,7 @@ def print_summary(directory: Path) -> None:
         print(f"# {name or directory}")
         for variable in ("trace", "sharpness", "gradient_fluctuation"):
             if f"{variable}_mean" in run:
-                table = summarise(run, f"{variable}_mean")
+                table = with_what_is_left(summarise(run, f"{variable}_mean"), run, variable)
                 with pd.option_context("display.width", 200, "display.max_columns", None):
                     print(f"{variable}\n{table.to_string(index=False, float_format=lambda x: f'{x:.5g}')}")
         if remark := _too_few(run):

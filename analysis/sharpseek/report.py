@@ -31,7 +31,7 @@ from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings, not_asked
-from sharpseek.summaries import summarise, swept, usable
+from sharpseek.summaries import summarise, swept, usable, with_what_is_left
 from sharpseek.verdicts import Verdict, judge, prediction_table
 
 PROVENANCE = (
@@ -86,7 +86,8 @@ def _glyph(finding: Finding) -> Markup:
 
 
 def summary_table(experiments: list[Experiment]) -> pd.DataFrame:
-    """Mean over usable seeds with 95 % interval of every summarised quantity at every sweep point of every run."""
+    """Mean over usable seeds with 95 % interval of every summarised quantity at every sweep point of every run, what it
+    has left to go and its relaxation time (NaN where a line fits as well)."""
     tables = []
     for experiment in experiments:
         for group, run in experiment.runs.items():
@@ -94,14 +95,16 @@ def summary_table(experiments: list[Experiment]) -> pd.DataFrame:
                 if f"{name}_mean" not in run:
                     continue
                 table = summarise(run, f"{name}_mean")
+                table = with_what_is_left(table, run, name)
                 table.insert(0, "experiment", f"{experiment.name} {group}".strip())
                 table.insert(1, "quantity", name)
                 tables.append(table)
     if not tables:
         return pd.DataFrame()
-    everything = pd.concat(tables, ignore_index=True)
+    everything = pd.concat(tables, ignore_index=True).replace(np.inf, np.nan)
     axes = [a for e in experiments for run in e.runs.values() for a in swept(run)]
-    last = ["replicas", "stationary", "usable", "diverged", "mean", "low", "high"]
+    counts = ["replicas", "stationary", "usable", "diverged"]
+    last = [*counts, "mean", "low", "high", "left_low", "left_high", "relaxation_time"]
     return everything[["experiment", "quantity", *dict.fromkeys(axes), *last]]
 
 

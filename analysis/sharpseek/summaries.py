@@ -230,6 +230,26 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
     return pd.DataFrame(rows)
 
 
+def relaxation_table(run: xr.Dataset, variable: str) -> pd.DataFrame:
+    """What is left to go of `variable` (trace, sharpness, ...) at each sweep point, as a share of its mean, and its
+    relaxation time in rescaled time: the swept axes and LEFT, each with its 95 % interval. NaN where that cannot be
+    judged, and for the time where no relaxation is shown."""
+    axes, finished = swept(run), run["status"].values == 0
+    rows = []
+    for point in points(run):
+        left = left_at(run, point & finished, variable)
+        values = astuple(left) if left else (np.nan,) * len(LEFT)
+        rows.append({axis: run[axis].values[point][0] for axis in axes} | dict(zip(LEFT, values, strict=True)))
+    return pd.DataFrame(rows)
+
+
+def with_what_is_left(table: pd.DataFrame, run: xr.Dataset, variable: str) -> pd.DataFrame:
+    """A table of `summarise` at every sweep point with left_low, left_high and relaxation_time of `variable`."""
+    columns = ["left_low", "left_high", "relaxation_time"]
+    left = relaxation_table(run, variable)[[*swept(run), *columns]]
+    return table.merge(left, on=swept(run), how="left") if swept(run) else pd.concat([table, left], axis=1)
+
+
 def last_half(run: xr.Dataset, variable: str) -> xr.DataArray:
     """Mean of a time series over the last half of the records: the window of the stationarity test."""
     series = run[variable]

@@ -10,7 +10,16 @@ from scipy import optimize, stats
 from scipy.signal import lfilter
 from sharpseek.files import Experiment
 from sharpseek.relaxation import HORIZON, TIMES, left_to_go
-from sharpseek.summaries import DRIFT_SHARE, asked, known_relaxation_time, left_at, points, pooled, usable
+from sharpseek.summaries import (
+    DRIFT_SHARE,
+    asked,
+    known_relaxation_time,
+    left_at,
+    points,
+    pooled,
+    relaxation_table,
+    usable,
+)
 from sharpseek.verdicts import REFUTED, SUPPORTED, judge
 
 RECORDS = 64
@@ -206,6 +215,18 @@ def test_theory_knows_the_time_of_plain_sgd_only() -> None:
     assert (known_relaxation_time(run) == 0.5).all()
     run.attrs["config"] = {"training": {"momentum": 0.9}}
     assert np.isnan(known_relaxation_time(run)).all()
+
+
+def test_the_table_of_a_run_has_every_point() -> None:
+    run = world(0.3, 0.4, 0.005, 8, np.random.default_rng(14))
+    table = relaxation_table(run, "trace")
+    assert len(table) == 6
+    for row in table.itertuples():
+        here = (run["condition"].values == row.condition) & (run["init_imbalance"].values == row.init_imbalance)
+        left = left_to_go(run["trace"].values[here], TIME)
+        assert (row.left_low, row.left_high, row.relaxation_time) == (left.low, left.high, left.time)
+        assert row.relaxation_time == pytest.approx(0.4, rel=0.25)
+    assert relaxation_table(run, "sharpness")["left"].isna().all()
 
 
 def test_pooled_groups_remember_what_their_series_said() -> None:

@@ -11,6 +11,7 @@ import sharpseek as package
 import xarray as xr
 from program import Run
 from sharpseek import theory
+from sharpseek.summaries import left_at, points
 
 REQUIRED_ATTRIBUTES = (
     "schema_version config command_line version git_state compiler torch_version hdf5_version cpu threads seed started "
@@ -143,6 +144,33 @@ def test_a_run_until_stationary_stops_early_and_its_file_holds_no_empty_records(
     length = ["--set", f"training.steps={int(run['step'].values[-1])}", "--set", "measure.every=100"]
     assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", *length).returncode == 0
     np.testing.assert_array_equal(package.open_run(tmp_path / "whole")["trace"].values, run["trace"].values)
+
+
+def test_a_run_stops_where_python_too_finds_that_every_point_has_arrived(
+    sharpseek: Run, config: Path, tmp_path: Path
+) -> None:
+    sets = ["training.until=stationary", "training.steps=200000", "measure.every=100", "experiment.replicas=5"]
+    sets += ["noise.condition=1 30", "model.init_imbalance=1 6", "model.depth=3", "measure.samples=64"]
+    assert sharpseek("run", "small.ini", "--quiet", *[f"--set={s}" for s in sets]).returncode == 0
+    run = package.open_run(tmp_path / "out" / "small").load()
+    looks = [40]
+    while looks[-1] < run.sizes["time"]:
+        looks.append(int(np.ceil(1.25 * looks[-1])))
+    assert looks[-1] == run.sizes["time"]
+    most = {"trace": 0.025, "sharpness": 0.05, "gradient_fluctuation": 0.05}
+    for records in looks[-2:]:
+        part = run.isel(time=slice(0, records))
+        for point in points(part):
+            for name, share in most.items():
+                left = left_at(part, point, name)
+                assert left is not None
+                assert left.within(share), (records, name, left)
+    # The relaxation times of single replicas: NaN, or inside their intervals.
+    for name in most:
+        value, low, high = (run[f"{name}_relaxation_time{end}"].values for end in ("", "_low", "_high"))
+        seen = np.isfinite(value)
+        assert np.isnan(low[np.isnan(value)]).all()
+        assert ((low <= value) & (value <= high))[seen].all()
 
 
 def test_a_run_that_does_not_become_stationary_goes_to_its_last_step(
