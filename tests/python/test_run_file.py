@@ -150,7 +150,7 @@ def test_a_run_stops_where_python_too_finds_that_every_point_has_arrived(
     sharpseek: Run, config: Path, tmp_path: Path
 ) -> None:
     sets = ["training.until=stationary", "training.steps=200000", "measure.every=100", "experiment.replicas=5"]
-    sets += ["noise.condition=1 30", "model.init_imbalance=1 6", "model.depth=3", "measure.samples=64"]
+    sets += ["noise.condition=1 30", "model.init_imbalance=1 2", "training.learning_rate=0.006"]
     assert sharpseek("run", "small.ini", "--quiet", *[f"--set={s}" for s in sets]).returncode == 0
     run = package.open_run(tmp_path / "out" / "small").load()
     looks = [40]
