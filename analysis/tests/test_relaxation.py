@@ -20,7 +20,7 @@ from sharpseek.summaries import (
     relaxation_table,
     usable,
 )
-from sharpseek.verdicts import REFUTED, SUPPORTED, judge
+from sharpseek.verdicts import REFUTED, SUPPORTED, UNDECIDED, judge
 
 RECORDS = 64
 TIME = np.arange(RECORDS) / (RECORDS - 1)
@@ -207,6 +207,17 @@ def test_the_margin_decides_what_is_near_enough() -> None:
     assert usable(run, 0.05, ["trace"]).all()
     assert not usable(asked(run, 0.02, "trace").isel(replica=slice(0, 48))).any()
     assert usable(run, 0.02, ["sharpness"]).all()  # of which the file says nothing
+
+
+@pytest.mark.parametrize(("rise", "expected"), [(0.12, SUPPORTED), (0.02, UNDECIDED)])
+def test_a_trend_wants_what_is_left_to_be_small_against_the_rise(rise: float, expected: str) -> None:
+    # Both starts have 2 % of trace left to go, from either side: little against a rise of 12 %, too much for 2 %.
+    run = world(0.07, 0.6, 0.002, 8, np.random.default_rng(15))
+    factor = run["condition"] ** (np.log1p(rise) / np.log(100))
+    for name in ("trace", "trace_mean"):
+        run[name] = run[name] * factor
+    run["sharpness"], run["sharpness_mean"] = run["trace"] / 5, run["trace_mean"] / 5
+    assert judge([Experiment("slow", "slow", "mlp", ["C7"], {"": run})])[0].outcome == expected
 
 
 def test_theory_knows_the_time_of_plain_sgd_only() -> None:

@@ -12,7 +12,6 @@ from sharpseek.summaries import asked
 from sharpseek.verdicts.rules import (
     ABOVE_0,
     LEVEL,
-    NETWORK_MARGIN,
     REFUTED,
     SUPPORTED,
     UNDECIDED,
@@ -21,7 +20,7 @@ from sharpseek.verdicts.rules import (
     Evidence,
     missing,
 )
-from sharpseek.verdicts.statistics import conditions, evidence_of, ordered_p, slope_effect
+from sharpseek.verdicts.statistics import at, conditions, evidence_of, ordered_p, slope_effect
 
 
 def judge_trend(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
@@ -31,8 +30,8 @@ def judge_trend(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     if len(conditions(run)) < 2:
         return [missing("a slope needs two kappas or more")]
     evidence = []
-    for name, margin in (("trace", NETWORK_MARGIN), ("sharpness", 2 * NETWORK_MARGIN)):
-        run = asked(run, margin, name)
+    for name in ("trace", "sharpness"):
+        run = asked(run, _own_margin(run, f"{name}_mean"), name)
         rises, falls = ordered_p(run, f"{name}_mean")
         found = evidence_of(slope_effect(run, f"{name}_mean"), name, ABOVE_0)
         agreed = {SUPPORTED: rises < LEVEL, REFUTED: falls < LEVEL}.get(found.outcome, True)
@@ -48,6 +47,19 @@ def judge_trend(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     return evidence
 
 
+def _own_margin(run: xr.Dataset, variable: str) -> float:
+    """The margin of a claim about a sign: the change that it is about, from the smallest condition to the largest, and
+    at most MOST_MARGIN. What is left to go at both ends can then not have made the change."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(run[variable].values)
+    ends = [logs[at(run, condition) & np.isfinite(logs)] for condition in conditions(run)[[0, -1]]]
+    if min(len(values) for values in ends) == 0:
+        return 0.0
+    return float(min(abs(ends[1].mean() - ends[0].mean()), MOST_MARGIN))
+
+
+MOST_MARGIN = 0.3
+"""Largest margin of a claim about a sign."""
 TREND = Claim(
     "C7",
     "Trace and sharpness rise with the imbalance of the noise in nonlinear networks.",
