@@ -149,7 +149,7 @@ ModuleNetwork::Tensors ModuleNetwork::split(const Tensor& vector) const {
       continue;
     }
     shape.push_back(2);
-    parts.push_back(at::view_as_complex(part.reshape(shape).contiguous()));
+    parts.push_back(at::view_as_complex(part.reshape(shape).clone()));
   }
   return parts;
 }

@@ -185,7 +185,7 @@ Tensor ModuleObjective::multiply(Matrix matrix, const Tensor& v) {
     });
     if (matrix != Matrix::kHessian) check_adjoint(matrix, v, sum, energy);
     ++products_;
-    if (options_.progress) options_.progress(products_);
+    if (options_.progress && unseen_ >= 0) options_.progress(products_ - unseen_);
     return sum;
   });
 }
@@ -258,6 +258,7 @@ std::unique_ptr<Objective> load_module(const std::string& file, const Samples& s
     auto objective = std::make_unique<ModuleObjective>(network, converted(samples, options, network->precision()),
                                                        std::move(options));
     check_module(*objective);
+    objective->start_progress();
     return objective;
   });
 }

@@ -57,7 +57,10 @@ class ModuleObjective final : public Objective {
   at::Tensor hessian_product_at(const at::Tensor& weights, const at::Tensor& v);
   /// Forgets the graphs that are kept, so that the next product computes everything again.
   void forget_graphs() { graphs_.assign(graphs_.size(), {}); }
-  void forget_product_count() { products_ = 0; }
+  /// Products with all samples so far.
+  std::int64_t products() const { return products_; }
+  /// From now on options().progress hears of products, counted from here: checks print nothing before a refusal.
+  void start_progress() { unseen_ = products_; }
 
  private:
   using Tensors = std::vector<at::Tensor>;
@@ -86,6 +89,7 @@ class ModuleObjective final : public Objective {
   std::vector<Tensors> graphs_;   ///< the gradient with its graph of each chunk that is kept
   std::int64_t graph_bytes_ = 0;  ///< the largest graph so far
   std::int64_t products_ = 0;
+  std::int64_t unseen_ = -1;       ///< products before start_progress(); -1 before it
   std::array<bool, 3> checked_{};  ///< by Matrix
   GradientMoments moments_;
 };

@@ -29,12 +29,15 @@ std::string first_line(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, text.find('\n', first) - first);
 }
 
-/// The interpreter's message is a traceback and then the reason, where its compiler's begins with the reason.
+/// The interpreter's message is a traceback and then the reason, where its compiler's begins with the reason. The
+/// traceback shows some indented lines of code behind the one that failed.
 std::string without_traceback(const std::string& text) {
-  constexpr std::string_view kHere = "<--- HERE";
-  const std::size_t here = text.rfind(kHere);
+  const std::size_t here = text.rfind("<--- HERE");
   if (here == std::string::npos || !holds(text, "Traceback of TorchScript")) return text;
-  return text.substr(here + kHere.size());
+  for (std::size_t at = text.find('\n', here); at != std::string::npos; at = text.find('\n', at + 1)) {
+    if (at + 1 < text.size() && std::isspace(static_cast<unsigned char>(text[at + 1])) == 0) return text.substr(at + 1);
+  }
+  return "";
 }
 
 void erase_prefix(std::string& text, std::string_view prefix) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/api/module.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -62,10 +63,21 @@ class MeasureModule : public testing::Test {
   }
 
   int measure(const std::string& data, std::vector<std::string> more) const {
-    std::vector<std::string> arguments{"--module", path("module.pt"),  "--data",  path(data),
-                                       "--out",    path("measure.h5"), "--dtype", "float64"};
+    std::vector<std::string> arguments{"--module", path("module.pt"), "--data", path(data)};
+    if (std::find(more.begin(), more.end(), "--out") == more.end()) {
+      arguments.insert(arguments.end(), {"--out", path("measure.h5")});
+    }
     arguments.insert(arguments.end(), more.begin(), more.end());
     return command_measure(arguments);
+  }
+
+  /// What a run says on standard error.
+  std::string remark(const std::string& data, const std::vector<std::string>& more) const {
+    testing::internal::CaptureStderr();
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(measure(data, more), 0);
+    testing::internal::GetCapturedStdout();
+    return testing::internal::GetCapturedStderr();
   }
 
   std::string refusal(const std::string& data, const std::vector<std::string>& more) const {
@@ -92,7 +104,7 @@ TEST_F(MeasureModule, WritesLossTraceAndEigenvaluesOfSquaredErrors) {
   const std::string table = testing::internal::GetCapturedStdout();
   ASSERT_EQ(status, 0);
   EXPECT_THAT(table, testing::AllOf(testing::HasSubstr("loss "), testing::HasSubstr("eigenvalues "),
-                                    testing::HasSubstr("0 spectra not converged")));
+                                    testing::HasSubstr("0 results not converged")));
 
   // Hessian 2/N X'X for every output: each of its eigenvalues three times.
   const at::Tensor moment = inputs_.t().matmul(inputs_) * (2.0 / kSamples);
@@ -162,6 +174,59 @@ TEST_F(MeasureModule, PrintsJson) {
   EXPECT_THAT(text, testing::AllOf(testing::StartsWith("{"), testing::HasSubstr("\"trace\"")));
 }
 
+TEST_F(MeasureModule, ResultsThatAreNotFiniteAreCountedAndGiveStatusThree) {
+  // With zero weights and targets every gradient is 0: the ratios of batch sharpness are 0 / 0.
+  write("data.h5", inputs_, at::zeros({kSamples, kOutputs}, at::kDouble));
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(measure("data.h5", {"--quantities", "batch_sharpness"}), 3);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), testing::HasSubstr(" 6 results not converged or not finite"));
+}
+
+TEST_F(MeasureModule, TheModulesPrecisionIsTheDefault) {
+  const at::Tensor targets = at::randn({kSamples, kOutputs}, at::kDouble);
+  write("data.h5", inputs_, targets);
+  EXPECT_EQ(remark("data.h5", {}), "");
+  EXPECT_EQ(hdf5::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float64");
+  EXPECT_EQ(hdf5::File::open(path("measure.h5")).numbers("loss").front(),
+            targets.square().sum(1).mean().item<double>());
+
+  torch::jit::Module single("Linear");
+  single.register_parameter("w", at::zeros({kOutputs, kInputs}, at::kFloat).requires_grad_(true), /*is_buffer=*/false);
+  single.define("def forward(self, x):\n  return x.matmul(self.w.t())\n");
+  single.save(path("module.pt"));
+  fs::remove(path("measure.h5"));
+  EXPECT_THAT(remark("data.h5", {}),
+              testing::AllOf(testing::HasSubstr("data.h5: float64 numbers are rounded to float32"),
+                             testing::EndsWith("remark\n")));
+  EXPECT_EQ(hdf5::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float32");
+  for (const std::vector<std::string>& silent :
+       {std::vector<std::string>{"--quiet"}, {"--dtype", "float32"}, {"--dtype", "float64"}}) {
+    fs::remove(path("measure.h5"));
+    EXPECT_EQ(remark("data.h5", silent), "");
+  }
+  // Numbers that float32 holds lose nothing.
+  write("exact.h5", inputs_.to(at::kFloat).to(at::kDouble), at::ones({kSamples, kOutputs}, at::kDouble));
+  fs::remove(path("measure.h5"));
+  EXPECT_EQ(remark("exact.h5", {}), "");
+}
+
+TEST_F(MeasureModule, ThePlaceOfTheResultIsLookedAtBeforeTheWork) {
+  write("data.h5", inputs_, at::zeros({kSamples, kOutputs}, at::kDouble));
+  // The folder is made, and removed again where nothing comes of it.
+  const std::string below = path("new/folder/measure.h5");
+  EXPECT_THAT(refusal("missing.h5", {"--out", below}), testing::HasSubstr("missing.h5"));
+  EXPECT_FALSE(fs::exists(path("new")));
+  EXPECT_EQ(measure("data.h5", {"--quiet", "--out", below}), 0);
+  EXPECT_TRUE(fs::exists(below));
+  EXPECT_FALSE(fs::exists(below + ".partial"));
+  // Said although the data are missing, too: it comes first.
+  EXPECT_THAT(refusal("missing.h5", {"--out", path("data.h5/measure.h5")}), testing::HasSubstr("data.h5"));
+  EXPECT_THAT(refusal("missing.h5", {"--out", path("new")}), testing::HasSubstr("exists already"));
+  EXPECT_THAT(refusal("missing.h5", {"--out", path("other/")}), testing::HasSubstr("--out must be a file"));
+  EXPECT_FALSE(fs::exists(path("other")));
+  EXPECT_THAT(refusal("missing.h5", {"--out", path(std::string(300, 'x'))}), testing::HasSubstr("cannot be created"));
+}
+
 TEST_F(MeasureModule, RefusalsNameTheOptionOrFile) {
   write("data.h5", inputs_, at::zeros({kSamples, kOutputs}, at::kDouble));
   at::Tensor broken = inputs_.clone();
@@ -171,7 +236,7 @@ TEST_F(MeasureModule, RefusalsNameTheOptionOrFile) {
   EXPECT_THAT(refusal("data.h5", {"--dtype", "bfloat16"}), testing::HasSubstr("--dtype"));
   EXPECT_THAT(refusal("data.h5", {"--quantities", "balance"}), testing::HasSubstr("--quantities balance: needs a run"));
   EXPECT_THAT(refusal("data.h5", {"--loss", "cross-entropy"}),
-              testing::AllOf(testing::HasSubstr("data.h5"), testing::HasSubstr("targets must be int64")));
+              testing::AllOf(testing::HasSubstr("data.h5"), testing::HasSubstr("sums to 0")));
   write("classes.h5", inputs_, at::arange(kSamples, at::kLong));
   EXPECT_THAT(refusal("classes.h5", {"--loss", "cross-entropy"}),
               testing::HasSubstr("targets are from 0 to 11: must be classes from 0 to 2"));

@@ -148,7 +148,8 @@ TEST_F(ModuleFile, MeasuresInTheSavedPrecisionUnlessToldOtherwise) {
 TEST_F(ModuleFile, RefusalOfATypeSaysWhatHelps) {
   torch::jit::Module fixed("Fixed");
   add_parameter(fixed, "w", w_.to(at::kFloat));
-  fixed.define("def forward(self, x):\n  return x.matmul(self.w).matmul(torch.ones([3, 3], dtype=torch.float32))\n");
+  // As a trace has it: 6 is float32.
+  fixed.define("def forward(self, x):\n  return x.matmul(self.w).matmul(torch.ones([3, 3], dtype=6))\n");
   const std::string file = saved(fixed, "fixed");
   EXPECT_THAT(refusal(file, {x_, y_}), testing::HasSubstr("measure it without --dtype"));
   EXPECT_EQ(refusal(file, {x_, y_}, ModuleOptions{}), "");

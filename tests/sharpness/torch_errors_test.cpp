@@ -1,12 +1,16 @@
 // What LibTorch throws, as one line.
 #include "sharpness/torch_errors.h"
 
+#include <c10/util/Exception.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include "core/error.h"
 
 namespace sharpseek {
 namespace {
@@ -23,13 +27,14 @@ TEST(TorchReason, IsTheFirstSentenceWithoutFrames) {
 }
 
 TEST(TorchReason, OfTheInterpreterFollowsItsTraceback) {
-  EXPECT_EQ(reason("The following operation failed in the TorchScript interpreter.\n"
-                   "Traceback of TorchScript, serialized code (most recent call last):\n"
-                   "  File \"code/__torch__.py\", line 7, in forward\n    return torch.add(x, y)\n"
-                   "           ~~~~~~~~~ <--- HERE\n\n"
-                   "Traceback of TorchScript, original code (most recent call last):\n    return x + y\n"
-                   "           ~~~~~ <--- HERE\nRuntimeError: The size of tensor a (4) must match (5)\n"),
-            "The size of tensor a (4) must match (5)");
+  EXPECT_EQ(
+      reason("The following operation failed in the TorchScript interpreter.\n"
+             "Traceback of TorchScript, serialized code (most recent call last):\n"
+             "  File \"code/__torch__.py\", line 7, in forward\n    return torch.add(x, y)\n"
+             "           ~~~~~~~~~ <--- HERE\n\n"
+             "Traceback of TorchScript, original code (most recent call last):\n    return x + y\n"
+             "           ~~~~~ <--- HERE\n    y = 2\n  \nRuntimeError: The size of tensor a (4) must match (5)\n"),
+      "The size of tensor a (4) must match (5)");
 }
 
 TEST(TorchReason, OfTheCompilerPrecedesTheSource) {
