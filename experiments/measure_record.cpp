@@ -76,16 +76,32 @@ void write(const std::string& path, const MeasureRecord& record) {
 
 }  // namespace
 
-MeasurePlace::MeasurePlace(const std::string& path) : folder_(std::filesystem::absolute(path).parent_path()) {
+MeasurePlace::MeasurePlace(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
   require(!fs::exists(fs::symlink_status(path, error)), path, ": exists already; choose another --out");
-  require(fs::path(path).has_filename(), path, ": is a folder; --out must be a file");
+  require(fs::path(path).has_filename(), "--out ", path, ": names a folder: must be a file");
+  for (fs::path folder = fs::absolute(path).parent_path(); !fs::exists(folder, error) && folder.has_relative_path();
+       folder = folder.parent_path()) {
+    made_.push_back(folder);
+  }
+  fs::create_directories(fs::absolute(path).parent_path(), error);
   const std::string partial = path + ".partial";
-  const bool created = std::ofstream(partial, std::ios::app).good();
-  const int reason = errno;
-  require(created, path, ": cannot be created: ", std::strerror(reason));
-  fs::remove(partial, error);
+  const bool there = fs::exists(partial);  // of a process that writes, or wrote, the same result
+  const bool created = !error && std::ofstream(partial, std::ios::app).good();
+  const std::string reason = error ? error.message() : std::strerror(errno);
+  if (created && !there) fs::remove(partial, error);
+  if (!created) remove_folders();
+  require(created, path, ": cannot be created: ", reason);
+}
+
+MeasurePlace::~MeasurePlace() {
+  if (!kept_) remove_folders();
+}
+
+void MeasurePlace::remove_folders() {
+  std::error_code error;
+  for (const std::filesystem::path& folder : made_) std::filesystem::remove(folder, error);  // only if empty
 }
 
 void write_measure_record(const std::string& path, const MeasureRecord& record) {

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "experiments/new_directory.h"
 #include "experiments/record.h"
 
 namespace sharpseek {
@@ -26,11 +26,17 @@ struct MeasureRecord {
 class MeasurePlace {
  public:
   explicit MeasurePlace(const std::string& path);
+  ~MeasurePlace();
+  MeasurePlace(const MeasurePlace&) = delete;
+  MeasurePlace& operator=(const MeasurePlace&) = delete;
   /// Says that the result was written.
-  void keep() { folder_.keep(); }
+  void keep() { kept_ = true; }
 
  private:
-  NewDirectory folder_;
+  void remove_folders();
+
+  std::vector<std::filesystem::path> made_;  ///< innermost first
+  bool kept_ = false;
 };
 
 /// Writes PATH, which must not exist, under a temporary name until it is complete. Throws UserError naming the file.

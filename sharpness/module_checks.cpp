@@ -171,16 +171,17 @@ class Differences {
  public:
   Differences(Tensor claimed, const char* what) : claimed_(std::move(claimed)), what_(what) {}
 
-  void add(const Tensor& quotient, double step) {
+  /// From values at theta + h u, theta and theta - h u.
+  void add(const Tensor& up, const Tensor& here, const Tensor& down, double h) {
+    const Tensor quotient = (up - down) / (2 * h);
+    const double off = length(quotient - claimed_);
     const double size = std::max(length(claimed_), length(quotient));
-    const double error = size > 0 ? length(quotient - claimed_) / size : 0;
-    agrees_ |= error <= 1e-4;
-    // A step ten times smaller that changes little shows the derivative. At one kink the quotient grows with 1 / step;
-    // at the many that a long step crosses it settles, too, and so it does not count.
-    if (last_.defined() && step < 2e-6 && error > 1e-3 &&
-        length(quotient - last_) < 0.1 * length(quotient - claimed_)) {
-      settled_ = std::max(settled_, error);
-    }
+    agrees_ |= off <= 1e-4 * size;
+    // A step ten times smaller that changes little shows the derivative, unless its two sides differ: there is a kink
+    // at theta. Long steps do not count: over many kinks their quotients settle, too.
+    const bool settled = last_.defined() && length(quotient - last_) < 0.1 * off;
+    const bool smooth = length(up + down - 2 * here) / (2 * h) < 0.1 * off;
+    if (settled && smooth && h < 2e-6 && off > 1e-3 * size) settled_ = std::max(settled_, off / size);
     last_ = quotient;
   }
   bool agrees() const { return agrees_; }
@@ -209,8 +210,8 @@ void check_differences(ModuleObjective& objective, const Tensor& u, const Tensor
   for (double h = 1e-3; h > 1e-10 && !(gradient.agrees() && product.agrees()); h /= 10) {
     const LossGradient up = objective.loss_gradient(theta + h * u);
     const LossGradient down = objective.loss_gradient(theta - h * u);
-    gradient.add((up.loss - down.loss) / (2 * h), h);
-    product.add((up.gradient - down.gradient)[0] / (2 * h), h);
+    gradient.add(up.loss, here.loss, down.loss, h);
+    product.add(up.gradient[0], here.gradient[0], down.gradient[0], h);
   }
   gradient.check(objective.network()->subject());
   product.check(objective.network()->subject());

@@ -1,8 +1,14 @@
 #include "sharpness/torch_errors.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstddef>
+#include <sstream>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace sharpseek {
 namespace {
@@ -29,15 +35,26 @@ std::string first_line(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, text.find('\n', first) - first);
 }
 
-/// The interpreter's message is a traceback and then the reason, where its compiler's begins with the reason. The
-/// traceback shows some indented lines of code behind the one that failed.
+/// Whether a line is like "RuntimeError: what happened".
+bool names_an_error(const std::string& line) {
+  const std::size_t colon = line.find(": ");
+  return colon != std::string::npos && colon > 0 &&
+         std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(colon),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });
+}
+
+/// The interpreter's message is a traceback and then the reason, where its compiler's begins with the reason. Code and
+/// places in files follow the line that failed.
 std::string without_traceback(const std::string& text) {
+  if (!holds(text, "Traceback of TorchScript")) return text;
   const std::size_t here = text.rfind("<--- HERE");
-  if (here == std::string::npos || !holds(text, "Traceback of TorchScript")) return text;
-  for (std::size_t at = text.find('\n', here); at != std::string::npos; at = text.find('\n', at + 1)) {
-    if (at + 1 < text.size() && std::isspace(static_cast<unsigned char>(text[at + 1])) == 0) return text.substr(at + 1);
+  std::istringstream lines(text.substr(here == std::string::npos ? 0 : here));
+  std::string line, last;
+  while (std::getline(lines, line)) {
+    if (names_an_error(line)) return line;
+    if (!first_line(line).empty()) last = line;
   }
-  return "";
+  return last;
 }
 
 void erase_prefix(std::string& text, std::string_view prefix) {

@@ -216,13 +216,16 @@ TEST_F(MeasureModule, ThePlaceOfTheResultIsLookedAtBeforeTheWork) {
   const std::string below = path("new/folder/measure.h5");
   EXPECT_THAT(refusal("missing.h5", {"--out", below}), testing::HasSubstr("missing.h5"));
   EXPECT_FALSE(fs::exists(path("new")));
+  fs::create_directory(path("mine"));  // one that was there stays
+  EXPECT_THAT(refusal("missing.h5", {"--out", path("mine/measure.h5")}), testing::HasSubstr("missing.h5"));
+  EXPECT_TRUE(fs::exists(path("mine")));
   EXPECT_EQ(measure("data.h5", {"--quiet", "--out", below}), 0);
   EXPECT_TRUE(fs::exists(below));
   EXPECT_FALSE(fs::exists(below + ".partial"));
   // Said although the data are missing, too: it comes first.
   EXPECT_THAT(refusal("missing.h5", {"--out", path("data.h5/measure.h5")}), testing::HasSubstr("data.h5"));
   EXPECT_THAT(refusal("missing.h5", {"--out", path("new")}), testing::HasSubstr("exists already"));
-  EXPECT_THAT(refusal("missing.h5", {"--out", path("other/")}), testing::HasSubstr("--out must be a file"));
+  EXPECT_THAT(refusal("missing.h5", {"--out", path("other/")}), testing::HasSubstr("must be a file"));
   EXPECT_FALSE(fs::exists(path("other")));
   EXPECT_THAT(refusal("missing.h5", {"--out", path(std::string(300, 'x'))}), testing::HasSubstr("cannot be created"));
 }

@@ -27,14 +27,14 @@ TEST(TorchReason, IsTheFirstSentenceWithoutFrames) {
 }
 
 TEST(TorchReason, OfTheInterpreterFollowsItsTraceback) {
-  EXPECT_EQ(
-      reason("The following operation failed in the TorchScript interpreter.\n"
-             "Traceback of TorchScript, serialized code (most recent call last):\n"
-             "  File \"code/__torch__.py\", line 7, in forward\n    return torch.add(x, y)\n"
-             "           ~~~~~~~~~ <--- HERE\n\n"
-             "Traceback of TorchScript, original code (most recent call last):\n    return x + y\n"
-             "           ~~~~~ <--- HERE\n    y = 2\n  \nRuntimeError: The size of tensor a (4) must match (5)\n"),
-      "The size of tensor a (4) must match (5)");
+  EXPECT_EQ(reason("The following operation failed in the TorchScript interpreter.\n"
+                   "Traceback of TorchScript, serialized code (most recent call last):\n"
+                   "  File \"code/__torch__.py\", line 7, in forward\n    return torch.add(x, y)\n"
+                   "           ~~~~~~~~~ <--- HERE\n\n"
+                   "Traceback of TorchScript, original code (most recent call last):\n    return x + y\n"
+                   "           ~~~~~ <--- HERE\n    y = 2\n  \n/home/me/net.py(12): forward\nRuntimeError: The size of "
+                   "tensor a (4) must match (5)\n"),
+            "The size of tensor a (4) must match (5)");
 }
 
 TEST(TorchReason, OfTheCompilerPrecedesTheSource) {
