@@ -7,6 +7,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,24 @@ bool any_above_zero(const std::vector<double>& values) {
 }
 
 }  // namespace
+
+TrainingProblem TrainingProblem::of(const std::vector<std::size_t>& rows) const {
+  const auto chosen = [&](const auto& all) {
+    std::remove_cvref_t<decltype(all)> some;
+    for (std::size_t row : rows) {
+      if (!all.empty()) some.push_back(all[row]);
+    }
+    return some;
+  };
+  TrainingProblem part = *this;
+  part.noise = chosen(noise);
+  part.replica_keys = chosen(replica_keys);
+  part.learning_rates = chosen(learning_rates);
+  part.momenta = chosen(momenta);
+  part.weight_decays = chosen(weight_decays);
+  part.sam_radii = chosen(sam_radii);
+  return part;
+}
 
 bool TrainingProblem::plain() const {
   return (optimizer.kind == "sgd" || optimizer.kind == "gd") && optimizer.schedule.specification == "constant" &&

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,8 +16,13 @@ namespace sharpseek {
 
 /// Inputs with the outputs that the loss compares with.
 struct Samples {
-  at::Tensor inputs;   ///< [N, tokens, features], shared by replicas
+  /// [N, tokens, features], shared by replicas; loss_gradient and hessian also take each replica's own, [E, N, tokens,
+  /// features].
+  at::Tensor inputs;
   at::Tensor targets;  ///< [N, outputs], shared by replicas, or [E, N, outputs]
+
+  /// N.
+  std::int64_t count() const { return inputs.size(inputs.dim() - 3); }
 };
 
 /// loss [E] and its gradient [E, P].
@@ -52,6 +58,8 @@ struct TrainingProblem {
   OptimizerOptions optimizer;
   int batch = 1;  ///< for gd the number of samples of the finite set
 
+  /// The problem of these replicas alone.
+  TrainingProblem of(const std::vector<std::size_t>& rows) const;
   /// Whether an update needs anything beyond w <- w - eta g with the same eta at every step.
   bool plain() const;
   /// Tensors that the optimiser keeps between steps: velocity | first and second moment | nothing.

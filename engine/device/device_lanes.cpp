@@ -205,6 +205,7 @@ at::Tensor DeviceLaneEngine::loss(const at::Tensor& parameters, const Samples& s
 }
 
 LossGradient DeviceLaneEngine::loss_gradient(const at::Tensor& parameters, const Samples& samples) {
+  if (samples.inputs.dim() == 4) return torch_->loss_gradient(parameters, samples);
   SampleLaunch launch(device_, plan_, parameters, samples.inputs);
   launch.targets(samples.targets);
   const LaneLayout& layout = launch.layout();
@@ -217,6 +218,7 @@ LossGradient DeviceLaneEngine::loss_gradient(const at::Tensor& parameters, const
 }
 
 std::unique_ptr<HessianProduct> DeviceLaneEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
+  if (samples.inputs.dim() == 4) return torch_->hessian(parameters, samples);
   return std::make_unique<DeviceHessian>(device_, plan_, parameters, samples, /*residual_only=*/false);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
@@ -20,9 +21,10 @@ class SampleChunks {
   using T = typename LaneTraits<R>::Real;
 
  public:
-  SampleChunks(const PlanView& network, const T* inputs, int samples, int chunk = kChunkSamples)
+  SampleChunks(const PlanView& network, const T* inputs, int samples, int chunk = kChunkSamples, bool own = false)
       : network_(network),
         inputs_from_(inputs),
+        own_(own),
         samples_(samples),
         chunk_(chunk < samples ? chunk : samples),
         space_(2 * static_cast<std::size_t>(network.parameter_count) +
@@ -55,17 +57,27 @@ class SampleChunks {
   void run(Body body, bool sum) {
     for (int first = 0; first < samples_; first += chunk_) {
       const int count = samples_ - first < chunk_ ? samples_ - first : chunk_;
-      for (int i = 0; i < count * network_.input_size; ++i) {
-        inputs_[i] = constant<R>(static_cast<double>(inputs_from_[first * network_.input_size + i]));
-      }
+      take_inputs(first * network_.input_size, count * network_.input_size);
       const Frame<R*> frame{network_, count, weights_, gradient_, inputs_, values_, value_gradients_, sum && first > 0};
       forward(frame);
       body(first, frame);
     }
   }
 
+  /// Numbers from .. from + count - 1 of the samples: shared by the lanes, or each lane's own.
+  void take_inputs(int from, int count) {
+    using Lane = std::remove_cvref_t<decltype(primal(std::declval<R>()))>;
+    if (own_) {
+      constexpr std::ptrdiff_t kLanes = Lanes<Lane>::kCount;
+      for (int i = 0; i < count; ++i) inputs_[i] = lifted<R>(Lanes<Lane>::load(inputs_from_ + (from + i) * kLanes));
+      return;
+    }
+    for (int i = 0; i < count; ++i) inputs_[i] = constant<R>(static_cast<double>(inputs_from_[from + i]));
+  }
+
   PlanView network_;
   const T* inputs_from_;
+  bool own_;
   int samples_;
   int chunk_;
   Workspace<R> space_;
@@ -93,7 +105,7 @@ void evaluate_outputs(const OutputJob<Real>& job) {
 template <class R, class Real>
 void evaluate_gradient(const GradientJob<Real>& job) {
   constexpr int kLanes = Lanes<R>::kCount;
-  SampleChunks<R> chunks(job.network, job.inputs, job.samples);
+  SampleChunks<R> chunks(job.network, job.inputs, job.samples, kChunkSamples, job.own);
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
   for (int i = 0; i < parameters; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
@@ -132,7 +144,7 @@ void evaluate_products_of(const ProductJob<Real>& job, const Real* directions, R
   using V = std::conditional_t<K == 1, R, Pack<R, K>>;
   using D = Dual<R, V>;
   constexpr int kLanes = Lanes<R>::kCount;
-  SampleChunks<D> chunks(job.network, job.inputs, job.samples);
+  SampleChunks<D> chunks(job.network, job.inputs, job.samples, kChunkSamples, job.own);
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
   const std::ptrdiff_t stride = std::ptrdiff_t{parameters} * kLanes;

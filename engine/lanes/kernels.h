@@ -98,6 +98,7 @@ struct SampleJob {
   int samples;          ///< N
   const Real* inputs;   ///< [N, input_size], shared by lanes
   const Real* weights;  ///< [P][L]
+  bool own = false;     ///< gradients and Hessian products: inputs are [N x input_size][L], each lane's own
 };
 
 /// f(x): out [N x outputs][L].

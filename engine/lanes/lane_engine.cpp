@@ -34,10 +34,20 @@ SampleJob<Real> sample_job(const lanes::PlanView& plan, const at::Tensor& inputs
   return {plan, static_cast<int>(count), inputs.data_ptr<Real>() + first * inputs.stride(0),
           packed_weights.data_ptr<Real>() + group * packed_weights.stride(0)};
 }
+
+/// Inputs as jobs read them: [N, input_size] that all lanes share, or [G, N x input_size, L], each lane's own.
+at::Tensor packed_inputs(const LaneLayout& layout, const at::Tensor& inputs) {
+  return inputs.dim() == 4 ? layout.pack(inputs.flatten(1)) : inputs.contiguous();
+}
+
+/// sample_job() on all of packed_inputs().
 template <class Real>
-SampleJob<Real> sample_job(const lanes::PlanView& plan, const at::Tensor& inputs, const at::Tensor& packed_weights,
-                           std::int64_t group) {
-  return sample_job<Real>(plan, inputs, packed_weights, group, 0, inputs.size(0));
+SampleJob<Real> sample_job(const lanes::PlanView& plan, const Samples& samples, const at::Tensor& packed_inputs,
+                           const at::Tensor& packed_weights, std::int64_t group) {
+  const bool own = samples.inputs.dim() == 4;
+  return {plan, static_cast<int>(samples.count()),
+          packed_inputs.data_ptr<Real>() + (own ? group * packed_inputs.stride(0) : 0),
+          packed_weights.data_ptr<Real>() + group * packed_weights.stride(0), own};
 }
 
 /// Where sample `first` of a group begins in packed per-sample values [G, N x M, L].
@@ -77,7 +87,8 @@ class LaneHessian : public HessianProduct {
         pool_(pool),
         layout_(layout),
         weights_(layout.pack(parameters)),
-        inputs_(samples.inputs.contiguous()),
+        samples_(samples),
+        inputs_(packed_inputs(layout, samples.inputs)),
         targets_(layout.pack(flat(samples.targets))),
         residual_only_(residual_only) {}
 
@@ -93,7 +104,7 @@ class LaneHessian : public HessianProduct {
     pool_.run(layout_.groups() * pieces, [&](std::int64_t task) {
       const std::int64_t group = task / pieces;
       const std::int64_t first = task % pieces * piece;
-      lanes::ProductJob<Real> job{sample_job<Real>(plan_, inputs_, weights_, group)};
+      lanes::ProductJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
       const std::int64_t offset = group * packed.stride(0) + first * parameters * layout_.lanes();
       job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
       job.vectors = static_cast<int>(std::min(piece, count - first));
@@ -111,6 +122,7 @@ class LaneHessian : public HessianProduct {
   ThreadPool& pool_;
   LaneLayout layout_;
   at::Tensor weights_;
+  Samples samples_;
   at::Tensor inputs_;
   at::Tensor targets_;
   bool residual_only_;
@@ -188,6 +200,7 @@ void LaneEngine<Real>::each_piece(std::int64_t groups, std::int64_t samples, Bod
 
 template <class Real>
 at::Tensor LaneEngine<Real>::outputs(const at::Tensor& parameters, const at::Tensor& inputs) {
+  SHARPSEEK_ASSERT(inputs.dim() == 3);
   const LaneLayout groups = layout(parameters);
   const at::Tensor weights = groups.pack(parameters);
   const at::Tensor x = inputs.contiguous();
@@ -210,12 +223,12 @@ template <class Real>
 LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const Samples& samples) {
   const LaneLayout groups = layout(parameters);
   const at::Tensor weights = groups.pack(parameters);
-  const at::Tensor x = samples.inputs.contiguous();
+  const at::Tensor x = packed_inputs(groups, samples.inputs);
   const at::Tensor targets = groups.pack(flat(samples.targets));
   at::Tensor losses = at::empty({groups.groups(), 1, groups.lanes()}, options());
   at::Tensor gradient = at::empty_like(weights);
   pool_.run(groups.groups(), [&](std::int64_t group) {
-    lanes::GradientJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group)};
+    lanes::GradientJob<Real> job{sample_job<Real>(plan_.view(), samples, x, weights, group)};
     job.targets = targets.data_ptr<Real>() + group * targets.stride(0);
     job.loss = losses.data_ptr<Real>() + group * losses.stride(0);
     job.gradient = gradient.data_ptr<Real>() + group * gradient.stride(0);
@@ -303,6 +316,7 @@ at::Tensor LaneEngine<Real>::jacobian_product(const at::Tensor& parameters, cons
 template <class Real>
 at::Tensor LaneEngine<Real>::third_derivative(const at::Tensor& parameters, const Samples& samples,
                                               const at::Tensor& vectors) {
+  SHARPSEEK_ASSERT(samples.inputs.dim() == 3);
   return LaneHessian<Real>(plan_.view(), kernels_.third_derivative, pool_, layout(parameters), parameters, samples)
       .apply(vectors);
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -63,7 +64,8 @@ at::Tensor part_of(const at::Tensor& values, std::int64_t first, std::int64_t co
 }
 
 Samples part_of(const Samples& samples, std::int64_t first, std::int64_t count) {
-  return {samples.inputs, part_of(samples.targets, first, count)};
+  return {samples.inputs.dim() == 4 ? samples.inputs.narrow(0, first, count) : samples.inputs,
+          part_of(samples.targets, first, count)};
 }
 
 /// Values of body(first, count) for consecutive chunks, one behind the other.
@@ -143,14 +145,9 @@ class ChunkedStepper : public Stepper {
   }
 
   static TrainingProblem part_of(const TrainingProblem& all, std::int64_t first, std::int64_t count) {
-    TrainingProblem part = all;
-    part.noise = slice(all.noise, first, count);
-    part.replica_keys = slice(all.replica_keys, first, count);
-    part.learning_rates = slice(all.learning_rates, first, count);
-    for (std::vector<double>* own : {&part.momenta, &part.weight_decays, &part.sam_radii}) {
-      if (!own->empty()) *own = slice(*own, first, count);
-    }
-    return part;
+    std::vector<std::size_t> rows(static_cast<std::size_t>(count));
+    std::iota(rows.begin(), rows.end(), static_cast<std::size_t>(first));
+    return all.of(rows);
   }
 
   static TrainingState part_of(const TrainingState& all, std::int64_t first, std::int64_t count) {
@@ -210,7 +207,7 @@ at::Tensor ChunkedEngine::outputs(const at::Tensor& parameters, const at::Tensor
 }
 
 at::Tensor ChunkedEngine::loss(const at::Tensor& parameters, const Samples& samples) {
-  return joined(parameters.size(0), replicas_that_fit(samples.inputs.size(0), kForwardCopies), program(),
+  return joined(parameters.size(0), replicas_that_fit(samples.count(), kForwardCopies), program(),
                 [&](std::int64_t first, std::int64_t count) {
                   return engine_->loss(parameters.narrow(0, first, count), part_of(samples, first, count));
                 });
@@ -218,8 +215,8 @@ at::Tensor ChunkedEngine::loss(const at::Tensor& parameters, const Samples& samp
 
 LossGradient ChunkedEngine::loss_gradient(const at::Tensor& parameters, const Samples& samples) {
   std::vector<at::Tensor> losses;
-  const at::Tensor gradient = joined(parameters.size(0), replicas_that_fit(samples.inputs.size(0), kGradientCopies),
-                                     program(), [&](std::int64_t first, std::int64_t count) {
+  const at::Tensor gradient = joined(parameters.size(0), replicas_that_fit(samples.count(), kGradientCopies), program(),
+                                     [&](std::int64_t first, std::int64_t count) {
                                        const LossGradient part = engine_->loss_gradient(
                                            parameters.narrow(0, first, count), part_of(samples, first, count));
                                        losses.push_back(part.loss);
@@ -288,7 +285,7 @@ at::Tensor ChunkedEngine::jacobian_product(const at::Tensor& parameters, const a
 
 at::Tensor ChunkedEngine::third_derivative(const at::Tensor& parameters, const Samples& samples,
                                            const at::Tensor& vectors) {
-  return joined(parameters.size(0), replicas_that_fit(samples.inputs.size(0), kThirdCopies), program(),
+  return joined(parameters.size(0), replicas_that_fit(samples.count(), kThirdCopies), program(),
                 [&](std::int64_t first, std::int64_t count) {
                   return engine_->third_derivative(parameters.narrow(0, first, count), part_of(samples, first, count),
                                                    vectors.narrow(0, first, count));

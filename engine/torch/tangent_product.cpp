@@ -30,24 +30,24 @@ TangentProduct::TangentProduct(const Program& program, const at::Tensor& paramet
                                std::int64_t memory)
     : pass_(program),
       parameters_(parameters.detach()),
-      inputs_(std::move(samples.inputs)),
+      inputs_(samples.inputs.dim() == 4 ? samples.inputs : samples.inputs.unsqueeze(0)),
       targets_(std::move(samples.targets)),
       values_per_sample_(values_of(program)) {
   plan(memory);
 }
 
-TangentProduct::TangentProduct(const Program& program, const at::Tensor& parameters, at::Tensor inputs,
+TangentProduct::TangentProduct(const Program& program, const at::Tensor& parameters, const at::Tensor& inputs,
                                at::Tensor metric, std::int64_t memory)
     : pass_(program),
       parameters_(parameters.detach()),
-      inputs_(std::move(inputs)),
+      inputs_(inputs.unsqueeze(0)),
       metric_(std::move(metric)),
       values_per_sample_(values_of(program)) {
   plan(memory);
 }
 
 void TangentProduct::plan(std::int64_t memory) {
-  const std::int64_t samples = inputs_.size(0);
+  const std::int64_t samples = inputs_.size(1);
   const std::int64_t sample_bytes =
       std::max<std::int64_t>(1, parameters_.size(0) * values_per_sample_ * kTensorsPerValue *
                                     static_cast<std::int64_t>(inputs_.element_size()));
@@ -63,11 +63,11 @@ void TangentProduct::plan(std::int64_t memory) {
 }
 
 at::Tensor TangentProduct::part(Tape& tape, std::int64_t first, std::int64_t count, const at::Tensor& directions) {
-  const DualTensor y = pass_.forward(tape, parameters_, directions, inputs_.narrow(0, first, count).unsqueeze(0));
+  const DualTensor y = pass_.forward(tape, parameters_, directions, inputs_.narrow(1, first, count));
   DualTensor gradient;
   if (targets_.defined()) {
     // L = sum |y - t|^2 / N: the gradient 2 (y - t) / N and its tangent.
-    const double scale = 2.0 / static_cast<double>(inputs_.size(0));
+    const double scale = 2.0 / static_cast<double>(inputs_.size(1));
     gradient.value = tape.keep([&] { return (y.value - targets_.narrow(targets_.dim() - 2, first, count)) * scale; });
     gradient.tangent = y.tangent * scale;
   } else {
@@ -80,7 +80,7 @@ at::Tensor TangentProduct::part(Tape& tape, std::int64_t first, std::int64_t cou
 
 at::Tensor TangentProduct::product(const at::Tensor& directions) {
   at::Tensor sum;
-  const std::int64_t samples = inputs_.size(0);
+  const std::int64_t samples = inputs_.size(1);
   for (std::int64_t first = 0, chunk = 0; first < samples; first += chunk_, ++chunk) {
     Tape passing;
     Tape& tape = chunk < kept_chunks_ ? tapes_[static_cast<std::size_t>(chunk)] : passing;

@@ -15,7 +15,7 @@ class TangentProduct : public HessianProduct {
   /// Hessian of the mean over samples of squared errors.
   TangentProduct(const Program& program, const at::Tensor& parameters, Samples samples, std::int64_t memory);
   /// sum_n J_n' M_n J_n with `metric` M [E or 1, N or 1, outputs, outputs].
-  TangentProduct(const Program& program, const at::Tensor& parameters, at::Tensor inputs, at::Tensor metric,
+  TangentProduct(const Program& program, const at::Tensor& parameters, const at::Tensor& inputs, at::Tensor metric,
                  std::int64_t memory);
 
   at::Tensor apply(const at::Tensor& vectors) override;
@@ -28,7 +28,7 @@ class TangentProduct : public HessianProduct {
 
   TangentPass pass_;
   at::Tensor parameters_;
-  at::Tensor inputs_;   ///< [N, tokens, features]
+  at::Tensor inputs_;   ///< [1 or E, N, tokens, features]
   at::Tensor targets_;  ///< Hessian: [N, outputs] or [E, N, outputs]; else undefined
   at::Tensor metric_;   ///< Gauss-Newton matrix only
   std::int64_t values_per_sample_ = 0;

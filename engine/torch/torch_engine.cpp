@@ -19,8 +19,8 @@
 namespace sharpseek {
 namespace {
 
-/// Leading 1 for inputs that replicas share.
-at::Tensor with_replicas(const at::Tensor& shared) { return shared.unsqueeze(0); }
+/// Inputs [E, N, tokens, features], E = 1 where replicas share them.
+at::Tensor with_replicas(const at::Tensor& inputs) { return inputs.dim() == 4 ? inputs : inputs.unsqueeze(0); }
 
 /// A leaf that gradients are taken with respect to.
 at::Tensor leaf(const at::Tensor& parameters) { return parameters.detach().requires_grad_(true); }

@@ -60,6 +60,23 @@ class Derivatives : public testing::TestWithParam<Setting> {
   Samples samples_;
 };
 
+TEST_P(Derivatives, ReplicasMayHaveInputsOfTheirOwn) {
+  const Samples own{random_tensor({kReplicas, kSamples, options_.sequence, options_.inputs}, 8),
+                    random_tensor({kReplicas, kSamples, options_.outputs}, 9)};
+  EXPECT_EQ(own.count(), kSamples);
+  const at::Tensor v = random_tensor({kReplicas, 1, program_.parameter_count()}, 7);
+  const LossGradient found = engine_->loss_gradient(weights_, own);
+  const at::Tensor product = engine_->hessian(weights_, own)->apply(v);
+  for (std::int64_t e = 0; e < kReplicas; ++e) {
+    const at::Tensor w = weights_[e].clone().requires_grad_(true);
+    const at::Tensor loss = oracle_loss(options_, w, own.inputs[e], own.targets[e]);
+    EXPECT_NEAR(found.loss[e].item<double>() / loss.item<double>(), 1, 1e-12);
+    EXPECT_LT(relative_difference(found.gradient[e], torch::autograd::grad({loss}, {w}).front()), 1e-11);
+    const at::Tensor expected = oracle_hessian(e, {own.inputs[e], own.targets[e]}).mv(v[e][0]);
+    EXPECT_LT(relative_difference(product[e][0], expected), 1e-10);
+  }
+}
+
 TEST_P(Derivatives, OutputsAndLossEqualTheOracle) {
   const at::Tensor outputs = engine_->outputs(weights_, samples_.inputs);
   const at::Tensor losses = engine_->loss(weights_, samples_);
