@@ -32,6 +32,12 @@ constexpr std::uint64_t mix64(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+/// The seed of the random probes of a measurement at step `record`: probes of different records are independent, so
+/// that their errors average out over records.
+constexpr std::uint64_t probe_seed(std::uint64_t seed, std::int64_t record) {
+  return mix64(seed) + static_cast<std::uint64_t>(record);
+}
+
 /// The Philox key of (experiment seed, stream). It is the same for all replicas, so that lanes share its round keys.
 constexpr PhiloxKey stream_key(std::uint64_t seed, Stream stream) {
   const std::uint64_t key = mix64(mix64(seed) + static_cast<std::uint64_t>(stream));

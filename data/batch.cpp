@@ -1,5 +1,7 @@
 #include "data/batch.h"
 
+#include <algorithm>
+#include <numeric>
 #include <type_traits>
 #include <vector>
 
@@ -11,16 +13,17 @@ namespace sharpseek {
 namespace {
 
 /// Row of the data set that sample k of this step's batch takes.
-std::uint32_t sample_index(const Task& task, std::uint64_t key, std::uint32_t step, int batch, int k) {
+std::uint32_t sample_index(const Task& task, std::uint64_t seed, std::uint64_t key, std::uint32_t step, int batch,
+                           int k) {
   const auto size = static_cast<std::uint32_t>(task.dataset.rows());
   if (task.replacement) {
-    const PhiloxBlock words = philox(philox_counter(static_cast<std::uint32_t>(k) / 4, step, key),
-                                     stream_key(task.seed, Stream::kSampleIndex));
+    const PhiloxBlock words =
+        philox(philox_counter(static_cast<std::uint32_t>(k) / 4, step, key), stream_key(seed, Stream::kSampleIndex));
     return static_cast<std::uint32_t>((std::uint64_t{size} * words[static_cast<std::size_t>(k) % 4]) >> 32);
   }
   const std::uint64_t position =
       std::uint64_t{step} * static_cast<std::uint64_t>(batch) + static_cast<std::uint64_t>(k);
-  return permuted_index(task.seed, key, static_cast<std::uint32_t>(position / size),
+  return permuted_index(seed, key, static_cast<std::uint32_t>(position / size),
                         static_cast<std::uint32_t>(position % size), size);
 }
 
@@ -83,13 +86,14 @@ void own_draws(const Task& task, const Noise& noise, std::uint64_t key, std::uin
 
 /// z [count, outputs] drawn at this step; Gaussian ones are there already.
 template <class Real>
-void fresh_draws(const Task& task, const Noise& noise, std::uint64_t key, std::uint32_t step, std::span<Real> z) {
+void fresh_draws(const Task& task, const Noise& noise, std::uint64_t seed, std::uint64_t key, std::uint32_t step,
+                 std::span<Real> z) {
   if (noise.distribution == NoiseDistribution::kRademacher) {
-    random_signs(task.seed, Stream::kNoiseSigns, key, step, z);
+    random_signs(seed, Stream::kNoiseSigns, key, step, z);
   } else if (noise.distribution == NoiseDistribution::kMeasured) {
     const auto outputs = static_cast<std::size_t>(task.outputs);
     std::vector<std::uint32_t> words(z.size() / outputs);
-    random_words(task.seed, Stream::kNoiseSigns, key, step, words);
+    random_words(seed, Stream::kNoiseSigns, key, step, words);
     for (std::size_t k = 0; k < words.size(); ++k) {
       const std::uint64_t size = static_cast<std::uint64_t>(task.residuals.rows());
       copy_residual(task, static_cast<std::uint32_t>((size * words[k]) >> 32), z.subspan(k * outputs, outputs));
@@ -97,11 +101,10 @@ void fresh_draws(const Task& task, const Noise& noise, std::uint64_t key, std::u
   }
 }
 
-}  // namespace
-
+/// draw_batch() with what is drawn anew drawn from `seed`.
 template <class Real>
-void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::uint32_t step, int batch,
-                std::span<Real> inputs, std::span<Real> label_noise) {
+void draw(const Task& task, const Noise& noise, std::uint64_t seed, std::uint64_t replica_key, std::uint32_t step,
+          int batch, std::span<Real> inputs, std::span<Real> label_noise) {
   const auto n = static_cast<std::size_t>(task.input_size());
   const auto outputs = static_cast<std::size_t>(task.outputs);
   const auto samples = static_cast<std::size_t>(batch);
@@ -110,7 +113,7 @@ void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key,
   // Inputs: coloured normals, or rows of the data set.
   const std::size_t input_draws = task.online() ? samples * n : 0;
   std::vector<Real> z(input_draws + samples * outputs);
-  standard_normals(task.seed, Stream::kTraining, replica_key, step, std::span<Real>(z));
+  standard_normals(seed, Stream::kTraining, replica_key, step, std::span<Real>(z));
   std::vector<std::uint32_t> rows;
   if (task.online()) {
     const auto features = static_cast<std::size_t>(task.inputs);
@@ -129,7 +132,7 @@ void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key,
     }
   } else {
     for (int k = 0; k < batch; ++k) {
-      rows.push_back(sample_index(task, replica_key, step, batch, k));
+      rows.push_back(sample_index(task, seed, replica_key, step, batch, k));
       copy_inputs(task, rows.back(), inputs.subspan(static_cast<std::size_t>(k) * n, n));
     }
   }
@@ -142,9 +145,40 @@ void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key,
       own_draws<Real>(task, noise, replica_key, rows[k], draws.subspan(k * outputs, outputs));
     }
   } else {
-    fresh_draws(task, noise, replica_key, step, draws);
+    fresh_draws(task, noise, seed, replica_key, step, draws);
   }
   shape_noise<Real>(noise, inputs, draws, label_noise);
+}
+
+}  // namespace
+
+template <class Real>
+void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::uint32_t step, int batch,
+                std::span<Real> inputs, std::span<Real> label_noise) {
+  draw(task, noise, task.seed, replica_key, step, batch, inputs, label_noise);
+}
+
+template <class Real>
+void draw_probe_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::int64_t record,
+                      std::uint32_t index, int batch, std::span<Real> inputs, std::span<Real> label_noise) {
+  draw(task, noise, probe_seed(task.seed, record), replica_key, index, batch, inputs, label_noise);
+}
+
+double variance_factor(const Task& task, int batch) {
+  if (task.online() || task.replacement) return 1;
+  const auto size = static_cast<std::int64_t>(task.dataset.rows());
+  if (size == 1) return 0;
+  // Batches begin at the multiples of gcd(batch, N) of an epoch, equally often.
+  const std::int64_t stride = std::gcd(size, std::int64_t{batch});
+  double sum = 0;
+  for (std::int64_t start = 0; start < size; start += stride) {
+    std::int64_t left = batch;
+    for (std::int64_t part = std::min(left, size - start); left > 0; part = std::min(left, size)) {
+      sum += static_cast<double>(part) * static_cast<double>(size - part) / static_cast<double>(size - 1);
+      left -= part;
+    }
+  }
+  return sum * static_cast<double>(stride) / static_cast<double>(size) / batch;
 }
 
 template <class Real>
@@ -166,6 +200,10 @@ void draw_full_batch(const Task& task, const Noise& noise, std::uint64_t replica
 
 template void draw_full_batch<float>(const Task&, const Noise&, std::uint64_t, std::span<float>, std::span<float>);
 template void draw_full_batch<double>(const Task&, const Noise&, std::uint64_t, std::span<double>, std::span<double>);
+template void draw_probe_batch<float>(const Task&, const Noise&, std::uint64_t, std::int64_t, std::uint32_t, int,
+                                      std::span<float>, std::span<float>);
+template void draw_probe_batch<double>(const Task&, const Noise&, std::uint64_t, std::int64_t, std::uint32_t, int,
+                                       std::span<double>, std::span<double>);
 template void draw_batch<float>(const Task&, const Noise&, std::uint64_t, std::uint32_t, int, std::span<float>,
                                 std::span<float>);
 template void draw_batch<double>(const Task&, const Noise&, std::uint64_t, std::uint32_t, int, std::span<double>,

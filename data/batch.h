@@ -27,6 +27,19 @@ template <class Real>
 void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::uint32_t step, int batch,
                 std::span<Real> inputs, std::span<Real> label_noise);
 
+/// A mini-batch as draw_batch() makes them, for measurements: its draws are those of the seed probe_seed(task.seed,
+/// record) at step `index`, so that batches of other records, replicas and indices are independent of each other and of
+/// training. Noise that is drawn once stays the samples' own.
+template <class Real>
+void draw_probe_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::int64_t record,
+                      std::uint32_t index, int batch, std::span<Real> inputs, std::span<Real> label_noise);
+
+/// Factor of the variance of one sample's gradient, over batch, in that of a mini-batch's mean gradient: 1 where
+/// samples are drawn independently. A finite set without replacement has (N - b) / (N - 1) within an epoch; a batch
+/// that reaches into the next epoch takes independent parts, and the mean over the steps of an epoch counts. The same
+/// holds for noise that is drawn once, but not for fresh noise, which is independent always.
+double variance_factor(const Task& task, int batch);
+
 /// The whole finite set in its order, x [N, n], with the label noise that gradient descent sees [N, outputs]: none
 /// where noise is drawn fresh, because it averages out, and each sample's own where it is fixed.
 template <class Real>

@@ -98,7 +98,11 @@ Matrix input_covariance(const std::string& specification, int inputs) {
 }
 
 Matrix symmetric_square_root(const Matrix& covariance) {
-  return Eigen::SelfAdjointEigenSolver<Matrix>(covariance).operatorSqrt();
+  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(covariance);
+  if (eigen.eigenvalues().minCoeff() >= 0) return eigen.operatorSqrt();
+  // Singular: zeros that rounding made negative.
+  const Vector roots = eigen.eigenvalues().cwiseMax(0).cwiseSqrt();
+  return eigen.eigenvectors() * roots.asDiagonal() * eigen.eigenvectors().transpose();
 }
 
 }  // namespace sharpseek

@@ -20,7 +20,7 @@ Matrix read_covariance(const std::string& file, int size, bool may_be_singular =
 /// file:M.csv.
 Matrix input_covariance(const std::string& specification, int inputs);
 
-/// The symmetric positive definite square root.
+/// The symmetric positive semidefinite square root.
 Matrix symmetric_square_root(const Matrix& covariance);
 
 }  // namespace sharpseek

@@ -11,7 +11,7 @@ namespace sharpseek {
 enum class NoiseDistribution {
   kGaussian,
   kRademacher,
-  kMeasured,  ///< z: the whitened residuals of a data set's targets (data/task.h)
+  kMeasured,  ///< z: the centred and whitened residuals of a data set's targets (data/task.h)
 };
 
 /// The [noise] section. Swept per replica.
@@ -28,7 +28,8 @@ struct NoiseOptions {
 
 /// Label noise eps = factor D(x) z, z standard normal or random signs. D(x) is the identity unless heteroscedastic = a
 /// is above 0: then D_kk(x)^2 = 1 + a s(x) (-1)^k, k = 0, 1, .., s(x) the sign (+1 at 0) of the sample's first number.
-/// Where inputs are as often positive as negative the average of factor D^2 factor' over inputs is the covariance.
+/// Where inputs are as often positive as negative the average of factor D^2 factor' over inputs is the covariance; what
+/// it is on a finite set says mean_noise_covariance() of data/task.h.
 struct Noise {
   Matrix covariance;  ///< Sigma_eps [outputs, outputs] = factor factor'
   Matrix factor;  ///< [outputs, outputs]: eigenvectors x square roots of the variances, in the order of the options;

@@ -43,13 +43,18 @@ void require_room(const char* key, std::int64_t samples, int numbers) {
   require_memory(key, samples, static_cast<double>(samples) * numbers, concat("samples of ", numbers, " numbers"));
 }
 
+/// The file of data.dataset.
+std::string dataset_file(const TaskOptions& options) {
+  require(options.dataset.starts_with("file:"), "data.dataset = ", options.dataset, ": must be file:D.csv");
+  return options.dataset.substr(5);
+}
+
 /// The user's samples; task has its sizes and teacher.
 void read_dataset(const TaskOptions& options, Task& task) {
-  require(options.dataset.starts_with("file:"), "data.dataset = ", options.dataset, ": must be file:D.csv");
+  const std::string file = dataset_file(options);
   require(options.samples == 0, "data.samples = ", options.samples, ": must be online beside data.dataset");
   require(options.input_covariance == "identity", "data.input_covariance = ", options.input_covariance,
           ": must not be given beside data.dataset, which has its own");
-  const std::string file = options.dataset.substr(5);
   const Matrix rows = read_matrix(file);
   const int n = task.input_size();
   require(rows.cols() == n || rows.cols() == n + task.outputs, file, ": has ", rows.cols(), " columns, needs ", n,
@@ -57,26 +62,53 @@ void read_dataset(const TaskOptions& options, Task& task) {
   require(rows.rows() >= 2, file, ": has ", rows.rows(), " row; needs at least 2");
   task.dataset = rows.leftCols(n);
   task.measured = true;
-  if (task.tokens == 1) {
-    task.input_covariance = task.dataset.transpose() * task.dataset / static_cast<double>(rows.rows());
-    task.identity_inputs = false;
-    task.input_factor = symmetric_square_root(task.input_covariance);
-  }
+  const Eigen::Map<const Matrix> tokens(task.dataset.data(), rows.rows() * task.tokens, task.inputs);
+  task.input_covariance = tokens.transpose() * tokens / static_cast<double>(tokens.rows());
+  task.identity_inputs = false;
+  task.input_factor = symmetric_square_root(task.input_covariance);
   if (rows.cols() == n || !task.teacher.linear) return;
-  const Matrix residuals = rows.rightCols(task.outputs) - task.dataset * task.teacher.matrix->transpose();
-  const Matrix moment = residuals.transpose() * residuals / static_cast<double>(rows.rows());
-  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(moment);
+  Matrix residuals = rows.rightCols(task.outputs) - task.dataset * task.teacher.matrix->transpose();
+  task.residual_mean = residuals.colwise().mean().transpose();
+  residuals.rowwise() -= task.residual_mean.transpose();
+  const Matrix covariance = residuals.transpose() * residuals / static_cast<double>(rows.rows());
+  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(covariance);
   require(eigen.eigenvalues()(0) > 1e-12 * eigen.eigenvalues()(task.outputs - 1), file,
           ": the residuals of the measured outputs have a singular covariance (smallest eigenvalue ",
           eigen.eigenvalues()(0), ")");
   task.residuals = residuals * eigen.operatorInverseSqrt();
+  const Vector deviation = covariance.diagonal().cwiseSqrt();
+  if ((task.residual_mean.cwiseAbs().array() <= 1e-9 * deviation.array()).all()) task.residual_mean.setZero();
 }
 
 }  // namespace
 
 Matrix Task::signal() const {
   SHARPSEEK_ASSERT(teacher.matrix.has_value());
-  return colour(*teacher.matrix, *this);
+  if (!measured || tokens == 1) return colour(*teacher.matrix, *this);
+  // The tokens of a data set may depend on each other.
+  return *teacher.matrix * symmetric_square_root(dataset.transpose() * dataset / static_cast<double>(dataset.rows()));
+}
+
+std::string removed_mean(const Task& task) {
+  if (task.residual_mean.size() == 0 || task.residual_mean.isZero(0)) return {};
+  std::string values;
+  for (double m : task.residual_mean) values += concat(values.empty() ? "" : ", ", m);
+  return concat("data.dataset: measured outputs less the teacher's have mean ", values,
+                "; label noise has mean zero by definition, so this mean was removed (no network has to learn it)");
+}
+
+std::int64_t dataset_size(const TaskOptions& options) { return read_matrix(dataset_file(options)).rows(); }
+
+Matrix mean_noise_covariance(const Task& task, const Noise& noise) {
+  if (noise.heteroscedastic == 0 || task.online()) return noise.covariance;
+  Vector squares = Vector::Zero(noise.factor.cols());
+  for (Eigen::Index row = 0; row < task.dataset.rows(); ++row) {
+    for (Eigen::Index k = 0; k < squares.size(); ++k) {
+      const double scale = noise_scale(noise.heteroscedastic, task.dataset(row, 0), static_cast<int>(k));
+      squares(k) += scale * scale / static_cast<double>(task.dataset.rows());
+    }
+  }
+  return noise.factor * squares.asDiagonal() * noise.factor.transpose();
 }
 
 Task make_task(const TaskOptions& options, std::uint64_t seed) {

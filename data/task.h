@@ -27,15 +27,17 @@ struct Task {
   int tokens = 1;
   int inputs = 0;
   int outputs = 0;
-  Matrix input_covariance;      ///< Sigma_x [inputs, inputs]
+  Matrix input_covariance;      ///< Sigma_x [inputs, inputs]; of a data set the second moment, mean over its tokens
   Matrix input_factor;          ///< symmetric square root of Sigma_x
   bool identity_inputs = true;  ///< Sigma_x = I: engines skip the product
   Teacher teacher;
   Matrix dataset;  ///< [N, tokens x inputs] of a finite set; empty when online
-  /// [N, outputs] of a data set with measured outputs y and a teacher of one matrix: S^(-1/2) (y_n - V x_n), S the
-  /// second moment of these residuals; otherwise empty.
+  /// [N, outputs] of a data set with measured outputs y and a linear teacher: S^(-1/2) (y_n - V x_n - m), m the mean of
+  /// y_n - V x_n and S its covariance, so that these have mean 0 and covariance I exactly; otherwise empty.
   Matrix residuals;
-  bool measured = false;  ///< the finite set is the user's; input_covariance is its second moment
+  /// m [outputs]: label noise has mean zero by definition, so that it is removed. 0 where it is rounding.
+  Vector residual_mean;
+  bool measured = false;  ///< the finite set is the user's; input_covariance is its second moment, where tokens = 1
   bool replacement = true;
   std::uint64_t seed = 0;
 
@@ -43,9 +45,20 @@ struct Task {
   bool online() const { return dataset.rows() == 0; }
   /// Whether the second moment of the inputs that training sees is exactly input_covariance.
   bool exact_inputs() const { return online() || measured; }
-  /// V (I_tokens kron Sigma_x^(1/2)) [outputs, n]: the signal as seen by whitened inputs. Requires teacher.matrix.
+  /// V M^(1/2) [outputs, n]: the signal as seen by whitened inputs. M is I_tokens kron Sigma_x, or the second moment of
+  /// the flattened samples of a data set. Requires teacher.matrix.
   Matrix signal() const;
 };
+
+/// One line that says what mean was removed from the measured noise; empty where there was none.
+std::string removed_mean(const Task& task);
+
+/// Samples of data.dataset. Throws UserError naming the key or file.
+std::int64_t dataset_size(const TaskOptions& options);
+
+/// Mean over the task's inputs of the label noise's covariance: noise.covariance, but for noise that depends on the
+/// input on a finite set, where as many inputs may not begin with a positive number as with a negative one.
+Matrix mean_noise_covariance(const Task& task, const Noise& noise);
 
 /// Throws UserError naming the key. A finite set is drawn from Stream::kDataset (step n = sample n, replica key 0).
 Task make_task(const TaskOptions& options, std::uint64_t seed);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
@@ -52,6 +53,75 @@ TEST(DrawBatch, NoiseHasItsCovariance) {
     const Matrix moment = moment_of_noise(noise);
     // Standard error of an element: at most sqrt(2 / 40000) of the largest variance.
     EXPECT_LT((moment - noise.covariance).cwiseAbs().maxCoeff(), 5 * std::sqrt(2.0 / 40000) * 2.3) << distribution;
+  }
+}
+
+TEST(VarianceFactor, EqualsEnumerationOverAllOrdersOfTwoEpochs) {
+  const std::vector<double> values{3, -1, 0.5, 2.5, -5};  // of mean zero
+  double variance = 0;
+  for (double v : values) variance += v * v / 5;
+  TaskOptions options;
+  options.samples = 5;
+  options.replacement = false;
+  const Task task = make_task(options, 1);
+  std::vector<std::vector<int>> orders;
+  std::vector<int> order{0, 1, 2, 3, 4};
+  do {
+    orders.push_back(order);
+  } while (std::next_permutation(order.begin(), order.end()));
+  for (int batch : {1, 2, 4, 5}) {
+    // Batches at every start that a run comes to: all positions of an epoch, or only its first.
+    const int starts = batch == 5 ? 1 : 5;
+    double sum = 0;
+    for (const auto& first : orders) {
+      for (const auto& second : orders) {
+        for (int start = 0; start < starts; ++start) {
+          double mean = 0;
+          for (int p = start; p < start + batch; ++p) {
+            const int row = p < 5 ? first[static_cast<std::size_t>(p)] : second[static_cast<std::size_t>(p - 5)];
+            mean += values[static_cast<std::size_t>(row)] / batch;
+          }
+          sum += mean * mean / (120.0 * 120.0 * starts);
+        }
+      }
+    }
+    EXPECT_NEAR(variance_factor(task, batch), sum / (variance / batch), 1e-12) << batch;
+  }
+  // 12 of 5 are parts of 5 5 2 | 4 5 3 | 3 5 4 | 2 5 5 | 1 5 5 1 by the start; a part c adds c (5 - c) / 4 to b^2 x
+  // variance.
+  EXPECT_NEAR(variance_factor(task, 12), (1.5 + 2.5 + 2.5 + 1.5 + 2) / 5 / 12, 1e-12);
+  options.replacement = true;
+  EXPECT_EQ(variance_factor(make_task(options, 1), 4), 1);
+  EXPECT_EQ(variance_factor(make_task({}, 1), 4), 1);
+}
+
+TEST(DrawProbeBatch, IsAnotherOneAtEachRecordReplicaAndIndexButKeepsNoiseThatWasDrawnOnce) {
+  TaskOptions options;
+  options.samples = 6;
+  const Task task = make_task(options, 1);
+  const Noise noise = noise_of("gaussian", 10, "fixed");
+  const auto probe = [&](std::uint64_t key, std::int64_t record, std::uint32_t index) {
+    Batch drawn{std::vector<double>(8 * 4), std::vector<double>(8 * 3)};
+    draw_probe_batch<double>(task, noise, key, record, index, 8, drawn.inputs, drawn.noise);
+    return drawn;
+  };
+  std::set<std::vector<double>> all;
+  for (std::uint64_t key : {9U, 10U}) {
+    std::vector<double> inputs(6 * 4), own(6 * 3);
+    draw_full_batch<double>(task, noise, key, inputs, own);
+    for (std::int64_t record : {0, 1, 500}) {
+      for (std::uint32_t index : {0U, 1U}) {
+        const Batch drawn = probe(key, record, index);
+        EXPECT_TRUE(all.insert(drawn.inputs).second);
+        for (std::size_t k = 0; k < 8; ++k) {
+          std::size_t row = 0;
+          while (row < 6 && inputs[4 * row] != drawn.inputs[4 * k]) ++row;
+          ASSERT_LT(row, 6U);
+          for (std::size_t o = 0; o < 3; ++o) EXPECT_EQ(drawn.noise[3 * k + o], own[3 * row + o]);
+        }
+      }
+    }
+    EXPECT_TRUE(all.insert(draw(task, noise, 0, 8, key).inputs).second);  // training's own
   }
 }
 

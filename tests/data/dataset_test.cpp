@@ -52,10 +52,12 @@ std::string text_of(const Matrix& rows) {
   return text.str();
 }
 
+/// y - V x without its mean: label noise has mean zero.
 Matrix residuals_of(const Matrix& rows) {
   Matrix r = rows.rightCols(kOutputs);
   r.col(0) -= 1.5 * rows.col(0);
   r.col(1) -= 0.5 * rows.col(1);
+  r.rowwise() -= r.colwise().mean().eval();
   return r;
 }
 
@@ -128,10 +130,29 @@ TEST(Dataset, FreshResidualsAreOfAnySampleAndHaveTheirCovariance) {
     with_input += e.transpose() * Eigen::Map<const Matrix>(inputs.data(), kBatch, kInputs) / (kBatch * kSteps);
   }
   // Standard error of an element: about sqrt(2 / 40,000) of the largest variance; inputs have variance 4 at most. The
-  // noise is independent of the inputs, but the mean of 40 residuals and inputs is not 0.
+  // noise is independent of the inputs.
   EXPECT_LT((found - moment).cwiseAbs().maxCoeff(), 5 * std::sqrt(2.0 / (kBatch * kSteps)) * moment.trace());
-  const Matrix means = expected.colwise().mean().transpose() * rows.leftCols(kInputs).colwise().mean();
-  EXPECT_LT((with_input - means).cwiseAbs().maxCoeff(), 5 * std::sqrt(4 * moment.trace() / (kBatch * kSteps)));
+  EXPECT_LT(with_input.cwiseAbs().maxCoeff(), 5 * std::sqrt(4 * moment.trace() / (kBatch * kSteps)));
+}
+
+TEST(Dataset, MeasuredNoiseHasMeanZeroAndSaysWhatWasRemoved) {
+  Matrix rows = table();
+  rows.col(2).array() += 0.75;
+  rows.col(3).array() -= 2;
+  const CsvFile file(text_of(rows));
+  const Task task = make_task(options_of(file.path()), 1);
+  const Vector mean = (rows.rightCols(kOutputs).colwise().mean() -
+                       rows.leftCols(kInputs).colwise().mean() * Matrix(Vector{{1.5, 0.5}}.asDiagonal()))
+                          .transpose();
+  EXPECT_LT((task.residual_mean - mean).norm(), 1e-13);
+  EXPECT_LT(task.residuals.colwise().mean().norm(), 1e-14);
+  EXPECT_LT((task.residuals.transpose() * task.residuals / kRows - Matrix::Identity(2, 2)).norm(), 1e-13);
+  EXPECT_THAT(removed_mean(task), testing::HasSubstr("have mean "));
+  // Outputs that are centred to rounding are no news.
+  const CsvFile centred(text_of((Matrix(kRows, 4) << rows.leftCols(2),
+                                 residuals_of(rows) + rows.leftCols(2) * Matrix(Vector{{1.5, 0.5}}.asDiagonal()))
+                                    .finished()));
+  EXPECT_EQ(removed_mean(make_task(options_of(centred.path()), 1)), "");
 }
 
 TEST(Dataset, NoiseOfAnyKindGoesWithATableOfInputsAlone) {
@@ -141,14 +162,44 @@ TEST(Dataset, NoiseOfAnyKindGoesWithATableOfInputsAlone) {
   EXPECT_EQ(task.residuals.rows(), 0);
 }
 
-TEST(Dataset, TokensOfASampleKeepTheGivenCovariance) {
+TEST(Dataset, TokensHaveTheTablesSecondMoment) {
   const CsvFile file(text_of(table()));
   TaskOptions options = options_of(file.path());
   options.sequence = 2;
   options.teacher.specification = "generic";
   const Task task = make_task(options, 1);
   EXPECT_EQ(task.dataset, table());
-  EXPECT_TRUE(task.identity_inputs);
+  // Mean over the two tokens of a row, and for the signal the whole sample with what its tokens have in common.
+  const Matrix rows = table();
+  const Matrix first = rows.leftCols(2);
+  const Matrix second = rows.rightCols(2);
+  const Matrix moment = (first.transpose() * first + second.transpose() * second) / (2 * kRows);
+  EXPECT_LT((task.input_covariance - moment).norm(), 1e-13);
+  const Matrix& v = *task.teacher.matrix;
+  const Matrix outputs = rows * v.transpose();
+  EXPECT_LT((task.signal() * task.signal().transpose() - outputs.transpose() * outputs / kRows).norm(), 1e-12);
+}
+
+TEST(Dataset, NoiseThatDependsOnTheInputIsAveragedOverTheTable) {
+  Matrix rows = table();
+  rows.col(0).array() += 1.5;  // more inputs begin with a positive number than with a negative one
+  const CsvFile file(text_of(rows.leftCols(kInputs)));
+  const Task task = make_task(options_of(file.path()), 1);
+  NoiseOptions options;
+  options.condition = 4;
+  options.rotation = "random";
+  options.heteroscedastic = 0.6;
+  const Noise noise = make_noise(options, kOutputs, nullptr, 5);
+  // Directions in the order of the factor's columns, variances 1.6 and 0.4 of theirs where the first input is positive.
+  Matrix expected = Matrix::Zero(2, 2);
+  for (Eigen::Index n = 0; n < kRows; ++n) {
+    const bool negative = rows(n, 0) < 0;
+    expected += (negative ? 0.4 : 1.6) / kRows * noise.factor.col(0) * noise.factor.col(0).transpose();
+    expected += (negative ? 1.6 : 0.4) / kRows * noise.factor.col(1) * noise.factor.col(1).transpose();
+  }
+  EXPECT_LT((mean_noise_covariance(task, noise) - expected).norm(), 1e-14);
+  EXPECT_GT((noise.covariance - expected).norm(), 0.1);
+  EXPECT_EQ(mean_noise_covariance(make_task({}, 1), noise), noise.covariance);  // online: as often either sign
 }
 
 /// The message of the refusal.
