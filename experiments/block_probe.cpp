@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -11,14 +14,14 @@
 
 namespace sharpseek {
 
-BlockProbe::BlockProbe(Engine& engine, const EvaluationData& data, const std::vector<Noise>& noise, int batch,
+BlockProbe::BlockProbe(Engine& engine, const EvaluationData& data, const TrainingProblem& problem,
                        const ProbeOptions& options) {
   block_ = replicas_of_block(engine.program().parameter_count());
-  const auto replicas = static_cast<std::int64_t>(noise.size());
+  const auto replicas = static_cast<std::int64_t>(problem.noise.size());
   for (std::int64_t first = 0; first < replicas; first += block_) {
-    const std::int64_t last = std::min(replicas, first + block_);
-    probes_.push_back(std::make_unique<Probe>(
-        engine, data, std::vector<Noise>(noise.begin() + first, noise.begin() + last), batch, options));
+    std::vector<std::size_t> rows(static_cast<std::size_t>(std::min(block_, replicas - first)));
+    std::iota(rows.begin(), rows.end(), static_cast<std::size_t>(first));
+    probes_.push_back(std::make_unique<Probe>(engine, data, problem.of(rows), options));
   }
 }
 

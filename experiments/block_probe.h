@@ -13,9 +13,8 @@ namespace sharpseek {
 /// blocks. Values are those of one Probe over all of them.
 class BlockProbe {
  public:
-  /// `engine` must outlive the probe; noise [E].
-  BlockProbe(Engine& engine, const EvaluationData& data, const std::vector<Noise>& noise, int batch,
-             const ProbeOptions& options);
+  /// `engine` must outlive the probe.
+  BlockProbe(Engine& engine, const EvaluationData& data, const TrainingProblem& problem, const ProbeOptions& options);
 
   const std::vector<const Quantity*>& quantities() const { return probes_.front()->quantities(); }
   const std::vector<Balance>& balances() const { return probes_.front()->balances(); }

@@ -51,7 +51,7 @@ void add_path(Row& row, const Replica& replica, const Task& task, const Noise& n
   const Point& point = replica.point;
   const Schedule schedule{.steps = point.steps(), .every = point.every()};
   const double rate = point.number("training.learning_rate");
-  const double batch = point.number("training.batch");
+  const auto batch = static_cast<double>(point.batch());
   std::vector<double> times;
   for (std::int64_t r = 0; r < schedule.records(); ++r) {
     row.steps.push_back(std::min(r * schedule.every, schedule.steps));

@@ -33,6 +33,8 @@ std::int64_t parse_integer(std::string_view key, const std::string& text) {
   return static_cast<std::int64_t>(*number);
 }
 
+constexpr std::int64_t kMostBatch = 1 << 20;
+
 /// Throws unless `text` is of the option's type.
 void check_type(const ConfigOption& option, const std::string& text, const std::string& where) {
   const std::string what = where + ": " + std::string(option.key);
@@ -301,6 +303,17 @@ std::uint64_t Point::seed() const {
   return static_cast<std::uint64_t>(seed);
 }
 
+std::int64_t Point::batch() const {
+  const std::int64_t batch = integer("training.batch");
+  require(batch >= 1 && batch <= kMostBatch, "training.batch = ", batch, ": must be from 1 to ", kMostBatch);
+  if (text("training.optimizer") != "gd") return batch;
+  const TaskOptions options = task();
+  if (!options.dataset.empty()) return dataset_size(options);
+  require(options.samples > 0,
+          "training.optimizer = gd: needs a finite set of samples (data.samples = N), not online data");
+  return options.samples;
+}
+
 std::int64_t Point::steps() const {
   const double time = number("training.time");
   require(time >= 0, "training.time = ", time, ": must be at least 0");
@@ -308,7 +321,7 @@ std::int64_t Point::steps() const {
   if (time > 0) {
     const double rate = number("training.learning_rate");
     require(rate > 0, "training.learning_rate = ", rate, ": must be finite and above 0");
-    const double exact = std::ceil(time * number("training.batch") / (rate * rate));
+    const double exact = std::ceil(time * static_cast<double>(batch()) / (rate * rate));
     require(exact <= std::numeric_limits<std::uint32_t>::max(), "training.time = ", time, ": needs ", exact,
             " steps, more than 4294967295");
     steps = static_cast<std::int64_t>(exact);

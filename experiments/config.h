@@ -42,7 +42,10 @@ class Point {
   bool until_stationary() const;
   ProbeOptions probe() const;
   std::uint64_t seed() const;
-  /// Steps of the run: training.steps, or from training.time: ceil(time x batch / eta^2).
+  /// Samples of a step: training.batch, or for gd all of the finite set, which has no use for it. Whatever needs the
+  /// batch asks here. Throws UserError for gd on online data.
+  std::int64_t batch() const;
+  /// Steps of the run: training.steps, or from training.time: ceil(time x batch() / eta^2).
   std::int64_t steps() const;
   /// Steps between records: measure.every, or what gives measure.records.
   std::int64_t every() const;

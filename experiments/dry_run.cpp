@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <iomanip>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "core/text.h"
 #include "experiments/ini.h"
 #include "experiments/memory.h"
+#include "experiments/predictions.h"
 #include "experiments/prepare.h"
 #include "sharpness/block.h"
 #include "sharpness/probe.h"
@@ -61,8 +64,10 @@ Cost estimate(const PreparedGroup& group, const Schedule& schedule, const Engine
   const auto replicas = static_cast<double>(group.noise.size());
   const std::int64_t block =
       std::min(replicas_of_block(group.program.parameter_count()), static_cast<std::int64_t>(group.noise.size()));
+  std::vector<std::size_t> rows(static_cast<std::size_t>(block));
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
   Probe probe(*engine, evaluation_data(*group.task, point.integer("measure.samples"), engine->options()),
-              std::vector<Noise>(group.noise.begin(), group.noise.begin() + block), problem.batch, point.probe());
+              problem.of(rows), point.probe());
   const at::Tensor trial = state.parameters.slice(0, 0, block);
   double taken = 0;
   for (int attempt = 0; attempt < 2 && taken < kTrialSeconds; ++attempt) {  // the first one also loads libraries
@@ -110,6 +115,7 @@ nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) 
       name += concat(name.empty() ? "" : ", ", key.substr(6), " ", group.group.replicas[e].point.text(key));
     }
     if (!found.empty() && found.back()["at"] == name) continue;
+    if (!linear_theory_refusal(task, group.noise[e]).empty()) return nullptr;
     const ClosedForm form =
         closed_form(model.depth, *task.teacher.matrix, task.input_covariance, group.noise[e].covariance);
     found.push_back({{"at", name},
@@ -146,6 +152,8 @@ nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const 
                       {"seeds", point.integer("experiment.replicas")},
                       {"parameters", group.program.parameter_count()},
                       {"steps", schedule.steps},
+                      {"batch", training_problem(group).batch},
+                      {"remarks", group.remarks},
                       {"records", schedule.records()},
                       {"until_stationary", point.until_stationary()},
                       {"axes", axes},
@@ -167,6 +175,7 @@ void print_dry_run(const nlohmann::json& run, std::ostream& out) {
     out << group["name"].get<std::string>() << ": " << group["replicas"] << " replicas (" << group["seeds"]
         << " seeds each), " << group["parameters"] << " parameters, " << group["steps"] << " steps, "
         << group["records"] << " records\n";
+    for (const nlohmann::json& remark : group["remarks"]) out << "  note: " << remark.get<std::string>() << '\n';
     for (const nlohmann::json& axis : group["axes"]) {
       out << "  axis " << axis["key"].get<std::string>() << ":";
       for (const nlohmann::json& value : axis["values"]) out << ' ' << quoted(value.get<std::string>());

@@ -186,7 +186,7 @@ void record_flow(const PreparedGroup& prepared, const std::vector<std::int64_t>&
   for (const Replica& replica : prepared.group.replicas) {
     if (!starts_on_manifold(replica.point) || !refusal(prepared.program, replica.point).empty()) return;
     const double rate = replica.point.number("training.learning_rate");
-    const double per_step = rate * rate / replica.point.number("training.batch");
+    const double per_step = rate * rate / static_cast<double>(replica.point.batch());
     times.emplace_back();
     for (std::int64_t step : steps) times.back().push_back(per_step * static_cast<double>(step));
   }

@@ -82,8 +82,12 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   engine_options.memory = choices.memory;
   const std::unique_ptr<Engine> engine = make_engine(prepared.program, engine_options);
   const std::int64_t samples = choices.samples > 0 ? choices.samples : point.integer("measure.samples");
-  const int batch = choices.batch > 0 ? choices.batch : static_cast<int>(point.integer("training.batch"));
-  Probe probe(*engine, evaluation_data(*prepared.task, samples, engine->options()), prepared.noise, batch, options);
+  TrainingProblem problem = training_problem(prepared);
+  if (choices.batch > 0) {
+    problem.batch = choices.batch;
+    problem.optimizer.kind = "sgd";  // mini-batches of this size, even where training took the whole set
+  }
+  Probe probe(*engine, evaluation_data(*prepared.task, samples, engine->options()), problem, options);
   for (const Quantity* quantity : probe.quantities()) {
     require(quantity->name != "balance", "--quantities balance: is measured by sharpseek run");
     record.variables.insert(record.variables.end(), quantity->variables.begin(), quantity->variables.end());
@@ -127,6 +131,7 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   record.attributes["run"] = path;
   record.attributes["group"] = prepared.group.name;
   record.attributes["samples"] = std::to_string(samples);
+  record.attributes["batch"] = std::to_string(problem.batch);
   record.attributes["engine"] = engine->description();
   return record;
 }

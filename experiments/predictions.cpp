@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,14 @@ bool theory_applies(const PreparedGroup& prepared) {
 
 }  // namespace
 
+std::string linear_theory_refusal(const Task& task, const Noise& noise) {
+  if (noise.heteroscedastic == 0 || task.online()) return {};
+  return concat(
+      "noise.heteroscedastic = ", noise.heteroscedastic,
+      ": this theory needs noise whose covariance is uncorrelated with the inputs' squares, which holds online, "
+      "but not on a data set");
+}
+
 void require_linear_theory(const ModelOptions& model, const Task& task) {
   require(is_linear(model), "model.kind = ", model.kind, ": this theory is for linear networks");
   require(model.depth >= 2, "model.depth = ", model.depth,
@@ -51,6 +60,18 @@ void require_linear_theory(const ModelOptions& model, const Task& task) {
 Prediction predict(const ModelOptions& model, const Task& task, const Noise& noise) {
   require_linear_theory(model, task);
   Prediction prediction;
+  if (const std::string mean = removed_mean(task);
+      noise.distribution == NoiseDistribution::kMeasured && !mean.empty()) {
+    prediction.warnings.push_back(mean);
+  }
+  if (const std::string refused = linear_theory_refusal(task, noise); !refused.empty()) {
+    prediction.warnings.push_back(refused);
+    return prediction;
+  }
+  if (noise.fixed) {
+    prediction.warnings.push_back(
+        "noise.redraw = fixed: this theory is for noise that is drawn at every step; SGD fits noise that is drawn once");
+  }
   const Matrix& teacher = *task.teacher.matrix;
   if (singular(noise.covariance)) {
     prediction.warnings.push_back(
@@ -98,11 +119,14 @@ Prediction predict(const ModelOptions& model, const Task& task, const Noise& noi
 
 std::vector<Prediction> predict(const ModelOptions& model, const Task& task, const std::vector<Noise>& noise) {
   std::vector<Prediction> predictions;
-  std::map<std::vector<double>, std::size_t> known;  // by the values of the covariance: seeds share them
+  // By what predict() looks at: seeds share it.
+  std::map<std::tuple<std::vector<double>, double, NoiseDistribution>, std::size_t> known;
   for (std::size_t e = 0; e < noise.size(); ++e) {
     const Matrix& covariance = noise[e].covariance;
     const auto [first, fresh] =
-        known.try_emplace(std::vector<double>(covariance.data(), covariance.data() + covariance.size()), e);
+        known.try_emplace({std::vector<double>(covariance.data(), covariance.data() + covariance.size()),
+                           noise[e].heteroscedastic, noise[e].distribution},
+                          e);
     predictions.push_back(fresh ? predict(model, task, noise[e]) : predictions[first->second]);
   }
   return predictions;

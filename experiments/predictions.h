@@ -13,9 +13,10 @@ namespace sharpseek {
 
 /// What theory says about one network, task and noise (docs/theory.md), and what to be careful about.
 struct Prediction {
-  bool commutes = false;                  ///< noise and signal commute: both predictions are the same
-  std::optional<ClosedForm> closed_form;  ///< none where Sigma_eps is singular or no global minimum exists
-  std::optional<SmallRateLimit> limit;    ///< none there, or where the search did not converge or is too expensive
+  bool commutes = false;  ///< noise and signal commute: both predictions are the same
+  /// None where Sigma_eps is singular, no global minimum exists or linear_theory_refusal() has a reason.
+  std::optional<ClosedForm> closed_form;
+  std::optional<SmallRateLimit> limit;  ///< none there, or where the search did not converge or is too expensive
   std::vector<std::string> warnings;
 };
 
@@ -23,11 +24,15 @@ struct Prediction {
 /// offsets, one token, a linear teacher.
 void require_linear_theory(const ModelOptions& model, const Task& task);
 
+/// Why the linear theory says nothing about this noise on this task; empty if it does. Noise whose covariance depends
+/// on the input counts with its mean only where E[s(x) x x'] = 0 (s: data/noise.h), as for normal inputs.
+std::string linear_theory_refusal(const Task& task, const Noise& noise);
+
 /// Requires what require_linear_theory() checks. Cost: see small_rate_limit(); skipped with a warning where
 /// (D-1) r (r+1)/2 (outputs n)^3 > 1e9.
 Prediction predict(const ModelOptions& model, const Task& task, const Noise& noise);
 
-/// The same for each of `noise`; equal covariances are computed once.
+/// The same for each of `noise`; equal ones are computed once.
 std::vector<Prediction> predict(const ModelOptions& model, const Task& task, const std::vector<Noise>& noise);
 
 /// Parameters [P] of the small-rate limit, in the first rank-V hidden units of a network of this width; the others are

@@ -23,7 +23,6 @@ namespace {
 
 /// Steps and checksums of records are kept in memory, and stored anew in each checkpoint.
 constexpr std::int64_t kMostRecords = 1'000'000;
-constexpr std::int64_t kMostBatch = 1 << 20;
 
 /// Whether model.init asks for the small-rate limit of theory.
 bool starts_at_limit(const Replica& replica) {
@@ -55,6 +54,22 @@ std::map<std::string, std::int64_t> files_of(const Group& group, FileChecksums& 
   return files;
 }
 
+std::vector<std::string> remarks_on(const PreparedGroup& prepared) {
+  std::vector<std::string> remarks;
+  const bool measured = std::any_of(prepared.noise.begin(), prepared.noise.end(), [](const Noise& noise) {
+    return noise.distribution == NoiseDistribution::kMeasured;
+  });
+  if (const std::string mean = removed_mean(*prepared.task); measured && !mean.empty()) remarks.push_back(mean);
+  const Point& point = prepared.group.point();
+  const std::int64_t given = point.integer("training.batch");
+  const auto samples = static_cast<std::int64_t>(prepared.task->dataset.rows());
+  if (point.text("training.optimizer") == "gd" && given != 1 && given != samples) {
+    remarks.push_back(
+        concat("training.batch = ", given, ": is not used by gd, whose steps take all ", samples, " samples"));
+  }
+  return remarks;
+}
+
 }  // namespace
 
 std::vector<double> initial_weights(const Replica& replica, const Program& program, const Prediction* prediction) {
@@ -73,9 +88,9 @@ TrainingProblem training_problem(const PreparedGroup& prepared) {
   problem.task = prepared.task;
   problem.noise = prepared.noise;
   problem.optimizer = point.optimizer();
-  const std::int64_t batch = point.integer("training.batch");
-  require(batch >= 1 && batch <= kMostBatch, "training.batch = ", batch, ": must be from 1 to ", kMostBatch);
-  problem.batch = static_cast<int>(problem.optimizer.kind == "gd" ? prepared.task->dataset.rows() : batch);
+  // The rows of a data set are known here; Point::batch() would read its file again.
+  const bool read = problem.optimizer.kind == "gd" && prepared.task->measured;
+  problem.batch = static_cast<int>(read ? prepared.task->dataset.rows() : point.batch());
   for (const Replica& replica : prepared.group.replicas) {
     problem.replica_keys.push_back(replica.key);
     problem.learning_rates.push_back(replica.point.number("training.learning_rate"));
@@ -131,9 +146,20 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
     next.group = std::move(group);
     validate(training_problem(next), next.program);
     start_on_manifold(next);
+    next.remarks = remarks_on(next);
     prepared.push_back(std::move(next));
   }
   return prepared;
+}
+
+std::vector<std::string> remarks_of(const std::vector<PreparedGroup>& groups) {
+  std::vector<std::string> remarks;
+  for (const PreparedGroup& group : groups) {
+    for (const std::string& remark : group.remarks) {
+      if (std::find(remarks.begin(), remarks.end(), remark) == remarks.end()) remarks.push_back(remark);
+    }
+  }
+  return remarks;
 }
 
 }  // namespace sharpseek

@@ -21,6 +21,7 @@ struct PreparedGroup {
   std::vector<Noise> noise;                   ///< [E]
   std::vector<std::vector<double>> weights;   ///< [E][P] initial
   std::map<std::string, std::int64_t> files;  ///< checksums of the files it was made of (fingerprint.h)
+  std::vector<std::string> remarks;           ///< what was done that the user may not expect, one line each
 };
 
 struct Prediction;
@@ -32,6 +33,9 @@ std::vector<double> initial_weights(const Replica& replica, const Program& progr
 
 /// The stochastic problem of a group.
 TrainingProblem training_problem(const PreparedGroup& prepared);
+
+/// The remarks of all groups, each once.
+std::vector<std::string> remarks_of(const std::vector<PreparedGroup>& groups);
 
 /// Builds every group of a configuration. Throws UserError for whatever is wrong with any of them.
 std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard = {});

@@ -90,6 +90,7 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
   file_->attribute("/", "schema_version", std::vector<std::int64_t>{1});
   file_->attribute("/", "steps", std::vector<std::int64_t>{layout_.steps});
   file_->attribute("/", "record_every", std::vector<std::int64_t>{layout_.every});
+  file_->attribute("/", "batch", std::vector<std::int64_t>{layout_.batch});
   file_->attribute("/", "fingerprint", layout_.fingerprint);
   for (const auto& [name, value] : layout_.attributes) file_->attribute("/", name, value);
 
@@ -126,7 +127,8 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
   describe("step", "SGD steps", "steps taken at each record; -1 where the run has not come to it");
   const std::vector<std::int64_t> not_yet(static_cast<std::size_t>(layout_.records), -1);
   file_->write("step", {0}, {static_cast<hsize_t>(layout_.records)}, not_yet.data());
-  define_series("rescaled_time", "", "1", "learning_rate^2 x step / batch");
+  define_series("rescaled_time", "", "1",
+                "learning_rate^2 x step / batch, batch as in the file's attribute: for gd the number of samples");
   // CF's way to say which variables are coordinates; xarray heeds it.
   std::string coordinates = layout_.balances.empty() ? "step rescaled_time" : "step rescaled_time balance_kind";
   for (const Column& column : layout_.replica_coordinates) coordinates += " " + column.name;
@@ -138,7 +140,8 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
                   std::string(variable.definition));
   }
   define_series("train_loss", "", "1",
-                "mean mini-batch loss (label noise included) over the steps since the previous record");
+                "mean mini-batch loss over the steps since the previous record, with the labels that training saw: "
+                "label noise included, but for gd only noise that was drawn once");
   if (layout_.keep_parameters) {
     define_series("parameters", "parameter", "1",
                   "weights at each record, matrices row-major [out, in], in the order of layer");
@@ -151,13 +154,18 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
     file_->write("teacher", {0, 0}, {outputs, inputs}, task.teacher.matrix->data());
   }
   file_->variable("input_covariance", {"input", "input_b"});
-  describe("input_covariance", "1", "Sigma_x of one token");
+  describe("input_covariance", "1",
+           task.measured ? "second moment of one token: mean over the samples and tokens of the data set"
+                         : "Sigma_x of one token, of the distribution that samples are drawn from");
   file_->write("input_covariance", {0, 0}, {inputs, inputs}, task.input_covariance.data());
   file_->variable("noise_covariance", {"replica", "output", "output_b"});
-  describe("noise_covariance", "1", "Sigma_eps of the label noise");
+  describe("noise_covariance", "1",
+           "Sigma_eps of the distribution that label noise is drawn from; where it depends on the input, its mean over "
+           "the inputs");
   std::vector<double> covariances;
   for (const Noise& own : noise) {
-    covariances.insert(covariances.end(), own.covariance.data(), own.covariance.data() + own.covariance.size());
+    const Matrix mean = mean_noise_covariance(task, own);
+    covariances.insert(covariances.end(), mean.data(), mean.data() + mean.size());
   }
   file_->write("noise_covariance", {0, 0, 0}, {replicas, outputs, outputs}, covariances.data());
   next_block();

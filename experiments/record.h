@@ -33,6 +33,7 @@ struct RecordLayout {
   std::int64_t records = 0;                       ///< length of time
   std::int64_t steps = 0;                         ///< of the whole run
   std::int64_t every = 1;                         ///< steps between records
+  std::int64_t batch = 1;                         ///< samples of a step: for gd all of the set
   std::string fingerprint;                        ///< problem_fingerprint()
   std::int64_t eigenvalues = 0;                   ///< length of eigen
   std::vector<Column> replica_coordinates;        ///< swept keys and the seed, each [replica]

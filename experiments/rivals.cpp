@@ -30,6 +30,7 @@ enum RivalStatus : std::int64_t { kConverged, kNotConverged, kNotComputed };
 struct Chosen {
   std::vector<std::int64_t> rows;
   std::vector<Noise> noise;
+  TrainingProblem problem;
   at::Tensor parameters;   ///< trained [K, P], float64
   at::Tensor covariances;  ///< [K, outputs, outputs]
   at::Tensor isotropic;    ///< of the same totals
@@ -45,9 +46,11 @@ Chosen choose(const PreparedGroup& prepared, const TrainingState& state) {
     if (replica.seed >= seeds || state.diverged_at[e] >= 0) continue;
     chosen.rows.push_back(static_cast<std::int64_t>(e));
     chosen.noise.push_back(prepared.noise[e]);
-    weights.push_back(replica.point.number("training.learning_rate") / (4 * replica.point.number("training.batch")));
+    weights.push_back(replica.point.number("training.learning_rate") /
+                      (4 * static_cast<double>(replica.point.batch())));
   }
   if (chosen.rows.empty()) return chosen;
+  chosen.problem = training_problem(prepared).of({chosen.rows.begin(), chosen.rows.end()});
   chosen.parameters = state.parameters.cpu().to(at::kDouble).index_select(0, at::tensor(chosen.rows));
   chosen.covariances = covariance_tensor(chosen.noise);
   chosen.isotropic = isotropic(chosen.covariances);
@@ -77,7 +80,7 @@ void record_end(const std::string& name, const std::string& what, const Prepared
     ProbeOptions options = point.probe();
     options.quantities = {"spectrum", "gradient"};
     BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
-                     chosen.noise, training_problem(prepared).batch, options);
+                     chosen.problem, options);
     const at::Tensor weights = parameters.to(engine.options()).contiguous();
     measured = *probe.measure(weights, state.step, std::atomic<bool>(false));
   }

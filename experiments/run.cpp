@@ -1,6 +1,7 @@
 #include "experiments/run.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -130,6 +131,9 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
                             const Shard& shard) {
   require_memory(config, options.engine, shard);
   const std::vector<PreparedGroup> groups = prepare(config, shard);
+  if (!options.quiet) {
+    for (const std::string& remark : remarks_of(groups)) std::fprintf(stderr, "note: %s\n", remark.c_str());
+  }
   require(shard.count == 1 || !groups.front().group.point().until_stationary(),
           "training.until = stationary: looks at "
           "all replicas together, so that --shard ",

@@ -230,8 +230,8 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   std::vector<at::Tensor> weights;
   for (const std::vector<double>& own : prepared.weights) weights.push_back(at::tensor(own, at::kDouble));
   const std::unique_ptr<Stepper> stepper = engine.stepper(problem);
-  BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()),
-                   prepared.noise, problem.batch, point.probe());
+  BlockProbe probe(engine, evaluation_data(*prepared.task, point.integer("measure.samples"), engine.options()), problem,
+                   point.probe());
   const RecordLayout layout = run_layout(prepared, config, engine, probe, schedule);
   const auto replicas = static_cast<std::size_t>(layout.replicas);
 

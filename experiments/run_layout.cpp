@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "experiments/fingerprint.h"
 #include "experiments/input_directory.h"
 #include "experiments/option_table.h"
@@ -66,6 +67,10 @@ RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, con
   layout.attributes["hessian"] = prepared.program.smooth()
                                      ? "of the loss with clean labels"
                                      : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";
+  std::string remarks;
+  for (const std::string& remark : prepared.remarks) remarks += concat(remarks.empty() ? "" : "\n", remark);
+  if (!remarks.empty()) layout.attributes["remarks"] = remarks;
+  layout.batch = training_problem(prepared).batch;
   layout.attributes["started"] = utc_now();
   if (names_relative_files(config)) layout.attributes["working_directory"] = std::filesystem::current_path().string();
   return layout;

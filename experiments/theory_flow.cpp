@@ -84,7 +84,7 @@ void print_flow(const Config& config, bool json, bool quiet) {
       const double rate = point.number("training.learning_rate");
       const double given = point.number("training.time");
       const double end =
-          given > 0 ? given : rate * rate * static_cast<double>(point.steps()) / point.number("training.batch");
+          given > 0 ? given : rate * rate * static_cast<double>(point.steps()) / static_cast<double>(point.batch());
       times.emplace_back();
       for (int i = 0; i < kTimes; ++i) times.back().push_back(end * i / (kTimes - 1));
     }

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/random.h"
 #include "sharpness/panel.h"
+#include "sharpness/probe_source.h"
 #include "sharpness/projected.h"
 #include "sharpness/trace.h"
 
@@ -24,14 +24,12 @@ struct Quadrature {
 
 /// One probe's quadratures of all replicas: plain Lanczos from a random vector.
 std::vector<Quadrature> quadratures(LinearOperator& op, PanelProducts& panels, std::int64_t steps, std::uint32_t probe,
-                                    std::uint64_t seed) {
+                                    const ProbeSource& source) {
   const std::int64_t replicas = op.replicas();
   const std::int64_t dimension = op.dimension();
-  std::vector<double> normals(static_cast<std::size_t>(dimension));
-  standard_normals(seed, Stream::kProbe, 4, probe, normals);
-  const at::Tensor z = at::tensor(normals, at::kDouble).to(op.options());
   at::Tensor panel = at::empty({replicas, steps + 1, dimension}, op.options());
-  panel.select(1, 0).copy_((z / z.norm()).expand({replicas, dimension}));
+  const at::Tensor z = source.normals(4, probe, dimension).to(op.options());
+  panel.select(1, 0).copy_((z / z.norm(2, 1, /*keepdim=*/true)).expand({replicas, dimension}));
   std::vector<at::Tensor> alphas, betas;
   for (std::int64_t m = 0; m < steps; ++m) {
     const at::Tensor q = panel.select(1, m).contiguous();
@@ -81,7 +79,7 @@ SpectralDensity spectral_density(LinearOperator& op, const DensityOptions& optio
   PanelProducts panels(replicas, op.options());
   std::vector<std::vector<Quadrature>> all;
   for (std::int64_t probe = 0; probe < options.probes; ++probe) {
-    all.push_back(quadratures(op, panels, steps, static_cast<std::uint32_t>(probe), options.seed));
+    all.push_back(quadratures(op, panels, steps, static_cast<std::uint32_t>(probe), {options.seed, options.keys}));
   }
 
   const double nothing = std::numeric_limits<double>::quiet_NaN();

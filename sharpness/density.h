@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "sharpness/linear_operator.h"
 
 namespace sharpseek {
@@ -10,6 +13,7 @@ struct DensityOptions {
   std::int64_t points = 201;  ///< of the grid
   double width = 0.01;        ///< sigma of the Gaussians, as a part of the spectrum's range
   std::uint64_t seed = 0;
+  std::vector<std::uint64_t> keys = {};  ///< [E]: each replica has start vectors of its own; empty: they are shared
 };
 
 /// The density of eigenvalues of E replicas, float64 on the CPU.

@@ -2,10 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include <memory>
 #include <span>
 
 #include "core/random.h"
+#include "sharpness/mini_batches.h"
 
 namespace sharpseek {
 namespace {
@@ -13,9 +13,7 @@ namespace {
 /// Inputs [N, tokens x inputs] with clean labels.
 Samples labelled(const Task& task, Matrix inputs, at::TensorOptions options) {
   const at::Tensor x = at::from_blob(inputs.data(), {inputs.rows(), task.tokens, task.inputs}, at::kDouble).clone();
-  const std::unique_ptr<Engine> teacher =
-      make_engine(task.teacher.program, {.engine = "torch", .device = "cpu", .dtype = "float64"});
-  const at::Tensor y = teacher->outputs(at::tensor(task.teacher.parameters, at::kDouble).unsqueeze(0), x).squeeze(0);
+  const at::Tensor y = clean_labels(*make_teacher(task), task, x);
   return {x.to(options), y.to(options)};
 }
 
@@ -38,8 +36,11 @@ Samples fresh_samples(const Task& task, std::int64_t count, std::int64_t step, a
 }
 
 EvaluationData evaluation_data(const Task& task, std::int64_t count, at::TensorOptions options) {
-  return {evaluation_samples(task, count, options),
-          [&task, count, options](std::int64_t step) { return fresh_samples(task, 4 * count, step, options); }};
+  EvaluationData data{evaluation_samples(task, count, options), nullptr};
+  if (task.online()) {
+    data.fresh = [&task, count, options](std::int64_t step) { return fresh_samples(task, 4 * count, step, options); };
+  }
+  return data;
 }
 
 }  // namespace sharpseek

@@ -22,7 +22,9 @@ struct EvaluationData {
   std::function<Samples(std::int64_t step)> fresh;  ///< new ones at each record: balances; empty: the fixed ones
 };
 
-/// evaluation_samples(count), and four times as many fresh ones at each record. `task` must outlive the result.
+/// evaluation_samples(count), and of an online task four times as many fresh ones at each record. The fresh inputs are
+/// shared by replicas: at a record their error is common to all of them, but over the records of a window it averages
+/// out below a seed's own. `task` must outlive the result.
 EvaluationData evaluation_data(const Task& task, std::int64_t count, at::TensorOptions options);
 
 }  // namespace sharpseek

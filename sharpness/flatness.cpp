@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/random.h"
+#include "sharpness/probe_source.h"
 
 namespace sharpseek {
 namespace {
@@ -36,9 +36,9 @@ Flatness flatness(Objective& objective, const FlatnessOptions& options) {
   const auto at_point = [&](const at::Tensor& u) { return theta + options.radius * t * u; };
   const auto host = [](const at::Tensor& x) { return x.to(at::kCPU, at::kDouble); };
   const auto random_unit = [&](std::int64_t index) {
-    std::vector<double> normals(static_cast<std::size_t>(objective.dimension()));
-    standard_normals(options.seed, Stream::kProbe, 5, static_cast<std::uint32_t>(index), normals);
-    return unit(at::tensor(normals, at::kDouble).to(theta.options()).unsqueeze(0)).expand_as(theta);
+    const ProbeSource source{options.seed, options.keys};
+    return unit(source.normals(5, static_cast<std::uint32_t>(index), objective.dimension()).to(theta.options()))
+        .expand_as(theta);
   };
   const at::Tensor base = host(objective.loss(theta));
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "sharpness/objective.h"
 
 namespace sharpseek {
@@ -10,6 +13,7 @@ struct FlatnessOptions {
   std::int64_t directions = 32;    ///< random ones, at least 2
   std::int64_t ascents = 16;       ///< gradient steps of the worst case
   std::uint64_t seed = 0;
+  std::vector<std::uint64_t> keys = {};  ///< [E]: each replica has directions of its own; empty: they are shared
 };
 
 /// How much the loss rises around the weights theta of E replicas, float64 on the CPU [E].

@@ -16,7 +16,8 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
   const std::int64_t dimension = parameters.size(1);
   const std::int64_t count = samples.inputs.size(0);
   const std::int64_t chunk = std::clamp<std::int64_t>(elements / (replicas_of_block(dimension) * dimension), 1, count);
-  GradientMoments moments{at::zeros({replicas, dimension}, at::kDouble), at::zeros({replicas, dimension}, at::kDouble)};
+  GradientMoments moments{at::zeros({replicas, dimension}, at::kDouble), at::zeros({replicas, dimension}, at::kDouble),
+                          noise.factors.defined() ? at::zeros({replicas, dimension}, at::kDouble) : at::Tensor()};
 
   for (std::int64_t first = 0; first < count; first += chunk) {
     const std::int64_t size = std::min(chunk, count - first);
@@ -27,16 +28,31 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
     const PullbackSums signal = engine.pullback_sums(parameters, x, residual);
     moments.mean += 2 * signal.sum.to(at::kCPU, at::kDouble);
     moments.second_moment += 4 * signal.squares.to(at::kCPU, at::kDouble);
+    if (!noise.factors.defined()) continue;
     // J_n' F_k D_kk(x_n) for each column of the noise factor.
     const at::Tensor columns = noise.at(x);
     for (std::int64_t k = 0; k < columns.size(3); ++k) {
       const at::Tensor column = columns.select(3, k).expand({replicas, size, columns.size(2)});
-      moments.second_moment += 4 * engine.pullback_sums(parameters, x, column).squares.to(at::kCPU, at::kDouble);
+      const at::Tensor part = 4 * engine.pullback_sums(parameters, x, column).squares.to(at::kCPU, at::kDouble);
+      moments.second_moment += part;
+      moments.fresh_noise += part;
     }
   }
   moments.mean /= static_cast<double>(count);
   moments.second_moment /= static_cast<double>(count);
+  if (moments.fresh_noise.defined()) moments.fresh_noise /= static_cast<double>(count);
   return moments;
+}
+
+at::Tensor batch_second_moment(const GradientMoments& moments, const BatchSampling& sampling) {
+  const at::Tensor squared_mean = moments.mean.square();
+  at::Tensor variance = moments.second_moment - squared_mean;
+  if (sampling.samples != 1 || sampling.noise != 1) {
+    const at::Tensor noise =
+        moments.fresh_noise.defined() ? moments.fresh_noise : at::zeros_like(moments.second_moment);
+    variance = sampling.samples * (variance - noise) + sampling.noise * noise;
+  }
+  return squared_mean + variance / sampling.size;
 }
 
 at::Tensor NoiseFactors::at(const at::Tensor& inputs) const {
@@ -53,8 +69,9 @@ at::Tensor NoiseFactors::at(const at::Tensor& inputs) const {
 NoiseFactors noise_factors(const std::vector<Noise>& noise, at::TensorOptions options) {
   std::vector<at::Tensor> factors;
   std::vector<double> heteroscedastic;
+  if (std::all_of(noise.begin(), noise.end(), [](const Noise& one) { return one.fixed; })) return {};
   for (const Noise& one : noise) {
-    Matrix factor = one.factor;
+    Matrix factor = one.fixed ? Matrix::Zero(one.factor.rows(), one.factor.cols()) : one.factor;
     factors.push_back(at::from_blob(factor.data(), {factor.rows(), factor.cols()}, at::kDouble).clone());
     heteroscedastic.push_back(one.heteroscedastic);
   }

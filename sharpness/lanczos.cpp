@@ -119,7 +119,9 @@ class Solver {
     return sign_ < 0 ? -w : w.contiguous();
   }
 
-  /// A unit vector [E, P] orthogonal to the panel's first rows; the first one of all heeds the warm start.
+  /// A unit vector [E, P] orthogonal to the panel's first rows; the first one of all heeds the warm start. The same for
+  /// every record and replica on purpose: a converged result does not depend on where it started, and its true residual
+  /// is stored.
   at::Tensor fresh(const at::Tensor& panel, std::int64_t rows) {
     std::vector<double> normals(static_cast<std::size_t>(dimension_));
     standard_normals(options_.seed, Stream::kProbe, 0, draws_++, normals);

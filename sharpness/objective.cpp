@@ -2,16 +2,29 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "core/random.h"
+#include "sharpness/block.h"
 #include "sharpness/hessian_operator.h"
 
 namespace sharpseek {
 
 Objective::SplitHessian Objective::split_hessian() { return {at::zeros({replicas()}, at::kDouble), hessian()}; }
+
+BatchCurvature Objective::batches(std::int64_t count, std::int64_t size) {
+  std::vector<at::Tensor> square, own, full;
+  for (std::int64_t b = 0; b < count; ++b) {
+    const BatchCurvature next = batch(b, size);
+    square.push_back(next.square);
+    own.push_back(next.own);
+    full.push_back(next.full);
+  }
+  return {at::stack(square), at::stack(own), at::stack(full)};
+}
 
 std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, std::int64_t samples) {
   std::vector<std::uint32_t> words(static_cast<std::size_t>(size));
@@ -23,8 +36,14 @@ std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, s
   return indices;
 }
 
-EngineObjective::EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise)
-    : engine_(engine), parameters_(std::move(parameters)), samples_(std::move(samples)), noise_(std::move(noise)) {}
+EngineObjective::EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise,
+                                 TrainingView training)
+    : engine_(engine),
+      parameters_(std::move(parameters)),
+      samples_(std::move(samples)),
+      noise_(std::move(noise)),
+      training_(std::move(training)),
+      labelled_{samples_.inputs, training_.labels.defined() ? training_.labels : samples_.targets} {}
 
 std::vector<Block> EngineObjective::blocks() const {
   std::vector<Block> blocks;
@@ -59,16 +78,19 @@ Objective::SplitHessian EngineObjective::split_hessian() {
 
 std::shared_ptr<LinearOperator> EngineObjective::gradient_second_moment() {
   // g_n = 2 J_n' (r_n - eps), so that E g g' = mean_n J_n' [4 (r_n r_n' + Sigma_eps)] J_n.
-  const at::Tensor r = engine_.outputs(parameters_, samples_.inputs) - samples_.targets;
-  const at::Tensor factors = noise_.at(samples_.inputs);
-  const at::Tensor sigma = at::matmul(factors, factors.transpose(2, 3));
-  const at::Tensor metric = (r.unsqueeze(3) * r.unsqueeze(2) + sigma) * (4.0 / static_cast<double>(samples()));
+  const at::Tensor r = engine_.outputs(parameters_, labelled_.inputs) - labelled_.targets;
+  at::Tensor moment = r.unsqueeze(3) * r.unsqueeze(2);
+  if (noise_.factors.defined()) {
+    const at::Tensor factors = noise_.at(samples_.inputs);
+    moment = moment + at::matmul(factors, factors.transpose(2, 3));
+  }
+  const at::Tensor metric = moment * (4.0 / static_cast<double>(samples()));
   return std::make_shared<HessianOperator>(engine_.gauss_newton(parameters_, samples_.inputs, metric), parameters_);
 }
 
 const GradientMoments& EngineObjective::moments() {
   if (!moments_) {
-    moments_ = std::make_unique<GradientMoments>(gradient_moments(engine_, parameters_, samples_, noise_));
+    moments_ = std::make_unique<GradientMoments>(gradient_moments(engine_, parameters_, labelled_, noise_));
   }
   return *moments_;
 }
@@ -81,15 +103,56 @@ BatchCurvature EngineObjective::batch(std::int64_t index, std::int64_t size) {
   const at::Tensor z = at::tensor(normals, at::kDouble).to(parameters_.options()).view({1, size, outputs});
   // Each replica's labels: clean ones plus its own noise.
   const at::Tensor inputs = samples_.inputs.index_select(0, chosen);
-  const at::Tensor noise = at::matmul(noise_.at(inputs), z.unsqueeze(3)).squeeze(3);
-  const std::int64_t dimension = samples_.targets.dim() - 2;
-  Samples batch{inputs, (samples_.targets.index_select(dimension, chosen) + noise).contiguous()};
-  const at::Tensor g = engine_.loss_gradient(parameters_, batch).gradient;
-  const auto along = [&](const at::Tensor& product) {
-    return (product.squeeze(1).to(at::kDouble) * g.to(at::kDouble)).sum(1).to(at::kCPU);
+  at::Tensor labels = labelled_.targets.index_select(labelled_.targets.dim() - 2, chosen);
+  if (noise_.factors.defined()) labels = labels + at::matmul(noise_.at(inputs), z.unsqueeze(3)).squeeze(3);
+  const BatchCurvature found = curvature_of({inputs, labels.contiguous()}, 1);
+  return {found.square[0], found.own[0], found.full[0]};
+}
+
+BatchCurvature EngineObjective::batches(std::int64_t count, std::int64_t size) {
+  if (!training_.batches) return Objective::batches(count, size);
+  if (training_.batches->whole()) {
+    // Every mini-batch is the same: all samples, and fresh noise averages out.
+    const BatchCurvature one = curvature_of(labelled_, 1);
+    const auto copied = [&](const at::Tensor& values) { return values.expand({count, -1}).contiguous(); };
+    return {copied(one.square), copied(one.own), copied(one.full)};
+  }
+  // So many at once that the gradients of a block of replicas stay within 2^22 numbers. How many replicas there really
+  // are must not decide (sharpness/block.h).
+  const std::int64_t piece =
+      std::clamp<std::int64_t>((std::int64_t{1} << 22) / (replicas_of_block(dimension()) * dimension()), 1, count);
+  std::vector<at::Tensor> square, own, full;
+  for (std::int64_t first = 0; first < count; first += piece) {
+    const std::int64_t some = std::min(piece, count - first);
+    const BatchCurvature part = curvature_of(training_.batches->draw(training_.record, first, some), some);
+    square.push_back(part.square);
+    own.push_back(part.own);
+    full.push_back(part.full);
+  }
+  return {at::cat(square), at::cat(own), at::cat(full)};
+}
+
+BatchSampling EngineObjective::sampling(std::int64_t size) const {
+  return training_.batches ? training_.batches->sampling() : Objective::sampling(size);
+}
+
+std::shared_ptr<LinearOperator> EngineObjective::training_hessian() {
+  if (!training_.labels.defined()) return hessian();
+  if (!training_hessian_) training_hessian_ = std::make_shared<HessianOperator>(engine_, parameters_, labelled_);
+  return training_hessian_;
+}
+
+BatchCurvature EngineObjective::curvature_of(const Samples& samples, std::int64_t copies) {
+  const at::Tensor weights = copies == 1 ? parameters_ : parameters_.repeat_interleave(copies, 0);
+  const at::Tensor g = engine_.loss_gradient(weights, samples).gradient;  // [E copies, P]
+  const auto by_batch = [&](const at::Tensor& sums) {
+    return sums.to(at::kCPU).view({replicas(), copies}).t().contiguous();
   };
-  return {g.to(at::kDouble).square().sum(1).to(at::kCPU),
-          along(engine_.hessian(parameters_, batch)->apply(g.unsqueeze(1))), along(hessian()->apply(g.unsqueeze(1)))};
+  const auto along = [&](const at::Tensor& product) {
+    return by_batch((product.reshape(g.sizes()).to(at::kDouble) * g.to(at::kDouble)).sum(1));
+  };
+  return {by_batch(g.to(at::kDouble).square().sum(1)), along(engine_.hessian(weights, samples)->apply(g.unsqueeze(1))),
+          along(training_hessian()->apply(g.view({replicas(), copies, -1})))};
 }
 
 }  // namespace sharpseek

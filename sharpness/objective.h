@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "engine/engine.h"
 #include "sharpness/gradient_noise.h"
 #include "sharpness/linear_operator.h"
+#include "sharpness/mini_batches.h"
 
 namespace sharpseek {
 
@@ -19,7 +21,7 @@ struct Block {
   std::int64_t size() const { return rows * columns; }
 };
 
-/// Gradients of mini-batches with the curvature along them, all float64 on the CPU, [E].
+/// Gradients of mini-batches with the curvature along them, all float64 on the CPU, [E], or [batches, E] of several.
 struct BatchCurvature {
   at::Tensor square;  ///< |g_B|^2
   at::Tensor own;     ///< g_B' H_B g_B, H_B the Hessian of the same mini-batch
@@ -50,8 +52,13 @@ class Objective {
   /// E g g' of the gradient g of one sample, uncentred.
   virtual std::shared_ptr<LinearOperator> gradient_second_moment() = 0;
   virtual const GradientMoments& moments() = 0;
-  /// The mini-batch number `index` of `size` samples drawn with replacement (Stream::kProbe).
+  /// The mini-batch number `index` of `size` samples drawn with replacement (Stream::kProbe), the same for all
+  /// replicas.
   virtual BatchCurvature batch(std::int64_t index, std::int64_t size) = 0;
+  /// `count` mini-batches: 0 .. count - 1 of batch(), or, where training is known, each replica's own.
+  virtual BatchCurvature batches(std::int64_t count, std::int64_t size);
+  /// How the mean gradient of these mini-batches varies: samples are drawn independently, unless training is known.
+  virtual BatchSampling sampling(std::int64_t size) const { return {.size = static_cast<double>(size)}; }
 
   std::int64_t replicas() const { return parameters().size(0); }
   std::int64_t dimension() const { return parameters().size(1); }
@@ -60,11 +67,21 @@ class Objective {
 /// Sample indices of mini-batch `index`: Stream::kProbe, replica key 2.
 std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, std::int64_t samples);
 
-/// An engine's ensemble on samples with clean labels; label noise of these factors is
-/// integrated out exactly where gradients are squared, and drawn (normal) in mini-batches.
+/// How the replicas of an objective were trained, as far as gradients need it.
+struct TrainingView {
+  std::shared_ptr<const MiniBatches> batches;  ///< null: not known
+  at::Tensor labels;        ///< of the samples, with noise that was drawn once [E, N, outputs]; undefined: clean ones
+  std::int64_t record = 0;  ///< step of the record: other mini-batches at each
+};
+
+/// An engine's ensemble on samples with clean labels, which loss and curvature have. Gradients of single samples are
+/// those of training: label noise of these factors is integrated out exactly where they are squared, noise that was
+/// drawn once is that of the samples. Mini-batches are drawn as training does, or, where that is not known, from these
+/// samples with normal noise.
 class EngineObjective : public Objective {
  public:
-  EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise);
+  EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise,
+                  TrainingView training = {});
 
   const at::Tensor& parameters() const override { return parameters_; }
   std::vector<Block> blocks() const override;
@@ -79,13 +96,23 @@ class EngineObjective : public Objective {
   std::shared_ptr<LinearOperator> gradient_second_moment() override;
   const GradientMoments& moments() override;
   BatchCurvature batch(std::int64_t index, std::int64_t size) override;
+  BatchCurvature batches(std::int64_t count, std::int64_t size) override;
+  BatchSampling sampling(std::int64_t size) const override;
 
  private:
+  /// Of the training loss: with the labels that training sees.
+  std::shared_ptr<LinearOperator> training_hessian();
+  /// Mini-batches `samples`, `copies` for each replica, one after the other.
+  BatchCurvature curvature_of(const Samples& samples, std::int64_t copies);
+
   Engine& engine_;
   at::Tensor parameters_;
   Samples samples_;
   NoiseFactors noise_;
+  TrainingView training_;
+  Samples labelled_;  ///< with the labels of training
   std::shared_ptr<LinearOperator> hessian_;
+  std::shared_ptr<LinearOperator> training_hessian_;
   std::unique_ptr<GradientMoments> moments_;
 };
 

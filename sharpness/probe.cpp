@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/random.h"
 
 namespace sharpseek {
 
@@ -22,16 +23,26 @@ Probe::Probe(Engine& engine, EvaluationData data, const std::vector<Noise>& nois
   require(options_.eigenvalues >= 1, "measure.eigenvalues = ", options_.eigenvalues, ": must be at least 1");
 }
 
+Probe::Probe(Engine& engine, EvaluationData data, const TrainingProblem& problem, ProbeOptions options)
+    : Probe(engine, std::move(data), problem.noise, problem.batch, std::move(options)) {
+  batches_ = std::make_shared<const MiniBatches>(problem, engine.options());
+  seed_ = problem.task->seed;
+  keys_ = problem.replica_keys;
+  // The samples of a finite set are the evaluation set, in the same order.
+  const at::Tensor noise = batches_->own_noise();
+  if (noise.defined()) labels_ = data_.fixed.targets + noise;
+}
+
 std::int64_t Probe::eigenvalues() const { return std::min(options_.eigenvalues, engine_.program().parameter_count()); }
 
 Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step) {
   // Diverged replicas are measured at zero weights and their values replaced, so that one of them costs no other's.
   const at::Tensor finite = at::isfinite(parameters).all(1);
   const at::Tensor safe = at::where(finite.unsqueeze(1), parameters, at::zeros({}, parameters.options()));
-  EngineObjective objective(engine_, safe, data_.fixed, noise_factors_);
+  EngineObjective objective(engine_, safe, data_.fixed, noise_factors_, {batches_, labels_, step});
   std::function<GradientMoments()> fresh;
   if (data_.fresh) fresh = [&] { return gradient_moments(engine_, safe, data_.fresh(step), noise_factors_); };
-  MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_, static_cast<std::uint64_t>(step));
+  MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_, {probe_seed(seed_, step), keys_});
   Measurement result;
   for (const Quantity* quantity : quantities_) quantity->measure(context, result);
 

@@ -1,19 +1,27 @@
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "sharpness/evaluation.h"
+#include "sharpness/mini_batches.h"
 #include "sharpness/quantity.h"
 
 namespace sharpseek {
 
 /// Measures the selected quantities of E replicas.
 ///
-///     Probe probe(*engine, evaluation_data(task, 256, engine->options()), noise, batch, {});
+///     Probe probe(*engine, evaluation_data(task, 256, engine->options()), problem, {});
 ///     Measurement now = probe.measure(state.parameters, state.step);   // now["trace"] is [E], float64
 class Probe {
  public:
-  /// `engine` must outlive the probe; noise [E]. Throws UserError for an unknown quantity or eigenvalues < 1.
+  /// Replicas that were trained on `problem`, whose noise, mini-batches and keys count: noise that is drawn once is
+  /// that of the samples, a mini-batch of gd is the whole set. `engine` must outlive the probe. Throws UserError for an
+  /// unknown quantity or eigenvalues < 1.
+  Probe(Engine& engine, EvaluationData data, const TrainingProblem& problem, ProbeOptions options);
+  /// Replicas of which no training is known, with label noise [E] drawn at every use; mini-batches and probes are
+  /// shared by replicas.
   Probe(Engine& engine, EvaluationData data, const std::vector<Noise>& noise, int batch, ProbeOptions options);
 
   const std::vector<const Quantity*>& quantities() const { return quantities_; }
@@ -21,13 +29,18 @@ class Probe {
   /// Eigenvalues per replica: options.eigenvalues, at most P.
   std::int64_t eigenvalues() const;
 
-  /// `step` selects the fresh samples. Replicas whose parameters are not finite get NaN.
+  /// `step` selects the fresh samples, mini-batches and random probes. Replicas whose parameters are not finite get
+  /// NaN.
   Measurement measure(const at::Tensor& parameters, std::int64_t step);
 
  private:
   Engine& engine_;
   EvaluationData data_;
   NoiseFactors noise_factors_;
+  std::shared_ptr<const MiniBatches> batches_;  ///< null where training is not known
+  at::Tensor labels_;                           ///< of data_.fixed, where noise was drawn once
+  std::uint64_t seed_ = 0;
+  std::vector<std::uint64_t> keys_;
   int batch_;
   ProbeOptions options_;
   std::vector<const Quantity*> quantities_;

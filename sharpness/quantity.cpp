@@ -39,12 +39,12 @@ std::vector<const Quantity*> select_quantities(const std::vector<std::string>& n
 
 MeasuringContext::MeasuringContext(Objective& objective_, std::function<GradientMoments()> fresh,
                                    const std::vector<Balance>& balances_, int batch_, const ProbeOptions& options_,
-                                   std::uint64_t seed)
+                                   ProbeSource probes_)
     : objective(objective_),
       balances(balances_),
       batch(batch_),
       options(options_),
-      seed_(seed),
+      probes(std::move(probes_)),
       fresh_(std::move(fresh)) {}
 
 std::int64_t MeasuringContext::eigenvalues() const { return std::min(options.eigenvalues, objective.dimension()); }
@@ -61,7 +61,8 @@ TraceOptions MeasuringContext::trace_options() const {
   return {.method = options.trace_method,
           .products = options.trace_probes,
           .relative_error = options.trace_error,
-          .seed = seed_};
+          .seed = probes.seed,
+          .keys = probes.keys};
 }
 
 const MeasuringContext::Curvature& MeasuringContext::curvature() {

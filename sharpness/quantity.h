@@ -16,6 +16,7 @@
 #include "sharpness/evaluation.h"
 #include "sharpness/gradient_noise.h"
 #include "sharpness/objective.h"
+#include "sharpness/probe_source.h"
 #include "sharpness/trace.h"
 
 namespace sharpseek {
@@ -44,15 +45,16 @@ inline constexpr std::int64_t kDensityPoints = 201;
 /// What quantities measure from: one set of parameters, with the work that several of them share done at most once.
 class MeasuringContext {
  public:
-  /// `fresh` gives the moments on samples that belong to this step; empty: the objective's own. `seed` is that of the
-  /// trace's probes: one for each record, so that their errors average out over records.
+  /// `fresh` gives the moments on samples that belong to this step; empty: the objective's own. `probes` are the random
+  /// vectors of trace, density and flatness.
   MeasuringContext(Objective& objective, std::function<GradientMoments()> fresh, const std::vector<Balance>& balances,
-                   int batch, const ProbeOptions& options, std::uint64_t seed = 0);
+                   int batch, const ProbeOptions& options, ProbeSource probes = {});
 
   Objective& objective;
   const std::vector<Balance>& balances;
   const int batch;
   const ProbeOptions& options;
+  const ProbeSource probes;
 
   /// Eigenvalues wanted: options.eigenvalues, at most P.
   std::int64_t eigenvalues() const;
@@ -71,8 +73,6 @@ class MeasuringContext {
 
  private:
   TraceEstimate estimated_trace();
-
-  std::uint64_t seed_;
 
   std::function<GradientMoments()> fresh_;
   std::optional<Curvature> curvature_;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/random.h"
+#include "sharpness/probe_source.h"
 
 namespace sharpseek {
 namespace {
@@ -19,19 +19,14 @@ constexpr std::int64_t kVectors = 64;  ///< most in one product
 /// 95 % interval covers 95 to 99 % there.
 constexpr double kLeaveOneOut = 1.3;
 
-/// Rademacher vectors first .. first + count - 1 [count, P].
-at::Tensor signs(const LinearOperator& op, std::int64_t first, std::int64_t count, std::uint64_t seed) {
-  const std::int64_t dimension = op.dimension();
-  std::vector<std::uint32_t> bits(static_cast<std::size_t>((dimension + 31) / 32));
-  at::Tensor z = at::empty({count, dimension}, at::kFloat);
-  float* to = z.data_ptr<float>();
-  for (std::int64_t probe = 0; probe < count; ++probe) {
-    random_words(seed, Stream::kProbe, 1, static_cast<std::uint32_t>(first + probe), bits);
-    for (std::int64_t i = 0; i < dimension; ++i) {
-      *to++ = ((bits[static_cast<std::size_t>(i / 32)] >> (i % 32)) & 1u) != 0 ? 1.0f : -1.0f;
-    }
+/// Rademacher vectors first .. first + count - 1 for every replica, [E, count, P].
+at::Tensor signs(const LinearOperator& op, std::int64_t first, std::int64_t count, const ProbeSource& source) {
+  SHARPSEEK_ASSERT(source.keys.empty() || static_cast<std::int64_t>(source.keys.size()) == op.replicas());
+  std::vector<at::Tensor> vectors;
+  for (std::int64_t probe = first; probe < first + count; ++probe) {
+    vectors.push_back(source.signs(1, static_cast<std::uint32_t>(probe), op.dimension()));
   }
-  return z.to(op.options());
+  return at::stack(vectors, 1).to(op.options()).expand({op.replicas(), -1, -1});
 }
 
 /// A x for x [E, n, P] in pieces.
@@ -42,8 +37,6 @@ at::Tensor products(LinearOperator& op, const at::Tensor& x) {
   }
   return at::cat(parts, 1);
 }
-
-at::Tensor for_all(const at::Tensor& z, LinearOperator& op) { return z.unsqueeze(0).expand({op.replicas(), -1, -1}); }
 
 /// Mean over the last dimension of x [E, n] with its errors.
 TraceEstimate mean_of(const at::Tensor& x, std::int64_t matvecs) {
@@ -58,33 +51,32 @@ TraceEstimate mean_of(const at::Tensor& x, std::int64_t matvecs) {
 
 at::Tensor on_host(const at::Tensor& x) { return x.to(at::kCPU, at::kDouble); }
 
-TraceEstimate hutchinson(LinearOperator& op, std::int64_t probes, std::uint64_t seed) {
+TraceEstimate hutchinson(LinearOperator& op, std::int64_t probes, const ProbeSource& source) {
   std::vector<at::Tensor> samples;
   for (std::int64_t first = 0; first < probes; first += kVectors) {
-    const at::Tensor z = signs(op, first, std::min(kVectors, probes - first), seed);
-    const at::Tensor all = for_all(z, op).contiguous();
+    const at::Tensor all = signs(op, first, std::min(kVectors, probes - first), source).contiguous();
     samples.push_back(on_host((op.apply(all).to(at::kDouble) * all).sum(2)));
   }
   return mean_of(at::cat(samples, 1), probes);
 }
 
-TraceEstimate hutch_plus(LinearOperator& op, std::int64_t budget, std::uint64_t seed) {
+TraceEstimate hutch_plus(LinearOperator& op, std::int64_t budget, const ProbeSource& source) {
   const std::int64_t n = budget / 3;
   const std::int64_t probes = budget - 2 * n;
   // Q spans the range of A S; rows are vectors here.
-  const at::Tensor sketch = products(op, for_all(signs(op, 0, n, seed), op).contiguous());
+  const at::Tensor sketch = products(op, signs(op, 0, n, source).contiguous());
   const at::Tensor q = std::get<0>(at::linalg_qr(sketch.transpose(1, 2))).transpose(1, 2).contiguous();  // [E, n, P]
   const at::Tensor exact = on_host((products(op, q).to(at::kDouble) * q).sum({1, 2}));
-  const at::Tensor g = for_all(signs(op, n, probes, seed), op);
+  const at::Tensor g = signs(op, n, probes, source);
   const at::Tensor rest = g - at::bmm(at::bmm(g, q.transpose(1, 2)), q);
   TraceEstimate estimate = mean_of(on_host((products(op, rest.contiguous()).to(at::kDouble) * rest).sum(2)), budget);
   estimate.trace += exact;
   return estimate;
 }
 
-TraceEstimate x_trace(LinearOperator& op, std::int64_t budget, std::uint64_t seed) {
+TraceEstimate x_trace(LinearOperator& op, std::int64_t budget, const ProbeSource& source) {
   const std::int64_t n = budget / 2;
-  const at::Tensor omega = for_all(signs(op, 0, n, seed), op);          // [E, n, P], rows omega_i
+  const at::Tensor omega = signs(op, 0, n, source);                     // [E, n, P], rows omega_i
   const at::Tensor y = products(op, omega.contiguous());                // A omega_i
   const auto [q_columns, r_device] = at::linalg_qr(y.transpose(1, 2));  // Y = Q R
   const at::Tensor q = q_columns.transpose(1, 2).contiguous();          // [E, n, P]
@@ -117,18 +109,18 @@ TraceEstimate x_trace(LinearOperator& op, std::int64_t budget, std::uint64_t see
   return estimate;
 }
 
-TraceEstimate estimate(LinearOperator& op, TraceMethod method, std::int64_t products, std::uint64_t seed) {
+TraceEstimate estimate(LinearOperator& op, TraceMethod method, std::int64_t products, const ProbeSource& source) {
   if (products >= op.dimension()) return exact_trace(op);
   switch (method) {
-    case TraceMethod::kHutchinson: return hutchinson(op, products, seed);
-    case TraceMethod::kHutchPlus: return hutch_plus(op, products, seed);
-    case TraceMethod::kXTrace: return x_trace(op, products, seed);
+    case TraceMethod::kHutchinson: return hutchinson(op, products, source);
+    case TraceMethod::kHutchPlus: return hutch_plus(op, products, source);
+    case TraceMethod::kXTrace: return x_trace(op, products, source);
   }
   return {};
 }
 
 TraceEstimate once(LinearOperator& op, const TraceOptions& options, std::int64_t products) {
-  TraceEstimate result = estimate(op, options.method, products, options.seed);
+  TraceEstimate result = estimate(op, options.method, products, {options.seed, options.keys});
   if (options.known.defined()) result.trace += options.known;
   return result;
 }
@@ -170,7 +162,7 @@ TraceEstimate estimate_trace(LinearOperator& op, const TraceOptions& options) {
 
 TraceEstimate hutchinson_trace(LinearOperator& op, std::int64_t probes, std::uint64_t seed) {
   require(probes >= 2, "trace: probes ", probes, " must be at least 2, to have a standard error");
-  return hutchinson(op, probes, seed);
+  return hutchinson(op, probes, {seed, {}});
 }
 
 TraceEstimate exact_trace(LinearOperator& op) {

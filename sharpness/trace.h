@@ -1,6 +1,7 @@
 #pragma once
 
-#include <string>
+#include <cstdint>
+#include <vector>
 
 #include "sharpness/linear_operator.h"
 
@@ -22,11 +23,12 @@ enum class TraceMethod {
 
 struct TraceOptions {
   TraceMethod method = TraceMethod::kHutchinson;
-  std::int64_t products = 64;  ///< of the first estimate
-  double relative_error = 0;   ///< stop when standard error <= this x |trace|; 0: do not look
-  std::int64_t most = 4096;    ///< products are doubled up to this many
-  std::uint64_t seed = 0;      ///< of Stream::kProbe; probes are shared by replicas
-  at::Tensor known = {};       ///< [E] float64: added to the trace, without error; undefined: 0
+  std::int64_t products = 64;            ///< of the first estimate
+  double relative_error = 0;             ///< stop when standard error <= this x |trace|; 0: do not look
+  std::int64_t most = 4096;              ///< products are doubled up to this many
+  std::uint64_t seed = 0;                ///< of Stream::kProbe
+  std::vector<std::uint64_t> keys = {};  ///< [E]: each replica has probes of its own; empty: they are shared
+  at::Tensor known = {};                 ///< [E] float64: added to the trace, without error; undefined: 0
 };
 
 /// Estimates the trace without bias. Hutchinson: Commun. Statist. Simula. 18, 1989. Hutch++: Meyer, Musco, Musco and

@@ -19,27 +19,26 @@ at::Tensor side_sums(const at::Tensor& x, const std::vector<Balance>& balances, 
 
 /// Squared gradients on the two sides of every symmetry, and its charge.
 Quantity balance_quantity() {
-  return {
-      "balance",
-      false,
-      {{"balance_difference", "balance", "1",
-        "E|g_in|^2 - E|g_out|^2 of the mini-batch gradient at these weights on fresh inputs, label noise integrated "
-        "out; its stationary mean is 0 at every learning rate where the symmetry holds"},
-       {"balance_sum", "balance", "1", "E|g_in|^2 + E|g_out|^2 of the mini-batch gradient"},
-       {"charge", "balance", "1", "|w_in|^2 - |w_out|^2"}},
-      [](MeasuringContext& context, Measurement& result) {
-        // A mini-batch gradient of b samples: E g_b^2 = (E g)^2 + (E g^2 - (E g)^2) / b.
-        const GradientMoments& moments = context.fresh_moments();
-        const at::Tensor squared_mean = moments.mean.square();
-        const at::Tensor batch = squared_mean + (moments.second_moment - squared_mean) / context.batch;
-        const at::Tensor in = side_sums(batch, context.balances, &Balance::in);
-        const at::Tensor out = side_sums(batch, context.balances, &Balance::out);
-        result["balance_difference"] = in - out;
-        result["balance_sum"] = in + out;
-        const at::Tensor squares = context.objective.parameters().to(at::kCPU, at::kDouble).square();
-        result["charge"] =
-            side_sums(squares, context.balances, &Balance::in) - side_sums(squares, context.balances, &Balance::out);
-      }};
+  return {"balance",
+          false,
+          {{"balance_difference", "balance", "1",
+            "E|g_in|^2 - E|g_out|^2 of the mini-batch gradient at these weights on fresh inputs, fresh label noise "
+            "integrated out (a finite set: on its samples, with the noise that was drawn once); its stationary mean is "
+            "0 at "
+            "every learning rate where the symmetry holds"},
+           {"balance_sum", "balance", "1", "E|g_in|^2 + E|g_out|^2 of the mini-batch gradient"},
+           {"charge", "balance", "1", "|w_in|^2 - |w_out|^2"}},
+          [](MeasuringContext& context, Measurement& result) {
+            const at::Tensor batch =
+                batch_second_moment(context.fresh_moments(), context.objective.sampling(context.batch));
+            const at::Tensor in = side_sums(batch, context.balances, &Balance::in);
+            const at::Tensor out = side_sums(batch, context.balances, &Balance::out);
+            result["balance_difference"] = in - out;
+            result["balance_sum"] = in + out;
+            const at::Tensor squares = context.objective.parameters().to(at::kCPU, at::kDouble).square();
+            result["charge"] = side_sums(squares, context.balances, &Balance::in) -
+                               side_sums(squares, context.balances, &Balance::out);
+          }};
 }
 
 }  // namespace sharpseek

@@ -1,7 +1,6 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <vector>
 
 #include "sharpness/quantity.h"
 
@@ -27,37 +26,32 @@ Mean ratio_of_means(const at::Tensor& a, const at::Tensor& b) {
 
 /// Curvature as mini-batch SGD sees it.
 Quantity batch_sharpness_quantity() {
-  return {"batch_sharpness",
-          false,
-          {{"batch_sharpness_mean_of_ratios", "", "1", "E_B[g_B' H_B g_B / |g_B|^2] over mini-batches B"},
-           {"batch_sharpness_mean_of_ratios_error", "", "1", "its standard error over mini-batches", false},
-           {"batch_sharpness_ratio_of_means", "", "1", "E_B[g_B' H_B g_B] / E_B[|g_B|^2] over mini-batches B"},
-           {"batch_sharpness_ratio_of_means_error", "", "1", "its standard error (delta method)", false},
-           {"gradient_noise_interaction", "", "1",
-            "E_B[g_B' H g_B] / |grad L|^2, H and grad L of all samples: 2 / eta at the edge where SGD's step no longer "
-            "lowers the loss on average; unbounded where grad L vanishes"},
-           {"gradient_noise_interaction_error", "", "1", "its standard error over mini-batches", false}},
-          [](MeasuringContext& context, Measurement& result) {
-            std::vector<at::Tensor> square, own, full;
-            for (std::int64_t b = 0; b < context.options.batches; ++b) {
-              const BatchCurvature batch = context.objective.batch(b, context.batch);
-              square.push_back(batch.square);
-              own.push_back(batch.own);
-              full.push_back(batch.full);
-            }
-            const at::Tensor squares = at::stack(square);
-            const at::Tensor owns = at::stack(own);
-            const Mean of_ratios = mean_of(owns / squares);
-            const Mean of_means = ratio_of_means(owns, squares);
-            const Mean interaction = mean_of(at::stack(full));
-            const at::Tensor gradient = context.objective.moments().mean.square().sum(1);
-            result["batch_sharpness_mean_of_ratios"] = of_ratios.value;
-            result["batch_sharpness_mean_of_ratios_error"] = of_ratios.error;
-            result["batch_sharpness_ratio_of_means"] = of_means.value;
-            result["batch_sharpness_ratio_of_means_error"] = of_means.error;
-            result["gradient_noise_interaction"] = interaction.value / gradient;
-            result["gradient_noise_interaction_error"] = interaction.error / gradient;
-          }};
+  return {
+      "batch_sharpness",
+      false,
+      {{"batch_sharpness_mean_of_ratios", "", "1",
+        "E_B[g_B' H_B g_B / |g_B|^2] over mini-batches B drawn as training draws them (gd: all samples), others at "
+        "each record and replica"},
+       {"batch_sharpness_mean_of_ratios_error", "", "1", "its standard error over mini-batches", false},
+       {"batch_sharpness_ratio_of_means", "", "1", "E_B[g_B' H_B g_B] / E_B[|g_B|^2] over the same mini-batches"},
+       {"batch_sharpness_ratio_of_means_error", "", "1", "its standard error (delta method)", false},
+       {"gradient_noise_interaction", "", "1",
+        "E_B[g_B' H g_B] / |grad L|^2, H and grad L of all samples (with the noise that was drawn once): 2 / eta at "
+        "the edge where SGD's step no longer lowers the loss on average; unbounded where grad L vanishes"},
+       {"gradient_noise_interaction_error", "", "1", "its standard error over mini-batches", false}},
+      [](MeasuringContext& context, Measurement& result) {
+        const BatchCurvature batches = context.objective.batches(context.options.batches, context.batch);
+        const Mean of_ratios = mean_of(batches.own / batches.square);
+        const Mean of_means = ratio_of_means(batches.own, batches.square);
+        const Mean interaction = mean_of(batches.full);
+        const at::Tensor gradient = context.objective.moments().mean.square().sum(1);
+        result["batch_sharpness_mean_of_ratios"] = of_ratios.value;
+        result["batch_sharpness_mean_of_ratios_error"] = of_ratios.error;
+        result["batch_sharpness_ratio_of_means"] = of_means.value;
+        result["batch_sharpness_ratio_of_means_error"] = of_means.error;
+        result["gradient_noise_interaction"] = interaction.value / gradient;
+        result["gradient_noise_interaction_error"] = interaction.error / gradient;
+      }};
 }
 
 }  // namespace sharpseek

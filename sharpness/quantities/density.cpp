@@ -19,6 +19,8 @@ Quantity density_quantity() {
           [](MeasuringContext& context, Measurement& result) {
             DensityOptions options;
             options.points = kDensityPoints;
+            options.seed = context.probes.seed;
+            options.keys = context.probes.keys;
             const SpectralDensity density = spectral_density(*context.objective.hessian(), options);
             result["density_grid"] = density.grid;
             result["density"] = density.density;

@@ -13,7 +13,8 @@ Quantity noise_spectrum_quantity() {
       "noise_spectrum",
       false,
       {{"noise_eigenvalues", "eigen", "1",
-        "largest eigenvalues of the covariance (centred) of one sample's gradient, label noise integrated out"},
+        "largest eigenvalues of the covariance (centred) of one sample's gradient; fresh label noise integrated out, "
+        "noise that was drawn once is each sample's own"},
        {"noise_eigenvalue_residuals", "eigen", "1", "|C v - lambda v| of each: an error bound"},
        {"noise_status", "", "1", "0 converged, 1 not converged within the step limit, 2 not finite", false},
        {"noise_alignment", "", "1",
