@@ -126,9 +126,9 @@ void File::require_sources(const std::string& name, int depth) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::string stored =
         text_of([&](char* text, std::size_t size) { return H5Pget_virtual_filename(creation, i, text, size); });
-    const std::string variable =
+    const std::string shown_name =
         text_of([&](char* text, std::size_t size) { return H5Pget_virtual_dsetname(creation, i, text, size); });
-    require(!is_series(stored) && !is_series(variable), path_, ": ", name, ": shows a series of files (", stored,
+    require(!is_series(stored) && !is_series(shown_name), path_, ": ", name, ": shows a series of files (", stored,
             "), of which missing ones cannot be told; copy it into a data set of its own");
     const std::string file = unescaped(stored);
     const auto [known, unknown] = files.try_emplace(file);
@@ -138,7 +138,7 @@ void File::require_sources(const std::string& name, int depth) {
       continue;
     }
     File& opened = *known->second;
-    const std::string part = unescaped(variable);
+    const std::string part = unescaped(shown_name);
     require(opened.has(part), path_, ": ", name, ": shows values of ", part, " in ", opened.path_, ", which has none");
     const Handle selection(H5Pget_virtual_srcspace(creation, i), H5Sclose);
     const Handle target(H5Pget_virtual_vspace(creation, i), H5Sclose);
