@@ -3,8 +3,8 @@
     python docs/generate.py --program build/release/sharpseek [--check]
 
 configuration.md from the option table, schema.md from a small run of each architecture, results.md from
-docs/results/*.json (a report's verdicts.json), performance.md from benchmarks/results/*.json. A generated part stands
-between two comments. --check changes nothing and fails if something would change.
+docs/results/*.json (a report's verdicts.json), claims.md from analysis/tests/error_rates.json, performance.md from
+benchmarks/results/*.json. A generated part stands between two comments. --check changes nothing and fails if something would change.
 """
 
 from __future__ import annotations
@@ -113,6 +113,26 @@ def results() -> str:
     return "\n\n".join(parts) if parts else "No result has been recorded yet."
 
 
+def error_rates() -> str:
+    """Wrong verdicts in worlds on the border of each claim, and how often intervals hold the truth."""
+    found = json.loads((ROOT / "analysis" / "tests" / "error_rates.json").read_text(encoding="utf-8"))
+    rows: dict[str, dict[str, int]] = {}
+    for name, count in found["wrong"].items():
+        (claim, wrong), words = name.split(": ", 1)[0].split(" "), name.split(": ", 1)[1]
+        rows.setdefault(f"{claim}: {words}", {})[wrong] = count
+    lines = [f"Wrong verdicts of {found['trials']}:", "", "| world | supported | refuted |", "|---|---|---|"]
+    lines += [
+        f"| {escaped(name)} | {counts.get('supported', '')} | {counts.get('refuted', '')} |"
+        for name, counts in rows.items()
+    ]
+    seeds = list(next(iter(found["coverage"].values())))
+    lines += ["", f"Share of 95 % intervals that hold the truth, {found['draws']} draws each:", ""]
+    lines += [f"| effect | interval | {' | '.join(f'{n} seeds' for n in seeds)} |", "|---|---|" + "---|" * len(seeds)]
+    for kind, (how, shares) in ((k, (found["intervals"][k], v)) for k, v in found["coverage"].items()):
+        lines.append(f"| {kind} | {how} | {' | '.join(f'{shares[n]:.3f}' for n in seeds)} |")
+    return "\n".join(lines)
+
+
 def cells(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -163,6 +183,7 @@ def main() -> int:
         ("configuration.md", "options", options(program)),
         ("schema.md", "schema", schema(program)),
         ("results.md", "results", results()),
+        ("claims.md", "error rates", error_rates()),
         ("performance.md", "performance", performance()),
     ):
         path = DOCS / page

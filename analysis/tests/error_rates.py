@@ -21,7 +21,7 @@ from worlds import WORLDS
 
 RECORDED = Path(__file__).with_name("error_rates.json")
 TRIALS = 500
-DRAWS = 2000
+DRAWS = 1000
 SEEDS = (3, 4, 8, 16)
 
 
@@ -39,11 +39,12 @@ def coverage(kind: str, seeds: int, draws: int = DRAWS) -> float:
 def counted(part: int, parts: int) -> dict[str, Any]:
     """The table's entries that belong to a part."""
     warnings.simplefilter("ignore")
-    found: dict[str, Any] = {"trials": TRIALS, "draws": DRAWS, "wrong": {}, "coverage": {}}
+    found: dict[str, Any] = {"trials": TRIALS, "draws": DRAWS, "wrong": {}, "coverage": {}, "intervals": {}}
     for world in WORLDS[part::parts]:
         found["wrong"][world.name] = sum(world.is_wrong(trial) for trial in range(TRIALS))
         print(f"{world.name}: {found['wrong'][world.name]}", flush=True)
     for kind in list(KINDS)[part::parts]:
+        found["intervals"][kind] = KINDS[kind][0]
         found["coverage"][kind] = {str(seeds): coverage(kind, seeds) for seeds in SEEDS}
         print(f"{kind}: {found['coverage'][kind]}", flush=True)
     return found
@@ -58,7 +59,11 @@ def main() -> None:
     if arguments.merge:
         parts = [json.loads(file.read_text(encoding="utf-8")) for file in arguments.merge]
         found = parts[0]
-        for key, names in (("wrong", [w.name for w in WORLDS]), ("coverage", list(KINDS))):
+        for key, names in (
+            ("wrong", [w.name for w in WORLDS]),
+            ("coverage", list(KINDS)),
+            ("intervals", list(KINDS)),
+        ):
             everything = {name: count for one in parts for name, count in one[key].items()}
             found[key] = {name: everything[name] for name in names}
     else:

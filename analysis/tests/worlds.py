@@ -90,9 +90,9 @@ def imbalance(seed: int, *, slope: float, **options: object) -> list[Experiment]
     return single(make_dataset(generator_seed=seed, slope=slope, predicted_slope=0.2, noise=0.02, **options), "C4")
 
 
-def both_ways(seed: int, *, begins: tuple[float, float], claim: str = "C5", slope: float = 0.0) -> list[Experiment]:
+def both_ways(seed: int, *, begins: tuple[float, float], claim: str = "C5", noise: float = 0.05) -> list[Experiment]:
     """C5: all ends at 40; `begins` at 40 is a start that does not change."""
-    return single(make_dataset(generator_seed=seed, slope=slope, begins=begins, noise=0.05), claim)
+    return single(make_dataset(generator_seed=seed, slope=0.0, begins=begins, noise=noise), claim)
 
 
 def fluctuation(seed: int, *, fall: float, share: float, noise: float = 0.05) -> list[Experiment]:
@@ -304,9 +304,9 @@ WORLDS: list[World] = [
     World("C9e", "an ablation that changes nothing, expected to flatten", R,
           partial(starts, everywhere=True, claim="C9e", axis="weight_decay", gap=1.0)),
     World("C9i", "a start that ends 2 % above its arrival", S,
-          partial(both_ways, begins=(40 / 1.02, 40.0), claim="C9i")),
+          partial(both_ways, begins=(40 / 1.02, 40.0), claim="C9i", noise=0.02)),
     World("C9i", "two starts that end 2 % above their arrival", R,
-          partial(both_ways, begins=(40 / 1.02, 40 / 1.02), claim="C9i")),
+          partial(both_ways, begins=(40 / 1.02, 40 / 1.02), claim="C9i", noise=0.02)),
     World("C9o", "a trace that does not rise at one width", S,
           partial(trend, sharpness=0.1, claim="C9o", axis="width")),
     World("C9o", "a trace that does not rise at two widths", R,

@@ -31,7 +31,7 @@ def cluster_slope(
     count = len(sums)
     slope, error = (float(value[0]) for value in cluster_regression(sums, np.ones((1, count))))
     slopes, errors = cluster_regression(sums, _resampled(count, resamples, seed))
-    with np.errstate(divide="ignore", invalid="ignore"):  # resamples of one seed alone have no error
+    with np.errstate(divide="ignore", invalid="ignore"):
         deviations = (slopes - slope) / errors
     deviations = np.sort(deviations[np.isfinite(deviations)])
     least = 1 / (len(deviations) + 1)
@@ -90,4 +90,6 @@ def cluster_regression(sums: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
         )
         count = weights.sum(axis=1)
         error = np.sqrt(np.maximum(total, 0) * count / (count - 1)) / spread
-    return np.where(spread > 1e-9, slope, np.nan), error
+    # One cluster alone, however often, has no error: what rounding leaves of 0 is none.
+    alone = (weights > 0).sum(axis=1) < 2
+    return np.where((spread > 1e-9) & ~alone, slope, np.nan), error

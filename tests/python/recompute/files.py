@@ -1,0 +1,250 @@
+"""Run files as columns of replicas, read with h5py alone, and which replicas can be used (docs/claims.md)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+STARTS = ("init_imbalance", "init_scale")
+NOT_A_SETTING = ("learning_rate", "seed", "init", *STARTS)
+INFINITE = float("inf")
+
+
+@dataclass
+class Experiment:
+    """What reproduce.json says of an experiment, and its runs."""
+
+    name: str
+    architecture: str
+    claims: list[str]
+    runs: list[Run]
+
+
+@dataclass
+class Run:
+    """Replicas of one or more files as columns: arrays whose first axis is the replica, and what replicas share."""
+
+    columns: dict[str, np.ndarray]
+    shared: dict[str, np.ndarray]
+    axes: list[str]
+    config: dict
+    group: dict[str, str] = field(default_factory=dict)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the files have a column."""
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """A column."""
+        return self.columns[name]
+
+    @property
+    def size(self) -> int:
+        """The number of replicas."""
+        return len(self["status"])
+
+    def rows(self, which: np.ndarray) -> Run:
+        """The replicas of a mask or of indices."""
+        return Run({k: v[which] for k, v in self.columns.items()}, self.shared, self.axes, self.config, self.group)
+
+    def distinct(self, axis: str) -> list:
+        """The values of an axis, in order of appearance."""
+        return list(dict.fromkeys(self[axis].tolist())) if axis in self.columns else []
+
+    @property
+    def kappas(self) -> list[float | None]:
+        """The conditions in ascending order; None where they were not swept."""
+        return sorted(self.distinct("condition")) or [None]
+
+    def at(self, kappa: float | None) -> np.ndarray:
+        """The replicas at a condition."""
+        return np.ones(self.size, bool) if kappa is None else self["condition"] == kappa
+
+
+def text(values: np.ndarray) -> list[str]:
+    return [v.decode() if isinstance(v, bytes) else str(v) for v in np.ravel(values)]
+
+
+def read_run(file: Path) -> Run:
+    """One run.h5, or the folder that holds it, with what the rules want of its series: windows are the file's own."""
+    file = file / "run.h5" if file.is_dir() else file
+    with h5py.File(file) as h5:
+        found = {name: item[()] for name, item in h5.items() if isinstance(item, h5py.Dataset)}
+        attributes = {k: text(h5.attrs[k])[0] for k in ("config", "group") if k in h5.attrs}
+        # Named by the file or, where xarray wrote it, by each variable.
+        named = [item.attrs["coordinates"] for item in (h5, *h5.values()) if "coordinates" in item.attrs]
+    replicas = len(found["status"])
+    per_replica = [n for n, v in found.items() if v.shape[:1] == (replicas,) and n not in ("replica", "step")]
+    shared = {n: v for n, v in found.items() if n not in per_replica}
+    # A matrix that all replicas share may have as many rows as there are replicas.
+    for name in ("teacher", "input_covariance", "layer", "balance", "balance_kind", "time", "eigen"):
+        if name in per_replica:
+            per_replica.remove(name)
+            shared[name] = found[name]
+    columns = {n: found[n] for n in per_replica}
+    known = {name for words in named for name in text(words)[0].split()}
+    axes = [n for n in per_replica if n in known and found[n].ndim == 1 and n != "seed"]
+    for name in (*axes, "seed"):
+        if columns[name].dtype.kind in "SO":
+            columns[name] = np.array(text(columns[name]))
+    run = Run(columns, shared, axes, json.loads(attributes["config"]), group_of(attributes.get("group", "")))
+    _series(run)
+    return run
+
+
+def group_of(name: str) -> dict[str, str]:
+    parts = re.split(r",(?=[a-z_]+=)", name)
+    return dict(part.split("=", 1) for part in parts if part)
+
+
+def _series(run: Run) -> None:
+    """Adds what is asked of the last half of the records, and of the arrival on the set of minima."""
+    columns, index = run.columns, np.arange(run.size)
+    if "excess_risk" in run:
+        excess = run["excess_risk"]
+        late = excess[:, excess.shape[1] - excess.shape[1] // 2 :].mean(axis=1)
+        arrival = np.argmax(excess <= 2 * late[:, None], axis=1)
+        fitted = np.argmax(excess <= 0.01 * excess[:, :1], axis=1)
+        for name in ("trace", "gradient_fluctuation"):
+            if name in run and f"{name}_mean" in run:
+                columns[f"{name}/arrival"] = run[f"{name}_mean"] / run[name][index, arrival]
+                columns[f"{name}/fitted"] = run[f"{name}_mean"] / run[name][index, fitted]
+    for name in ("layer_fluctuation", "balance_difference", "balance_sum", "sharpness", "gradient_fluctuation"):
+        if name in run:
+            values = run[name]
+            columns[f"{name}/late"] = values[:, values.shape[1] - values.shape[1] // 2 :]
+
+
+def joined(runs: list[Run], drop: Iterable[str] = ()) -> Run:
+    """Replicas of several runs, with their groups' axes as columns."""
+    names = set.intersection(*(set(run.columns) for run in runs))
+    shapes = {n: {run[n].shape[1:] for run in runs} for n in names}
+    columns = {n: np.concatenate([run[n] for run in runs]) for n in names if len(shapes[n]) == 1}
+    axes = [a for a in runs[0].axes if a in columns]
+    for axis in dict.fromkeys(a for run in runs for a in run.group if a not in columns):
+        values = [[_value(run.group.get(axis, ""))] * run.size for run in runs]
+        columns[axis] = np.concatenate(values)
+        axes.append(axis)
+    rest = {k: v for k, v in runs[0].group.items() if k not in drop}
+    return Run(columns, runs[0].shared, axes, runs[0].config, rest)
+
+
+def _value(word: str) -> float | str:
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def read_experiment(folder: Path) -> list[Run]:
+    """The groups of an experiment; those that differ in the learning rate only are one."""
+    if not (folder / "index.json").exists():
+        return [read_run(folder / "run.h5")]
+    groups = json.loads((folder / "index.json").read_text())["groups"]
+    together: dict[tuple, list[Run]] = {}
+    for group in groups:
+        run = read_run(folder / group["path"])
+        run.group = run.group or group_of(group["name"])
+        key = tuple((k, v) for k, v in run.group.items() if k != "learning_rate")
+        together.setdefault(key, []).append(run)
+    found = []
+    for key, members in together.items():
+        if len(members) == 1:
+            found.append(members[0])
+            continue
+        rates = [
+            Run(m.columns, m.shared, m.axes, m.config, {"learning_rate": m.group["learning_rate"]}) for m in members
+        ]
+        whole = joined(rates)
+        whole.group = dict(key)
+        found.append(whole)
+    return found
+
+
+def usable(run: Run) -> np.ndarray:
+    """Finished, stationary, and of a point whose seeds drift by at most 5 % (or two standard errors) on average."""
+    finished = run["status"] == 0
+    good = finished & (run["stationary"] == 1)
+    points: dict[tuple, list[int]] = {}
+    for i in range(run.size):
+        points.setdefault(tuple(run[axis][i] for axis in run.axes), []).append(i)
+    drifts = [values for name, values in run.columns.items() if name.endswith("_drift")]
+    for members in points.values():
+        here = np.array(members)
+        for drift in drifts:
+            x = drift[here][finished[here] & np.isfinite(drift[here])]
+            if x.size == 0 or abs(x.mean()) <= 0.05:
+                continue
+            error = x.std(ddof=1) / np.sqrt(x.size) if x.size > 2 else INFINITE
+            if error > 0.05 or abs(x.mean()) > 2 * error:
+                good[here] = False
+    return good
+
+
+def half(used: int, replicas: int) -> bool:
+    return used >= max(2, replicas / 2)
+
+
+def enough(run: Run, point: np.ndarray, use: np.ndarray) -> bool:
+    """Half of the replicas of a point, at every learning rate."""
+    if not half(int((point & use).sum()), int(point.sum())):
+        return False
+    rates = run["learning_rate"] if "learning_rate" in run else np.zeros(run.size)
+    return all((use & point & (rates == r)).sum() >= (point & (rates == r)).sum() / 2 for r in np.unique(rates[point]))
+
+
+def smallest(run: Run) -> Run:
+    return run.rows(run["learning_rate"] == run["learning_rate"].min()) if "learning_rate" in run else run
+
+
+def start_of(run: Run) -> str | None:
+    return next((axis for axis in STARTS if len(run.distinct(axis)) > 1), None)
+
+
+def settings_of(runs: list[Run]) -> dict[tuple, dict[str, np.ndarray]]:
+    """The replicas of linear networks by what changes the prediction: columns, with "rate" and "usable"."""
+    parts: dict[tuple, list[dict[str, np.ndarray]]] = {}
+    for run in runs:
+        if "small_lr_limit_trace" not in run:
+            continue
+        fixed = tuple((k, v) for k, v in run.group.items() if k not in NOT_A_SETTING)
+        axes = [axis for axis in run.axes if axis not in NOT_A_SETTING]
+        rate = run["learning_rate"] if "learning_rate" in run else np.full(run.size, rate_of(run))
+        good = usable(run)
+        keys = [(*fixed, *((a, run[a][i]) for a in axes)) for i in range(run.size)]
+        for key in dict.fromkeys(keys):
+            here = np.array([k == key for k in keys])
+            names = [
+                n for n in run.columns if n.endswith("_mean") or n.startswith(("small_lr", "closed")) or n == "commutes"
+            ]
+            columns = {n: run[n][here] for n in names if run[n].ndim == 1}
+            parts.setdefault(key, []).append(columns | {"rate": rate[here], "usable": good[here]})
+    return {
+        key: {n: np.concatenate([p[n] for p in found]) for n in found[0] if all(n in p for p in found)}
+        for key, found in parts.items()
+    }
+
+
+def rate_of(run: Run) -> float:
+    rate = run.group.get("learning_rate", run.config.get("training", {}).get("learning_rate", np.nan))
+    return float(rate)
+
+
+def samples_of(rows: dict[str, np.ndarray], name: str) -> tuple[dict[float, np.ndarray], dict[float, int]]:
+    good = rows["usable"] & np.isfinite(rows[f"{name}_mean"])
+    rates = sorted(set(rows["rate"].tolist()))
+    return (
+        {r: rows[f"{name}_mean"][good & (rows["rate"] == r)] for r in rates},
+        {r: int((rows["rate"] == r).sum()) for r in rates},
+    )
+
+
+def rates_of(settings: dict[tuple, dict[str, np.ndarray]]) -> list[float]:
+    """The learning rates of all settings, in ascending order; those that no file names are none."""
+    return sorted({rate for rows in settings.values() for rate in rows["rate"].tolist() if np.isfinite(rate)})

@@ -1,0 +1,55 @@
+"""Verdicts once more by a script that shares no code with the package, on runs of the program and on made-up ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+from program import Run
+from recompute_verdicts import differences
+from sharpseek.report import write_report
+from synthetic import write_reproduction
+
+LINEAR = {"claims": ["C1", "C2", "C3", "C4", "C5", "C6a", "C6b"]}
+NETWORK = {"claims": ["C2", "C5", "C7", "C9d"], "architecture": "rnn", "linear": False}
+WORLDS = {
+    "true": LINEAR,
+    "two-rates": {**LINEAR, "rates": (0.001, 0.002), "deficit": 0.05, "stationary": 0.9},
+    "four-rates": {**LINEAR, "rates": (0.001, 0.002, 0.003, 0.004), "deficit": 0.1, "noise": 0.02},
+    "apart": {**LINEAR, "start_gap": 1.1, "bias": 1.1, "begins": (30.0, 35.0), "imbalance": 0.2, "slope": -0.1},
+    "network": {**NETWORK, "noise": 0.05, "seeds": 5},
+    "falling": {**NETWORK, "slope": -0.05, "start_gap": 1.2},
+    "few": {**NETWORK, "stationary": 0.4},
+}
+
+
+def test_made_up_reproductions_are_judged_alike(tmp_path: Path) -> None:
+    directory = write_reproduction(tmp_path, **WORLDS)
+    write_report(directory, figures=False)
+    problems, compared = differences(directory)
+    assert problems == []
+    assert compared > 400
+    outcomes = {c["claim"]: c["outcome"] for c in json.loads((directory / "verdicts.json").read_text())["claims"]}
+    assert outcomes["C2"] == "refuted"
+
+
+def test_a_wrong_number_is_found(tmp_path: Path) -> None:
+    directory = write_reproduction(tmp_path, true=LINEAR)
+    write_report(directory, figures=False)
+    file = directory / "verdicts.json"
+    stored = json.loads(file.read_text())
+    stored["claims"][0]["evidence"][2]["low"] *= 1.0001
+    stored["claims"][1]["outcome"] = "refuted"
+    file.write_text(json.dumps(stored))
+    problems, _ = differences(directory)
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize("only", ["linear", "rnn"])
+def test_the_program_s_reproductions_are_judged_alike(sharpseek: Run, tmp_path: Path, only: str) -> None:
+    result = sharpseek("reproduce", "--preset", "smoke", "--only", only, "--set", "training.steps=2000", "--quiet",
+                       "--no-report", "--out", "out")  # fmt: skip
+    assert result.returncode in (0, 3), result.stderr
+    write_report(tmp_path / "out", figures=False)
+    problems, compared = differences(tmp_path / "out")
+    assert problems == []
+    assert compared > 10
