@@ -7,12 +7,14 @@ with it. Not measured is NaN.
 from importlib import import_module
 from types import ModuleType
 
+from sharpseek.config import configuration
 from sharpseek.files import Experiment, SharpseekFileError, open_reproduction, open_run, open_sweep
 from sharpseek.summaries import start_axis, summarise
 
 __all__ = [
     "Experiment",
     "SharpseekFileError",
+    "configuration",
     "open_reproduction",
     "open_run",
     "open_sweep",

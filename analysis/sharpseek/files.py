@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.backend import RunFile
-from sharpseek.config import Config
+from sharpseek.config import configuration
 from sharpseek.sources import MissingSourcesError
 
 SCHEMA_VERSION = 1
@@ -52,8 +52,8 @@ def open_run(path: str | Path) -> xr.Dataset:
     `to_netcdf` made of one of these.
 
     Returns a lazily loaded dataset with dimensions replica, time, ...; what identifies a replica (condition, seed, ...)
-    are coordinates on replica. The resolved configuration is the dict `run.attrs["config"]`; a
-    module that was measured has none. A run that goes on or was stopped opens too: NaN, and step -1, where it has not
+    are coordinates on replica. `configuration(run)` is the resolved configuration; a module
+    that was measured has none. A run that goes on or was stopped opens too: NaN, and step -1, where it has not
     come to; `require_finished` refuses it. Raises SharpseekFileError.
     """
     file = Path(path)
@@ -88,7 +88,7 @@ def _why_not_opened(file: Path, error: OSError | ValueError) -> str:
 
 
 def _check_run(run: xr.Dataset, file: Path) -> None:
-    """Raises SharpseekFileError unless a file is ours and whole. Makes its configuration a Config."""
+    """Raises SharpseekFileError unless a file is ours and whole."""
     if "checkpoint_schema" in run.attrs:
         raise SharpseekFileError(f"{file}: the checkpoint of a run; open run.h5 beside it")
     if "schema_version" not in run.attrs:
@@ -100,12 +100,12 @@ def _check_run(run: xr.Dataset, file: Path) -> None:
     missing = [name for name in needed if name not in run.variables]
     if missing:
         raise SharpseekFileError(f"{file}: variable {missing[0]} is missing")
-    if "config" not in run.attrs and (selection or measured):
-        return
+    if "config" not in run.attrs and not (selection or measured):
+        raise SharpseekFileError(f"{file}: attribute config is missing")
     try:
-        run.attrs["config"] = Config.parse(run.attrs["config"])
-    except (KeyError, TypeError, ValueError):
-        raise SharpseekFileError(f"{file}: attribute config is missing or not valid JSON") from None
+        configuration(run)
+    except (TypeError, ValueError):
+        raise SharpseekFileError(f"{file}: attribute config is not valid JSON") from None
 
 
 def require_finished(run: xr.Dataset) -> None:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import xarray as xr
 
+from sharpseek.config import configuration
 from sharpseek.files import Experiment
-
-
-def configuration(run: xr.Dataset) -> dict[str, Any]:
-    """The resolved configuration, sections of keys; a swept key has a list."""
-    config = run.attrs.get("config", {})
-    return json.loads(config) if isinstance(config, str) else config
 
 
 def group_axes(name: str, run: xr.Dataset) -> dict[str, str]:

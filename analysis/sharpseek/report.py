@@ -25,6 +25,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from sharpseek.config import configuration
 from sharpseek.figures import Chart, sections
 from sharpseek.figures.forest import no_effect
 from sharpseek.figures.interactive import plotly_figure
@@ -161,7 +162,7 @@ def render(
     charts = [chart for _, group in found for chart in group]
     predictions = [(e.title, table) for e in experiments if len(table := prediction_table(e))]
     settings = [
-        (f"{e.name} {group}".strip(), json.dumps(run.attrs["config"], indent=1, sort_keys=True))
+        (f"{e.name} {group}".strip(), json.dumps(configuration(run), indent=1, sort_keys=True))
         for e in experiments
         for group, run in e.runs.items()
     ]

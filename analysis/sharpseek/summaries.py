@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import astuple
 
@@ -11,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from sharpseek.config import configuration
 from sharpseek.files import Experiment
 from sharpseek.groups import group_axes
 from sharpseek.relaxation import FEWEST_SEEDS, Left, fitted, left_to_go
@@ -110,8 +110,7 @@ def known_relaxation_time(run: xr.Dataset) -> np.ndarray:
     """[replica] slowest relaxation time in rescaled time where theory knows it: linear networks under plain SGD; else
     NaN."""
     unknown = np.full(run.sizes["replica"], np.nan)
-    training = run.attrs.get("config", {})
-    training = (json.loads(training) if isinstance(training, str) else training).get("training", {})
+    training = configuration(run).get("training", {})
     for key, plain in (("optimizer", "sgd"), ("momentum", 0), ("weight_decay", 0), ("schedule", "constant")):
         if key in run.coords or training.get(key, plain) != plain:
             return unknown

@@ -1,5 +1,6 @@
 """What is left to go of a relaxing quantity: against closed forms, a direct fit, and worlds with known truth."""
 
+import json
 from dataclasses import astuple
 from pathlib import Path
 
@@ -221,10 +222,10 @@ def test_a_trend_wants_what_is_left_to_be_small_against_the_rise(rise: float, ex
 
 
 def test_theory_knows_the_time_of_plain_sgd_only() -> None:
-    run = world(0.05, 0.5, 0.001, 8, np.random.default_rng(11), config={"training": {"momentum": 0.0}})
+    run = world(0.05, 0.5, 0.001, 8, np.random.default_rng(11), config=json.dumps({"training": {"momentum": 0.0}}))
     run["small_lr_limit_relaxation_rate"] = ("replica", np.full(run.sizes["replica"], 2.0))
     assert (known_relaxation_time(run) == 0.5).all()
-    run.attrs["config"] = {"training": {"momentum": 0.9}}
+    run.attrs["config"] = json.dumps({"training": {"momentum": 0.9}})
     assert np.isnan(known_relaxation_time(run)).all()
 
 

@@ -33,7 +33,7 @@ def ends(share: float, *, seeds: int = 8, noise: float = 0.02, seed: int = 1, st
     run = xr.Dataset(
         {name: ("replica", values) for name, values in variables.items()},
         coords={"condition": ("replica", condition), "seed": ("replica", number)},
-        attrs={"schema_version": 1, "config": {}},
+        attrs={"schema_version": 1, "config": "{}"},
     )
     return Experiment("net", "net", "tanh mlp", ["C7b"], {"": run})
 
@@ -55,7 +55,7 @@ def rescaled(share: float) -> Experiment:
     run = xr.Dataset(
         {name: ("replica", values) for name, values in variables.items()} | series,
         coords={"condition": ("replica", condition), "seed": ("replica", number)},
-        attrs={"schema_version": 1, "config": {"model": {"activation": "relu"}}},
+        attrs={"schema_version": 1, "config": '{"model": {"activation": "relu"}}'},
     )
     return Experiment("relu", "relu", "relu mlp", ["C7b"], {"": run})
 
@@ -87,7 +87,7 @@ def linear(place: str, *, noise: float = 0.005, rates: tuple[float, ...] = (0.00
             "learning_rate": ("replica", rate),
             "seed": ("replica", number),
         },
-        attrs={"schema_version": 1, "config": {}},
+        attrs={"schema_version": 1, "config": "{}"},
     )
     return Experiment("linear", "linear", "linear", ["C7b"], {"": run})
 
@@ -117,7 +117,7 @@ def paths(truth: str) -> Experiment:
             "seed": ("replica", number),
             "rescaled_time": (("replica", "time"), np.tile(time, (condition.size, 1))),
         },
-        attrs={"schema_version": 1, "config": {}},
+        attrs={"schema_version": 1, "config": "{}"},
     )
     return Experiment("flow", "flow", "tanh mlp", ["C7b"], {"": run})
 

@@ -44,7 +44,7 @@ def experiment(
                 "seed": ("replica", number),
                 "step": ("time", np.arange(41) * 100),
             },
-            attrs={"schema_version": 1, "config": {}, "group": f"optimizer={optimizer}"},
+            attrs={"schema_version": 1, "config": "{}", "group": f"optimizer={optimizer}"},
         )
     return Experiment("sharpening", "Sharpening", "tanh mlp", ["C9s"], runs)
 

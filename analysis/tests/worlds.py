@@ -171,7 +171,7 @@ def flow(seed: int, *, everywhere: bool, seeds: int, noise: float = 0.02, rival:
                 "step": ("time", np.round(time / rate**2).astype(np.int64)),
                 "rescaled_time": (("replica", "time"), np.tile(time, (condition.size, 1))),
             },
-            attrs={"config": {"training": {"batch": 1}}, "group": f"learning_rate={rate}"},
+            attrs={"config": '{"training": {"batch": 1}}', "group": f"learning_rate={rate}"},
         )
     return [Experiment("flow", "flow", "tanh mlp", ["C7b" if rival else "C10"], runs)]
 
@@ -217,7 +217,7 @@ def circulation(seed: int, *, trace: float = 1.0, rotation: float = 1.0, seeds: 
             "rescaled_time": (("replica", "time"), np.tile(time, (replicas, 1))),
             "step": ("time", np.arange(time.size) * 1000),
         },
-        attrs={"config": {}},
+        attrs={"config": "{}"},
     )
     return single(run, "C8")
 

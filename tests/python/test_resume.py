@@ -91,7 +91,7 @@ def test_a_run_made_longer_equals_one_that_was_long_from_the_start(
     )
     assert sharpseek("resume", "a", "--quiet", "--set", "training.steps=210").returncode == 0
     assert_same(tmp_path / "a" / "run.h5", tmp_path / "long" / "run.h5")
-    assert package.open_run(tmp_path / "a").attrs["config"]["training"]["steps"] == 210
+    assert package.configuration(package.open_run(tmp_path / "a"))["training"]["steps"] == 210
     shorter = sharpseek("resume", "a", "--set", "training.steps=100")
     assert shorter.returncode == 2
     assert "can only be made longer" in shorter.stderr

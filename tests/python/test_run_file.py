@@ -36,7 +36,7 @@ def test_xarray_sees_dimensions_coordinates_and_definitions(run: xr.Dataset) -> 
         assert variable.attrs.get("long_name"), name
     for name in REQUIRED_ATTRIBUTES:
         assert name in run.attrs, name
-    assert run.attrs["config"]["noise"]["condition"] == [1.0, 10.0]
+    assert package.configuration(run)["noise"]["condition"] == [1.0, 10.0]
     assert run["trace"].dims == ("replica", "time")
     assert run["eigenvalues"].dims == ("replica", "time", "eigen")
     assert run["noise_covariance"].dims == ("replica", "output", "output_b")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sharpseek.config import configuration
 from sharpseek.extrapolation import at_rate_zero, rates_that_enter
 from sharpseek.files import Experiment
 from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
@@ -112,7 +113,7 @@ def runs_by_rate(experiment: Experiment) -> list[tuple[float, xr.Dataset, np.nda
 
 def _rate_of_times(run: xr.Dataset) -> float:
     """The rate of a run of one rate, from rescaled_time = rate^2 step / batch."""
-    batch = float(run.attrs["config"]["training"]["batch"])
+    batch = float(configuration(run)["training"]["batch"])
     return float(np.sqrt(run["rescaled_time"].values[0, -1] * batch / run["step"].values[-1]))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sharpseek.config import configuration
 from sharpseek.extrapolation import FEWEST_RATES, extrapolate
 from sharpseek.files import Experiment
 from sharpseek.linear_settings import by_rate, replica_frame
@@ -115,7 +116,7 @@ def _ends(experiment: Experiment) -> Iterator[Outcome]:
         run = smallest_rate(whole)
         # A rescaling of hidden units is judged weights by weights, at the last record: it does not undo where else the
         # weights happen to be. A minimum over all weights does: every stationary seed's mean is compared with it.
-        rescaled = run.attrs["config"].get("model", {}).get("activation") == "relu"
+        rescaled = configuration(run).get("model", {}).get("activation") == "relu"
         for condition in conditions(run):
             here = at(run, condition)
             for quantity in (name for name in QUANTITIES if (name if rescaled else f"{name}_mean") in run):
