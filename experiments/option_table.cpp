@@ -64,7 +64,7 @@ constexpr std::array kOptions{
                  "r: last matrix times r, first one divided by r: a sharper start"},
     ConfigOption{"training.optimizer", kText, "sgd", kGroup, "sgd | gd | sam | adam"},
     ConfigOption{"training.learning_rate", kNumber, "0.002", kReplica, "eta"},
-    ConfigOption{"training.batch", kInteger, "1", kGroup, "samples per step"},
+    ConfigOption{"training.batch", kInteger, "1", kGroup, "samples per step; gd takes all samples instead"},
     ConfigOption{"training.steps", kInteger, "100000", kGroup, "SGD steps"},
     ConfigOption{"training.time", kNumber, "0", kGroup,
                  "rescaled time eta^2 steps / batch instead of steps; 0 = use steps"},

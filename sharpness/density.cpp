@@ -28,8 +28,9 @@ std::vector<Quadrature> quadratures(LinearOperator& op, PanelProducts& panels, s
   const std::int64_t replicas = op.replicas();
   const std::int64_t dimension = op.dimension();
   at::Tensor panel = at::empty({replicas, steps + 1, dimension}, op.options());
-  const at::Tensor z = source.normals(4, probe, dimension).to(op.options());
-  panel.select(1, 0).copy_((z / z.norm(2, 1, /*keepdim=*/true)).expand({replicas, dimension}));
+  at::Tensor z = source.normals(4, probe, dimension);
+  for (std::int64_t e = 0; e < z.size(0); ++e) z[e] /= z[e].norm();  // one by one: the same bits for any replicas
+  panel.select(1, 0).copy_(z.to(op.options()).expand({replicas, dimension}));
   std::vector<at::Tensor> alphas, betas;
   for (std::int64_t m = 0; m < steps; ++m) {
     const at::Tensor q = panel.select(1, m).contiguous();

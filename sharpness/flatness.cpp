@@ -46,10 +46,10 @@ Flatness flatness(Objective& objective, const FlatnessOptions& options) {
   for (std::int64_t i = 0; i < options.directions; ++i) {
     rises.push_back(host(objective.loss(at_point(random_unit(i)))) - base);
   }
-  const at::Tensor table = at::stack(rises);
+  const at::Tensor table = at::stack(rises, 1);  // along rows: the order of a sum must not depend on the replicas
   Flatness result;
-  result.random = table.mean(0);
-  result.random_error = table.std(0, /*unbiased=*/true) / std::sqrt(static_cast<double>(options.directions));
+  result.random = table.mean(1);
+  result.random_error = table.std(1, /*unbiased=*/true) / std::sqrt(static_cast<double>(options.directions));
 
   // The rise at every point that ascent visits; the highest counts.
   const at::Tensor sam = unit(t * objective.loss_gradient(theta).gradient);

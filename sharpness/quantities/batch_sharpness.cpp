@@ -7,19 +7,20 @@
 namespace sharpseek {
 namespace {
 
-/// Mean over mini-batches of x [B, E] and its standard error.
+/// Mean over mini-batches of x [E, B] and its standard error. Along rows, where the order of the sum is the same
+/// however many replicas there are: a shard gets the bits of the whole.
 struct Mean {
   at::Tensor value;
   at::Tensor error;
 };
 Mean mean_of(const at::Tensor& x) {
-  return {x.mean(0), x.std(0, /*unbiased=*/true) / std::sqrt(static_cast<double>(x.size(0)))};
+  return {x.mean(1), x.std(1, /*unbiased=*/true) / std::sqrt(static_cast<double>(x.size(1)))};
 }
 
 /// mean(a) / mean(b) and its standard error by the delta method: that of a - ratio b, over mean(b).
 Mean ratio_of_means(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor ratio = a.mean(0) / b.mean(0);
-  return {ratio, mean_of(a - ratio * b).error / b.mean(0).abs()};
+  const at::Tensor ratio = a.mean(1) / b.mean(1);
+  return {ratio, mean_of(a - ratio.unsqueeze(1) * b).error / b.mean(1).abs()};
 }
 
 }  // namespace
@@ -41,9 +42,11 @@ Quantity batch_sharpness_quantity() {
        {"gradient_noise_interaction_error", "", "1", "its standard error over mini-batches", false}},
       [](MeasuringContext& context, Measurement& result) {
         const BatchCurvature batches = context.objective.batches(context.options.batches, context.batch);
-        const Mean of_ratios = mean_of(batches.own / batches.square);
-        const Mean of_means = ratio_of_means(batches.own, batches.square);
-        const Mean interaction = mean_of(batches.full);
+        const at::Tensor squares = batches.square.t().contiguous();
+        const at::Tensor owns = batches.own.t().contiguous();
+        const Mean of_ratios = mean_of(owns / squares);
+        const Mean of_means = ratio_of_means(owns, squares);
+        const Mean interaction = mean_of(batches.full.t().contiguous());
         const at::Tensor gradient = context.objective.moments().mean.square().sum(1);
         result["batch_sharpness_mean_of_ratios"] = of_ratios.value;
         result["batch_sharpness_mean_of_ratios_error"] = of_ratios.error;
