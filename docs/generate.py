@@ -4,7 +4,8 @@
 
 configuration.md from the option table, schema.md from a small run of each architecture, results.md from
 docs/results/*.json (a report's verdicts.json), claims.md from analysis/tests/error_rates.json, performance.md from
-benchmarks/results/*.json. A generated part stands between two comments. --check changes nothing and fails if something would change.
+benchmarks/results/*.json. A generated part stands between two comments. --check changes nothing and fails if something
+would change.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def level(evidence: dict) -> str:
+    """A p value; where it is the smallest that could have been found, that it is less."""
+    p, least = evidence["p"], evidence.get("p_least")
+    return f"< {least:.2g}" if p is not None and least is not None and p <= least * 1.001 else number(p)
+
+
 def results() -> str:
     """The claims with their findings and all evidence, for each recorded result."""
     parts = []
@@ -106,7 +113,7 @@ def results() -> str:
             ]
             lines += [
                 f"| {e['experiment']} | {escaped(e['at'])} | {number(e['estimate'])} | {number(e['low'])} | "
-                f"{number(e['high'])} | {number(e['p'])} | {e['outcome']} | {e['usable']} / {e['replicas']} |"
+                f"{number(e['high'])} | {level(e)} | {e['outcome']} | {e['usable']} / {e['replicas']} |"
                 for e in c["evidence"]
             ]
         parts.append("\n".join(lines))
