@@ -38,9 +38,8 @@ po::options_description described() {
                         "a TorchScript module instead of a run (with --data, --loss)")(
       "data", po::value<std::string>(), "HDF5 file with inputs [N, ...] and targets [N, ...]")(
       "loss", po::value<std::string>()->default_value("mse"),
-      "mse (sum over outputs) | cross-entropy (sum over tokens; targets: int64 classes or distributions); mean over "
-      "samples")("out", po::value<std::string>(),
-                 "result file, must not exist (default measure.h5 beside the run or module)")(
+      "mse (sum over outputs) | cross-entropy (over tokens); mean over samples")(
+      "out", po::value<std::string>(), "result file, must not exist (default measure.h5 beside the run or module)")(
       "quantities", po::value<std::string>()->default_value("spectrum,gradient"),
       "comma-separated; see sharpseek list")(
       "eigenvalues", po::value<std::int64_t>()->default_value(defaults.eigenvalues), "eigenvalues at an end")(

@@ -78,19 +78,19 @@ void write(const std::string& path, const MeasureRecord& record) {
 
 MeasurePlace::MeasurePlace(const std::string& path) {
   namespace fs = std::filesystem;
-  std::error_code error;
-  require(!fs::exists(fs::symlink_status(path, error)), path, ": exists already; choose another --out");
+  std::error_code error, ignored;
+  require(!fs::exists(fs::symlink_status(path, ignored)), path, ": exists already; choose another --out");
   require(fs::path(path).has_filename(), "--out ", path, ": names a folder: must be a file");
-  for (fs::path folder = fs::absolute(path).parent_path(); !fs::exists(folder, error) && folder.has_relative_path();
+  for (fs::path folder = fs::absolute(path).parent_path(); !fs::exists(folder, ignored) && folder.has_relative_path();
        folder = folder.parent_path()) {
     made_.push_back(folder);
   }
   fs::create_directories(fs::absolute(path).parent_path(), error);
   const std::string partial = path + ".partial";
-  const bool there = fs::exists(partial);  // of a process that writes, or wrote, the same result
+  const bool there = fs::exists(partial, ignored);  // of a process that writes, or wrote, the same result
   const bool created = !error && std::ofstream(partial, std::ios::app).good();
   const std::string reason = error ? error.message() : std::strerror(errno);
-  if (created && !there) fs::remove(partial, error);
+  if (created && !there) fs::remove(partial, ignored);
   if (!created) remove_folders();
   require(created, path, ": cannot be created: ", reason);
 }
