@@ -157,7 +157,7 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   const hdf5::InputFile data(arguments.required("data"));
   module.data = data.path();
   const Samples samples = module_samples(data, module.loss);
-  const TorchWarnings warnings;
+  TorchWarnings warnings;
   const std::unique_ptr<Objective> objective = load_module(file, samples, module);
   const at::ScalarType precision = objective->parameters().scalar_type();
   if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples, precision, data.path());

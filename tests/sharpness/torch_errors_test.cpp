@@ -73,7 +73,7 @@ TEST(TorchReason, BecomesAUserErrorButOurOwnErrorsPass) {
 TEST(TorchWarnings, AreKeptOffStandardErrorAndCounted) {
   testing::internal::CaptureStderr();
   {
-    const TorchWarnings warnings;
+    TorchWarnings warnings;
     for (int i = 0; i < 3; ++i) TORCH_WARN("std(): degrees of freedom is 0. Correction should be less.");
     TORCH_WARN("another");
     EXPECT_EQ(warnings.lines(1), std::vector<std::string>{"std(): degrees of freedom is 0 (3 times)"});
