@@ -1,5 +1,6 @@
 #include "experiments/fingerprint.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>

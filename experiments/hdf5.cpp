@@ -176,8 +176,11 @@ const double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
-File::File(const std::string& path, Storage storage) : path_(path), storage_(storage), created_(true) {
-  directory_ = std::filesystem::absolute(path).parent_path().string();
+File::File(const std::string& path, Storage storage)
+    : path_(path),
+      directory_(std::filesystem::absolute(path).parent_path().string()),
+      storage_(storage),
+      created_(true) {
   const Handle access = access_without_locks();
   const Handle creation = tracked(H5P_FILE_CREATE);
   file_ = Handle(check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation, access), path, "create the file"), H5Fclose);

@@ -168,9 +168,7 @@ at::Tensor InputFile::samples(const std::string& name, at::ScalarType booleans) 
   return values;
 }
 
-bool InputFile::has_attribute(const std::string& attribute) const {
-  return file_.has_attribute("/", attribute);
-}
+bool InputFile::has_attribute(const std::string& attribute) const { return file_.has_attribute("/", attribute); }
 
 std::string InputFile::text(const std::string& attribute) const {
   require(file_.has_attribute("/", attribute), path(), ": has no attribute ", attribute,

@@ -70,7 +70,8 @@ Prediction predict(const ModelOptions& model, const Task& task, const Noise& noi
   }
   if (noise.fixed) {
     prediction.warnings.push_back(
-        "noise.redraw = fixed: this theory is for noise that is drawn at every step; SGD fits noise that is drawn once");
+        "noise.redraw = fixed: this theory is for noise that is drawn at every step; SGD fits noise that is drawn "
+        "once");
   }
   const Matrix& teacher = *task.teacher.matrix;
   if (singular(noise.covariance)) {

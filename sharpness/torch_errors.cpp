@@ -61,9 +61,9 @@ void erase_prefix(std::string& text, std::string_view prefix) {
   if (text.starts_with(prefix)) text.erase(0, prefix.size());
 }
 
-/// Up to the end of the first sentence, with no dot behind it.
+/// Up to the end of the first sentence, without its full stop.
 std::string first_sentence(std::string text) {
-  text = text.substr(0, text.find(". "));
+  text.resize(std::min(text.size(), text.find(". ")));
   while (!text.empty() && (text.back() == '.' || std::isspace(static_cast<unsigned char>(text.back())) != 0)) {
     text.pop_back();
   }
@@ -78,7 +78,7 @@ std::string torch_reason(const std::exception& error) {
   }
   const auto* own = dynamic_cast<const c10::Error*>(&error);
   std::string text = own != nullptr ? own->what_without_backtrace() : error.what();
-  text = text.substr(0, text.find("\nException raised from"));
+  text.resize(std::min(text.size(), text.find("\nException raised from")));
   text = first_line(without_traceback(text.substr(0, text.find("\nframe #"))));
   // The place in LibTorch's sources and the failed condition say nothing to a user.
   if (text.starts_with("[enforce fail at") && holds(text, "]")) {

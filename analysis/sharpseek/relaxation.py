@@ -102,18 +102,18 @@ def left_to_go(series: np.ndarray, time: np.ndarray | None = None, known: float 
     # What the best of them leaves, and the hull.
     value = remaining[_best(residual, counts) if shown else np.flatnonzero(counts)[-1]]
     _, half_low, half_high = _interval(use, drift[None] / 2, left[-1:], LEVEL)
-    times = (np.nan, np.nan, np.nan)
+    times = [np.nan, np.nan, np.nan]
     if shown:
         last = TIMES.size - 1
         among = np.flatnonzero(allowed)
-        times = tuple(
-            length * TIMES[i] if i < last else np.inf for i in (_best(residual, allowed), among[0], among[-1])
-        )
+        times = [
+            float(length * TIMES[i]) if i < last else np.inf for i in (_best(residual, allowed), among[0], among[-1])
+        ]
     return Left(
         float(value),
         float(min(low[counts].min(), half_low[0])),
         float(max(high[counts].max(), half_high[0])),
-        *(float(t) for t in times),
+        *times,
     )
 
 

@@ -166,7 +166,7 @@ def pooled(experiment: Experiment) -> xr.Dataset:
 
 def _left_of(run: xr.Dataset) -> dict[str, tuple[str, np.ndarray]]:
     """What `usable` wants to know of a run's series, as variables on replica."""
-    found = {}
+    found: dict[str, tuple[str, np.ndarray]] = {}
     finished = run["status"].values == 0
     for name in JUDGED:
         table = np.full((len(LEFT), run.sizes["replica"]), np.nan)

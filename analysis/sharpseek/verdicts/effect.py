@@ -101,8 +101,9 @@ def student_quantile(level: float, freedom: float) -> float:
     return float(-special.stdtrit(freedom, level))
 
 
-def student_interval(value: float, error: float, count: int) -> Interval:
-    """Student t around a value with the standard error of `count` independent ones; NaN for fewer than two."""
+def student_interval(value: float, error: float, count: float) -> Interval:
+    """Student t around a value with the standard error of `count` independent ones, or of count - 1 degrees of freedom;
+    NaN for fewer than two."""
 
     def interval(level: float) -> tuple[float, float]:
         half = student_quantile(level, count - 1) * error if count > 1 else np.nan
