@@ -31,6 +31,8 @@ def make_dataset(
     tails: float = 0.0,
     unusable: float | None = None,
     commutes: int = 1,
+    approach: float = 5.0,
+    wobble: float = 0.0,
     generator_seed: int = 1,
 ) -> xr.Dataset:
     """A run whose replicas end at 40 kappa^slope (times `bias`, times `start_gap` from the sharp start).
@@ -39,7 +41,9 @@ def make_dataset(
     `begins` at first. `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of
     squared gradients, `deficit` the relative shortfall at the first of `rates`, proportional to the rate, `tails` the
     standard deviation of the log of incoming squared gradients at a record (mean 1, shared by replicas: they see the
-    same inputs) beside steady outgoing ones, `unusable` the condition at which no replica is stationary.
+    same inputs) beside steady outgoing ones, `unusable` the condition at which no replica is stationary,
+    `approach` the relaxation time of trace and fluctuation in records, of 60, and `wobble` their relative standard
+    deviation from record to record.
     """
     generator = np.random.default_rng(generator_seed)
     axes = (CONDITIONS, STARTS, rates or (0.002,), np.arange(seeds))
@@ -55,9 +59,10 @@ def make_dataset(
     )
     end = end * (1 - deficit * rate / rate.min())
     begin = np.where(start == STARTS[0], *begins)
-    approach = np.exp(-np.arange(times) / 5)
-    trace = end[:, None] + (begin - end)[:, None] * approach
-    fluctuation = 80 * (1 + (start == STARTS[1])[:, None] * approach)
+    left = np.exp(-np.arange(times) / approach)
+    series = np.random.default_rng(generator_seed).normal(size=(2, replicas, times))
+    trace = (end[:, None] + (begin - end)[:, None] * left) * (1 + wobble * series[0])
+    fluctuation = 80 * (1 + (start == STARTS[1])[:, None] * left) * (1 + wobble * series[1])
     ok = (generator.random(replicas) < stationary) & (condition != unusable)
     per_replica = {
         "status": np.zeros(replicas, dtype=np.int64),

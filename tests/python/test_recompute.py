@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from program import Run
+from recompute.relaxation import left_to_go as recomputed_left
 from recompute_verdicts import differences
+from scipy.signal import lfilter
+from sharpseek.relaxation import left_to_go
 from sharpseek.report import write_report
 from synthetic import write_reproduction
 
@@ -19,6 +23,10 @@ WORLDS = {
     "network": {**NETWORK, "noise": 0.05, "seeds": 5},
     "falling": {**NETWORK, "slope": -0.05, "start_gap": 1.2},
     "few": {**NETWORK, "stationary": 0.4},
+    # Points that are still going somewhere, for some of the margins; errors over seeds and over blocks of records.
+    "going": {**LINEAR, "begins": (36.0, 50.0), "approach": 15.0, "wobble": 0.01},
+    "going-slowly": {**NETWORK, "begins": (38.0, 60.0), "approach": 40.0, "wobble": 0.02, "seeds": 3},
+    "noisy": {**LINEAR, "rates": (0.001, 0.002), "begins": (40.0, 44.0), "approach": 8.0, "wobble": 0.04, "seeds": 4},
 }
 
 
@@ -30,6 +38,19 @@ def test_made_up_reproductions_are_judged_alike(tmp_path: Path) -> None:
     assert compared > 400
     outcomes = {c["claim"]: c["outcome"] for c in json.loads((directory / "verdicts.json").read_text())["claims"]}
     assert outcomes["C2"] == "refuted"
+
+
+def test_what_is_left_to_go_is_the_same_by_a_regression_on_three_waves() -> None:
+    generator = np.random.default_rng(0)
+    for trial in range(120):
+        records, seeds = int(generator.integers(40, 200)), int(generator.integers(1, 12))
+        time = np.cumsum(generator.uniform(0.5, 1.5, records)) if trial % 2 else 3 + 0.1 * np.arange(records)
+        length, noise = time[-1] - time[0], 10 ** generator.uniform(-4, -1)
+        wave = generator.choice([0, 0.05, -0.3]) * np.exp(-(time - time[0]) / length / generator.choice([0.1, 0.5, 3]))
+        series = 7 * (1 + wave + noise * lfilter([1], [1, -0.6], generator.normal(size=(seeds, records)), axis=1))
+        known = generator.choice([np.nan, 0.01, 0.2, 3]) * length
+        there, here = left_to_go(series, time, known), recomputed_left(series, time, known)
+        assert here == pytest.approx((there.low, there.high), abs=1e-6 * (there.high - there.low)), trial
 
 
 def test_a_wrong_number_is_found(tmp_path: Path) -> None:

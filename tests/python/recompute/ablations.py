@@ -21,6 +21,7 @@ from recompute.files import (
     Run,
     joined,
     start_of,
+    usable,
 )
 
 SAME = {"C9a": ("batch", 0.05), "C9b": ("learning_rate", 0.05), "C9c": ("momentum", 0.05),
@@ -28,6 +29,8 @@ SAME = {"C9a": ("batch", 0.05), "C9b": ("learning_rate", 0.05), "C9c": ("momentu
         "C9r": ("heteroscedastic", 0.05)}  # fmt: skip
 FLATTER = {"C9e": "weight_decay", "C9f": "optimizer", "C9l": "rotation"}
 RISES = {"C9d": None, "C9o": "width", "C9p": "depth", "C9q": "sequence"}
+SIGN = 0.05
+"""The margin of arrival where the rule is about a sign."""
 
 
 def c9(claim: str) -> Callable[[Experiment], list[Piece]]:
@@ -42,11 +45,12 @@ def c9(claim: str) -> Callable[[Experiment], list[Piece]]:
                 return [missing()]
             if margin is None:
                 run = run.rows(run.at(run.kappas[-1]))
+            use = usable(run, margin or SIGN, "trace")
             found = []
             for value in values[1:]:
                 for kappa in run.kappas:
                     here = run.at(kappa)
-                    ratio = quotient(run, here & (run[axis] == value), here & (run[axis] == values[0]))
+                    ratio = quotient(run, use, here & (run[axis] == value), here & (run[axis] == values[0]))
                     found.append(judged(ratio, -INFINITE, 1.0) if margin is None else near(ratio, margin))
             return found
         if claim in RISES:
@@ -55,15 +59,18 @@ def c9(claim: str) -> Callable[[Experiment], list[Piece]]:
                 return [missing()]
             values = run.distinct(axis) if axis else []
             parts = [run.rows(run[axis] == v) for v in values] if values else [run]
-            found = [judged(slope(part, part["trace_mean"]), 0.0, INFINITE) for part in parts]
+            found = [
+                judged(slope(part, usable(part, SIGN, "trace"), part["trace_mean"]), 0.0, INFINITE) for part in parts
+            ]
             return found if axis is None or len(values) > 1 else [*found, missing()]
+        use = usable(run, 0.02, "trace")
         if claim == "C9k":
             ratio = run["trace_mean"] / run["closed_form_trace"]
-            return [near(mean_ratio(run, run.at(kappa), ratio), 0.02) for kappa in run.kappas]
+            return [near(mean_ratio(run, use, run.at(kappa), ratio), 0.02) for kappa in run.kappas]
         axis = start_of(run)  # C9i, C9j
         if axis is None:
             return [missing()]
-        return [near(mean_ratio(run, run[axis] == v, run["trace/fitted"]), 0.02) for v in run.distinct(axis)]
+        return [near(mean_ratio(run, use, run[axis] == v, run["trace/fitted"]), 0.02) for v in run.distinct(axis)]
 
     return pieces
 
@@ -82,7 +89,7 @@ def c9s(experiment: Experiment) -> list[Piece]:
     def ratio_of(values: np.ndarray) -> Estimate:
         good = np.isfinite(values)
         free = Run({"status": np.zeros(len(values))}, {}, [], {})
-        return mean_ratio(free, np.ones(len(values), bool), values, good)
+        return mean_ratio(free, good, np.ones(len(values), bool), values)
 
     edges, rest = [], []
     for value in np.unique(start):

@@ -60,7 +60,7 @@ def rotations(runs: list[Run]) -> dict[tuple, tuple[dict[float, np.ndarray], dic
     for run in runs:
         if "parameters" not in run or "small_lr_limit_trace" not in run or len(run.shared["layer"]) != 2:
             continue
-        good = usable(run) & (run["commutes"] == 0)
+        good = usable(run, 0.02, "trace") & (run["commutes"] == 0)
         fixed = tuple((k, v) for k, v in run.group.items() if k not in NOT_A_SETTING)
         axes = [axis for axis in run.axes if axis not in NOT_A_SETTING]
         rate = run["learning_rate"] if "learning_rate" in run else np.full(run.size, rate_of(run))

@@ -53,19 +53,18 @@ def c1(experiment: Experiment) -> list[Piece]:
                     z.append((fit.value - predicted) / fit.error)
         chi2 = float(np.square(z).sum())
         agrees = bool(z) and stats.chi2.sf(chi2, len(z)) > 0.01 and max(map(abs, z)) < 3.5
-        ratio = chi2 / len(z) if z else np.nan
         outcome = SUPPORTED if agrees else UNDECIDED
-        return [*pieces, Piece(ratio, np.nan, np.nan, np.nan, np.nan, outcome, condition=True)]
+        return [*pieces, Piece(np.nan, np.nan, np.nan, np.nan, np.nan, outcome, condition=True)]
     for run in experiment.runs:
         if "small_lr_limit_trace" not in run:
             continue
         for name, margin in margins.items():
-            ratio = run[f"{name}_mean"] / run[f"small_lr_limit_{name}"]
+            ratio, use = run[f"{name}_mean"] / run[f"small_lr_limit_{name}"], usable(run, margin, name)
             for kappa in run.kappas:
                 if len(run.distinct("learning_rate")) > 1:
-                    pieces.append(near(two_rates(run, run.at(kappa), ratio), margin))
+                    pieces.append(near(two_rates(run, use, run.at(kappa), ratio), margin))
                 else:  # one rate cannot refute
-                    estimate = mean_ratio(run, run.at(kappa), ratio)
+                    estimate = mean_ratio(run, use, run.at(kappa), ratio)
                     pieces.append(judged(estimate, 1 - margin, 1 + margin, (-INFINITE, INFINITE)))
     return pieces
 
@@ -78,6 +77,7 @@ def c2(experiment: Experiment) -> list[Piece]:
             pieces.append(missing())
             continue
         margin = 0.02 if "closed_form_trace" in run else 0.05
+        use = usable(run, margin, "trace")
         axes = [a for a in STARTS if a in run]
         every = sorted(set(zip(*(run[a].tolist() for a in axes), strict=True)))
         for kappa in run.kappas:
@@ -85,10 +85,10 @@ def c2(experiment: Experiment) -> list[Piece]:
             if len(every) > 2:
                 for start in every:
                     mine = np.all([run[a] == v for a, v in zip(axes, start, strict=True)], axis=0)
-                    pieces.append(near(quotient(run, here & mine, here & ~mine), margin))
+                    pieces.append(near(quotient(run, use, here & mine, here & ~mine), margin))
             else:
                 top, bottom = run[axis].max(), run[axis].min()
-                pieces.append(near(quotient(run, here & (run[axis] == top), here & (run[axis] == bottom)), margin))
+                pieces.append(near(quotient(run, use, here & (run[axis] == top), here & (run[axis] == bottom)), margin))
     return pieces
 
 
@@ -101,9 +101,10 @@ def c3(experiment: Experiment) -> list[Piece]:
             pieces.append(missing())
             continue
         ratio = run["trace_mean"] / run["closed_form_flattest_trace"]
+        use = usable(run, 0.02, "trace")
         first, larger = run.kappas[0] == 1, [k for k in run.kappas if k > 1]
-        pieces.append(near(mean_ratio(run, run.at(1.0), ratio), 0.02) if first else missing())
-        pieces += [judged(mean_ratio(run, run.at(k), ratio), 1.02, INFINITE) for k in larger] or [missing()]
+        pieces.append(near(mean_ratio(run, use, run.at(1.0), ratio), 0.02) if first else missing())
+        pieces += [judged(mean_ratio(run, use, run.at(k), ratio), 1.02, INFINITE) for k in larger] or [missing()]
     return pieces
 
 
@@ -118,7 +119,7 @@ def c4(experiment: Experiment) -> list[Piece]:
         predicted = float(np.polyfit(np.log(run["condition"]), np.log(run["closed_form_trace"]), 1)[0])
         rates = sorted(run.distinct("learning_rate"))[:2]
         parts = [run.rows(run["learning_rate"] == r) for r in rates] if len(rates) == 2 else [run]
-        slopes = [slope(p, p["trace_mean"] / p["closed_form_trace"]) for p in parts]
+        slopes = [slope(p, usable(p, 0.05, "trace"), p["trace_mean"] / p["closed_form_trace"]) for p in parts]
         excess = slopes[0] if len(slopes) == 1 else _line_of_slopes(rates, *slopes)
         pieces.append(judged(_over(excess, predicted), 0.9, 1.1, (0.0, INFINITE)))
     return pieces
@@ -152,10 +153,10 @@ def c5(experiment: Experiment) -> list[Piece]:
         if axis is None or "condition" not in run:
             pieces.append(missing())
             continue
-        here, change = run.at(run.kappas[-1]), run["trace/arrival"]
+        here, change, use = run.at(run.kappas[-1]), run["trace/arrival"], usable(run, 0.05, "trace")
         flat, sharp = (here & (run[axis] == f(run[axis])) for f in (np.min, np.max))
-        pieces.append(judged(mean_ratio(run, flat, change), 1.0, INFINITE))
-        pieces.append(judged(mean_ratio(run, sharp, change), -INFINITE, 1.0))
+        pieces.append(judged(mean_ratio(run, use, flat, change), 1.0, INFINITE))
+        pieces.append(judged(mean_ratio(run, use, sharp, change), -INFINITE, 1.0))
     return pieces
 
 
@@ -166,16 +167,16 @@ def c6a(experiment: Experiment) -> list[Piece]:
             continue
         axis = start_of(run)
         sharp = run[axis] == run[axis].max() if axis else np.ones(run.size, bool)
-        change = run["gradient_fluctuation/arrival"]
-        pieces += [judged(mean_ratio(run, run.at(k) & sharp, change), -INFINITE, 1.0) for k in run.kappas]
+        change, use = run["gradient_fluctuation/arrival"], usable(run, 0.04, "gradient_fluctuation")
+        pieces += [judged(mean_ratio(run, use, run.at(k) & sharp, change), -INFINITE, 1.0) for k in run.kappas]
         for kappa in run.kappas:
-            pieces += [near(e, 0.04) for e in layers(run, run.at(kappa))]
+            pieces += [near(e, 0.04) for e in layers(run, use, run.at(kappa))]
     return pieces
 
 
-def layers(run: Run, point: np.ndarray) -> list[Estimate]:
+def layers(run: Run, use: np.ndarray, point: np.ndarray) -> list[Estimate]:
     values = run["layer_fluctuation/late"].mean(axis=1)
-    use = point & usable(run) & (np.isfinite(values) & (values > 0)).all(axis=1)
+    use = point & use & (np.isfinite(values) & (values > 0)).all(axis=1)
     count, number = int(use.sum()), values.shape[1]
     if count < 2:
         return [NOTHING] * number
@@ -194,7 +195,7 @@ def layers(run: Run, point: np.ndarray) -> list[Estimate]:
 def c6b(experiment: Experiment) -> list[Piece]:
     pieces = []
     for run in experiment.runs:
-        use = usable(run)
+        use = usable(run, 0.1, "trace")
         kinds, names = text(run.shared["balance_kind"]), text(run.shared["balance"])
         single = [not any(other.startswith(f"{name}[") for other in names) for name in names]
         for kind in dict.fromkeys(kinds):
@@ -222,9 +223,10 @@ def c7(experiment: Experiment) -> list[Piece]:
         if len(run.kappas) < 2:
             pieces.append(missing())
             continue
-        for name in ("trace_mean", "sharpness_mean"):
-            use = usable(run)
-            found = judged(slope(run, run[name]), 0.0, INFINITE)
+        for quantity in ("trace", "sharpness"):
+            name = f"{quantity}_mean"
+            use = usable(run, _rise(run, name), quantity)
+            found = judged(slope(run, use, run[name]), 0.0, INFINITE)
             rises, falls = np.nan, np.nan
             if len(np.unique(run["condition"][use])) > 1:
                 test = stats.kendalltau(run["condition"][use], run[name][use], alternative="greater")
@@ -235,3 +237,13 @@ def c7(experiment: Experiment) -> list[Piece]:
             found.p, found.against = float(np.fmax(found.p, rises)), float(np.maximum(found.against, falls))
             pieces.append(found)
     return pieces
+
+
+def _rise(run: Run, name: str) -> float:
+    """The margin of C7: the change of the mean logarithm from the smallest kappa to the largest, but at most 0.3."""
+    ends = []
+    for kappa in (run.kappas[0], run.kappas[-1]):
+        values = run[name][run.at(kappa)]
+        logs = np.log(values[np.isfinite(values) & (values > 0)])
+        ends.append(logs.mean() if logs.size else np.nan)
+    return float(min(abs(ends[1] - ends[0]), 0.3)) if np.isfinite(ends).all() else 0.0

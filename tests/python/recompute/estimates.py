@@ -11,7 +11,6 @@ from recompute.files import (
     enough,
     half,
     samples_of,
-    usable,
 )
 from scipy import stats
 
@@ -111,9 +110,9 @@ def error_of(x: np.ndarray) -> float:
 NOTHING = Estimate(np.nan, lambda level: (np.nan, np.nan), False)
 
 
-def mean_ratio(run: Run, point: np.ndarray, ratio: np.ndarray, use: np.ndarray | None = None) -> Estimate:
+def mean_ratio(run: Run, use: np.ndarray, point: np.ndarray, ratio: np.ndarray) -> Estimate:
     """Student t of the logarithm over the usable replicas of a point."""
-    use = (usable(run) if use is None else use) & np.isfinite(ratio) & (ratio > 0)
+    use = use & np.isfinite(ratio) & (ratio > 0)
     logs = np.log(ratio[use & point])
     if len(logs) < 2:
         return Estimate(float(np.exp(logs.mean())) if len(logs) else np.nan, NOTHING.interval, False)
@@ -121,9 +120,9 @@ def mean_ratio(run: Run, point: np.ndarray, ratio: np.ndarray, use: np.ndarray |
     return Estimate(float(np.exp(logs.mean())), of_log(around), enough(run, point, use))
 
 
-def quotient(run: Run, above: np.ndarray, below: np.ndarray) -> Estimate:
+def quotient(run: Run, use: np.ndarray, above: np.ndarray, below: np.ndarray) -> Estimate:
     """Welch's interval of the ratio of two mean traces."""
-    use = usable(run) & (run["trace_mean"] > 0)
+    use = use & (run["trace_mean"] > 0)
     a, b = (np.log(run["trace_mean"][use & point]) for point in (above, below))
     if min(len(a), len(b)) < 2:
         return NOTHING
@@ -140,9 +139,9 @@ def line(rates: list[float], values: tuple, errors: tuple) -> tuple[float, float
     return (1 + weight) * values[0] - weight * values[1], float(np.hypot((1 + weight) * errors[0], weight * errors[1]))
 
 
-def two_rates(run: Run, point: np.ndarray, ratio: np.ndarray) -> Estimate:
+def two_rates(run: Run, use: np.ndarray, point: np.ndarray, ratio: np.ndarray) -> Estimate:
     rates = sorted(set(run["learning_rate"].tolist()))[:2]
-    use = usable(run) & np.isfinite(ratio)
+    use = use & np.isfinite(ratio)
     points = [point & (run["learning_rate"] == rate) for rate in rates]
     samples = [ratio[here & use] for here in points]
     if min(map(len, samples)) < 2:
@@ -216,9 +215,9 @@ def regression(x: np.ndarray, y: np.ndarray, which: list[np.ndarray]) -> tuple[f
     return float(solution[1]), float(np.sqrt((bread @ meat @ bread)[1, 1] * count / (count - 1)))
 
 
-def slope(run: Run, values: np.ndarray) -> Estimate:
+def slope(run: Run, use: np.ndarray, values: np.ndarray) -> Estimate:
     """Slope of log values over log kappa: studentised bootstrap over seeds, at least as wide as Student's t."""
-    use = usable(run) & (values > 0)
+    use = use & (values > 0)
     sound = all(enough(run, run.at(kappa), use) for kappa in run.kappas)
     x, y, seeds = np.log(run["condition"][use]), np.log(values[use]), run["seed"][use]
     names = np.unique(seeds)

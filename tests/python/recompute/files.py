@@ -10,9 +10,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from recompute.relaxation import FEWEST_SEEDS, left_to_go
+from scipy import stats
 
 STARTS = ("init_imbalance", "init_scale")
 NOT_A_SETTING = ("learning_rate", "seed", "init", *STARTS)
+JUDGED = ("trace", "sharpness", "gradient_fluctuation")
+MARGINS = {"trace": 0.02, "sharpness": 0.04}
+RELAXATION = "small_lr_limit_relaxation_rate"
 INFINITE = float("inf")
 
 
@@ -72,7 +77,7 @@ def text(values: np.ndarray) -> list[str]:
 
 
 def read_run(file: Path) -> Run:
-    """One run.h5, or the folder that holds it, with what the rules want of its series: windows are the file's own."""
+    """One run.h5, or the folder that holds it."""
     file = file / "run.h5" if file.is_dir() else file
     with h5py.File(file) as h5:
         found = {name: item[()] for name, item in h5.items() if isinstance(item, h5py.Dataset)}
@@ -93,9 +98,7 @@ def read_run(file: Path) -> Run:
     for name in (*axes, "seed"):
         if columns[name].dtype.kind in "SO":
             columns[name] = np.array(text(columns[name]))
-    run = Run(columns, shared, axes, json.loads(attributes["config"]), group_of(attributes.get("group", "")))
-    _series(run)
-    return run
+    return Run(columns, shared, axes, json.loads(attributes["config"]), group_of(attributes.get("group", "")))
 
 
 def group_of(name: str) -> dict[str, str]:
@@ -103,8 +106,8 @@ def group_of(name: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in parts if part)
 
 
-def _series(run: Run) -> None:
-    """Adds what is asked of the last half of the records, and of the arrival on the set of minima."""
+def _with_series(run: Run) -> Run:
+    """Adds what is asked of the last half of the records, of the arrival on the set of minima, and of what is left."""
     columns, index = run.columns, np.arange(run.size)
     if "excess_risk" in run:
         excess = run["excess_risk"]
@@ -119,6 +122,17 @@ def _series(run: Run) -> None:
         if name in run:
             values = run[name]
             columns[f"{name}/late"] = values[:, values.shape[1] - values.shape[1] // 2 :]
+    _left(run)
+    return run
+
+
+def _thinned(run: Run, records: int) -> Run:
+    """So many of the records, evenly chosen."""
+    own = run["rescaled_time"].shape[1]
+    kept = np.round(np.linspace(0, own - 1, records)).astype(int)
+    series = [n for n, v in run.columns.items() if v.ndim > 1 and v.shape[1] == own and n != "noise_covariance"]
+    columns = run.columns | {n: run[n][:, kept] for n in series}
+    return Run(columns, run.shared, run.axes, run.config, run.group)
 
 
 def joined(runs: list[Run], drop: Iterable[str] = ()) -> Run:
@@ -145,7 +159,7 @@ def _value(word: str) -> float | str:
 def read_experiment(folder: Path) -> list[Run]:
     """The groups of an experiment; those that differ in the learning rate only are one."""
     if not (folder / "index.json").exists():
-        return [read_run(folder / "run.h5")]
+        return [_with_series(read_run(folder / "run.h5"))]
     groups = json.loads((folder / "index.json").read_text())["groups"]
     together: dict[tuple, list[Run]] = {}
     for group in groups:
@@ -156,35 +170,72 @@ def read_experiment(folder: Path) -> list[Run]:
     found = []
     for key, members in together.items():
         if len(members) == 1:
-            found.append(members[0])
+            found.append(_with_series(members[0]))
             continue
-        rates = [
-            Run(m.columns, m.shared, m.axes, m.config, {"learning_rate": m.group["learning_rate"]}) for m in members
-        ]
+        records = min(m["rescaled_time"].shape[1] for m in members)
+        rates = [_thinned(m, records) for m in members]
+        for part in rates:
+            part.group = {"learning_rate": part.group["learning_rate"]}
         whole = joined(rates)
         whole.group = dict(key)
-        found.append(whole)
+        found.append(_with_series(whole))
     return found
 
 
-def usable(run: Run) -> np.ndarray:
-    """Finished, stationary, and of a point whose seeds drift by at most 5 % (or two standard errors) on average."""
+def usable(run: Run, margin: float, name: str) -> np.ndarray:
+    """Finished, stationary, and of a point that has at most half of a claim's margin left to go of a variable, by its
+    series and by half of the drift that the file holds."""
     finished = run["status"] == 0
     good = finished & (run["stationary"] == 1)
+    for here in points_of(run):
+        # The finished replicas of a point all hold what its series say; NaN where they say nothing.
+        members = here[finished[here]]
+        judged = f"{name}/left" in run and bool(np.isfinite(run[f"{name}/left"][members]).any())
+        if judged:
+            low, high = run[f"{name}/left"][members[0]]
+            good[here] &= bool(-margin / 2 <= low and high <= margin / 2)
+        drift = run[f"{name}_drift"][members] / 2 if f"{name}_drift" in run else np.empty(0)
+        drift = drift[np.isfinite(drift)]
+        if drift.size == 0:
+            continue
+        error = drift.std(ddof=1) / np.sqrt(drift.size) if drift.size > 1 else INFINITE
+        if judged and drift.size < FEWEST_SEEDS:
+            error = 0.0
+        reach = stats.t.isf(0.025, drift.size - 1) * error if error > 0 else 0.0
+        good[here] &= bool(abs(drift.mean()) + reach <= margin / 2)
+    return good
+
+
+def points_of(run: Run) -> list[np.ndarray]:
+    """Indices of the replicas that differ in nothing but their seed."""
     points: dict[tuple, list[int]] = {}
     for i in range(run.size):
         points.setdefault(tuple(run[axis][i] for axis in run.axes), []).append(i)
-    drifts = [values for name, values in run.columns.items() if name.endswith("_drift")]
-    for members in points.values():
-        here = np.array(members)
-        for drift in drifts:
-            x = drift[here][finished[here] & np.isfinite(drift[here])]
-            if x.size == 0 or abs(x.mean()) <= 0.05:
-                continue
-            error = x.std(ddof=1) / np.sqrt(x.size) if x.size > 2 else INFINITE
-            if error > 0.05 or abs(x.mean()) > 2 * error:
-                good[here] = False
-    return good
+    return [np.array(members) for members in points.values()]
+
+
+def _left(run: Run) -> None:
+    """Adds the interval of what is left to go of each variable at each replica's point, as far as there are series."""
+    for name in (n for n in JUDGED if n in run and run[n].ndim == 2):
+        found = np.full((run.size, 2), np.nan)
+        for here in points_of(run):
+            members = here[run["status"][here] == 0]
+            if members.size:
+                found[members] = left_to_go(run[name][members], *_clock(run, int(members[0]), run[name].shape[1]))
+        run.columns[f"{name}/left"] = found
+
+
+def _clock(run: Run, i: int, records: int) -> tuple[np.ndarray, float]:
+    """Rescaled times of a replica's records and the relaxation time that theory knows; the records' numbers and NaN
+    where the times do not rise."""
+    time = run["rescaled_time"][i] if "rescaled_time" in run else np.empty(0)
+    if time.size < 2 or not (np.isfinite(time).all() and (np.diff(time) > 0).all()):
+        return np.arange(records, dtype=float), np.nan
+    plain = {"optimizer": "sgd", "momentum": 0, "weight_decay": 0, "schedule": "constant"}
+    training = run.config.get("training", {})
+    other = any(key in run.axes or training.get(key, value) != value for key, value in plain.items())
+    rate = 0.0 if other or RELAXATION not in run else run[RELAXATION][i]
+    return time, 1 / rate if rate > 0 else np.nan
 
 
 def half(used: int, replicas: int) -> bool:
@@ -208,7 +259,8 @@ def start_of(run: Run) -> str | None:
 
 
 def settings_of(runs: list[Run]) -> dict[tuple, dict[str, np.ndarray]]:
-    """The replicas of linear networks by what changes the prediction: columns, with "rate" and "usable"."""
+    """The replicas of linear networks by what changes the prediction: columns, with "rate" and, by the
+    margins of C1, "trace/usable" and "sharpness/usable"."""
     parts: dict[tuple, list[dict[str, np.ndarray]]] = {}
     for run in runs:
         if "small_lr_limit_trace" not in run:
@@ -216,7 +268,7 @@ def settings_of(runs: list[Run]) -> dict[tuple, dict[str, np.ndarray]]:
         fixed = tuple((k, v) for k, v in run.group.items() if k not in NOT_A_SETTING)
         axes = [axis for axis in run.axes if axis not in NOT_A_SETTING]
         rate = run["learning_rate"] if "learning_rate" in run else np.full(run.size, rate_of(run))
-        good = usable(run)
+        good = {n: usable(run, margin, n) for n, margin in MARGINS.items()}
         keys = [(*fixed, *((a, run[a][i]) for a in axes)) for i in range(run.size)]
         for key in dict.fromkeys(keys):
             here = np.array([k == key for k in keys])
@@ -224,7 +276,8 @@ def settings_of(runs: list[Run]) -> dict[tuple, dict[str, np.ndarray]]:
                 n for n in run.columns if n.endswith("_mean") or n.startswith(("small_lr", "closed")) or n == "commutes"
             ]
             columns = {n: run[n][here] for n in names if run[n].ndim == 1}
-            parts.setdefault(key, []).append(columns | {"rate": rate[here], "usable": good[here]})
+            columns |= {f"{n}/usable": mask[here] for n, mask in good.items()}
+            parts.setdefault(key, []).append(columns | {"rate": rate[here]})
     return {
         key: {n: np.concatenate([p[n] for p in found]) for n in found[0] if all(n in p for p in found)}
         for key, found in parts.items()
@@ -237,7 +290,7 @@ def rate_of(run: Run) -> float:
 
 
 def samples_of(rows: dict[str, np.ndarray], name: str) -> tuple[dict[float, np.ndarray], dict[float, int]]:
-    good = rows["usable"] & np.isfinite(rows[f"{name}_mean"])
+    good = rows[f"{name}/usable"] & np.isfinite(rows[f"{name}_mean"])
     rates = sorted(set(rows["rate"].tolist()))
     return (
         {r: rows[f"{name}_mean"][good & (rows["rate"] == r)] for r in rates},

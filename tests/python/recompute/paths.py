@@ -147,7 +147,6 @@ def _ends(runs: list[Run]) -> list[Place]:
     found = []
     for run in (smallest(r) for r in runs if "minimal_trace_trace" in r):
         rescaled = run.config.get("model", {}).get("activation") == "relu"
-        use = usable(run)
         for kappa in run.kappas:
             here = run.at(kappa)
             for quantity in ("trace", "sharpness"):
@@ -158,7 +157,7 @@ def _ends(runs: list[Run]) -> list[Place]:
                 known = here & np.isfinite(calm) & np.isfinite(flat)
                 if not known.any():
                     continue
-                good = (known if rescaled else here) & use
+                good = (known if rescaled else here) & usable(run, 0.05, quantity)
                 if rescaled:
                     here = known
                     if not good.any():
