@@ -43,7 +43,7 @@ def make_dataset(
     standard deviation of the log of incoming squared gradients at a record (mean 1, shared by replicas: they see the
     same inputs) beside steady outgoing ones, `unusable` the condition at which no replica is stationary,
     `approach` the relaxation time of trace and fluctuation in records, of 60, and `wobble` their relative standard
-    deviation from record to record.
+    deviation from record to record; with it the run holds the series of sharpness as well.
     """
     generator = np.random.default_rng(generator_seed)
     axes = (CONDITIONS, STARTS, rates or (0.002,), np.arange(seeds))
@@ -60,7 +60,7 @@ def make_dataset(
     end = end * (1 - deficit * rate / rate.min())
     begin = np.where(start == STARTS[0], *begins)
     left = np.exp(-np.arange(times) / approach)
-    series = np.random.default_rng(generator_seed).normal(size=(2, replicas, times))
+    series = np.random.default_rng(generator_seed).normal(size=(3, replicas, times))
     trace = (end[:, None] + (begin - end)[:, None] * left) * (1 + wobble * series[0])
     fluctuation = 80 * (1 + (start == STARTS[1])[:, None] * left) * (1 + wobble * series[1])
     ok = (generator.random(replicas) < stationary) & (condition != unusable)
@@ -83,11 +83,13 @@ def make_dataset(
             "small_lr_limit_gradient_fluctuation": np.full(replicas, 80.0),
             "commutes": np.full(replicas, commutes),
         }
+    more = {"sharpness": (("replica", "time"), trace / 5 * (1 + wobble * series[2]))} if wobble else {}
     excess = 0.1 + 5 * np.exp(-np.arange(times) / 2)[None, :] * np.ones((replicas, 1))
     squares = 2 + 0.02 * generator.normal(size=(replicas, times, 2))
     incoming = np.exp(tails * generator.normal(size=(times, 1)) - tails**2 / 2) - 1 if tails else 0.0
     return xr.Dataset(
         {name: ("replica", values) for name, values in per_replica.items()}
+        | more
         | {
             "trace": (("replica", "time"), trace),
             "gradient_fluctuation": (("replica", "time"), fluctuation),

@@ -22,6 +22,7 @@ from sharpseek.summaries import (
     usable,
 )
 from sharpseek.verdicts import REFUTED, SUPPORTED, UNDECIDED, judge
+from synthetic import make_dataset
 
 RECORDS = 64
 TIME = np.arange(RECORDS) / (RECORDS - 1)
@@ -254,3 +255,16 @@ def test_pooled_groups_remember_what_their_series_said() -> None:
     assert kept is not None
     assert series is not None
     np.testing.assert_array_equal(astuple(kept), astuple(series))
+
+
+def test_without_a_series_the_drift_decides_and_without_that_stationarity() -> None:
+    run = make_dataset(seeds=4)
+    bare = run.drop_vars(["trace", "gradient_fluctuation"])
+    alone = np.where(run["seed"] == 3, 0, 1)
+    np.testing.assert_array_equal(usable(bare.assign(stationary=("replica", alone))), alone == 1)
+    # Half of a drift of 6 % is more than half of a margin of 5 %, and less than that of one of 7 %; as is its interval.
+    drift = np.where(run["condition"] == 10, 0.06, 0.0) * (1 + 0.01 * (run["seed"].values - 1.5))
+    drifting = bare.assign(trace_drift=("replica", drift))
+    np.testing.assert_array_equal(usable(drifting, 0.05, ["trace"]), run["condition"] != 10)
+    assert usable(drifting, 0.07, ["trace"]).all()
+    assert usable(drifting, 0.05, ["sharpness"]).all()

@@ -26,6 +26,7 @@ WORLDS = {
     # Points that are still going somewhere, for some of the margins; errors over seeds and over blocks of records.
     "going": {**LINEAR, "begins": (36.0, 50.0), "approach": 15.0, "wobble": 0.01},
     "going-slowly": {**NETWORK, "begins": (38.0, 60.0), "approach": 40.0, "wobble": 0.02, "seeds": 3},
+    "rising": {**NETWORK, "slope": 0.02, "approach": 10.0, "wobble": 0.01},
     "noisy": {**LINEAR, "rates": (0.001, 0.002), "begins": (40.0, 44.0), "approach": 8.0, "wobble": 0.01, "seeds": 4},
 }
 
