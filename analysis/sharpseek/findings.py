@@ -63,6 +63,20 @@ class Finding:
         return "not measured" if self.shown is None else number_text(self.shown)
 
     @property
+    def gap(self) -> str:
+        """Of an undecided claim with a number: its first piece without one, and how many more there are; else empty."""
+        if self.outcome != UNDECIDED or self.shown is None:
+            return ""
+        pieces = [(v.subject, e) for v in self.verdicts for e in v.evidence if e.outcome == UNDECIDED]
+        gaps = [(subject, e) for subject, e in pieces if np.isnan(e.estimate) and not e.condition]
+        if not gaps:
+            return ""
+        subject, first = gaps[0]
+        count = f" ({first.usable} of {first.replicas} replicas usable)" if first.replicas else ""
+        more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+        return f"not measured: {', '.join(filter(None, (subject, first.subject)))}{count}{more}"
+
+    @property
     def sentence(self) -> str:
         """What was found, where, and from how much."""
         used, replicas = self.usable
@@ -77,8 +91,10 @@ class Finding:
         if self.outcome == REFUTED:
             p, holm, word = self.p_against, self.holm_against, "p of refuted"
         level = f"; {word} {_sign(p_text(p, self.least))}, {_after(p, holm, self.least)} after Holm"
+        gap = f" Undecided because {self.gap}." if self.gap else ""
         return (
-            f"{self.claim.effect} {self.number} ({where}{least}{level}; {used} of {replicas} replica readings usable)."
+            f"{self.claim.effect} {self.number} ({where}{least}{level}; {used} of {replicas} replica readings "
+            f"usable).{gap}"
         )
 
 
@@ -166,7 +182,9 @@ def _direction(ways: Finding) -> str:
 def _where(finding: Finding) -> str:
     if finding.shown is None:
         return unmeasured(e for v in finding.verdicts for e in v.evidence)
-    return f"{number_text(finding.shown)}, {', '.join(filter(None, (finding.experiment, finding.shown.subject)))}"
+    where = ", ".join(filter(None, (finding.experiment, finding.shown.subject)))
+    number = f"{number_text(finding.shown)}, {where}"
+    return f"{finding.gap}; least certain of the rest {number}" if finding.gap else number
 
 
 def _not_asked(unasked: list[Verdict]) -> list[str]:

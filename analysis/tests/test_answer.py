@@ -113,3 +113,17 @@ def test_files_hold_both_p_values_and_what_they_are_bounds_of() -> None:
     assert piece["p"] == piece["p_least"] == pytest.approx(1 / 40001)
     assert found["sentence"].count("p < 2.5e-05") == 1
     assert found["p_against"] == 1
+
+
+def test_a_point_that_could_not_be_measured_is_named_where_the_rest_was() -> None:
+    experiment = linear("C2")
+    run = experiment.runs[""]
+    stationary = run["stationary"].values.copy()
+    stationary[run["condition"].values == 1] = 0
+    experiment.runs[""] = run.assign(stationary=("replica", stationary))
+    (found,) = findings(judge([experiment]))
+    assert found.outcome == UNDECIDED
+    replicas = int((stationary == 0).sum())
+    assert f"not measured: only, kappa 1 (0 of {replicas} replicas usable)" in found.gap
+    assert found.sentence.endswith(f"Undecided because {found.gap}.")
+    assert found.gap in answer([found], [])
