@@ -190,7 +190,8 @@
       { type: "text/csv" }));
     link.download = file;
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    // A busy browser starts the download late, and one whose URL is gone never starts.
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
   for (const made of document.querySelectorAll("button[data-csv]")) {
     made.addEventListener("click", () => {
