@@ -4,7 +4,7 @@ foreach(file ${FILES})
   file(READ ${FOLDER}/${file} text)
   string(APPEND entries "    {\"${file}\", R\"preset(${text})preset\"},\n")
 endforeach()
-file(WRITE ${OUTPUT} "#include \"experiments/presets.h\"
+file(WRITE ${OUTPUT} "#include \"experiments/config/presets.h\"
 
 namespace sharpseek {
 

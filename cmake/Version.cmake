@@ -1,4 +1,4 @@
-# Writes generated/experiments/version_data.h when what it says has changed. Run at every build by the target
+# Writes generated/experiments/run/version_data.h when what it says has changed. Run at every build by the target
 # sharpseek_version_data with SOURCE_DIR, OUTPUT and the constants below.
 execute_process(COMMAND git -C ${SOURCE_DIR} describe --always --dirty --abbrev=12 OUTPUT_VARIABLE GIT_STATE
   OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)

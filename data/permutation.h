@@ -4,9 +4,6 @@
 
 namespace sharpseek {
 
-/// Rounds of the Feistel network below.
-inline constexpr std::uint32_t kPermutationRounds = 6;
-
 /// Element `position` of a pseudo-random permutation of 0..size-1 that belongs to (seed, replica key, epoch): a
 /// balanced Feistel network on the smallest even number of bits that holds `size`, walked until it lands inside (Black
 /// and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). No state, no memory, any order of calls.

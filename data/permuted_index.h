@@ -1,11 +1,14 @@
 #pragma once
 
 #include <bit>
+#include <cstdint>
 
 #include "core/random.h"
-#include "data/permutation.h"
 
 namespace sharpseek {
+
+/// Rounds of the Feistel network below.
+inline constexpr std::uint32_t kPermutationRounds = 6;
 
 /// permuted_index (data/permutation.h) by the key of its stream, for kernels too.
 SHARPSEEK_HOST_DEVICE std::uint32_t permuted_index(PhiloxKey stream, std::uint64_t replica_key, std::uint32_t epoch,

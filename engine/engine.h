@@ -142,28 +142,9 @@ class Engine {
   virtual std::unique_ptr<Stepper> stepper(const TrainingProblem& problem) = 0;
 };
 
-/// How an engine is chosen: the flags of `sharpseek run`.
-struct EngineOptions {
-  std::string engine = "auto";    ///< auto | torch | lanes
-  std::string device = "auto";    ///< auto | cpu | cuda | cuda:N
-  std::string dtype = "float32";  ///< float32 | float64
-  std::string isa = "auto";       ///< lanes: auto | scalar | sse4.2 | avx2 | avx512
-  int threads = 0;                ///< 0: all cores this process may use
-  /// torch: bytes that a Hessian product may hold and keep; on CUDA the default is a quarter of the device's memory
-  std::int64_t memory = std::int64_t{1} << 30;
-  bool tf32 = false;  ///< torch on CUDA: float32 products with 10 bits of mantissa, faster
-};
-
 /// Throws UserError unless the sizes of problem and program fit each other, every rate is finite and above 0, and the
 /// optimiser's options make sense together.
 void validate(const TrainingProblem& problem, const Program& program);
-
-/// Loads what "auto", "cpu", "cuda" or "cuda:N" needs. Throws UserError naming --device unless it can be used. To be
-/// called before torch's first backward pass, because torch remembers for good what devices there are then.
-void open_device(const std::string& device);
-
-/// Makes the engine of these options. Throws UserError naming flag and value.
-std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions& options);
 
 /// Fresh state at step 0 for these parameters [E, P] and so many optimiser slots (TrainingProblem::slots).
 TrainingState initial_state(at::Tensor parameters, int slots);

@@ -3,16 +3,17 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/rate_schedule.h"
 #include "engine/step_scale.h"
 
 namespace sharpseek {
 
-/// How the learning rate changes over a run: eta_t = eta x rate_factor(t).
-struct RateSchedule {
-  /// constant: 1 | linear:F, cosine:F: from 1 at step 0 to F at the last one | inverse:T: 1 / (1 + t / T).
-  std::string specification = "constant";
-  std::int64_t steps = 0;  ///< of the run; linear and cosine need it
-};
+enum class OptimizerKind { kSgd, kGd, kSam, kAdam };
+
+/// Its name in configurations and messages.
+const char* name_of(OptimizerKind kind);
+/// The optimiser of this name. Throws UserError naming training.optimizer.
+OptimizerKind optimizer_kind(const std::string& name);
 
 /// The update rule of one step, as plain data that every engine executes; what a replica may have for its own
 /// (learning rate, momentum, decay, radius) is in the TrainingProblem. With g the gradient of the mini-batch loss at
@@ -27,24 +28,18 @@ struct RateSchedule {
 ///         2019).
 /// Weight decay never enters a velocity or a moment. Without momentum it is the gradient of lambda |w|^2 / 2.
 struct OptimizerOptions {
-  std::string kind = "sgd";  ///< sgd | gd | sam | adam
-  double beta1 = 0.9;        ///< adam: memory of the mean gradient, in [0, 1)
-  double beta2 = 0.999;      ///< adam: memory of the mean square, in [0, 1)
+  OptimizerKind kind = OptimizerKind::kSgd;
+  double beta1 = 0.9;    ///< adam: memory of the mean gradient, in [0, 1)
+  double beta2 = 0.999;  ///< adam: memory of the mean square, in [0, 1)
   RateSchedule schedule;
 };
-
-/// eta_t / eta at step t = 0, 1, ... Throws UserError naming training.schedule.
-double rate_factor(const RateSchedule& schedule, std::int64_t step);
-
-/// Sum of rate_factor^2 over the steps first .. last - 1: rescaled time in units of eta^2 / batch.
-double squared_rates(const RateSchedule& schedule, std::int64_t first, std::int64_t last);
 
 /// What step t = 0, 1, ... multiplies by.
 StepScale step_scale(const OptimizerOptions& options, std::int64_t step);
 
 /// Tensors of the parameters' size that an optimiser of this kind keeps between steps: velocity | first and second
 /// moment | nothing.
-int optimizer_slots(const std::string& kind, bool momentum);
+int optimizer_slots(OptimizerKind kind, bool momentum);
 
 /// Throws UserError naming the key unless the options make sense.
 void validate(const OptimizerOptions& options);

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "data/batch.h"
+#include "engine/make_engine.h"
 
 namespace sharpseek {
 namespace {

@@ -253,8 +253,6 @@ bool check_in_double(const ModuleObjective& objective) {
 
 }  // namespace
 
-double product_tolerance(c10::ScalarType precision) { return precision == at::kDouble ? 1e-4 : 1e-2; }
-
 void check_module(ModuleObjective& objective) {
   const LossGradient first = objective.loss_gradient(objective.parameters());
   require_finite(objective, first);

@@ -1,13 +1,8 @@
 #pragma once
 
-#include <c10/core/ScalarType.h>
-
 namespace sharpseek {
 
 class ModuleObjective;
-
-/// Relative disagreement of products that counts as a fault, by precision: rounding stays far below.
-double product_tolerance(c10::ScalarType precision);
 
 /// Checks, before anything is measured, that a module's loss has a Hessian and that LibTorch computes it. Throws
 /// UserError, in one line, unless

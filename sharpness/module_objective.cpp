@@ -1,7 +1,6 @@
 #include "sharpness/module_objective.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include <vector>
 
 #include "core/error.h"
-#include "sharpness/module_checks.h"
 #include "sharpness/module_network.h"
 #include "sharpness/torch_errors.h"
 
@@ -54,20 +52,9 @@ class ModuleOperator : public LinearOperator {
   ModuleObjective::Matrix matrix_;
 };
 
-/// Samples as the module takes them: numbers in its precision, integers as they are (but for squared errors).
-Samples converted(const Samples& samples, const ModuleOptions& options, at::ScalarType precision) {
-  const auto part = [&](const Tensor& values, bool integers, const char* name) {
-    if (integers && values.scalar_type() == at::kLong) return values.to(options.options.device());
-    const Tensor result = values.to(options.options.device(), precision);
-    require(result.isfinite().all().item<bool>(), options.data, ": ", name,
-            " holds a number that is not finite, or beyond float32 (--dtype float64 reaches further)");
-    return result;
-  };
-  return {part(samples.inputs, true, "inputs"),
-          part(samples.targets, options.loss == ModuleLoss::kCrossEntropy, "targets")};
-}
-
 }  // namespace
+
+double product_tolerance(c10::ScalarType precision) { return precision == at::kDouble ? 1e-4 : 1e-2; }
 
 /// Puts other weights into the network for as long as it lives.
 class ModuleObjective::AtWeights {
@@ -242,25 +229,6 @@ void ModuleObjective::check_adjoint(Matrix matrix, const Tensor& v, const Tensor
 
 std::shared_ptr<LinearOperator> ModuleObjective::product(Matrix matrix) {
   return std::make_shared<ModuleOperator>(*this, matrix);
-}
-
-std::unique_ptr<Objective> load_module(const std::string& file, const Samples& samples, ModuleOptions options) {
-  require(options.chunk >= 1, "--chunk ", options.chunk, ": must be at least 1");
-  // Fused attention and cuDNN's recurrent networks have no second derivative.
-  at::globalContext().setSDPUseFlash(false);
-  at::globalContext().setSDPUseMemEfficient(false);
-  at::globalContext().setUserEnabledCuDNN(false);
-  const auto network = std::make_shared<ModuleNetwork>(file, options.options.device());
-  if (options.options.has_dtype()) {
-    network->set_precision(c10::typeMetaToScalarType(options.options.dtype()));
-  }
-  return with_torch_errors(network->subject(), [&] {
-    auto objective = std::make_unique<ModuleObjective>(network, converted(samples, options, network->precision()),
-                                                       std::move(options));
-    check_module(*objective);
-    objective->start_progress();
-    return objective;
-  });
 }
 
 }  // namespace sharpseek

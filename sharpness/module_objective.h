@@ -23,6 +23,9 @@ struct ModuleOptions {
   std::string data = "the data";                ///< the samples' file, as messages call it
 };
 
+/// Relative disagreement of products that counts as a fault, by precision: rounding stays far below.
+double product_tolerance(c10::ScalarType precision);
+
 /// A user's TorchScript module on its own data as an objective with one replica: products by double backward, the loss
 /// gradient's graph of a chunk kept while the memory allows and computed again otherwise. The parameter vector is that
 /// of ModuleNetwork. Every member throws UserError, in one line, where LibTorch refuses.
@@ -93,12 +96,5 @@ class ModuleObjective final : public Objective {
   std::array<bool, 3> checked_{};  ///< by Matrix
   GradientMoments moments_;
 };
-
-/// Loads a module and checks it on its samples: float64 on the CPU or the options' device, or int64, which inputs stay.
-///
-/// Throws UserError, with the reason, for a file that is no TorchScript; for what its structure refuses
-/// (module_file.h); data that do not fit; a loss, gradient or product that is not finite, or not the same when computed
-/// twice; samples that mix; and products that are not those of a Hessian (module_checks.h).
-std::unique_ptr<Objective> load_module(const std::string& file, const Samples& samples, ModuleOptions options);
 
 }  // namespace sharpseek

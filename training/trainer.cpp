@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <vector>
 
 #include "core/error.h"
 
@@ -26,18 +25,10 @@ class Pacer {
 
 }  // namespace
 
-std::vector<std::int64_t> Schedule::record_steps() const {
-  std::vector<std::int64_t> all;
-  for (std::int64_t step = 0; step < steps; step += every) all.push_back(step);
-  all.push_back(steps);
-  return all;
-}
-
 TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
-                      const std::atomic<bool>* stop, std::int64_t recorded) {
+                      const Interruption& interrupted, std::int64_t recorded) {
   require(schedule.steps >= 0, "training.steps = ", schedule.steps, ": must be at least 0");
   require(schedule.every >= 1, "measure.every = ", schedule.every, ": must be at least 1");
-  const auto stopped = [stop] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
   const auto record = [&] {
     if (!observer.record(state)) return false;
     if (state.step % schedule.every != 0) return true;
@@ -63,7 +54,7 @@ TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& sc
   while (true) {
     const std::int64_t next = std::min(schedule.steps, (state.step / schedule.every + 1) * schedule.every);
     while (state.step < next) {
-      if (stopped()) return TrainingOutcome::kInterrupted;
+      if (interrupted()) return TrainingOutcome::kInterrupted;
       const auto start = std::chrono::steady_clock::now();
       const std::int64_t steps = pacer.piece(next - state.step);
       stepper.advance(state, steps);

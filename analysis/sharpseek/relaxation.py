@@ -17,7 +17,7 @@ the window's halves, the least that any single exponential leaves. Which tau cou
   none in a single series; starts from both sides can tell (claim C2).
 
 Derivation, error rates and power: docs/sharpness.md. The stopping rule computes the same in C++
-(sharpness/relaxation.h).
+(training/relaxation.h).
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def test_the_interval_holds_the_truth() -> None:
 
 
 def test_cpp_computes_the_same() -> None:
-    # tests/sharpness/relaxation_test.cpp holds the C++ stopping rule to the same table.
+    # tests/training/relaxation_test.cpp holds the C++ stopping rule to the same table.
     table = np.genfromtxt(Path(__file__).parents[2] / "tests/data/left_to_go.csv", delimiter=",", names=True)
     assert len(table) >= 8
     for row in table:

@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "engine/lanes/isa.h"
 #include "engine/lanes/lane_stepper.h"
+#include "engine/make_engine.h"
 #include "models/initialisation.h"
 #include "models/model.h"
 

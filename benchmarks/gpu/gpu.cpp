@@ -19,6 +19,7 @@
 #include "core/error.h"
 #include "engine/device/cuda.h"
 #include "engine/device/device_lanes.h"
+#include "engine/make_engine.h"
 #include "engine/torch/torch_engine.h"
 #include "models/initialisation.h"
 #include "models/model.h"

@@ -15,6 +15,7 @@
 #include "core/machine.h"
 #include "core/parallel.h"
 #include "engine/engine.h"
+#include "engine/make_engine.h"
 #include "engine/torch/torch_engine.h"
 #include "models/model.h"
 #include "sharpness/hessian_operator.h"

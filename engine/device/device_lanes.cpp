@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,7 +10,7 @@
 
 #include "core/error.h"
 #include "engine/device/device_stepper.h"
-#include "engine/torch/torch_engine.h"
+#include "engine/lanes/layout.h"
 
 namespace sharpseek {
 
@@ -36,14 +35,6 @@ constexpr std::int64_t kMostElements = std::int64_t{1} << 25;
 /// Targets or cotangents [N, o] or [E or 1, N, o] as [E or 1, N o].
 at::Tensor flat(const at::Tensor& values) {
   return values.dim() == 3 ? values.reshape({values.size(0), -1}) : values.reshape({1, -1});
-}
-
-/// Bytes of host memory as a tensor of the device.
-template <class T>
-at::Tensor upload(const T* from, std::size_t count, at::Device device) {
-  at::Tensor bytes = at::empty({static_cast<std::int64_t>(count * sizeof(T))}, at::kByte);
-  std::memcpy(bytes.data_ptr(), from, count * sizeof(T));
-  return bytes.to(device);
 }
 
 /// Sum over slices of [S, G, M, 32], in their order.
@@ -163,20 +154,8 @@ class DeviceHessian : public HessianProduct {
 
 }  // namespace
 
-DevicePlan::DevicePlan(const Program& program, at::Device device) : plan_(program) {
-  const lanes::PlanView host = plan_.view();
-  ops_ = upload(host.ops, static_cast<std::size_t>(host.op_count), device);
-  values_ = upload(host.values, program.values().size(), device);
-  view_ = host;
-  view_.ops = static_cast<const lanes::PlanOp*>(ops_.data_ptr());
-  view_.values = static_cast<const lanes::PlanValue*>(values_.data_ptr());
-}
-
-DeviceLaneEngine::DeviceLaneEngine(Program program, LaneDevice device)
-    : program_(std::move(program)),
-      device_(device),
-      plan_(program_, device.device),
-      torch_(std::make_unique<TorchEngine>(program_, DeviceLaneEngine::options())) {
+DeviceLaneEngine::DeviceLaneEngine(Program program, LaneDevice device, std::unique_ptr<Engine> others)
+    : program_(std::move(program)), device_(device), plan_(program_, device.device), others_(std::move(others)) {
   const lanes::PlanView& plan = plan_.view();
   const std::int64_t most = std::max<std::int64_t>(plan.parameter_count, std::int64_t{kChunkSamples} * plan.size);
   require(2 * most <= kMostElements, "--engine lanes on a GPU: a replica of this network has ", most,
@@ -205,7 +184,7 @@ at::Tensor DeviceLaneEngine::loss(const at::Tensor& parameters, const Samples& s
 }
 
 LossGradient DeviceLaneEngine::loss_gradient(const at::Tensor& parameters, const Samples& samples) {
-  if (samples.inputs.dim() == 4) return torch_->loss_gradient(parameters, samples);
+  if (samples.inputs.dim() == 4) return others_->loss_gradient(parameters, samples);
   SampleLaunch launch(device_, plan_, parameters, samples.inputs);
   launch.targets(samples.targets);
   const LaneLayout& layout = launch.layout();
@@ -218,7 +197,7 @@ LossGradient DeviceLaneEngine::loss_gradient(const at::Tensor& parameters, const
 }
 
 std::unique_ptr<HessianProduct> DeviceLaneEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
-  if (samples.inputs.dim() == 4) return torch_->hessian(parameters, samples);
+  if (samples.inputs.dim() == 4) return others_->hessian(parameters, samples);
   return std::make_unique<DeviceHessian>(device_, plan_, parameters, samples, /*residual_only=*/false);
 }
 
@@ -229,7 +208,7 @@ std::unique_ptr<HessianProduct> DeviceLaneEngine::residual_curvature(const at::T
 
 std::unique_ptr<HessianProduct> DeviceLaneEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                                const at::Tensor& metric) {
-  return torch_->gauss_newton(parameters, inputs, metric);
+  return others_->gauss_newton(parameters, inputs, metric);
 }
 
 at::Tensor DeviceLaneEngine::per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
@@ -267,12 +246,12 @@ at::Tensor DeviceLaneEngine::jacobian_product(const at::Tensor& parameters, cons
 
 at::Tensor DeviceLaneEngine::third_derivative(const at::Tensor& parameters, const Samples& samples,
                                               const at::Tensor& vectors) {
-  return torch_->third_derivative(parameters, samples, vectors);
+  return others_->third_derivative(parameters, samples, vectors);
 }
 
 at::Tensor DeviceLaneEngine::pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs,
                                                  const at::Tensor& cotangents, const at::Tensor& directions) {
-  return torch_->pullback_derivative(parameters, inputs, cotangents, directions);
+  return others_->pullback_derivative(parameters, inputs, cotangents, directions);
 }
 
 std::unique_ptr<Stepper> DeviceLaneEngine::stepper(const TrainingProblem& problem) {

@@ -100,7 +100,7 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
   draws_.residuals = task.residuals.rows() > 0 ? place(rounded(task.residuals), device, storage_) : nullptr;
   draws_.dataset_size = static_cast<std::uint32_t>(task.dataset.rows());
   draws_.replacement = task.replacement;
-  draws_.full_batch = problem.optimizer.kind == "gd";
+  draws_.full_batch = problem.optimizer.kind == OptimizerKind::kGd;
   draws_.training = stream_key(task.seed, Stream::kTraining);
   draws_.noise_signs = stream_key(task.seed, Stream::kNoiseSigns);
   draws_.sample_index = stream_key(task.seed, Stream::kSampleIndex);
@@ -140,7 +140,7 @@ DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const De
   momenta_ = packed(problem_.momenta);
   weight_decays_ = packed(problem_.weight_decays);
   sam_radii_ = packed(problem_.sam_radii);
-  const bool fixed_rule = problem_.plain() && problem_.optimizer.kind == "sgd";
+  const bool fixed_rule = problem_.plain() && problem_.optimizer.kind == OptimizerKind::kSgd;
   if (fixed_rule && drawing_.plain()) fixed_ = lanes::find_fixed_step(plan_.host(), teacher_.host(), problem_.batch);
 
   job_.network = plan_.view();
@@ -150,8 +150,8 @@ DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const De
     job_.inline_teacher[i] = static_cast<float>(teacher[i]);
   }
   job_.rule.plain = problem_.plain();
-  job_.rule.adam = problem_.optimizer.kind == "adam";
-  job_.rule.sam = problem_.optimizer.kind == "sam";
+  job_.rule.adam = problem_.optimizer.kind == OptimizerKind::kAdam;
+  job_.rule.sam = problem_.optimizer.kind == OptimizerKind::kSam;
   job_.rule.beta1 = problem_.optimizer.beta1;
   job_.rule.beta2 = problem_.optimizer.beta2;
   job_.divergence_loss = static_cast<float>(kDivergenceLoss);

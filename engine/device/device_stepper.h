@@ -2,7 +2,9 @@
 
 #include <vector>
 
-#include "engine/device/device_lanes.h"
+#include "engine/device/lane_device.h"
+#include "engine/engine.h"
+#include "engine/lanes/layout.h"
 
 namespace sharpseek {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "data/permutation.h"
+#include "data/permuted_index.h"
 #include "engine/lanes/kernels.h"
 #include "engine/lanes/normals.h"
 

@@ -102,7 +102,7 @@ DrawJob<Real> LaneStepper<Real>::draw_job(std::int64_t group) const {
   job.dataset = dataset_.empty() ? nullptr : dataset_.data();
   job.samples = static_cast<std::uint32_t>(task.dataset.rows());
   job.replacement = task.replacement;
-  job.full_batch = problem_.optimizer.kind == "gd";
+  job.full_batch = problem_.optimizer.kind == OptimizerKind::kGd;
   job.residuals = residuals_.empty() ? nullptr : residuals_.data();
   if (depends_on_input_) job.heteroscedastic = heteroscedastic_.data_ptr<Real>() + first;
   job.noise_kinds = kinds_.data() + first;
@@ -173,8 +173,8 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
         return values.numel() > 0 ? values.data_ptr<Real>() + first : nullptr;
       };
       job.rule.scales = scales.data();
-      job.rule.adam = problem_.optimizer.kind == "adam";
-      job.rule.sam = problem_.optimizer.kind == "sam";
+      job.rule.adam = problem_.optimizer.kind == OptimizerKind::kAdam;
+      job.rule.sam = problem_.optimizer.kind == OptimizerKind::kSam;
       job.rule.beta1 = problem_.optimizer.beta1;
       job.rule.beta2 = problem_.optimizer.beta2;
       job.rule.momenta = of_group(momenta);

@@ -110,7 +110,7 @@ LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at:
 void TorchStepper::update(TrainingState& state, const at::Tensor& g, std::int64_t step) const {
   const StepScale scale = step_scale(problem_.optimizer, step);
   at::Tensor direction = g;
-  if (problem_.optimizer.kind == "adam") {
+  if (problem_.optimizer.kind == OptimizerKind::kAdam) {
     const double beta1 = problem_.optimizer.beta1;
     const double beta2 = problem_.optimizer.beta2;
     at::Tensor& m = state.slots[0];
@@ -155,7 +155,7 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
     LossGradient at_weights = loss_gradient(state.parameters, inputs, targets);
     losses.push_back(at_weights.loss);
     at::Tensor g = at_weights.gradient;
-    if (problem_.optimizer.kind == "sam") {
+    if (problem_.optimizer.kind == OptimizerKind::kSam) {
       const at::Tensor norm = g.square().sum(1, true).sqrt() + kSamEpsilon;
       g = loss_gradient(state.parameters + sam_radii_ * g / norm, inputs, targets).gradient;
     }

@@ -4,7 +4,6 @@
 #include <future>
 #include <memory>
 
-#include "engine/device/device_lanes.h"
 #include "engine/device/device_stepper.h"
 #include "engine/device/plugin.h"
 #include "engine/engine.h"
@@ -61,7 +60,7 @@ class TorchStepper : public Stepper {
   void update(TrainingState& state, const at::Tensor& g, std::int64_t step) const;
   /// Records a step of plain SGD on fixed_.
   void record_step(const TrainingState& state);
-  bool full_batch() const { return problem_.optimizer.kind == "gd"; }
+  bool full_batch() const { return problem_.optimizer.kind == OptimizerKind::kGd; }
 
   const Program& program_;
   at::TensorOptions options_;

@@ -11,6 +11,7 @@
 #include "engine/cases.h"
 #include "engine/device/cuda.h"
 #include "engine/device/host_kernels.h"
+#include "engine/make_engine.h"
 #include "engine/problems.h"
 #include "engine/torch/chunked_engine.h"
 #include "engine/torch/torch_engine.h"
@@ -153,7 +154,7 @@ TEST(ChunkedEngine, GivesEachPartItsReplicasOptimisersAndSlots) {
   const at::Tensor start = random_weights(program, 5);
   for (TrainingProblem problem : optimizer_problems(model, 5)) {
     // The parts of replicas without momentum have no velocity of their own.
-    if (problem.optimizer.kind != "adam") problem.momenta[0] = problem.momenta[3] = 0;
+    if (problem.optimizer.kind != OptimizerKind::kAdam) problem.momenta[0] = problem.momenta[3] = 0;
     TorchEngine whole(program, at::TensorOptions().dtype(at::kDouble));
     TrainingState b = initial_state(start, problem.slots());
     whole.stepper(problem)->advance(b, 20);
@@ -162,11 +163,13 @@ TEST(ChunkedEngine, GivesEachPartItsReplicasOptimisersAndSlots) {
       TrainingState a = initial_state(start, problem.slots());
       const std::unique_ptr<Stepper> in_parts = chunked.engine->stepper(problem);
       for (std::int64_t steps : {7, 13}) in_parts->advance(a, steps);
-      EXPECT_LT(relative_difference(a.parameters, b.parameters), 1e-12) << problem.optimizer.kind << " " << most;
+      EXPECT_LT(relative_difference(a.parameters, b.parameters), 1e-12)
+          << name_of(problem.optimizer.kind) << " " << most;
       ASSERT_EQ(a.slots.size(), b.slots.size());
       for (std::size_t i = 0; i < a.slots.size(); ++i) {
         for (std::int64_t e : {1, 2, 4}) {
-          EXPECT_LT(relative_difference(a.slots[i][e], b.slots[i][e]), 1e-11) << problem.optimizer.kind << " " << most;
+          EXPECT_LT(relative_difference(a.slots[i][e], b.slots[i][e]), 1e-11)
+              << name_of(problem.optimizer.kind) << " " << most;
         }
       }
       EXPECT_EQ(a.loss_count, b.loss_count);
@@ -263,7 +266,7 @@ TEST_P(TorchSteps, EveryOptimiserIsThatOfTheCpu) {
     const std::unique_ptr<Stepper> fast = recorded.stepper(problem);
     for (std::int64_t steps : {8, 12}) fast->advance(a, steps);
     plain.stepper(problem)->advance(b, 20);
-    EXPECT_LT(relative_difference(a.parameters.to(at::kCPU), b.parameters), 3e-5) << problem.optimizer.kind;
+    EXPECT_LT(relative_difference(a.parameters.to(at::kCPU), b.parameters), 3e-5) << name_of(problem.optimizer.kind);
   }
 }
 

@@ -17,7 +17,9 @@
 #include "engine/device/device_stepper.h"
 #include "engine/device/fixed_steps.h"
 #include "engine/device/host_kernels.h"
+#include "engine/make_engine.h"
 #include "engine/problems.h"
+#include "engine/torch/torch_engine.h"
 
 namespace sharpseek {
 namespace {
@@ -41,7 +43,9 @@ class Device : public testing::TestWithParam<std::string> {
     return {Cuda::instance().plugin()->kernels, at::Device(at::kCUDA, 0), Cuda::instance().plugin()->current_stream};
   }
   std::unique_ptr<Engine> engine(const Program& program) const {
-    return std::make_unique<DeviceLaneEngine>(program, device());
+    return std::make_unique<DeviceLaneEngine>(
+        program, device(),
+        std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(at::kFloat).device(device().device)));
   }
   TrainingState train(const Program& program, const TrainingProblem& problem, const at::Tensor& weights,
                       std::initializer_list<std::int64_t> pieces) const {
@@ -206,7 +210,7 @@ TEST_P(Device, TrainsByEveryOptimiserAsTheCpu) {
     if (c.name != "linear2" && c.name != "mlp_tanh" && c.name != "transformer") continue;
     const Program program = make_model(c.options);
     for (const TrainingProblem& problem : optimizer_problems(c.options, 3)) {
-      const std::string name = c.name + " " + problem.optimizer.kind + " " + problem.optimizer.schedule.specification;
+      const std::string name = c.name + " " + name_of(problem.optimizer.kind) + " " + problem.optimizer.schedule.text();
       const at::Tensor start = random_weights(program, 3);
       const TrainingState ours = train(program, problem, start, {20});
       const TrainingState cpu = train_on_cpu(program, problem, start, 20);

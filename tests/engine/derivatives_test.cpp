@@ -11,6 +11,7 @@
 
 #include "engine/cases.h"
 #include "engine/engine.h"
+#include "engine/make_engine.h"
 #include "engine/networks.h"
 #include "engine/torch/autograd_hessian.h"
 #include "engine/torch/torch_engine.h"

@@ -12,6 +12,7 @@
 #include "engine/cases.h"
 #include "engine/engine.h"
 #include "engine/lanes/isa.h"
+#include "engine/make_engine.h"
 #include "engine/problems.h"
 
 namespace sharpseek {

@@ -14,6 +14,7 @@
 #include "data/batch.h"
 #include "engine/cases.h"
 #include "engine/engine.h"
+#include "engine/make_engine.h"
 #include "engine/problems.h"
 
 namespace sharpseek {
@@ -49,7 +50,7 @@ at::Tensor by_definition(const Program& program, const TrainingProblem& problem,
   const std::unique_ptr<Engine> teacher =
       make_engine(problem.task->teacher.program, {.engine = "torch", .dtype = "float64"});
   const at::Tensor parameters = at::tensor(problem.task->teacher.parameters, at::kDouble).unsqueeze(0);
-  const std::string& kind = problem.optimizer.kind;
+  const OptimizerKind kind = problem.optimizer.kind;
   at::Tensor velocity = at::zeros_like(w);
   at::Tensor m = at::zeros_like(w);
   at::Tensor v = at::zeros_like(w);
@@ -60,7 +61,7 @@ at::Tensor by_definition(const Program& program, const TrainingProblem& problem,
     const auto draw = [&]<class Real>(Real) {
       const std::span<Real> inputs(x.data_ptr<Real>(), static_cast<std::size_t>(x.numel()));
       const std::span<Real> noise(eps.data_ptr<Real>(), static_cast<std::size_t>(eps.numel()));
-      if (kind == "gd") {
+      if (kind == OptimizerKind::kGd) {
         draw_full_batch<Real>(*problem.task, problem.noise[e], problem.replica_keys[e], inputs, noise);
       } else {
         draw_batch<Real>(*problem.task, problem.noise[e], problem.replica_keys[e], step, problem.batch, inputs, noise);
@@ -70,13 +71,13 @@ at::Tensor by_definition(const Program& program, const TrainingProblem& problem,
     x = x.to(at::kDouble);
     const Samples samples{x, teacher->outputs(parameters, x)[0] + eps.to(at::kDouble)};
     at::Tensor g = reference->loss_gradient(w, samples).gradient;
-    if (kind == "sam") g = reference->loss_gradient(w + problem.sam_radii[e] * g / g.norm(), samples).gradient;
+    if (kind == OptimizerKind::kSam)
+      g = reference->loss_gradient(w + problem.sam_radii[e] * g / g.norm(), samples).gradient;
     const double progress = step / 19.0;
-    const double rate = problem.learning_rates[e] * (problem.optimizer.schedule.specification == "constant"
-                                                         ? 1.0
-                                                         : 0.1 + 0.9 * (1 + std::cos(M_PI * progress)) / 2);
+    const double rate = problem.learning_rates[e] *
+                        (problem.optimizer.schedule.constant() ? 1.0 : 0.1 + 0.9 * (1 + std::cos(M_PI * progress)) / 2);
     const at::Tensor decayed = w * (1 - rate * problem.weight_decays[e]);
-    if (kind == "adam") {
+    if (kind == OptimizerKind::kAdam) {
       m = m + 0.2 * (g - m);
       v = v + 0.05 * (g * g - v);
       const at::Tensor mean = m / (1 - std::pow(0.8, step + 1.0));
@@ -100,9 +101,9 @@ TEST_P(Optimizers, TakeTheStepsOfTheDefinition) {
         const auto i = static_cast<std::int64_t>(e);
         const at::Tensor w = by_definition(program, problem, e, start.narrow(0, i, 1).clone(), 20, narrow());
         // Adam divides by roots of squares that may be tiny: float32 rounding is amplified there.
-        const double limit = !narrow() ? 1e-9 : problem.optimizer.kind == "adam" ? 2e-3 : 5e-5;
+        const double limit = !narrow() ? 1e-9 : problem.optimizer.kind == OptimizerKind::kAdam ? 2e-3 : 5e-5;
         EXPECT_LT(relative_difference(state.parameters[i], w[0]), limit)
-            << network.name << " " << problem.optimizer.kind << " " << problem.optimizer.schedule.specification;
+            << network.name << " " << name_of(problem.optimizer.kind) << " " << problem.optimizer.schedule.text();
       }
     }
   }
@@ -116,7 +117,7 @@ TEST_P(Optimizers, SplittingACallChangesNoBit) {
   for (const TrainingProblem& problem : optimizer_problems(model, 3)) {
     const TrainingState whole = run(program, problem, start, {20});
     const TrainingState split = run(program, problem, start, {1, 12, 7});
-    EXPECT_TRUE(at::equal(whole.parameters, split.parameters)) << problem.optimizer.kind;
+    EXPECT_TRUE(at::equal(whole.parameters, split.parameters)) << name_of(problem.optimizer.kind);
     for (std::size_t i = 0; i < whole.slots.size(); ++i) EXPECT_TRUE(at::equal(whole.slots[i], split.slots[i]));
   }
 }
@@ -202,7 +203,7 @@ TEST_P(Optimizers, FreshNoiseAveragesOutOfGradientDescentAndFixedNoiseStays) {
   TaskOptions options = task_for(model);
   options.samples = problem.batch = 7;
   problem.task = std::make_shared<const Task>(make_task(options, 1));
-  problem.optimizer.kind = "gd";
+  problem.optimizer.kind = OptimizerKind::kGd;
   problem.learning_rates.assign(3, 0.004);
   problem.noise[2].fixed = true;
   const at::Tensor start = random_weights(program, 1).repeat({3, 1});
@@ -217,15 +218,15 @@ INSTANTIATE_TEST_SUITE_P(Engines, Optimizers,
                          [](const auto& test) { return test.param.engine + "_" + test.param.dtype; });
 
 TEST(RateSchedule, GoesFromOneToItsEnd) {
-  EXPECT_EQ(rate_factor({"constant", 100}, 99), 1);
-  EXPECT_EQ(rate_factor({"linear:0.2", 101}, 0), 1);
-  EXPECT_NEAR(rate_factor({"linear:0.2", 101}, 50), 0.6, 1e-15);
-  EXPECT_NEAR(rate_factor({"linear:0.2", 101}, 100), 0.2, 1e-15);
-  EXPECT_NEAR(rate_factor({"cosine:0", 101}, 50), 0.5, 1e-15);
-  EXPECT_NEAR(rate_factor({"cosine:0", 101}, 100), 0, 1e-15);
-  EXPECT_NEAR(rate_factor({"inverse:10", 101}, 30), 0.25, 1e-15);
-  EXPECT_EQ(squared_rates({"constant", 100}, 3, 10), 7);
-  EXPECT_NEAR(squared_rates({"inverse:1", 100}, 0, 2), 1.25, 1e-15);
+  EXPECT_EQ(RateSchedule("constant", 100).factor(99), 1);
+  EXPECT_EQ(RateSchedule("linear:0.2", 101).factor(0), 1);
+  EXPECT_NEAR(RateSchedule("linear:0.2", 101).factor(50), 0.6, 1e-15);
+  EXPECT_NEAR(RateSchedule("linear:0.2", 101).factor(100), 0.2, 1e-15);
+  EXPECT_NEAR(RateSchedule("cosine:0", 101).factor(50), 0.5, 1e-15);
+  EXPECT_NEAR(RateSchedule("cosine:0", 101).factor(100), 0, 1e-15);
+  EXPECT_NEAR(RateSchedule("inverse:10", 101).factor(30), 0.25, 1e-15);
+  EXPECT_EQ(RateSchedule("constant", 100).squared_factors(3, 10), 7);
+  EXPECT_NEAR(RateSchedule("inverse:1", 100).squared_factors(0, 2), 1.25, 1e-15);
 }
 
 TEST(Validate, NamesTheOptimisersKeyAndValue) {
@@ -233,8 +234,8 @@ TEST(Validate, NamesTheOptimisersKeyAndValue) {
   const Program program = make_model(model);
   const auto refusal = [&](auto&& change) {
     TrainingProblem problem = problem_of(model, 2, 0.01);
-    change(problem);
     try {
+      change(problem);
       validate(problem, program);
     } catch (const UserError& error) {
       return std::string(error.what());
@@ -242,24 +243,25 @@ TEST(Validate, NamesTheOptimisersKeyAndValue) {
     return std::string("(no error)");
   };
   using testing::HasSubstr;
-  EXPECT_THAT(refusal([](auto& p) { p.optimizer.kind = "lion"; }), HasSubstr("training.optimizer = lion"));
-  EXPECT_THAT(refusal([](auto& p) { p.optimizer.kind = "gd"; }), HasSubstr("data.samples"));
+  EXPECT_THAT(refusal([](auto& p) { p.optimizer.kind = optimizer_kind("lion"); }),
+              HasSubstr("training.optimizer = lion"));
+  EXPECT_THAT(refusal([](auto& p) { p.optimizer.kind = OptimizerKind::kGd; }), HasSubstr("data.samples"));
   EXPECT_THAT(refusal([](auto& p) { p.optimizer.beta2 = 1; }), HasSubstr("training.betas"));
   EXPECT_THAT(refusal([](auto& p) { p.momenta = {0, 1}; }), HasSubstr("training.momentum = 1"));
   EXPECT_THAT(refusal([](auto& p) { p.weight_decays = {-1, 0}; }), HasSubstr("training.weight_decay = -1"));
   EXPECT_THAT(refusal([](auto& p) {
-                p.optimizer.kind = "sam";
+                p.optimizer.kind = OptimizerKind::kSam;
                 p.sam_radii = {0.1, 0};
               }),
               HasSubstr("training.sam_radius = 0"));
   EXPECT_THAT(refusal([](auto& p) {
-                p.optimizer.kind = "adam";
+                p.optimizer.kind = OptimizerKind::kAdam;
                 p.momenta = {0.9, 0};
               }),
               HasSubstr("training.betas"));
-  EXPECT_THAT(refusal([](auto& p) { p.optimizer.schedule.specification = "linear"; }),
+  EXPECT_THAT(refusal([](auto& p) { p.optimizer.schedule = RateSchedule("linear"); }),
               HasSubstr("training.schedule = linear"));
-  EXPECT_THAT(refusal([](auto& p) { p.optimizer.schedule.specification = "cosine:2"; }),
+  EXPECT_THAT(refusal([](auto& p) { p.optimizer.schedule = RateSchedule("cosine:2"); }),
               HasSubstr("training.schedule = cosine:2"));
 }
 

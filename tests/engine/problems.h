@@ -56,15 +56,17 @@ inline std::vector<TrainingProblem> optimizer_problems(const ModelOptions& model
   for (const char* kind : {"sgd", "sam", "adam", "gd"}) {
     for (const char* schedule : {"constant", "cosine:0.1"}) {
       TrainingProblem problem = problem_of(model, replicas, 0.004);
-      problem.optimizer = {.kind = kind, .beta1 = 0.8, .beta2 = 0.95, .schedule = {schedule, 20}};
+      problem.optimizer = {
+          .kind = optimizer_kind(kind), .beta1 = 0.8, .beta2 = 0.95, .schedule = RateSchedule(schedule, 20)};
       for (std::size_t e = 0; e < replicas; ++e) {
-        problem.momenta.push_back(problem.optimizer.kind == "adam" ? 0 : 0.5 + 0.1 * static_cast<double>(e));
+        problem.momenta.push_back(problem.optimizer.kind == OptimizerKind::kAdam ? 0
+                                                                                 : 0.5 + 0.1 * static_cast<double>(e));
         problem.weight_decays.push_back(0.1 * static_cast<double>(e));
         problem.sam_radii.push_back(0.05 + 0.05 * static_cast<double>(e));
       }
       // Noise of every kind on the way: dependent on the input, residuals of a data set, fresh and fixed.
-      if (problem.optimizer.kind == "adam") problem.noise[1].heteroscedastic = 0.6;
-      if (problem.optimizer.kind == "gd" || problem.optimizer.kind == "sam") {
+      if (problem.optimizer.kind == OptimizerKind::kAdam) problem.noise[1].heteroscedastic = 0.6;
+      if (problem.optimizer.kind == OptimizerKind::kGd || problem.optimizer.kind == OptimizerKind::kSam) {
         TaskOptions options = task_for(model);
         options.samples = 7;
         Task task = make_task(options, 1);
@@ -74,9 +76,9 @@ inline std::vector<TrainingProblem> optimizer_problems(const ModelOptions& model
         problem.task = std::make_shared<const Task>(std::move(task));
         problem.noise[1].fixed = true;
         problem.noise[2].distribution = NoiseDistribution::kMeasured;
-        problem.noise[2].fixed = problem.optimizer.kind == "gd";
+        problem.noise[2].fixed = problem.optimizer.kind == OptimizerKind::kGd;
       }
-      if (problem.optimizer.kind == "gd") problem.batch = 7;
+      if (problem.optimizer.kind == OptimizerKind::kGd) problem.batch = 7;
       all.push_back(std::move(problem));
     }
   }

@@ -12,6 +12,7 @@
 #include "data/batch.h"
 #include "engine/cases.h"
 #include "engine/engine.h"
+#include "engine/make_engine.h"
 #include "engine/problems.h"
 #include "sharpness/balance.h"
 

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "core/error.h"
-#include "experiments/config.h"
-#include "experiments/option_table.h"
-#include "experiments/sweep.h"
+#include "experiments/config/config.h"
+#include "experiments/config/option_table.h"
+#include "experiments/config/sweep.h"
 #include "models/model.h"
 #include "tests/fuzz/expect.h"
 

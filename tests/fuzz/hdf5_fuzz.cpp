@@ -19,13 +19,13 @@
 #include <vector>
 
 #include "core/error.h"
-#include "experiments/checkpoint.h"
-#include "experiments/checksum.h"
-#include "experiments/hdf5.h"
-#include "experiments/hdf5_input.h"
-#include "experiments/record.h"
-#include "experiments/rewrite.h"
-#include "experiments/verify.h"
+#include "experiments/run/checkpoint.h"
+#include "experiments/run/record.h"
+#include "experiments/run/verify.h"
+#include "files/checked_copy.h"
+#include "files/checksum.h"
+#include "files/input_file.h"
+#include "files/netcdf_file.h"
 #include "tests/fuzz/expect.h"
 
 namespace {

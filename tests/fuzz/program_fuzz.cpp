@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "engine/engine.h"
 #include "engine/lanes/isa.h"
+#include "engine/make_engine.h"
 #include "tests/fuzz/expect.h"
 
 namespace {

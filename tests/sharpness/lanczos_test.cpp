@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "engine/cases.h"
 #include "engine/engine.h"
+#include "engine/make_engine.h"
 #include "sharpness/dense.h"
 #include "sharpness/hessian_operator.h"
 #include "sharpness/trace.h"

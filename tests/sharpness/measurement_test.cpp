@@ -12,6 +12,7 @@
 #include "data/covariance.h"
 #include "engine/cases.h"
 #include "engine/engine.h"
+#include "engine/make_engine.h"
 #include "sharpness/balance.h"
 #include "sharpness/evaluation.h"
 #include "sharpness/gradient_noise.h"

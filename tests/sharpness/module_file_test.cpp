@@ -1,5 +1,6 @@
 // Which tensors of a module are parameters, and in which precision they are measured.
 #include "sharpness/module_file.h"
+#include "sharpness/load_module.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>

@@ -1,5 +1,6 @@
 // Cross-entropy over tokens and distributions, against sums that are written out.
 #include "sharpness/module_loss.h"
+#include "sharpness/load_module.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>

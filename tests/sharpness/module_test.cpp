@@ -1,4 +1,5 @@
 // TorchScript modules as objectives, against the engines' networks and closed forms.
+#include "sharpness/load_module.h"
 #include "sharpness/module_objective.h"
 
 #include <ATen/ATen.h>
@@ -13,6 +14,7 @@
 
 #include "core/error.h"
 #include "engine/cases.h"
+#include "engine/make_engine.h"
 #include "sharpness/dense.h"
 #include "sharpness/lanczos.h"
 #include "sharpness/modules.h"

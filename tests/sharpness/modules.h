@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "sharpness/load_module.h"
 #include "sharpness/module_objective.h"
 
 namespace sharpseek::testing_support {

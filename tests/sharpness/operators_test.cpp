@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "engine/cases.h"
+#include "engine/make_engine.h"
 #include "sharpness/dense.h"
 #include "sharpness/hessian_operator.h"
 #include "sharpness/objective.h"

@@ -12,6 +12,7 @@
 
 #include "data/batch.h"
 #include "engine/cases.h"
+#include "engine/make_engine.h"
 #include "sharpness/balance.h"
 #include "sharpness/evaluation.h"
 #include "sharpness/probe.h"
@@ -47,7 +48,7 @@ class TrainingViewTest : public testing::TestWithParam<const char*> {
     options.teacher.specification = "generic";
     TrainingProblem problem;
     problem.task = std::make_shared<const Task>(make_task(options, 7));
-    problem.optimizer.kind = optimizer;
+    problem.optimizer.kind = optimizer_kind(optimizer);
     problem.batch = optimizer == "gd" ? kSamples : kBatch;
     for (const char* redraw : {"fixed", "fresh"}) {
       NoiseOptions noise;
@@ -151,7 +152,7 @@ TEST_P(TrainingViewTest, BalancesAreThoseOfTheBatchesThatTrainingDraws) {
     for (std::size_t e = 0; e < 2; ++e) {
       const auto g = gradients(problem, e);
       std::vector<at::Tensor> squares;
-      if (problem.optimizer.kind == "gd") {  // all samples; fresh noise averages out
+      if (problem.optimizer.kind == OptimizerKind::kGd) {  // all samples; fresh noise averages out
         std::vector<at::Tensor> means;
         for (const auto& of_sample : g) means.push_back(mean_of(of_sample));
         squares.push_back(mean_of(means).square());

@@ -10,6 +10,7 @@
 
 #include "data/task.h"
 #include "engine/cases.h"
+#include "engine/make_engine.h"
 #include "theory/closed_form.h"
 #include "theory/slow_flow.h"
 

@@ -8,6 +8,7 @@
 #include "data/covariance.h"
 #include "data/task.h"
 #include "engine/cases.h"
+#include "engine/make_engine.h"
 #include "theory/slow_flow.h"
 #include "theory/slow_manifold.h"
 

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "data/task.h"
 #include "engine/cases.h"
+#include "engine/make_engine.h"
 #include "theory/slow_flow.h"
 
 namespace sharpseek {

@@ -107,7 +107,8 @@ TEST(Train, GoesOnFromTheStepOfTheState) {
   TrainingState state = fresh();
   Seen first, second;
   train(stepper, state, {.steps = 20, .every = 10}, first);
-  train(stepper, state, {.steps = 40, .every = 10}, second, nullptr, static_cast<std::int64_t>(first.steps.size()));
+  train(stepper, state, {.steps = 40, .every = 10}, second, never_interrupted,
+        static_cast<std::int64_t>(first.steps.size()));
   EXPECT_EQ(state.step, 40);
   EXPECT_EQ(second.steps, (std::vector<std::int64_t>{30, 40}));
 }
@@ -125,7 +126,8 @@ TEST(Train, MakesARecordFirstThatWasDueWhenItStopped) {
   EXPECT_EQ(train(stepper, stopped, {.steps = 20, .every = 10}, first), TrainingOutcome::kInterrupted);
   EXPECT_EQ(stopped.step, 10);
   Seen second;
-  EXPECT_EQ(train(stepper, stopped, {.steps = 20, .every = 10}, second, nullptr, 1), TrainingOutcome::kFinished);
+  EXPECT_EQ(train(stepper, stopped, {.steps = 20, .every = 10}, second, never_interrupted, 1),
+            TrainingOutcome::kFinished);
   EXPECT_EQ(second.steps, (std::vector<std::int64_t>{10, 20}));
   EXPECT_EQ(second.losses.back(), whole.losses.back());
 }
@@ -135,7 +137,8 @@ TEST(Train, GivesTheSameAnswerWhereItHadStopped) {
   TrainingState state = fresh();
   Seen first, second;
   train(stepper, state, {.steps = 100, .every = 10}, first);
-  EXPECT_EQ(train(stepper, state, {.steps = 100, .every = 10}, second, nullptr, 3), TrainingOutcome::kAllDiverged);
+  EXPECT_EQ(train(stepper, state, {.steps = 100, .every = 10}, second, never_interrupted, 3),
+            TrainingOutcome::kAllDiverged);
   EXPECT_TRUE(second.steps.empty());
 }
 
@@ -145,7 +148,7 @@ TEST(Train, KeepsTheSumsOfALastRecordBetweenTwoIntervals) {
   Seen shorter, whole;
   train(stepper, state, {.steps = 15, .every = 10}, shorter);
   EXPECT_EQ(state.loss_count[0], 5);
-  train(stepper, state, {.steps = 30, .every = 10}, shorter, nullptr, 2);
+  train(stepper, state, {.steps = 30, .every = 10}, shorter, never_interrupted, 2);
   TrainingState other = fresh();
   train(stepper, other, {.steps = 30, .every = 10}, whole);
   EXPECT_EQ(shorter.losses.back(), whole.losses.back());

@@ -1,0 +1,297 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/text.h"
+#include "engine/make_engine.h"
+#include "experiments/cli/arguments.h"
+#include "experiments/cli/commands.h"
+#include "experiments/cli/progress.h"
+#include "experiments/run/measure.h"
+#include "experiments/run/provenance.h"
+#include "sharpness/load_module.h"
+#include "sharpness/module_objective.h"
+#include "sharpness/torch_errors.h"
+
+namespace sharpseek {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr const char* kExamples =
+    "  sharpseek measure out/sweep/run.h5 --quantities spectrum,smallest,density\n"
+    "  sharpseek measure --module model.pt --data data.h5 --loss cross-entropy --eigenvalues 10 --out model.h5\n";
+
+po::options_description described() {
+  const ProbeOptions defaults;
+  po::options_description options("options");
+  options.add_options()("module", po::value<std::string>(),
+                        "a TorchScript module instead of a run (with --data, --loss)")(
+      "data", po::value<std::string>(), "HDF5 file with inputs [N, ...] and targets [N, ...]")(
+      "loss", po::value<std::string>()->default_value("mse"),
+      "mse (sum over outputs) | cross-entropy (over tokens); mean over samples")(
+      "out", po::value<std::string>(), "result file, must not exist (default measure.h5 beside the run or module)")(
+      "quantities", po::value<std::string>()->default_value("spectrum,gradient"),
+      "comma-separated; see sharpseek list")(
+      "eigenvalues", po::value<std::int64_t>()->default_value(defaults.eigenvalues), "eigenvalues at an end")(
+      "tolerance", po::value<double>()->default_value(defaults.tolerance, "1e-5"), "of residual / largest eigenvalue")(
+      "trace", po::value<std::string>()->default_value("xtrace"), "hutchinson | hutch++ | xtrace")(
+      "trace-products", po::value<std::int64_t>()->default_value(defaults.trace_probes), "products of its estimate")(
+      "trace-error", po::value<double>()->default_value(0), "go on to this relative standard error; 0 = do not")(
+      "basis", po::value<std::int64_t>()->default_value(defaults.basis), "Lanczos vectors held before a restart")(
+      "batch", po::value<int>()->default_value(0), "mini-batch of batch_sharpness (0 = the run's; module: 1)")(
+      "batches", po::value<std::int64_t>()->default_value(defaults.batches), "mini-batches of batch_sharpness")(
+      "radius", po::value<double>()->default_value(defaults.radius, "0.05"), "perturbation of flatness")(
+      "samples", po::value<std::int64_t>()->default_value(0), "run: evaluation set (0 = the run's)")(
+      "chunk", po::value<std::int64_t>()->default_value(512), "module: samples of one pass")(
+      "memory", po::value<std::int64_t>()->default_value(2048), "MiB that graphs or values may hold between products");
+  add_engine_options(options);
+  add_format_option(options);
+  return options;
+}
+
+ProbeOptions probe_options(const Arguments& arguments) {
+  ProbeOptions options;
+  options.eigenvalues = arguments.get<std::int64_t>("eigenvalues");
+  options.tolerance = arguments.get<double>("tolerance");
+  options.trace_probes = arguments.get<std::int64_t>("trace-products");
+  options.trace_error = arguments.get<double>("trace-error");
+  options.basis = arguments.get<std::int64_t>("basis");
+  options.batches = arguments.get<std::int64_t>("batches");
+  options.radius = arguments.get<double>("radius");
+  for (const std::string& name : split(arguments.get<std::string>("quantities"), ',')) {
+    options.quantities.push_back(trimmed(name));
+  }
+  const std::string& trace = arguments.get<std::string>("trace");
+  require(trace == "hutchinson" || trace == "hutch++" || trace == "xtrace", "--trace ", trace,
+          ": must be hutchinson | hutch++ | xtrace");
+  options.trace_method = trace == "hutchinson" ? TraceMethod::kHutchinson
+                         : trace == "hutch++"  ? TraceMethod::kHutchPlus
+                                               : TraceMethod::kXTrace;
+  const auto at_least = [&](const char* name, auto least) {
+    const auto value = arguments.get<decltype(least)>(name);
+    require(value >= least && std::isfinite(static_cast<double>(value)), "--", name, " ", value, ": must be at least ",
+            least);
+  };
+  at_least("batch", 0);
+  at_least("samples", std::int64_t{0});
+  at_least("memory", std::int64_t{0});
+  at_least("chunk", std::int64_t{1});
+  at_least("trace-error", 0.0);
+  require(options.tolerance < 1, "--tolerance ", options.tolerance, ": must be below 1");
+  require(options.eigenvalues >= 1, "--eigenvalues ", options.eigenvalues, ": must be at least 1");
+  require(options.tolerance > 0, "--tolerance ", options.tolerance, ": must be above 0");
+  require(options.basis >= 8, "--basis ", options.basis, ": must be at least 8");
+  require(options.batches >= 2, "--batches ", options.batches, ": must be at least 2");
+  require(options.trace_probes >= 6, "--trace-products ", options.trace_probes, ": must be at least 6");
+  select_quantities(options.quantities);
+  return options;
+}
+
+/// Shows products on standard error: how many there will be is not known.
+std::function<void(std::int64_t)> product_progress(bool quiet) {
+  if (quiet) return {};
+  using Clock = std::chrono::steady_clock;
+  return [start = Clock::now(), next = Clock::now() + std::chrono::seconds(5)](std::int64_t products) mutable {
+    if (Clock::now() < next) return;
+    next = Clock::now() + std::chrono::seconds(5);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    std::fprintf(stderr, "measure: %lld products, %.1f/s\n", static_cast<long long>(products),
+                 static_cast<double>(products) / seconds);
+  };
+}
+
+/// Inputs and targets as the file has them: int64 or float64.
+Samples module_samples(const hdf5::InputFile& data, ModuleLoss loss) {
+  Samples samples{data.samples("inputs", at::kDouble), data.samples("targets", at::kLong)};
+  require(samples.inputs.dim() >= 1 && samples.targets.dim() >= 1 && samples.inputs.size(0) >= 1 &&
+              samples.inputs.size(0) == samples.targets.size(0),
+          data.path(), ": inputs ", c10::str(samples.inputs.sizes()), " and targets ",
+          c10::str(samples.targets.sizes()), " must have the same number of samples, at least 1");
+  const bool classes = samples.targets.scalar_type() == at::kLong;
+  require(loss != ModuleLoss::kCrossEntropy || classes || samples.targets.dim() >= 2, data.path(),
+          ": targets must be int64 classes [N, ...], or distributions [N, ..., classes], for --loss cross-entropy");
+  return samples;
+}
+
+/// Says it where numbers of the data lose digits in the module's precision, which nobody has asked for.
+void remark_rounding(const Samples& samples, at::ScalarType precision, const std::string& path) {
+  const auto rounded = [&](const at::Tensor& x) {
+    return x.is_floating_point() && !x.to(precision).to(at::kDouble).equal(x);
+  };
+  if (!rounded(samples.inputs) && !rounded(samples.targets)) return;
+  std::cerr << "sharpseek: " << path << ": float64 numbers are rounded to float32, the module's own precision; --dtype "
+            << "float64 measures in float64, --dtype float32 without this remark\n";
+}
+
+MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& options) {
+  const std::string& file = arguments.get<std::string>("module");
+  const EngineOptions engine = engine_choice(arguments).over({});
+  for (const Quantity* quantity : select_quantities(options.quantities)) {
+    require(quantity->name != "balance" && quantity->name != "excess_risk", "--quantities ", quantity->name,
+            ": needs a run; a module has no clean labels or known symmetries");
+  }
+  require(engine.dtype == "float32" || engine.dtype == "float64", "--dtype ", engine.dtype,
+          ": must be float32 | float64");
+  const bool cuda = engine.device.starts_with("cuda");
+  ModuleOptions module;
+  const std::string& loss = arguments.get<std::string>("loss");
+  require(loss == "mse" || loss == "cross-entropy", "--loss ", loss, ": must be mse | cross-entropy");
+  module.loss = loss == "mse" ? ModuleLoss::kMeanSquared : ModuleLoss::kCrossEntropy;
+  module.options = at::TensorOptions().device(at::Device(cuda ? engine.device : "cpu"));
+  if (arguments.given("dtype"))
+    module.options = module.options.dtype(engine.dtype == "float64" ? at::kDouble : at::kFloat);
+  module.chunk = arguments.get<std::int64_t>("chunk");
+  module.memory = arguments.get<std::int64_t>("memory") << 20;
+  module.progress = product_progress(arguments.has("quiet"));
+
+  const hdf5::InputFile data(arguments.required("data"));
+  module.data = data.path();
+  const Samples samples = module_samples(data, module.loss);
+  TorchWarnings warnings;
+  const std::unique_ptr<Objective> objective = load_module(file, samples, module);
+  const at::ScalarType precision = objective->parameters().scalar_type();
+  if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples, precision, data.path());
+  const int batch = std::max(1, arguments.get<int>("batch"));
+  const std::vector<Balance> no_balances;
+  MeasuringContext context(*objective, {}, no_balances, batch, options);
+  MeasureRecord record;
+  record.measurements.emplace_back();
+  record.steps = {0};
+  record.eigenvalues = context.eigenvalues();
+  for (const Block& block : objective->blocks()) record.layers.push_back(block.name);
+  record.measurements[0]["loss"] = objective->loss(objective->parameters());
+  record.variables.push_back({"loss", "", "1", "mean over samples of the loss of --loss"});
+  for (const Quantity* quantity : select_quantities(options.quantities)) {
+    quantity->measure(context, record.measurements[0]);
+    record.variables.insert(record.variables.end(), quantity->variables.begin(), quantity->variables.end());
+  }
+  record.attributes["module"] = file;
+  record.attributes["data"] = data.path();
+  record.attributes["loss"] = loss;
+  record.attributes["samples"] = std::to_string(objective->samples());
+  record.attributes["parameters"] = std::to_string(objective->dimension());
+  record.attributes["engine"] =
+      concat("torchscript ", module.options.device().str(), precision == at::kDouble ? " float64" : " float32");
+  if (!arguments.has("quiet")) {
+    for (const std::string& line : warnings.lines(3)) std::cerr << "sharpseek: LibTorch warns: " << line << '\n';
+  }
+  return record;
+}
+
+/// Throws UserError for a flag that only the other of the two modes knows.
+void refuse_flags_of_the_other_mode(const Arguments& arguments, bool module) {
+  const std::vector<std::string> others =
+      module ? std::vector<std::string>{"samples", "engine", "isa"} : std::vector<std::string>{"data", "loss", "chunk"};
+  for (const std::string& name : others) {
+    require(!arguments.given(name), "--", name, ": is for ", module ? "RUN.h5" : "--module", ", not for ",
+            module ? "--module" : "RUN.h5");
+  }
+}
+
+/// Results of a replica at a time that did not converge or are not finite: a spectrum by its status, all else by its
+/// numbers.
+std::int64_t failures(const MeasureRecord& record) {
+  std::int64_t count = 0;
+  for (const Measurement& measurement : record.measurements) {
+    at::Tensor broken = at::zeros({record.replicas}, at::kLong);  // not finite, by variables
+    at::Tensor status = at::zeros({record.replicas}, at::kLong);
+    for (const auto& [name, values] : measurement) {
+      if (name.ends_with("_status")) {
+        status += (values != 0).to(at::kLong);
+      } else {
+        broken += values.reshape({record.replicas, -1}).isfinite().logical_not().any(1).to(at::kLong);
+      }
+    }
+    count += at::where(status > 0, status, broken).sum().item<std::int64_t>();
+  }
+  return count;
+}
+
+nlohmann::json as_json(const MeasureRecord& record, const std::string& path) {
+  nlohmann::json result{{"file", path}, {"steps", record.steps}};
+  for (const Variable& variable : record.variables) {
+    nlohmann::json& times = result["variables"][std::string(variable.name)];
+    for (const Measurement& measurement : record.measurements) {
+      const at::Tensor values = measurement.at(std::string(variable.name)).contiguous();
+      const std::int64_t width = values.numel() / values.size(0);
+      nlohmann::json replicas = nlohmann::json::array();
+      for (std::int64_t e = 0; e < values.size(0); ++e) {
+        const double* row = values.data_ptr<double>() + e * width;
+        if (values.dim() == 1) {
+          replicas.push_back(*row);
+        } else {
+          replicas.push_back(std::vector<double>(row, row + width));
+        }
+      }
+      times.push_back(std::move(replicas));
+    }
+  }
+  return result;
+}
+
+void print_table(const MeasureRecord& record) {
+  if (record.replicas > 1 || record.steps.size() > 1) return;  // an ensemble is for the file
+  for (const Variable& variable : record.variables) {
+    if (variable.dimension == "grid") continue;
+    const std::string name(variable.name);
+    std::cout << name << std::string(name.size() < 36 ? 36 - name.size() : 1, ' ');
+    const at::Tensor values = record.measurements[0].at(name).reshape({-1}).contiguous();
+    for (std::int64_t i = 0; i < values.numel(); ++i) std::printf("%s%.6g", i > 0 ? " " : "", values[i].item<double>());
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+
+int command_measure(const std::vector<std::string>& arguments) {
+  const Arguments parsed(arguments, described(), "measure RUN.h5 | --module SCRIPTED.pt --data DATA.h5 [options]",
+                         kExamples, "RUN");
+  if (parsed.done()) return 0;
+  const bool module = parsed.has("module");
+  require(module != parsed.has("RUN"), "measure: needs either RUN.h5 or --module SCRIPTED.pt with --data DATA.h5");
+  const bool json = wants_json(parsed);
+  const ProbeOptions options = probe_options(parsed);
+  refuse_flags_of_the_other_mode(parsed, module);
+  const std::filesystem::path source = module ? parsed.get<std::string>("module") : parsed.get<std::string>("RUN");
+  const std::string out =
+      parsed.has("out") ? parsed.get<std::string>("out") : (source.parent_path() / "measure.h5").string();
+  MeasurePlace place(out);
+  MeasureRecord record = module ? measure_module(parsed, options)
+                                : measure_run(source.string(), options,
+                                              {.engine = engine_choice(parsed).over({}),
+                                               .batch = parsed.get<int>("batch"),
+                                               .samples = parsed.get<std::int64_t>("samples"),
+                                               .memory = parsed.get<std::int64_t>("memory") << 20,
+                                               .progress = parsed.has("quiet") ? no_progress : terminal_progress});
+  for (const auto& [name, value] : provenance()) record.attributes.try_emplace("measure_" + name, value);
+  record.attributes["finished"] = utc_now();
+  write_measure_record(out, record);
+  place.keep();
+  const std::int64_t failed = failures(record);
+  if (json) {
+    std::cout << as_json(record, out).dump(1) << '\n';
+  } else if (!parsed.has("quiet")) {
+    print_table(record);
+    std::cout << out << ": " << record.replicas << " replicas, " << record.steps.size() << " times, " << failed
+              << " results not converged or not finite\n";
+  }
+  return failed > 0 ? kExitDiverged : 0;
+}
+
+}  // namespace sharpseek

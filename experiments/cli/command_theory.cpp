@@ -1,0 +1,195 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "experiments/cli/arguments.h"
+#include "experiments/cli/commands.h"
+#include "experiments/cli/theory_flow.h"
+#include "experiments/config/option_table.h"
+#include "experiments/config/sweep.h"
+#include "experiments/predict/flow.h"
+#include "experiments/predict/linear_theory.h"
+#include "experiments/run/memory.h"
+#include "experiments/run/prepare.h"
+#include "training/schedule.h"
+
+namespace sharpseek {
+namespace {
+
+constexpr const char* kExamples =
+    "  sharpseek theory sweep.ini\n"
+    "  sharpseek theory sweep.ini --format json --set noise.condition='1 10 100'\n"
+    "  sharpseek theory sweep.ini --path                # trajectory of each point, at the records of its run\n"
+    "  sharpseek theory flow-mlp.ini --flow             # trajectory of any smooth network\n";
+
+/// A sweep point without its seeds.
+struct Row {
+  nlohmann::json axes = nlohmann::json::object();  ///< settings by swept key
+  Prediction prediction;
+  std::optional<SlowPath> path{};
+  std::vector<std::int64_t> steps{};  ///< of the path's readings
+};
+
+/// The sweep points of all groups with the random-number keys of their one seed.
+std::vector<Replica> sweep_points(const Config& config) {
+  std::vector<Replica> points;
+  for (const Group& group : expand(config)) {
+    points.insert(points.end(), group.replicas.begin(), group.replicas.end());
+  }
+  return points;
+}
+
+/// The flow from the initial weights of the point's first seed, read at the records of its run.
+void add_path(Row& row, const Replica& replica, const Task& task, const Noise& noise) {
+  const Settings& settings = *replica.settings;
+  row.steps = settings.schedule.record_steps();
+  std::vector<double> times;
+  for (std::int64_t step : row.steps) times.push_back(rescaled_time(settings.learning_rate, settings.batch, step));
+  const ModelOptions& model = settings.model;
+  const std::vector<double> parameters = initial_weights(replica, make_model(model), &row.prediction);
+  const Vector flat = Eigen::Map<const Vector>(parameters.data(), static_cast<Eigen::Index>(parameters.size()));
+  const SlowManifold manifold({*task.teacher.matrix, task.input_covariance, noise.covariance});
+  row.path =
+      slow_path(manifold, unflatten(flat, linear_shapes(model.inputs, model.width, model.outputs, model.depth)), times);
+}
+
+Row make_row(const Replica& replica, const std::vector<std::string>& axes, bool with_path) {
+  const Settings& settings = *replica.settings;
+  const Task task = make_task(settings.task, settings.seed);
+  const std::string reason = linear_theory_refusal(settings.model, task);
+  require(reason.empty(), reason);
+  const Matrix signal = task.signal();
+  const Noise noise = make_noise(settings.noise, task.outputs, &signal, settings.seed);
+  // The way there is that of plain sgd; without it the limit stays what it is, but this run need not end there.
+  const std::string other = plain_sgd_refusal(settings);
+  require(!with_path || other.empty(), other);
+  Row row{.prediction = predict(settings.model, task, noise)};
+  if (!other.empty()) row.prediction.warnings.push_back("SGD need not end at small_lr_limit: " + other);
+  for (const std::string& axis : axes) row.axes[axis] = settings.values.text(axis);
+  if (with_path && row.prediction.closed_form) add_path(row, replica, task, noise);
+  return row;
+}
+
+nlohmann::json to_json(const SlowPath& path, const std::vector<std::int64_t>& steps) {
+  nlohmann::json result{{"status", to_string(path.status)}, {"rescaled_time", path.time}};
+  for (const char* name : {"step", "trace", "sharpness", "gradient_fluctuation", "layer_fluctuation", "speed"}) {
+    result[name] = nlohmann::json::array();
+  }
+  for (std::size_t i = 0; i < path.readings.size(); ++i) {
+    const MinimumReading& reading = path.readings[i];
+    result["step"].push_back(steps[i]);
+    result["trace"].push_back(reading.trace);
+    result["sharpness"].push_back(reading.sharpness);
+    result["gradient_fluctuation"].push_back(reading.gradient_fluctuation);
+    result["layer_fluctuation"].push_back(reading.layer_fluctuation);
+    result["speed"].push_back(reading.speed);
+  }
+  return result;
+}
+
+nlohmann::json to_json(const Row& row) {
+  const Prediction& prediction = row.prediction;
+  nlohmann::json result{{"point", row.axes}, {"commutes", prediction.commutes}, {"warnings", prediction.warnings}};
+  result["closed_form"] = nullptr;
+  if (const auto& closed = prediction.closed_form) {
+    result["closed_form"] = {{"trace", closed->trace},
+                             {"flattest_trace", closed->flattest_trace},
+                             {"gradient_fluctuation", closed->gradient_fluctuation},
+                             {"sharpness", closed->sharpness}};
+  }
+  result["small_lr_limit"] = nullptr;
+  if (const auto& limit = prediction.limit) {
+    result["small_lr_limit"] = {{"trace", limit->reading.trace},
+                                {"gradient_fluctuation", limit->reading.gradient_fluctuation},
+                                {"sharpness", limit->reading.sharpness},
+                                {"circulation", limit->reading.speed},
+                                {"layer_fluctuation", limit->reading.layer_fluctuation},
+                                {"relaxation_rate", limit->relaxation_rate}};
+  }
+  if (row.path) result["path"] = to_json(*row.path, row.steps);
+  return result;
+}
+
+void print(const Row& row, bool quiet) {
+  std::string name;
+  for (const auto& [key, value] : row.axes.items()) {
+    name += concat(name.empty() ? "" : ",", find_option(key, "sweep").name(), "=", value.get<std::string>());
+  }
+  const Prediction& prediction = row.prediction;
+  std::printf("%-30s", name.c_str());
+  if (const auto& closed = prediction.closed_form) {
+    std::printf(" %11.5f %11.5f %11.5f %11.5f", closed->flattest_trace, closed->trace, closed->gradient_fluctuation,
+                closed->sharpness);
+  } else {
+    std::printf(" %11s %11s %11s %11s", "-", "-", "-", "-");
+  }
+  if (const auto& limit = prediction.limit) {
+    std::printf(" | %11.5f %11.5f %11.5f %9.4f %9.4f", limit->reading.trace, limit->reading.gradient_fluctuation,
+                limit->reading.sharpness, limit->reading.speed, limit->relaxation_rate);
+  } else {
+    std::printf(" | %11s %11s %11s %9s %9s", "-", "-", "-", "-", "-");
+  }
+  std::printf(" %s\n", prediction.commutes ? "yes" : "no");
+  if (!quiet) {
+    for (const std::string& warning : prediction.warnings) std::printf("  note: %s\n", warning.c_str());
+  }
+  if (!row.path) return;
+  std::printf("  %12s %12s %12s %12s %12s %12s\n", "step", "tau", "trace", "fluctuation", "sharpness", "speed");
+  for (std::size_t i = 0; i < row.path->readings.size(); ++i) {
+    const MinimumReading& reading = row.path->readings[i];
+    std::printf("  %12lld %12.6g %12.6f %12.6f %12.6f %12.6f\n", static_cast<long long>(row.steps[i]),
+                row.path->time[i], reading.trace, reading.gradient_fluctuation, reading.sharpness, reading.speed);
+  }
+  std::printf("  path: %s\n", to_string(row.path->status).c_str());
+}
+
+}  // namespace
+
+int command_theory(const std::vector<std::string>& arguments) {
+  namespace po = boost::program_options;
+  po::options_description options("options");
+  options.add_options()("path", "the way of the first seed's weights along the minima, at the records of the run")(
+      "flow", "slow-manifold flow of any smooth network on data that it fits, over the run's rescaled time");
+  add_set_option(options);
+  add_format_option(options);
+  const Arguments parsed(arguments, options, "theory CONFIG [options]", kExamples, "CONFIG");
+  if (parsed.done()) return 0;
+  const bool json = wants_json(parsed);
+  Config config = config_of(parsed);
+  // Theory knows no seeds: the first one of each point stands for all.
+  if (config.seeds() > 1) config.set_seeds(1);
+  require_memory_of_theory(config);
+  if (parsed.has("flow")) {
+    require(!parsed.has("path"), "theory --flow --path: one at a time (--path is the flow of linear networks)");
+    print_flow(config, json, parsed.has("quiet"));
+    return 0;
+  }
+  std::vector<std::string> axes;
+  for (const ConfigOption& option : option_table()) {
+    if (config.values(option.key).size() > 1) axes.emplace_back(option.key);
+  }
+
+  std::vector<Row> rows;
+  for (const Replica& replica : sweep_points(config)) rows.push_back(make_row(replica, axes, parsed.has("path")));
+  if (json) {
+    nlohmann::json all = nlohmann::json::array();
+    for (const Row& row : rows) all.push_back(to_json(row));
+    std::cout << nlohmann::json{{"points", all}}.dump(2) << '\n';
+    return 0;
+  }
+  std::printf("%-30s %47s | %53s\n", "", "closed form (minimal fluctuation)", "limit of small learning rates");
+  std::printf("%-30s %11s %11s %11s %11s | %11s %11s %11s %9s %9s %s\n", "point", "flattest", "trace", "fluctuation",
+              "sharpness", "trace", "fluctuation", "sharpness", "circulat.", "relaxat.", "commutes");
+  for (const Row& row : rows) print(row, parsed.has("quiet"));
+  return 0;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,27 @@
+#include "experiments/cli/commands.h"
+
+#include <array>
+#include <span>
+
+namespace sharpseek {
+namespace {
+
+constexpr std::array kCommands{
+    Command{"run", "train one experiment and record it", command_run, true, true},
+    Command{"theory", "what theory predicts for each sweep point", command_theory, true, false},
+    Command{"resume", "go on with a run, sweep or reproduction that was stopped", command_resume, true, true},
+    Command{"reproduce", "run all experiments of a preset and report", command_reproduce, true, true},
+    Command{"merge", "make one file of the shards of a run", command_merge, false, false},
+    Command{"verify", "check every value of a file against its checksums", command_verify, false, false},
+    Command{"watch", "how far a run is, live", command_watch, false, true},
+    Command{"report", "write the report of a finished reproduction", command_report, false, false},
+    Command{"doctor", "what this machine has and what is used of it", command_doctor, false, false},
+    Command{"measure", "spectra of a stored run or of a TorchScript module", command_measure, true, false},
+    Command{"list", "models, presets, quantities, options", command_list, false, false},
+};
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+}  // namespace sharpseek

@@ -1,0 +1,199 @@
+#include "experiments/cli/dry_run.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <iomanip>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "engine/make_engine.h"
+#include "experiments/config/ini.h"
+#include "experiments/predict/linear_theory.h"
+#include "experiments/run/memory.h"
+#include "experiments/run/prepare.h"
+#include "sharpness/block.h"
+#include "sharpness/probe.h"
+#include "theory/closed_form.h"
+#include "training/trainer.h"
+
+namespace sharpseek {
+namespace {
+
+/// Training of the trial stops after this time, or at the run's last step.
+constexpr double kTrialSeconds = 0.25;
+
+struct Cost {
+  double training = 0;  ///< seconds
+  double measuring = 0;
+  double prepared = 0;  ///< bytes, held until the end
+  double running = 0;   ///< bytes, while this group trains
+  double disk = 0;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Cost estimate(const PreparedGroup& group, const EngineOptions& options) {
+  const Settings& settings = group.settings();
+  const Schedule& schedule = settings.schedule;
+  const std::unique_ptr<Engine> engine = make_engine(group.program, options);
+  const TrainingProblem problem = training_problem(group);
+  TrainingState state = initial_state(initial_weights(group).to(engine->options()), problem.slots());
+  const std::unique_ptr<Stepper> stepper = engine->stepper(problem);
+
+  Cost cost;
+  // Twice as many steps each time; the last, longest piece tells the rate.
+  for (std::int64_t steps = 1; steps <= schedule.steps; steps *= 2) {
+    const auto start = std::chrono::steady_clock::now();
+    stepper->advance(state, steps);
+    const double taken = seconds_since(start);
+    cost.training = taken / static_cast<double>(steps) * static_cast<double>(schedule.steps);
+    if (taken > kTrialSeconds / 2) break;
+  }
+  // Measured block by block, each like the first: that one tells the time.
+  const auto replicas = static_cast<double>(group.noise.size());
+  const std::int64_t block =
+      std::min(replicas_of_block(group.program.parameter_count()), static_cast<std::int64_t>(group.noise.size()));
+  std::vector<std::size_t> rows(static_cast<std::size_t>(block));
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  Probe probe(*engine, evaluation_data(*group.task, settings.measure.samples, engine->options()), problem.of(rows),
+              settings.measure.probe);
+  const at::Tensor trial = state.parameters.slice(0, 0, block);
+  double taken = 0;
+  for (int attempt = 0; attempt < 2 && taken < kTrialSeconds; ++attempt) {  // the first one also loads libraries
+    const auto start = std::chrono::steady_clock::now();
+    probe.measure(trial, state.step);
+    taken = seconds_since(start);
+  }
+  cost.measuring = taken * replicas / static_cast<double>(block) * static_cast<double>(schedule.records());
+
+  const MemoryNeed need = memory_need(settings, group.program, static_cast<std::int64_t>(group.noise.size()), options);
+  cost.prepared = need.prepared;
+  cost.running = need.training + need.records;
+  cost.disk = 8 * replicas *
+              (static_cast<double>(record_size(settings, group.program)) * static_cast<double>(schedule.records()) +
+               static_cast<double>(group.program.parameter_count()));
+  return cost;
+}
+
+std::string duration(double seconds) {
+  std::ostringstream text;
+  text << std::setprecision(3);
+  if (seconds < 100) {
+    text << seconds << " s";
+  } else if (seconds < 6000) {
+    text << seconds / 60 << " min";
+  } else {
+    text << seconds / 3600 << " h";
+  }
+  return text.str();
+}
+
+/// The closed form at each sweep point of a linear network's group; null where there is none.
+nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) {
+  const ModelOptions& model = group.settings().model;
+  const Task& task = *group.task;
+  if (!linear_theory_refusal(model, task).empty()) return nullptr;
+  nlohmann::json found = nlohmann::json::array();
+  for (std::size_t e = 0; e < group.noise.size(); ++e) {
+    std::string name;
+    for (const std::string& key : replica_axes(config)) {
+      if (!key.starts_with("noise.")) continue;
+      name += concat(name.empty() ? "" : ", ", key.substr(6), " ", group.group.replicas[e].settings->values.text(key));
+    }
+    if (!found.empty() && found.back()["at"] == name) continue;
+    if (!linear_theory_refusal(task, group.noise[e]).empty()) return nullptr;
+    const ClosedForm form =
+        closed_form(model.depth, *task.teacher.matrix, task.input_covariance, group.noise[e].covariance);
+    found.push_back({{"at", name},
+                     {"trace", form.trace},
+                     {"flattest_trace", form.flattest_trace},
+                     {"sharpness", form.sharpness},
+                     {"gradient_fluctuation", form.gradient_fluctuation},
+                     {"commutes", form.commutes}});
+  }
+  return found;
+}
+
+nlohmann::json json_of(const Cost& cost) {
+  return {{"training_seconds", cost.training},
+          {"measuring_seconds", cost.measuring},
+          {"memory_bytes", cost.prepared + cost.running},
+          {"disk_bytes", cost.disk}};
+}
+
+}  // namespace
+
+nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const Shard& shard) {
+  require_memory(config, engine, shard);
+  nlohmann::json groups = nlohmann::json::array();
+  Cost total;
+  for (const PreparedGroup& group : prepare(config, shard)) {
+    const Settings& settings = group.settings();
+    const Schedule& schedule = settings.schedule;
+    const Cost cost = estimate(group, engine);
+    nlohmann::json axes = nlohmann::json::array();
+    for (const std::string& key : replica_axes(config)) axes.push_back({{"key", key}, {"values", config.values(key)}});
+    groups.push_back({{"name", group.group.name.empty() ? config.name() : group.group.name},
+                      {"replicas", group.noise.size()},
+                      {"seeds", settings.seeds},
+                      {"parameters", group.program.parameter_count()},
+                      {"steps", schedule.steps},
+                      {"batch", settings.batch},
+                      {"remarks", group.remarks},
+                      {"records", schedule.records()},
+                      {"until_stationary", settings.until_stationary},
+                      {"axes", axes},
+                      {"cost", json_of(cost)},
+                      {"closed_form", predictions_of(group, config)}});
+    total.training += cost.training;
+    total.measuring += cost.measuring;
+    total.prepared += cost.prepared;
+    total.running = std::max(total.running, cost.running);
+    total.disk += cost.disk;
+  }
+  return {{"groups", groups}, {"cost", json_of(total)}};
+}
+
+void print_dry_run(const nlohmann::json& run, std::ostream& out) {
+  const auto memory = [](const nlohmann::json& cost) { return in_bytes(cost["memory_bytes"].get<double>()); };
+  const auto disk = [](const nlohmann::json& cost) { return in_bytes(cost["disk_bytes"].get<double>()); };
+  for (const nlohmann::json& group : run["groups"]) {
+    out << group["name"].get<std::string>() << ": " << group["replicas"] << " replicas (" << group["seeds"]
+        << " seeds each), " << group["parameters"] << " parameters, " << group["steps"] << " steps, "
+        << group["records"] << " records\n";
+    for (const nlohmann::json& remark : group["remarks"]) out << "  note: " << remark.get<std::string>() << '\n';
+    for (const nlohmann::json& axis : group["axes"]) {
+      out << "  axis " << axis["key"].get<std::string>() << ":";
+      for (const nlohmann::json& value : axis["values"]) out << ' ' << quoted(value.get<std::string>());
+      out << '\n';
+    }
+    const nlohmann::json& cost = group["cost"];
+    out << "  cost: training " << duration(cost["training_seconds"]) << ", measuring "
+        << duration(cost["measuring_seconds"]) << ", memory " << memory(cost) << ", disk at most " << disk(cost)
+        << (group["until_stationary"] ? "; less if it is stationary earlier" : "") << '\n';
+    if (group["closed_form"].is_null()) out << "  theory: no closed form for this network and task\n";
+    for (const nlohmann::json& form : group["closed_form"]) {
+      const auto at = form["at"].get<std::string>();
+      out << "  theory" << (at.empty() ? "" : " at " + at) << ": trace " << form["trace"].get<double>()
+          << " (flattest possible " << form["flattest_trace"].get<double>() << "), sharpness "
+          << form["sharpness"].get<double>() << ", fluctuation " << form["gradient_fluctuation"].get<double>()
+          << (form["commutes"] ? "" : "; noise and signal do not commute: SGD settles elsewhere") << '\n';
+    }
+  }
+  const nlohmann::json& cost = run["cost"];
+  out << "all: " << duration(cost["training_seconds"].get<double>() + cost["measuring_seconds"].get<double>())
+      << ", memory " << memory(cost) << " beside the program's own, disk at most " << disk(cost) << '\n';
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,190 @@
+#include "experiments/config/settings.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace sharpseek {
+namespace {
+
+constexpr std::int64_t kMostBatch = 1 << 20;
+/// The step is half of a random counter.
+constexpr std::int64_t kMostSteps = std::numeric_limits<std::uint32_t>::max();
+
+TaskOptions task_of(const Point& point) {
+  TaskOptions options;
+  options.inputs = point.small_integer("data.inputs");
+  options.outputs = point.small_integer("data.outputs");
+  options.sequence = point.small_integer("data.sequence");
+  options.input_covariance = point.text("data.input_covariance");
+  options.teacher.specification = point.text("data.teacher");
+  options.teacher.scale = point.number("data.teacher_scale");
+  options.teacher.width = point.small_integer("data.teacher_width");
+  if (point.text("data.samples") != "online") {
+    options.samples = point.integer("data.samples");
+    require(options.samples >= 1, "data.samples = ", options.samples, ": must be online or at least 1");
+  }
+  options.replacement = point.boolean("data.replacement");
+  options.dataset = point.text("data.dataset");
+  return options;
+}
+
+NoiseOptions noise_of(const Point& point) {
+  NoiseOptions options;
+  options.total = point.number("noise.total");
+  options.condition = point.number("noise.condition");
+  options.rotation = point.text("noise.rotation");
+  options.distribution = point.text("noise.distribution");
+  options.covariance = point.text("noise.covariance");
+  options.redraw = point.text("noise.redraw");
+  options.heteroscedastic = point.number("noise.heteroscedastic");
+  return options;
+}
+
+ModelOptions model_of(const Point& point) {
+  ModelOptions options;
+  options.kind = point.text("model.kind");
+  options.width = point.small_integer("model.width");
+  options.depth = point.small_integer("model.depth");
+  options.activation = point.text("model.activation");
+  options.heads = point.small_integer("model.heads");
+  options.mlp_width = point.small_integer("model.mlp_width");
+  options.layer_norm = point.boolean("model.layer_norm");
+  options.bias = point.boolean("model.bias");
+  options.inputs = point.small_integer("data.inputs");
+  options.outputs = point.small_integer("data.outputs");
+  options.sequence = point.small_integer("data.sequence");
+  return options;
+}
+
+Start start_of(const Point& point) {
+  const std::string& start = point.text("model.init");
+  if (start == "random") return Start::kRandom;
+  if (start == "limit") return Start::kLimit;
+  require(start == "manifold", "model.init = ", start, ": must be random | limit | manifold");
+  return Start::kManifold;
+}
+
+OptimizerOptions optimizer_of(const Point& point) {
+  const std::vector<double> betas = parse_numbers("training.betas", point.text("training.betas"));
+  require(betas.size() == 2, "training.betas = ", point.text("training.betas"),
+          ": must be two numbers, such as 0.9,0.999");
+  return {.kind = optimizer_kind(point.text("training.optimizer")),
+          .beta1 = betas[0],
+          .beta2 = betas[1],
+          .schedule = RateSchedule(point.text("training.schedule"))};
+}
+
+bool until_stationary(const Point& point) {
+  const std::string& until = point.text("training.until");
+  require(until == "steps" || until == "stationary", "training.until = ", until, ": must be steps | stationary");
+  return until == "stationary";
+}
+
+/// Steps of the run, training.steps or those that make training.time.
+std::int64_t steps_of(const Point& point, const Settings& settings) {
+  require(settings.time >= 0, "training.time = ", settings.time, ": must be at least 0");
+  std::int64_t steps = point.integer("training.steps");
+  if (settings.time > 0) {
+    require(settings.learning_rate > 0, "training.learning_rate = ", settings.learning_rate,
+            ": must be finite and above 0");
+    const double exact = steps_of_time(settings.time, settings.learning_rate, settings.batch);
+    require(exact <= static_cast<double>(kMostSteps), "training.time = ", settings.time, ": needs ", exact,
+            " steps, more than ", kMostSteps);
+    steps = static_cast<std::int64_t>(exact);
+  }
+  require(steps >= 0 && steps <= kMostSteps, "training.steps = ", steps, ": must be from 0 to ", kMostSteps);
+  return steps;
+}
+
+/// Steps between records: measure.every, or what gives measure.records.
+std::int64_t every_of(const Point& point, std::int64_t steps) {
+  const std::int64_t every = point.integer("measure.every");
+  const std::int64_t records = point.integer("measure.records");
+  require(every >= 0, "measure.every = ", every, ": must be at least 1, or 0 for measure.records in the run");
+  require(records >= 1, "measure.records = ", records, ": must be at least 1");
+  if (every > 0) return every;
+  // Of the intervals just below and just above what was asked for, the one that makes the nearer number of records.
+  const std::int64_t shorter = std::max<std::int64_t>(1, steps / records);
+  const std::int64_t longer = std::max<std::int64_t>(1, steps / records + (steps % records > 0 ? 1 : 0));
+  const auto made = [steps](std::int64_t interval) { return steps / interval + (steps % interval > 0 ? 1 : 0); };
+  return made(shorter) - records < records - made(longer) ? shorter : longer;
+}
+
+MeasureSettings measure_of(const Point& point) {
+  MeasureSettings settings;
+  settings.samples = point.integer("measure.samples");
+  settings.rivals = point.integer("measure.rivals");
+  settings.keep_parameters = point.boolean("measure.keep_parameters");
+  require(settings.rivals >= 0, "measure.rivals = ", settings.rivals, ": must be 0 (none) or a number of seeds");
+
+  ProbeOptions& probe = settings.probe;
+  probe.eigenvalues = point.integer("measure.eigenvalues");
+  require(probe.eigenvalues >= 1, "measure.eigenvalues = ", probe.eigenvalues, ": must be at least 1");
+  const std::int64_t products = point.integer("measure.trace_products");
+  require(products == 0 || products >= 2, "measure.trace_products = ", products,
+          ": must be at least 2, to have a standard error, or 0 for the default");
+  if (products > 0) {
+    probe.exact_limit = 0;
+    probe.trace_probes = products;
+  }
+  if (const std::string& names = point.text("measure.quantities"); !names.empty()) {
+    for (const std::string& name : split(names, ',')) probe.quantities.push_back(trimmed(name));
+  }
+  return settings;
+}
+
+}  // namespace
+
+std::int64_t SettingsReader::step_batch(const Point& point, const Settings& settings) {
+  const std::int64_t batch = point.integer("training.batch");
+  require(batch >= 1 && batch <= kMostBatch, "training.batch = ", batch, ": must be from 1 to ", kMostBatch);
+  if (settings.optimizer.kind != OptimizerKind::kGd) return batch;
+  const TaskOptions& task = settings.task;
+  if (!task.dataset.empty()) {
+    const auto [entry, added] = rows_.try_emplace(task.dataset, 0);
+    if (added) entry->second = dataset_size(task);
+    return entry->second;
+  }
+  require(task.samples > 0,
+          "training.optimizer = gd: needs a finite set of samples (data.samples = N), not online data");
+  return task.samples;
+}
+
+Settings SettingsReader::read(const Point& point) {
+  Settings settings(point);
+  const std::int64_t seed = point.integer("experiment.seed");
+  require(seed >= 0, "experiment.seed = ", seed, ": must be at least 0");
+  settings.seed = static_cast<std::uint64_t>(seed);
+  settings.seeds = point.integer("experiment.replicas");
+
+  settings.task = task_of(point);
+  settings.noise = noise_of(point);
+  settings.model = model_of(point);
+  settings.initialisation = {.scale = point.number("model.init_scale"),
+                             .imbalance = point.number("model.init_imbalance")};
+  settings.start = start_of(point);
+
+  settings.optimizer = optimizer_of(point);
+  settings.learning_rate = point.number("training.learning_rate");
+  settings.momentum = point.number("training.momentum");
+  settings.weight_decay = point.number("training.weight_decay");
+  settings.sam_radius = point.number("training.sam_radius");
+  settings.batch = step_batch(point, settings);
+  settings.given_batch = point.integer("training.batch");
+  settings.time = point.number("training.time");
+  settings.schedule.steps = steps_of(point, settings);
+  settings.schedule.every = every_of(point, settings.schedule.steps);
+  settings.optimizer.schedule = RateSchedule(point.text("training.schedule"), settings.schedule.steps);
+  settings.until_stationary = until_stationary(point);
+
+  settings.measure = measure_of(point);
+  return settings;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "data/task.h"
+#include "engine/optimizer.h"
+#include "experiments/config/config.h"
+#include "models/initialisation.h"
+#include "models/model.h"
+#include "sharpness/quantity.h"
+#include "training/schedule.h"
+
+namespace sharpseek {
+
+/// Where training starts.
+enum class Start {
+  kRandom,
+  kLimit,     ///< where theory says that small learning rates end
+  kManifold,  ///< weights that fit the samples
+};
+
+/// The [measure] section.
+struct MeasureSettings {
+  ProbeOptions probe;
+  std::int64_t samples = 0;  ///< of the evaluation set
+  std::int64_t rivals = 0;   ///< seeds of each point whose rival end points are computed
+  bool keep_parameters = false;
+};
+
+/// What one point of a sweep asks for, typed: made of its text by SettingsReader, and by nothing else.
+struct Settings {
+  explicit Settings(Point point) : values(std::move(point)) {}
+
+  Point values;  ///< the text by key, for whatever goes through all options: names, checksums, coordinates
+
+  std::uint64_t seed = 0;
+  std::int64_t seeds = 1;  ///< replicas of this point
+
+  TaskOptions task;
+  NoiseOptions noise;
+  ModelOptions model;
+  InitialisationOptions initialisation;
+  Start start = Start::kRandom;
+
+  OptimizerOptions optimizer;
+  double learning_rate = 0;
+  double momentum = 0;
+  double weight_decay = 0;
+  double sam_radius = 0;
+  std::int64_t batch = 1;        ///< samples of a step; for gd all of the finite set
+  std::int64_t given_batch = 1;  ///< as it was written
+  double time = 0;               ///< rescaled time that was asked for; 0: steps were
+  Schedule schedule;             ///< steps of the run and between records
+  bool until_stationary = false;
+
+  MeasureSettings measure;
+
+  /// Rescaled time of the whole run at a constant rate.
+  double end_time() const { return time > 0 ? time : rescaled_time(learning_rate, batch, schedule.steps); }
+};
+
+/// Turns the text of sweep points into settings. Data sets that gd takes whole are counted once.
+class SettingsReader {
+ public:
+  /// Throws UserError naming the key, its value and what is allowed. Ranges that a part of the program checks itself
+  /// (a network's sizes, noise, rates) are checked there.
+  Settings read(const Point& point);
+
+ private:
+  std::int64_t step_batch(const Point& point, const Settings& settings);
+
+  std::map<std::string, std::int64_t> rows_;  ///< of a data set, by file:NAME
+};
+
+}  // namespace sharpseek

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "experiments/config/config.h"
+#include "experiments/config/option_table.h"
+#include "experiments/config/settings.h"
+
+namespace sharpseek {
+
+/// One replica: a sweep point, one of its seeds, and the key of its random numbers.
+struct Replica {
+  std::shared_ptr<const Settings> settings;  ///< shared by the seeds of a point
+  std::int64_t seed = 0;                     ///< 0 .. experiment.replicas - 1
+  std::uint64_t key = 0;
+};
+
+/// Replicas that train in one launch: same shapes, data, batch and steps.
+struct Group {
+  std::string name;               ///< "depth=2,width=8" of the axes that tell groups apart; empty if there is one group
+  std::vector<Replica> replicas;  ///< sweep points in the order of the file, seeds innermost
+  /// Of its first replica; what makes groups is the same for all.
+  const Settings& settings() const { return *replicas.front().settings; }
+};
+
+/// Swept keys that differ between replicas of a group, in the order of the option table.
+std::vector<std::string> replica_axes(const Config& config);
+
+/// Which part of the replicas of each group a process trains: `index` of `count` equal parts.
+struct Shard {
+  std::int64_t index = 0;
+  std::int64_t count = 1;
+
+  /// First replica of this part of `replicas`, and of the next one.
+  std::int64_t begin(std::int64_t replicas) const { return replicas * index / count; }
+  std::int64_t end(std::int64_t replicas) const { return replicas * (index + 1) / count; }
+};
+
+/// Points of the sweep: the product of the lengths of its axes, without seeds.
+double point_count(const Config& config);
+
+/// Refuses, before there is one, more than a million points: throws UserError with their number and the axes.
+void require_few_points(const Config& config);
+
+/// The product of all sweep axes times the seeds, split into groups. An axis of the table's kind kGroup always makes
+/// groups; a swept learning rate does so when training.time fixes the rescaled time, because step counts then differ.
+/// With a shard, its part of the replicas of each group. Throws UserError if there are fewer replicas than shards, or
+/// too many points.
+std::vector<Group> expand(const Config& config, const Shard& shard = {});
+
+/// The files that a sweep point's task is made of: "key = file:NAME" and NAME.
+std::vector<std::pair<std::string, std::string>> files_of(const Point& point);
+
+/// Whether an option enters the numbers of a group, but for what each replica has of its own: names and lengths do not.
+bool counts_for_groups(const ConfigOption& option);
+
+/// A value as it counts: numbers in their shortest form, so that 1, 1.0 and 1e0 are the same.
+std::string canonical(const ConfigOption& option, const std::string& text);
+
+/// The random-number key of a replica: a 64-bit hash of its data, noise and model settings, learning rate, batch and
+/// seed, and of nothing else. It does not depend on position, on the other values of an axis, on the run's length or on
+/// what is measured.
+std::uint64_t replica_key(const Point& point, std::int64_t seed);
+
+}  // namespace sharpseek

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "files/column.h"
+
+namespace sharpseek {
+
+/// A predicted trajectory of every replica: a variable [replica, time].
+struct PathColumn {
+  std::string name;
+  std::vector<double> values;  ///< row-major
+  std::string units;
+  std::string definition;
+};
+
+/// What a theory predicts for the replicas of a group, ready to be written beside what they did.
+struct Predicted {
+  std::vector<Column> replicas;   ///< each [replica]
+  std::vector<PathColumn> paths;  ///< each [replica, time]
+};
+
+}  // namespace sharpseek

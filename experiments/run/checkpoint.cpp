@@ -1,0 +1,130 @@
+#include "experiments/run/checkpoint.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "files/atomic_file.h"
+
+namespace sharpseek {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kCheckpointSchema = 1;
+
+void write_matrix(hdf5::File& file, const std::string& name, const at::Tensor& values, const std::string& definition) {
+  const at::Tensor matrix = values.to(at::kCPU, at::kDouble).contiguous();
+  file.variable(name, {"replica", "parameter"});
+  file.write(name, {0, 0}, {static_cast<hsize_t>(matrix.size(0)), static_cast<hsize_t>(matrix.size(1))},
+             matrix.data_ptr<double>());
+  file.attribute(name, "long_name", definition);
+}
+
+at::Tensor read_matrix(hdf5::File& file, const std::string& name, const at::TensorOptions& options) {
+  const std::vector<hsize_t> shape = file.shape(name);
+  require(shape.size() == 2, file.path(), ": ", name, ": must have two dimensions");
+  file.elements(name, shape);
+  at::Tensor matrix =
+      at::empty({static_cast<std::int64_t>(shape[0]), static_cast<std::int64_t>(shape[1])}, at::kDouble);
+  file.read(name, {0, 0}, shape, matrix.data_ptr<double>());
+  return matrix.to(options);
+}
+
+std::string slot_name(std::size_t slot) { return concat("checkpoint/slot_", slot); }
+
+}  // namespace
+
+void write_state(hdf5::File& file, const TrainingState& state) {
+  const auto replicas = static_cast<hsize_t>(state.diverged_at.size());
+  file.group("checkpoint");
+  write_matrix(file, "checkpoint/parameters", state.parameters, "weights after `step` steps");
+  file.attribute("checkpoint/parameters", "units", std::string("1"));
+  file.attribute("checkpoint/parameters", "step", std::vector<std::int64_t>{state.step});
+  for (std::size_t slot = 0; slot < state.slots.size(); ++slot) {
+    write_matrix(file, slot_name(slot), state.slots[slot], "state of the optimiser, in its own order");
+  }
+  const auto integers = [&](const std::string& name, const std::vector<std::int64_t>& values,
+                            const std::string& definition) {
+    file.integer_variable(name, {"replica"});
+    file.write(name, {0}, {replicas}, values.data());
+    file.attribute(name, "long_name", definition);
+  };
+  file.variable("checkpoint/loss_sum", {"replica"});
+  file.write("checkpoint/loss_sum", {0}, {replicas}, state.loss_sum.data());
+  file.attribute("checkpoint/loss_sum", "long_name", std::string("sum of mini-batch losses since the record before"));
+  integers("checkpoint/loss_count", state.loss_count, "steps in loss_sum");
+  integers("checkpoint/diverged_at", state.diverged_at, "first step whose loss was not below 1e10; -1 = never");
+}
+
+TrainingState read_state(hdf5::File& file, const at::TensorOptions& options) {
+  TrainingState state;
+  state.parameters = read_matrix(file, "checkpoint/parameters", options);
+  state.step = file.integer_attribute("checkpoint/parameters", "step");
+  while (file.has(slot_name(state.slots.size()))) {
+    state.slots.push_back(read_matrix(file, slot_name(state.slots.size()), options));
+  }
+  state.loss_sum = file.numbers("checkpoint/loss_sum");
+  state.loss_count = file.integers("checkpoint/loss_count");
+  state.diverged_at = file.integers("checkpoint/diverged_at");
+  const auto replicas = static_cast<std::size_t>(state.parameters.size(0));
+  require(
+      state.loss_sum.size() == replicas && state.loss_count.size() == replicas && state.diverged_at.size() == replicas,
+      file.path(), ": checkpoint: its variables are not all of ", replicas, " replicas");
+  for (std::size_t slot = 0; slot < state.slots.size(); ++slot) {
+    require(state.slots[slot].sizes() == state.parameters.sizes(), file.path(), ": ", slot_name(slot),
+            ": has another shape than checkpoint/parameters");
+  }
+  return state;
+}
+
+void write_checkpoint(const fs::path& directory, const Checkpoint& checkpoint) {
+  const fs::path path = directory / kCheckpointFile;
+  AtomicFile fresh(path);
+  std::error_code error;
+  {
+    hdf5::File file(fresh.fresh().string(), hdf5::Storage::kChecked);
+    file.attribute("/", "checkpoint_schema", std::vector<std::int64_t>{kCheckpointSchema});
+    file.attribute("/", "records", std::vector<std::int64_t>{checkpoint.records});
+    file.attribute("/", "fingerprint", checkpoint.fingerprint);
+    file.define({"replica", static_cast<hsize_t>(checkpoint.state.parameters.size(0))});
+    file.define({"parameter", static_cast<hsize_t>(checkpoint.state.parameters.size(1))});
+    file.define({"record", static_cast<hsize_t>(checkpoint.records)});
+    file.integer_variable("record_checksum", {"record"});
+    file.write("record_checksum", {0}, {static_cast<hsize_t>(checkpoint.records)}, checkpoint.record_checksums.data());
+    write_state(file, checkpoint.state);
+    file.close();
+    fs::remove(directory / kPreviousCheckpointFile, error);
+    if (fs::exists(path)) fs::create_hard_link(path, directory / kPreviousCheckpointFile, error);
+    fresh.commit();
+  }
+}
+
+void remove_checkpoints(const fs::path& directory) {
+  std::error_code error;
+  fs::remove(directory / kCheckpointFile, error);
+  fs::remove(directory / kPreviousCheckpointFile, error);
+}
+
+Checkpoint read_checkpoint(const fs::path& path, const at::TensorOptions& options) {
+  hdf5::File file = hdf5::File::open(path.string());
+  const std::int64_t schema = file.integer_attribute("/", "checkpoint_schema");
+  require(schema == kCheckpointSchema, path.string(), ": checkpoint_schema = ", schema, ": this version reads ",
+          kCheckpointSchema);
+  Checkpoint checkpoint;
+  checkpoint.records = file.integer_attribute("/", "records");
+  checkpoint.fingerprint = file.text_attribute("/", "fingerprint");
+  checkpoint.record_checksums = file.integers("record_checksum");
+  require(static_cast<std::int64_t>(checkpoint.record_checksums.size()) == checkpoint.records, path.string(),
+          ": record_checksum has ", checkpoint.record_checksums.size(), " values for ", checkpoint.records, " records");
+  checkpoint.state = read_state(file, options);
+  return checkpoint;
+}
+
+}  // namespace sharpseek

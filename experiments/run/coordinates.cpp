@@ -1,0 +1,34 @@
+#include "experiments/run/coordinates.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "experiments/config/option_table.h"
+
+namespace sharpseek {
+
+std::vector<Column> replica_coordinates(const Group& group, const Config& config) {
+  std::vector<Column> columns;
+  for (const std::string& key : replica_axes(config)) {
+    const ConfigOption& option = find_option(key, "sweep");
+    const bool number = option.type == OptionType::kNumber || option.type == OptionType::kInteger;
+    Column column{std::string(option.name()), std::vector<std::string>{}, number ? "1" : "", std::string(option.help)};
+    if (number) {
+      std::vector<double> numbers;
+      for (const Replica& replica : group.replicas) numbers.push_back(replica.settings->values.number(key));
+      column.values = std::move(numbers);
+    } else {
+      std::vector<std::string> texts;
+      for (const Replica& replica : group.replicas) texts.push_back(replica.settings->values.text(key));
+      column.values = std::move(texts);
+    }
+    columns.push_back(std::move(column));
+  }
+  std::vector<std::int64_t> seeds;
+  for (const Replica& replica : group.replicas) seeds.push_back(replica.seed);
+  columns.push_back({"seed", std::move(seeds), "", "index of the repetition at a sweep point"});
+  return columns;
+}
+
+}  // namespace sharpseek

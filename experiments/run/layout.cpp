@@ -1,0 +1,52 @@
+#include "experiments/run/layout.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "experiments/config/input_directory.h"
+#include "experiments/run/coordinates.h"
+#include "experiments/run/fingerprint.h"
+#include "experiments/run/provenance.h"
+
+namespace sharpseek {
+RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, const Engine& engine,
+                        const BlockProbe& probe, const Schedule& schedule) {
+  RecordLayout layout;
+  layout.replicas = static_cast<std::int64_t>(prepared.noise.size());
+  layout.records = schedule.records();
+  layout.steps = schedule.steps;
+  layout.every = schedule.every;
+  layout.fingerprint = problem_fingerprint(prepared);
+  layout.eigenvalues = probe.eigenvalues();
+  layout.replica_coordinates = replica_coordinates(prepared.group, config);
+  layout.parameters = prepared.program.parameters();
+  for (const Quantity* quantity : probe.quantities()) {
+    layout.variables.insert(layout.variables.end(), quantity->variables.begin(), quantity->variables.end());
+    if (quantity->name == "balance") layout.balances = probe.balances();
+  }
+  layout.keep_parameters = prepared.settings().measure.keep_parameters;
+  layout.attributes = provenance();
+  layout.attributes["config"] = config.json().dump();
+  layout.attributes["experiment"] = config.name();
+  layout.attributes["group"] = prepared.group.name;
+  layout.attributes["seed"] = config.seed();
+  layout.attributes["engine"] = engine.description();
+  layout.attributes["threads"] = std::to_string(engine.threads());
+  layout.attributes["hessian"] = prepared.program.smooth()
+                                     ? "of the loss with clean labels"
+                                     : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";
+  std::string remarks;
+  for (const std::string& remark : prepared.remarks) remarks += concat(remarks.empty() ? "" : "\n", remark);
+  if (!remarks.empty()) layout.attributes["remarks"] = remarks;
+  layout.batch = prepared.settings().batch;
+  layout.attributes["started"] = utc_now();
+  if (names_relative_files(config)) layout.attributes["working_directory"] = std::filesystem::current_path().string();
+  return layout;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,149 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+#include "experiments/predict/predicted.h"
+#include "experiments/run/checkpoint.h"
+#include "files/atomic_file.h"
+#include "files/column.h"
+#include "files/netcdf_file.h"
+#include "sharpness/quantity.h"
+#include "training/recorded_series.h"
+
+namespace sharpseek {
+
+/// What a run file holds, known before the first record.
+struct RecordLayout {
+  std::int64_t replicas = 0;
+  std::int64_t records = 0;                       ///< length of time
+  std::int64_t steps = 0;                         ///< of the whole run
+  std::int64_t every = 1;                         ///< steps between records
+  std::int64_t batch = 1;                         ///< samples of a step: for gd all of the set
+  std::string fingerprint;                        ///< problem_fingerprint()
+  std::int64_t eigenvalues = 0;                   ///< length of eigen
+  std::vector<Column> replica_coordinates;        ///< swept keys and the seed, each [replica]
+  std::vector<Parameter> parameters;              ///< blocks: the layers
+  std::vector<Balance> balances;                  ///< empty unless measured
+  std::vector<Variable> variables;                ///< measured over time
+  bool keep_parameters = false;                   ///< store the weights at every record
+  std::map<std::string, std::string> attributes;  ///< of the file: resolved config, versions, machine, ...
+};
+
+inline constexpr const char* kRunFile = "run.h5";
+
+/// Writes one DIR/run.h5 (docs/files.md): valid netCDF-4 at every instant.
+///
+/// While the run goes on, run.h5 has its whole length from the start, filled with NaN, and records are written in
+/// place: no later write changes the file's structure, so that a process killed in the middle of one leaves what was
+/// there. How many records are part of the run is what the checkpoint beside it says, which is replaced by renaming. In
+/// the end a packed copy with checksums, and with the variables that summarise the run, takes its place.
+///
+/// Memory: one block of records, at most kBlockBytes (or one record, if that is larger).
+class RunRecord : public RecordedSeries {
+ public:
+  /// The record of a run in `directory`; call create() or reopen() next.
+  RunRecord(std::filesystem::path directory, RecordLayout layout);
+  ~RunRecord() override;
+  RunRecord(const RunRecord&) = delete;
+  RunRecord& operator=(const RunRecord&) = delete;
+
+  /// Makes the file. It has its name once `replica_variable`s are all there: at begin(). Throws UserError naming the
+  /// file.
+  void create(const Task& task, const std::vector<Noise>& noise);
+  /// Gives the file its name; it is on disk.
+  void begin();
+  /// Goes on with an existing file whose first `checkpoint.records` records are part of the run; checks them against
+  /// their checksums. Throws UserError naming what is damaged or different.
+  void reopen(const Checkpoint& checkpoint);
+  /// Takes the first `records` records over from another file of the same run, made with another length.
+  void import(hdf5::File& source, std::int64_t records);
+
+  /// Appends one record: the measurement, train_loss from the state's sums, step and rescaled time [E].
+  void append(const TrainingState& state, const std::vector<double>& rescaled_time, const Measurement& measurement);
+  /// Puts what was appended, and then `state`, on disk; what this returns from is never lost.
+  void checkpoint(const TrainingState& state);
+  /// The same before begin(), for a file that takes another one's place.
+  void save(const TrainingState& state) { checkpoint(state); }
+
+  std::int64_t records() const override { return written_; }
+  /// CRC-32 of the values of each record, [records()].
+  const std::vector<std::int64_t>& checksums() const { return checksums_; }
+  bool has_series(std::string_view variable) const override;
+  /// Calls visit(first replica, values [count, records(), size of the extra dimension]) for blocks of replicas that
+  /// together are all of them.
+  void for_each_block(const std::string& variable,
+                      const std::function<void(std::size_t first, std::span<const double> values)>& visit);
+  void for_each_series(const std::string& variable,
+                       const std::function<void(std::size_t replica, std::span<const double> series)>& visit) override;
+  /// Steps of the records so far, [records()].
+  const std::vector<std::int64_t>& steps() const { return steps_; }
+
+  /// Adds what a theory predicts. Paths have layout.records values for each replica.
+  void add(const Predicted& predicted);
+  /// Begins the packed file, which takes over everything. Variables and attributes are then added to it.
+  void pack();
+  /// Adds a variable [replica], or replaces the values of one that is there.
+  void replica_variable(const Column& column);
+  /// Adds balance_difference_mean and the like: a variable [replica, balance].
+  void balance_variable(const std::string& name, const std::vector<double>& values, const std::string& definition);
+  void attribute(const std::string& name, const std::string& value);
+  /// Writes the state and gives the packed file its name; the checkpoint beside it goes.
+  void finish(const TrainingState& state);
+
+ private:
+  /// A variable over time and the block of records that is being filled.
+  struct Series {
+    std::string name;
+    hsize_t size;               ///< of the extra dimension; 1 without
+    bool wide;                  ///< has an extra dimension
+    std::vector<double> block;  ///< [E, records of the block, size]
+  };
+
+  std::filesystem::path path() const { return directory_ / kRunFile; }
+  /// The file that takes variables now.
+  hdf5::File& target() { return packed_ ? *packed_ : *file_; }
+  void describe(const std::string& name, const std::string& units, const std::string& definition) {
+    sharpseek::describe(target(), name, units, definition);
+  }
+  void define_series(const std::string& name, const std::string& dimension, const std::string& units,
+                     const std::string& definition);
+  void make_series(const std::string& name, hsize_t size, bool wide);
+  Series& series(std::string_view name);
+  /// Index of the first record of the block that is being filled, and its length.
+  std::int64_t block_first() const { return written_ / block_ * block_; }
+  std::int64_t block_length(std::int64_t first) const { return std::min(block_, layout_.records - first); }
+  void write_block();
+  /// Checksum of record t of the block that begins at `first`.
+  std::int64_t checksum(std::int64_t first, std::int64_t t, std::int64_t step) const;
+  void next_block();
+
+  std::filesystem::path directory_;
+  RecordLayout layout_;
+  std::unique_ptr<hdf5::File> file_;     ///< written in place
+  std::optional<AtomicFile> fresh_;      ///< the name of packed_
+  std::unique_ptr<hdf5::File> packed_;   ///< after pack()
+  std::int64_t block_ = 1;               ///< records of a full block
+  std::int64_t written_ = 0;             ///< records appended
+  bool unsaved_ = false;                 ///< the block has records that are not in the file
+  std::vector<std::int64_t> steps_;      ///< [written_]
+  std::vector<std::int64_t> checksums_;  ///< [written_]
+  std::vector<Series> series_;
+};
+
+/// Largest memory of the block of records that a RunRecord keeps.
+inline constexpr std::int64_t kBlockBytes = std::int64_t{64} << 20;
+/// Most records in a block.
+inline constexpr std::int64_t kBlockRecords = 64;
+
+}  // namespace sharpseek

@@ -1,0 +1,142 @@
+#include "experiments/run/reproduction.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/text.h"
+#include "experiments/config/option_table.h"
+#include "experiments/config/presets.h"
+#include "experiments/run/experiment.h"
+#include "experiments/run/prepare.h"
+#include "experiments/run/provenance.h"
+#include "experiments/run/report.h"
+#include "files/atomic_file.h"
+#include "files/directory_lock.h"
+#include "files/new_directory.h"
+
+namespace sharpseek {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The preset's experiments, or those named by --only (a name, or the beginning of several).
+std::vector<PresetFile> selected(const std::string& name, const std::vector<std::string>& only) {
+  std::vector<PresetFile> all = preset(name);
+  if (only.empty()) return all;
+  std::vector<PresetFile> chosen;
+  std::vector<std::string> names;
+  for (const PresetFile& file : all) names.push_back(file.name());
+  for (const std::string& wanted : only) {
+    const auto matches = [&](const std::string& candidate) { return candidate.starts_with(wanted); };
+    const std::string meant = nearest(wanted, names);
+    require(std::any_of(names.begin(), names.end(), matches), "--only ", wanted, ": no experiment of preset ", name,
+            meant.empty() ? "; see sharpseek list" : ", did you mean " + meant + "?");
+  }
+  for (const PresetFile& file : all) {
+    if (std::any_of(only.begin(), only.end(), [&](const auto& wanted) { return file.name().starts_with(wanted); })) {
+      chosen.push_back(file);
+    }
+  }
+  return chosen;
+}
+
+/// The configurations of a plan, each checked.
+std::vector<Config> configurations(const ReproductionPlan& plan) {
+  std::vector<Config> configs;
+  for (const PresetFile& file : selected(plan.preset, plan.only)) {
+    configs.emplace_back(file.text, file.path);
+    for (const std::string& set : plan.sets) configs.back().set(set);
+    prepare(configs.back());
+  }
+  return configs;
+}
+
+nlohmann::json begin_index(const ReproductionPlan& plan) {
+  return {{"schema_version", 1},
+          {"preset", plan.preset},
+          {"plan", {{"only", plan.only}, {"sets", plan.sets}, {"report", plan.report}}},
+          {"version", version_text()},
+          {"started", utc_now()},
+          {"experiments", nlohmann::json::array()}};
+}
+
+nlohmann::json entry(const Config& config, const RunSummary& summary) {
+  return {{"name", config.name()},
+          {"path", config.name()},
+          {"title", config.title()},
+          {"claims", config.claims()},
+          {"architecture", config.architecture()},
+          {"replicas", summary.replicas},
+          {"stationary", summary.stationary},
+          {"diverged", summary.diverged}};
+}
+
+/// Runs what is not finished, completes reproduce.json, and reports.
+RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& configs, nlohmann::json index,
+                   const fs::path& directory, const RunOptions& options) {
+  RunSummary total;
+  for (const Config& config : configs) {
+    const RunSummary summary = run_or_resume(config, options, directory / config.name());
+    total.replicas += summary.replicas;
+    total.diverged += summary.diverged;
+    total.stationary += summary.stationary;
+    total.interrupted = summary.interrupted;
+    if (total.interrupted) return total;
+    index["experiments"].push_back(entry(config, summary));
+  }
+  index["finished"] = utc_now();
+  replace_file(directory / kReproductionFile, index.dump(2) + "\n");
+  if (plan.report) {
+    require(write_report(directory.string()) == 0, directory.string(), ": its report could not be written");
+    total.report = (directory / "report.html").string();
+  }
+  return total;
+}
+
+}  // namespace
+
+RunSummary reproduce(const ReproductionPlan& plan, const fs::path& directory, const RunOptions& options) {
+  require_free(directory);
+  const std::vector<Config> configs = configurations(plan);
+  NewDirectory fresh(directory);
+  const DirectoryLock lock(directory);
+  require(!fs::exists(directory / kReproductionFile), directory.string(),
+          ": exists already; choose another --out, or go on with sharpseek resume");  // made since this one looked
+  fresh.own();
+  const nlohmann::json index = begin_index(plan);
+  replace_file(directory / kReproductionFile, index.dump(2) + "\n");
+  fresh.keep();
+  return run_all(plan, configs, index, directory, options);
+}
+
+RunSummary resume_reproduction(const fs::path& directory, const RunOptions& options) {
+  const fs::path path = directory / kReproductionFile;
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  require(in.good(), path.string(), ": cannot be read");
+  nlohmann::json index;
+  ReproductionPlan plan;
+  try {
+    index = nlohmann::json::parse(text.str());
+    plan.preset = index.at("preset").get<std::string>();
+    plan.only = index.at("plan").at("only").get<std::vector<std::string>>();
+    plan.sets = index.at("plan").at("sets").get<std::vector<std::string>>();
+    plan.report = index.at("plan").at("report").get<bool>();
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError(concat(path.string(), ": ", error.what()));
+  }
+  const DirectoryLock lock(directory);
+  index["experiments"] = nlohmann::json::array();
+  return run_all(plan, configurations(plan), index, directory, options);
+}
+
+}  // namespace sharpseek

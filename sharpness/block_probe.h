@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/interruption.h"
+#include "sharpness/probe.h"
+
+namespace sharpseek {
+
+/// Measures replicas block by block, so that memory stays bounded however many there are and a signal is seen between
+/// blocks. Values are those of one Probe over all of them.
+class BlockProbe {
+ public:
+  /// `engine` must outlive the probe.
+  BlockProbe(Engine& engine, const EvaluationData& data, const TrainingProblem& problem, const ProbeOptions& options);
+
+  const std::vector<const Quantity*>& quantities() const { return probes_.front()->quantities(); }
+  const std::vector<Balance>& balances() const { return probes_.front()->balances(); }
+  std::int64_t eigenvalues() const { return probes_.front()->eigenvalues(); }
+
+  /// Probe::measure of all replicas; nothing if interrupted before the last block.
+  std::optional<Measurement> measure(const at::Tensor& parameters, std::int64_t step, const Interruption& interrupted);
+
+ private:
+  std::int64_t block_;  ///< replicas of a block
+  std::vector<std::unique_ptr<Probe>> probes_;
+};
+
+}  // namespace sharpseek

@@ -1,0 +1,231 @@
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "experiments/config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "experiments/config/option_table.h"
+#include "experiments/config/presets.h"
+#include "experiments/run/prepare.h"
+
+namespace sharpseek {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::string refusal(const std::string& text) {
+  try {
+    prepare(Config(text, "sweep.ini"));
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), testing::Not(HasSubstr("\n")));
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(Config, ReadsSectionsCommentsAndSweeps) {
+  const Config config(
+      "; a comment\n[noise]\ncondition = 1 10 100   ; swept\n[experiment]\ntitle = Noise; and more\n[training]\nsteps "
+      "= "
+      "2e6\n",
+      "x.ini");
+  EXPECT_THAT(config.values("noise.condition"), testing::ElementsAre("1", "10", "100"));
+  EXPECT_EQ(config.json()["training"]["steps"], 2000000);
+  EXPECT_EQ(config.json()["noise"]["condition"][1], 10.0);
+  EXPECT_EQ(config.single("experiment.title"), "Noise; and more");
+}
+
+TEST(Config, EveryMistakeIsOneLineThatNamesKeyAndValue) {
+  EXPECT_THAT(refusal("[training]\nlearning_rat = 1\n"),
+              AllOf(HasSubstr("sweep.ini"), HasSubstr("learning_rat"), HasSubstr("training.learning_rate")));
+  EXPECT_THAT(refusal("[training]\nlearning_rate = -0.1\n"), HasSubstr("training.learning_rate = -0.1"));
+  EXPECT_THAT(refusal("[training]\nlearning_rate = fast\n"), HasSubstr("training.learning_rate = fast"));
+  EXPECT_THAT(refusal("[training]\nlearning_rate =\n"), HasSubstr("training.learning_rate"));
+  EXPECT_THAT(refusal("[noise]\ncondition = 0.5\n"), HasSubstr("noise.condition = 0.5"));
+  EXPECT_THAT(refusal("[model]\nwidth = 0\n"), HasSubstr("model.width = 0"));
+  EXPECT_THAT(refusal("[model]\nwidth = 1.5\n"), HasSubstr("model.width = 1.5"));
+  EXPECT_THAT(refusal("[model]\nbias = yes\n"), HasSubstr("model.bias = yes"));
+  EXPECT_THAT(refusal("[data]\ninputs = -4\n"), HasSubstr("data.inputs = -4"));
+  EXPECT_THAT(refusal("[data]\nteacher = file:missing.csv\n"), HasSubstr("missing.csv"));
+  EXPECT_THAT(refusal("[experiment]\nseed = 1\nseed = 2\n"), HasSubstr("experiment.seed is given twice"));
+  EXPECT_THAT(refusal("[experiment]\nseed = 1 2\n"), HasSubstr("cannot be swept"));
+  EXPECT_THAT(refusal("[experiment]\nreplicas = 0\n"), HasSubstr("experiment.replicas = 0"));
+  EXPECT_THAT(refusal("[training]\nbatch = 0\n"), HasSubstr("training.batch = 0"));
+  EXPECT_THAT(refusal("[training]\nsteps = 1e12\n"), HasSubstr("training.steps"));
+  EXPECT_THAT(refusal("[measure]\nquantities = trce\n"), AllOf(HasSubstr("measure.quantities"), HasSubstr("trce")));
+  EXPECT_THAT(refusal("[measure]\nsamples = 3\n"), HasSubstr("measure.samples = 3"));
+  EXPECT_THAT(refusal("[noise]\nredraw = fixed\n"), HasSubstr("noise.redraw = fixed"));
+  EXPECT_THAT(refusal("not an ini file\n"), HasSubstr("sweep.ini"));
+}
+
+TEST(Config, NumbersAtTheEndsOfTheirRangeAreRefused) {
+  EXPECT_THAT(refusal("[model]\nwidth = -9223372036854775808\n"), HasSubstr("model.width"));
+  EXPECT_THAT(refusal("[experiment]\nreplicas = 9223372036854775807\n[noise]\ncondition = 1 2\n"),
+              HasSubstr("experiment.replicas"));
+  EXPECT_EQ(expand(Config("[measure]\nrecords = 9223372036854775807\n", "x.ini")).front().point().every(), 1);
+}
+
+TEST(Config, EqualIntervalsComeAsNearToTheRecordsAskedForAsTheyCan) {
+  const auto records = [](std::int64_t steps, std::int64_t asked) {
+    const Config config(concat("[training]\nsteps = ", steps, "\n[measure]\nrecords = ", asked, "\n"), "x.ini");
+    const std::int64_t every = expand(config).front().point().every();
+    return (steps + every - 1) / every;
+  };
+  EXPECT_EQ(records(101, 100), 101);  // every 2 steps would make 51
+  EXPECT_EQ(records(1000, 100), 100);
+  EXPECT_EQ(records(1001, 100), 101);  // every 11 would make 91
+  EXPECT_EQ(records(60, 100), 60);
+  for (std::int64_t steps = 1; steps < 300; ++steps) {
+    for (const std::int64_t asked : {1, 7, 64, 100}) {
+      std::int64_t nearest = steps;  // by trying every interval
+      for (std::int64_t every = 1; every <= steps; ++every) {
+        const std::int64_t made = (steps + every - 1) / every;
+        if (std::abs(made - asked) < std::abs(nearest - asked)) nearest = made;
+      }
+      EXPECT_EQ(std::abs(records(steps, asked) - asked), std::abs(nearest - asked)) << steps << " " << asked;
+    }
+  }
+}
+
+TEST(Config, TheSameNumberTwiceOnAnAxisIsRefused) {
+  // Its run could be neither resumed nor measured: in the file both would read 2.
+  EXPECT_THAT(refusal("[noise]\ncondition = 2 2.0\n"), HasSubstr("a value is given twice"));
+}
+
+TEST(Config, TextThatIsNotUtf8IsRefused) {
+  EXPECT_EQ(refusal("[experiment]\ntitle = caf\xe9\n"),
+            "sweep.ini: line 2: byte 25 of the file, \\xE9, is not UTF-8 text");
+  Config config("", "x.ini");
+  try {
+    config.set("experiment.title=caf\xe9");
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(), "--set: experiment.title = caf\\xE9: is not UTF-8 text");
+  }
+  EXPECT_EQ(refusal("[experiment]\ntitle = caf\xc3\xa9\n[training]\nsteps = 1\n"), "(no error)");
+}
+
+TEST(Config, WhatAnEditorAddsChangesNothing) {
+  const std::string plain = "[experiment]\nname = small\n[noise]\ncondition = 1 10\n";
+  const nlohmann::json expected = Config(plain, "x.ini").json();
+  std::string windows, old_mac;
+  for (const char c : plain) {
+    windows += c == '\n' ? "\r\n" : std::string(1, c);
+    old_mac += c == '\n' ? '\r' : c;
+  }
+  for (const std::string& text : {"\xEF\xBB\xBF" + plain, windows, "\xEF\xBB\xBF" + windows, old_mac}) {
+    EXPECT_EQ(Config(text, "x.ini").json(), expected);
+  }
+}
+
+TEST(Config, QuotesKeepBlanksInValues) {
+  const Config config(
+      "[experiment]\nname = \"my run\"\ntitle = The \"best\" run\n[data]\nteacher = \"file:my data/V.csv\" aligned\n"
+      "input_covariance = file:\"a \"\"b\"\" #c\"/S.csv ; comment\n[training]\nsteps = \"10\"\n",
+      "x.ini");
+  EXPECT_EQ(config.single("experiment.name"), "my run");
+  EXPECT_EQ(config.single("experiment.title"), "The \"best\" run");
+  EXPECT_THAT(config.values("data.teacher"), testing::ElementsAre("file:my data/V.csv", "aligned"));
+  EXPECT_EQ(config.single("data.input_covariance"), "file:a \"b\" #c/S.csv");
+  EXPECT_EQ(config.json()["training"]["steps"], 10);
+  // Through index.json and back, where nothing is in quotes.
+  const Config again = Config::from_json(nlohmann::json::parse(config.json().dump()), "index.json");
+  for (const ConfigOption& option : option_table()) EXPECT_EQ(again.values(option.key), config.values(option.key));
+  EXPECT_EQ(expand(again)[0].name, "teacher=file:my data%2FV.csv");
+
+  Config set("", "x.ini");
+  set.set("noise.covariance=\"file:a b.csv\" file:c.csv");
+  EXPECT_THAT(set.values("noise.covariance"), testing::ElementsAre("file:a b.csv", "file:c.csv"));
+  set.fix("noise.covariance", "file:a b.csv");
+  EXPECT_THAT(set.values("noise.covariance"), testing::ElementsAre("file:a b.csv"));
+  EXPECT_THAT(refusal("[data]\nteacher = \"file:V.csv\n"),
+              AllOf(HasSubstr("sweep.ini: data.teacher"), HasSubstr("a quote is not closed")));
+}
+
+TEST(Config, APathInPiecesIsSaidToNeedQuotes) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / concat("my data ", ::getpid());
+  std::filesystem::create_directory(folder);
+  const std::string file = (folder / "V.csv").string();
+  std::ofstream(file) << "1\n";
+  EXPECT_EQ(refusal("[data]\nteacher = aligned file:" + file + "\n"),
+            "sweep.ini: data.teacher = file:" + file +
+                ": white space separates the values of a sweep; write \"file:" + file + "\"");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Config, WhatCannotBeSeenNamesNothing) {
+  using std::string_literals::operator""s;
+  EXPECT_EQ(refusal("[experiment]\nname = a\0b\n"s), "sweep.ini: is not a text file: byte 22 is NUL");
+  EXPECT_EQ(refusal("[experiment]\nname = a\tb\n"),
+            "sweep.ini: experiment.name = a\\u0009b: must not hold control characters");
+  EXPECT_THAT(refusal("[experiment]\nname = a\xC2\xA0"
+                      "b\n"),
+              AllOf(HasSubstr("experiment.name = a\\u00a0b"), HasSubstr("cannot be seen")));
+  EXPECT_THAT(refusal("[experiment]\ntitle = a\x1B[31m\n"), HasSubstr("must not hold control characters"));
+  nlohmann::json json = Config("", "x.ini").json();
+  json["experiment"]["name"] = "a\0b"s;
+  EXPECT_THROW(Config::from_json(json, "index.json"), UserError);
+  json["experiment"]["name"] = nlohmann::json::array();
+  EXPECT_THROW(Config::from_json(json, "index.json"), UserError);
+}
+
+TEST(Config, AFileMustSetAKey) {
+  const std::string file = concat(testing::TempDir(), "empty-", ::getpid(), ".ini");
+  for (const char* text : {"", "\n\n", "; name = x\n", "[experiment]\n", "\xEF\xBB\xBF"}) {
+    std::ofstream(file) << text;
+    try {
+      Config::from_file(file);
+      FAIL() << text;
+    } catch (const UserError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(file + ": sets no key"));
+    }
+  }
+  std::ofstream(file) << "[ experiment ]\nname = x\n";
+  EXPECT_EQ(Config::from_file(file).single("experiment.name"), "x");
+  std::filesystem::remove(file);
+}
+
+TEST(Config, SetReplacesAValue) {
+  Config config("", "x.ini");
+  config.set("noise.condition=1 10");
+  EXPECT_THAT(config.values("noise.condition"), testing::ElementsAre("1", "10"));
+  EXPECT_THROW(config.set("noise.condition"), UserError);
+  EXPECT_THROW(config.set("noise.conditions=1"), UserError);
+}
+
+TEST(Config, RescaledTimeSetsTheSteps) {
+  const Config config("[training]\ntime = 2\nlearning_rate = 0.01\nbatch = 4\n", "x.ini");
+  EXPECT_EQ(expand(config).front().point().steps(), 80000);  // tau = eta^2 steps / batch
+}
+
+TEST(Presets, ArePreparedWithoutComplaint) {
+  EXPECT_GE(preset_files().size(), 6u);
+  for (const PresetFile& file : preset_files()) {
+    const std::vector<PreparedGroup> groups = prepare(Config(file.text, file.path));
+    EXPECT_GE(groups.front().noise.size(), 2u) << file.path;
+  }
+  EXPECT_THROW(preset("quik"), UserError);
+}
+
+TEST(OptionTable, HelpsEveryKeyAndDefaultsAreValid) {
+  for (const ConfigOption& option : option_table()) {
+    EXPECT_FALSE(option.help.empty()) << option.key;
+    EXPECT_NE(option.key.find('.'), std::string_view::npos);
+  }
+  EXPECT_EQ(refusal(""), "(no error)");
+}
+
+}  // namespace
+}  // namespace sharpseek

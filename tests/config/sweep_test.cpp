@@ -1,0 +1,88 @@
+#include "experiments/config/sweep.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace sharpseek {
+namespace {
+
+Config config_of(const std::string& text) { return Config(text, "x.ini"); }
+
+TEST(Sweep, AxesThatKeepShapesAreReplicasOfOneGroup) {
+  const std::vector<Group> groups =
+      expand(config_of("[experiment]\nreplicas = 3\n[noise]\ncondition = 1 10\n[training]\nlearning_rate = 0.1 0.2\n"));
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0].name, "");
+  EXPECT_EQ(groups[0].replicas.size(), 3u * 2 * 2);
+  EXPECT_EQ(groups[0].replicas[2].seed, 2);  // seeds innermost
+}
+
+TEST(Sweep, AxesThatChangeShapesMakeGroups) {
+  const std::vector<Group> groups = expand(config_of("[model]\nwidth = 4 8\ndepth = 2 3\n[noise]\ncondition = 1 10\n"));
+  ASSERT_EQ(groups.size(), 4u);
+  EXPECT_EQ(groups[0].name, "width=4,depth=2");
+  for (const Group& group : groups) EXPECT_EQ(group.replicas.size() % 2, 0u);
+}
+
+TEST(Sweep, LearningRatesAtEqualTimeMakeGroups) {
+  const std::string rates = "[training]\nlearning_rate = 0.01 0.02\n";
+  EXPECT_EQ(expand(config_of(rates)).size(), 1u);
+  const std::vector<Group> groups = expand(config_of(rates + "time = 1\n"));
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[0].point().steps(), 4 * groups[1].point().steps());
+}
+
+TEST(Sweep, TooManyPointsAreCountedBeforeTheyAreMade) {
+  const auto axis = [](const std::string& key, int count) {
+    std::string line = key + " =";
+    for (int i = 1; i <= count; ++i) line += " " + std::to_string(i);
+    return line + "\n";
+  };
+  // 10^8 points would take 800 GB.
+  const Config config = config_of("[noise]\n" + axis("total", 5000) + "[model]\n" + axis("width", 20000));
+  EXPECT_EQ(point_count(config), 1e8);
+  try {
+    expand(config);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(),
+                 "the sweep has 1e+08 points, 5000 of noise.total x 20000 of model.width: must be at most 1e+06");
+  }
+  EXPECT_EQ(expand(config_of("[experiment]\nreplicas = 2\n[noise]\n" + axis("total", 50))).at(0).replicas.size(), 100u);
+}
+
+TEST(ReplicaKey, ComesFromCoordinatesNotPosition) {
+  const auto keys = [](const std::string& text) {
+    std::vector<std::uint64_t> found;
+    for (const Group& group : expand(config_of(text))) {
+      for (const Replica& replica : group.replicas) found.push_back(replica.key);
+    }
+    return found;
+  };
+  const std::string head = "[experiment]\nreplicas = 2\n[noise]\n";
+  const auto both = keys(head + "condition = 1 10\n");
+  const auto reversed = keys(head + "condition = 10 1\n");
+  EXPECT_EQ(both[0], reversed[2]);
+  EXPECT_EQ(both[3], reversed[1]);
+  EXPECT_EQ(both[2], keys(head + "condition = 10.0\n")[0]);  // the same number, written otherwise
+  EXPECT_EQ(std::set(both.begin(), both.end()).size(), 4u);
+  // What is measured and for how long changes no random number.
+  EXPECT_EQ(both[0], keys(head + "condition = 1\n[training]\nsteps = 7\n[measure]\nsamples = 99\n")[0]);
+  // Shapes, rates and batches do.
+  EXPECT_NE(both[0], keys(head + "condition = 1\n[model]\nwidth = 9\n")[0]);
+  EXPECT_NE(both[0], keys(head + "condition = 1\n[training]\nbatch = 7\n")[0]);
+}
+
+TEST(ReplicaAxes, AreTheSweptKeysOfAGroup) {
+  EXPECT_THAT(replica_axes(config_of("[model]\nwidth = 4 8\ninit_scale = 1 2\n[noise]\ncondition = 1 10\n")),
+              testing::UnorderedElementsAre("model.init_scale", "noise.condition"));
+}
+
+}  // namespace
+}  // namespace sharpseek
