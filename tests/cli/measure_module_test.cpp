@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "experiments/cli/arguments.h"
+#include "experiments/cli/commands.h"
 #include "files/netcdf_file.h"
 
 namespace sharpseek {

@@ -44,7 +44,7 @@ TEST(Config, ReadsSectionsCommentsAndSweeps) {
   EXPECT_THAT(config.values("noise.condition"), testing::ElementsAre("1", "10", "100"));
   EXPECT_EQ(config.json()["training"]["steps"], 2000000);
   EXPECT_EQ(config.json()["noise"]["condition"][1], 10.0);
-  EXPECT_EQ(config.single("experiment.title"), "Noise; and more");
+  EXPECT_EQ(config.values("experiment.title").front(), "Noise; and more");
 }
 
 TEST(Config, EveryMistakeIsOneLineThatNamesKeyAndValue) {
@@ -74,13 +74,13 @@ TEST(Config, NumbersAtTheEndsOfTheirRangeAreRefused) {
   EXPECT_THAT(refusal("[model]\nwidth = -9223372036854775808\n"), HasSubstr("model.width"));
   EXPECT_THAT(refusal("[experiment]\nreplicas = 9223372036854775807\n[noise]\ncondition = 1 2\n"),
               HasSubstr("experiment.replicas"));
-  EXPECT_EQ(expand(Config("[measure]\nrecords = 9223372036854775807\n", "x.ini")).front().point().every(), 1);
+  EXPECT_EQ(expand(Config("[measure]\nrecords = 9223372036854775807\n", "x.ini")).front().settings().schedule.every, 1);
 }
 
 TEST(Config, EqualIntervalsComeAsNearToTheRecordsAskedForAsTheyCan) {
   const auto records = [](std::int64_t steps, std::int64_t asked) {
     const Config config(concat("[training]\nsteps = ", steps, "\n[measure]\nrecords = ", asked, "\n"), "x.ini");
-    const std::int64_t every = expand(config).front().point().every();
+    const std::int64_t every = expand(config).front().settings().schedule.every;
     return (steps + every - 1) / every;
   };
   EXPECT_EQ(records(101, 100), 101);  // every 2 steps would make 51
@@ -135,10 +135,10 @@ TEST(Config, QuotesKeepBlanksInValues) {
       "[experiment]\nname = \"my run\"\ntitle = The \"best\" run\n[data]\nteacher = \"file:my data/V.csv\" aligned\n"
       "input_covariance = file:\"a \"\"b\"\" #c\"/S.csv ; comment\n[training]\nsteps = \"10\"\n",
       "x.ini");
-  EXPECT_EQ(config.single("experiment.name"), "my run");
-  EXPECT_EQ(config.single("experiment.title"), "The \"best\" run");
+  EXPECT_EQ(config.values("experiment.name").front(), "my run");
+  EXPECT_EQ(config.values("experiment.title").front(), "The \"best\" run");
   EXPECT_THAT(config.values("data.teacher"), testing::ElementsAre("file:my data/V.csv", "aligned"));
-  EXPECT_EQ(config.single("data.input_covariance"), "file:a \"b\" #c/S.csv");
+  EXPECT_EQ(config.values("data.input_covariance").front(), "file:a \"b\" #c/S.csv");
   EXPECT_EQ(config.json()["training"]["steps"], 10);
   // Through index.json and back, where nothing is in quotes.
   const Config again = Config::from_json(nlohmann::json::parse(config.json().dump()), "index.json");
@@ -193,7 +193,7 @@ TEST(Config, AFileMustSetAKey) {
     }
   }
   std::ofstream(file) << "[ experiment ]\nname = x\n";
-  EXPECT_EQ(Config::from_file(file).single("experiment.name"), "x");
+  EXPECT_EQ(Config::from_file(file).values("experiment.name").front(), "x");
   std::filesystem::remove(file);
 }
 
@@ -207,7 +207,7 @@ TEST(Config, SetReplacesAValue) {
 
 TEST(Config, RescaledTimeSetsTheSteps) {
   const Config config("[training]\ntime = 2\nlearning_rate = 0.01\nbatch = 4\n", "x.ini");
-  EXPECT_EQ(expand(config).front().point().steps(), 80000);  // tau = eta^2 steps / batch
+  EXPECT_EQ(expand(config).front().settings().schedule.steps, 80000);  // tau = eta^2 steps / batch
 }
 
 TEST(Presets, ArePreparedWithoutComplaint) {

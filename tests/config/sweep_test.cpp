@@ -35,7 +35,7 @@ TEST(Sweep, LearningRatesAtEqualTimeMakeGroups) {
   EXPECT_EQ(expand(config_of(rates)).size(), 1u);
   const std::vector<Group> groups = expand(config_of(rates + "time = 1\n"));
   ASSERT_EQ(groups.size(), 2u);
-  EXPECT_EQ(groups[0].point().steps(), 4 * groups[1].point().steps());
+  EXPECT_EQ(groups[0].settings().schedule.steps, 4 * groups[1].settings().schedule.steps);
 }
 
 TEST(Sweep, TooManyPointsAreCountedBeforeTheyAreMade) {

@@ -139,7 +139,7 @@ class Quadratic {
     problem.noise = {make_noise({}, 1, nullptr, 1)};
     problem.replica_keys = {1};
     problem.learning_rates = {rate};
-    problem.optimizer.kind = kind;
+    problem.optimizer.kind = optimizer_kind(kind);
     problem.batch = 5;
   }
   static constexpr double v = 2;

@@ -87,7 +87,8 @@ TEST(Train, StopsWhenAsked) {
   Seen seen;
   seen.stop = &stop;
   seen.stop_at = 20;
-  EXPECT_EQ(train(stepper, state, {.steps = 1000, .every = 10}, seen, &stop), TrainingOutcome::kInterrupted);
+  EXPECT_EQ(train(stepper, state, {.steps = 1000, .every = 10}, seen, [&] { return stop.load(); }),
+            TrainingOutcome::kInterrupted);
   EXPECT_EQ(seen.steps.back(), 20);
 }
 
