@@ -12,6 +12,7 @@
 #include "engine/make_engine.h"
 #include "experiments/config/input_directory.h"
 #include "experiments/run/checkpoint.h"
+#include "experiments/run/continuation.h"
 #include "experiments/run/fingerprint.h"
 #include "experiments/run/group.h"
 #include "experiments/run/index.h"

@@ -1,0 +1,37 @@
+#include "experiments/run/observer.h"
+
+#include <optional>
+#include <utility>
+
+namespace sharpseek {
+
+RecordingObserver::RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
+                                     std::optional<StoppingRule> stopping, const RunOptions& options)
+    : probe_(probe),
+      record_(record),
+      progress_(progress),
+      interrupted_(options.interrupted),
+      time_(std::move(time)),
+      stopping_(std::move(stopping)),
+      clock_(options.checkpoint_seconds) {}
+
+bool RecordingObserver::record(const TrainingState& state) {
+  const std::optional<Measurement> measured = probe_.measure(state.parameters, state.step, interrupted_);
+  if (!measured) return false;
+  clock_.time([&] { record_.append(state, time_.at(state.step), *measured); });
+  progress(state);
+  return true;
+}
+
+bool RecordingObserver::enough(const TrainingState& state) { return stopping_ && settled(record_, state, *stopping_); }
+
+void RecordingObserver::progress(const TrainingState& state) {
+  progress_.update(state.step);
+  if (clock_.due()) checkpoint(state);
+}
+
+void RecordingObserver::checkpoint(const TrainingState& state) {
+  clock_.checkpoint([&] { record_.checkpoint(state); });
+}
+
+}  // namespace sharpseek
