@@ -54,9 +54,7 @@ void validate(const TrainingProblem& problem, const Program& program) {
   SHARPSEEK_ASSERT(program.input() == (ValueShape{task.tokens, task.inputs}) && program.outputs() == task.outputs);
   require(replicas >= 1, "experiment.replicas = ", replicas, ": must be at least 1");
   require(problem.batch >= 1, "training.batch = ", problem.batch, ": must be at least 1");
-  for (double rate : problem.learning_rates) {
-    require(std::isfinite(rate) && rate > 0, "training.learning_rate = ", rate, ": must be finite and above 0");
-  }
+  for (double rate : problem.learning_rates) SHARPSEEK_ASSERT(std::isfinite(rate) && rate > 0);
   validate(problem.optimizer);
   const OptimizerKind kind = problem.optimizer.kind;
   const auto check = [&](const std::vector<double>& values, const char* key, bool wanted, auto&& fine,

@@ -142,8 +142,8 @@ class Engine {
   virtual std::unique_ptr<Stepper> stepper(const TrainingProblem& problem) = 0;
 };
 
-/// Throws UserError unless the sizes of problem and program fit each other, every rate is finite and above 0, and the
-/// optimiser's options make sense together.
+/// Throws UserError unless the optimiser's options make sense together and with the task. Sizes that do not fit each
+/// other, and rates that are not finite and above 0, are faults of the program.
 void validate(const TrainingProblem& problem, const Program& program);
 
 /// Fresh state at step 0 for these parameters [E, P] and so many optimiser slots (TrainingProblem::slots).

@@ -28,6 +28,8 @@ constexpr int kLaneWidth = 128;
 constexpr int kDeviceLaneWidth = 32;
 /// More than any machine has cores: a slip of the finger would take all of the system's threads.
 constexpr int kMostThreads = 1024;
+/// Bytes that Hessian products of torch on a CPU may hold unless somebody says otherwise.
+constexpr std::int64_t kHeldMemory = std::int64_t{1} << 30;
 
 bool suits_lanes(const Program& program, int width) {
   const std::vector<ValueShape>& values = program.values();
@@ -60,7 +62,7 @@ std::unique_ptr<Engine> make_cuda_engine(const Program& program, const EngineOpt
       .current_stream = plugin.current_stream,
       .tf32 = options.tf32};
   // Unless asked otherwise a quarter of the memory for what Hessian products hold and keep.
-  const std::int64_t held = options.memory == EngineOptions{}.memory ? memory / 4 : options.memory;
+  const std::int64_t held = options.memory.value_or(memory / 4);
   return std::make_unique<ChunkedEngine>(
       std::make_unique<TorchEngine>(
           program, at::TensorOptions().dtype(narrow ? at::kFloat : at::kDouble).device(device), held, acceleration),
@@ -94,7 +96,7 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
     return std::make_unique<LaneEngine<float>>(program, isa, options.threads);
   }
   at::set_num_threads(options.threads > 0 ? options.threads : available_threads());
-  return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype), options.memory);
+  return std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(dtype), options.memory.value_or(kHeldMemory));
 }
 
 }  // namespace sharpseek

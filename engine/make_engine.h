@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/engine.h"
@@ -15,8 +16,8 @@ struct EngineOptions {
   std::string dtype = "float32";  ///< float32 | float64
   std::string isa = "auto";       ///< lanes: auto | scalar | sse4.2 | avx2 | avx512
   int threads = 0;                ///< 0: all cores this process may use
-  /// torch: bytes that a Hessian product may hold and keep; on CUDA the default is a quarter of the device's memory
-  std::int64_t memory = std::int64_t{1} << 30;
+  /// torch: bytes that a Hessian product may hold and keep; by default 1 GiB, on CUDA a quarter of the device's memory
+  std::optional<std::int64_t> memory = {};
   bool tf32 = false;  ///< torch on CUDA: float32 products with 10 bits of mantissa, faster
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace sharpseek {
 
@@ -9,10 +10,10 @@ namespace sharpseek {
 /// Adds up the time that recording takes.
 class CheckpointClock {
  public:
-  /// `seconds` between checkpoints; below 0: at least 2, and a hundred times what the last one took.
-  explicit CheckpointClock(double seconds) : wanted_(seconds) {}
+  /// `seconds` between checkpoints; by default at least 2, and a hundred times what the last one took.
+  explicit CheckpointClock(std::optional<double> seconds) : wanted_(seconds) {}
 
-  bool due() const { return since(last_) >= (wanted_ >= 0 ? wanted_ : std::max(kShortestWait, kWaitPerCost * cost_)); }
+  bool due() const { return since(last_) >= wanted_.value_or(std::max(kShortestWait, kWaitPerCost * cost_)); }
   template <class Write>
   void checkpoint(const Write& write) {
     cost_ = time(write);
@@ -37,7 +38,7 @@ class CheckpointClock {
 
   static double since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
 
-  double wanted_;
+  std::optional<double> wanted_;
   double cost_ = 0;
   double recording_ = 0;
   Clock::time_point begin_ = Clock::now();

@@ -101,8 +101,9 @@ RunOptions run_options(const Arguments& arguments) {
     options.remark = [](const std::string& remark) { std::cerr << "note: " << remark << '\n'; };
   }
   if (arguments.has("checkpoint-every")) {
-    options.checkpoint_seconds = arguments.get<double>("checkpoint-every");
-    require(options.checkpoint_seconds >= 0, "--checkpoint-every ", options.checkpoint_seconds, ": must be at least 0");
+    const double seconds = arguments.get<double>("checkpoint-every");
+    require(seconds >= 0, "--checkpoint-every ", seconds, ": must be at least 0");
+    options.checkpoint_seconds = seconds;
   }
   return options;
 }

@@ -91,8 +91,6 @@ std::int64_t steps_of(const Point& point, const Settings& settings) {
   require(settings.time >= 0, "training.time = ", settings.time, ": must be at least 0");
   std::int64_t steps = point.integer("training.steps");
   if (settings.time > 0) {
-    require(settings.learning_rate > 0, "training.learning_rate = ", settings.learning_rate,
-            ": must be finite and above 0");
     const double exact = steps_of_time(settings.time, settings.learning_rate, settings.batch);
     require(exact <= static_cast<double>(kMostSteps), "training.time = ", settings.time, ": needs ", exact,
             " steps, more than ", kMostSteps);
@@ -172,6 +170,7 @@ Settings SettingsReader::read(const Point& point) {
 
   settings.optimizer = optimizer_of(point);
   settings.learning_rate = point.number("training.learning_rate");
+  require(settings.learning_rate > 0, "training.learning_rate = ", settings.learning_rate, ": must be above 0");
   settings.momentum = point.number("training.momentum");
   settings.weight_decay = point.number("training.weight_decay");
   settings.sam_radius = point.number("training.sam_radius");

@@ -37,7 +37,8 @@ struct EngineChoice {
 /// How an experiment is run; nothing here changes what is computed, but for the engine's roundings.
 struct RunOptions {
   EngineChoice engine = {};
-  double checkpoint_seconds = -1;    ///< between checkpoints; below 0: at least 2, and a hundred times what one takes
+  /// Between checkpoints; by default at least 2, and a hundred times what one takes.
+  std::optional<double> checkpoint_seconds = {};
   bool any_engine = false;           ///< go on with an engine of other roundings
   bool previous_checkpoint = false;  ///< go on from the last checkpoint but one
   Interruption interrupted = never_interrupted;
