@@ -67,4 +67,14 @@ std::string shortest(double value) {
   return {buffer.data(), end};
 }
 
+std::string plain(double value) {
+  const double size = std::abs(value);
+  if (value != 0 && !(size >= 1e-7 && size < 1e15)) return shortest(value);
+  std::array<char, 64> buffer;
+  const auto [end, error] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
+  SHARPSEEK_ASSERT(error == std::errc());
+  return {buffer.data(), end};
+}
+
 }  // namespace sharpseek

@@ -26,4 +26,8 @@ std::vector<double> parse_numbers(std::string_view what, std::string_view text);
 /// The shortest decimal text that reads back as the same double, in the C locale.
 std::string shortest(double value);
 
+/// The same as people write it: 0.0005 and 1000000, where shortest() gives 5e-04 and 1e+06; powers of ten from 1e15 and
+/// below 1e-7.
+std::string plain(double value);
+
 }  // namespace sharpseek

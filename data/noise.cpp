@@ -1,7 +1,10 @@
 #include "data/noise.h"
 
 #include <cmath>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -58,16 +61,34 @@ Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* 
   return svd.matrixU().rowwise().reverse();
 }
 
+/// K of the profile groups:K; nothing for the geometric one.
+std::optional<int> large_variances(const std::string& profile, int outputs) {
+  if (profile == "geometric") return std::nullopt;
+  constexpr std::string_view kGroups = "groups:";
+  const std::optional<double> count =
+      profile.starts_with(kGroups) ? parse_double(profile.substr(kGroups.size())) : std::nullopt;
+  require(count && *count == std::floor(*count) && *count >= 1 && *count <= outputs, "noise.profile = ", profile,
+          ": must be geometric | groups:K, K from 1 to the ", outputs, " outputs");
+  return static_cast<int>(*count);
+}
+
 }  // namespace
 
-Vector noise_variances(double total, double condition, int outputs) {
+Vector noise_variances(const NoiseOptions& options, int outputs) {
+  const auto& [total, condition] = std::pair(options.total, options.condition);
   require(std::isfinite(total) && total > 0, "noise.total = ", total, ": must be finite and above 0");
   require(std::isfinite(condition) && condition >= 1, "noise.condition = ", shortest(condition),
           ": must be finite and at least 1 (largest over smallest variance)");
   require(outputs > 1 || condition == 1, "noise.condition = ", condition, ": must be 1 when there is one output");
+  require(options.normalise == "total" || options.normalise == "largest", "noise.normalise = ", options.normalise,
+          ": must be total | largest");
+  const std::optional<int> large = large_variances(options.profile, outputs);
   Vector variances(outputs);
-  for (int o = 0; o < outputs; ++o) variances(o) = outputs > 1 ? std::pow(condition, double(o) / (outputs - 1)) : 1.0;
-  return variances * (total / variances.sum());
+  for (int o = 0; o < outputs; ++o) {
+    const double place = large ? (o < outputs - *large ? 0 : 1) : outputs > 1 ? double(o) / (outputs - 1) : 0;
+    variances(o) = std::pow(condition, place);
+  }
+  return variances * (total / (options.normalise == "total" ? variances.sum() : variances.maxCoeff()));
 }
 
 Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal, std::uint64_t seed) {
@@ -92,7 +113,7 @@ Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal,
         read_covariance(options.covariance.substr(5), outputs, /*may_be_singular=*/true));
     noise.factor = eigen.eigenvectors() * eigen.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
   } else {
-    const Vector variances = noise_variances(options.total, options.condition, outputs);
+    const Vector variances = noise_variances(options, outputs);
     noise.factor = noise_directions(options.rotation, outputs, signal, seed) * variances.cwiseSqrt().asDiagonal();
   }
   noise.covariance = noise.factor * noise.factor.transpose();

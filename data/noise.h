@@ -16,12 +16,14 @@ enum class NoiseDistribution {
 
 /// The [noise] section. Swept per replica.
 struct NoiseOptions {
-  double total = 3;      ///< Tr Sigma_eps
-  double condition = 1;  ///< kappa: largest over smallest variance; must be 1 when there is one output
+  double total = 3;                   ///< Tr Sigma_eps, or the largest variance
+  std::string normalise = "total";    ///< what `total` is: total | largest
+  std::string profile = "geometric";  ///< variances between smallest and largest: geometric | groups:K
+  double condition = 1;               ///< kappa: largest over smallest variance; must be 1 when there is one output
   std::string rotation =
       "axes";  ///< axes | teacher | teacher-reversed | random | file:M.csv (orthogonal, columns = directions)
   std::string distribution = "gaussian";  ///< gaussian | rademacher | measured
-  std::string covariance;                 ///< file:S.csv replaces total, condition and rotation
+  std::string covariance = {};            ///< file:S.csv replaces all of the above
   std::string redraw = "fresh";           ///< fresh: drawn at every use | fixed: once per sample of a finite set
   double heteroscedastic = 0;             ///< a in [0, 1]: how much the covariance depends on the input, see Noise
 };
@@ -44,8 +46,10 @@ inline double noise_scale(double heteroscedastic, double first, int k) {
   return std::sqrt(1 + heteroscedastic * (first < 0 ? -1 : 1) * (k % 2 == 0 ? 1 : -1));
 }
 
-/// Variances proportional to condition^(o / (outputs - 1)), o = 0..outputs-1, with the given sum: increasing.
-Vector noise_variances(double total, double condition, int outputs);
+/// The variances of these options, increasing; condition is the largest over the smallest. geometric: proportional to
+/// condition^(o / (outputs - 1)), o = 0..outputs-1; groups:K: the last K have the largest, the others the smallest.
+/// Scaled so that their sum, or the largest of them (normalise = largest), is `total`. Throws UserError naming the key.
+Vector noise_variances(const NoiseOptions& options, int outputs);
 
 /// Builds the noise. `signal` is V Sigma_x^(1/2) [outputs, n] for the rotations teacher (the o-th variance lies on its
 /// o-th left singular vector, largest singular value first) and teacher-reversed; nullptr if the teacher has no matrix.

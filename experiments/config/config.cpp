@@ -177,7 +177,7 @@ Config Config::from_json(const nlohmann::json& json, const std::string& where) {
     if (value.is_boolean()) return value.get<bool>() ? "true" : "false";
     if (value.is_number_integer()) return std::to_string(value.get<std::int64_t>());
     require(value.is_number(), where, ": ", key, ": must be a text, number or truth value");
-    return shortest(value.get<double>());
+    return plain(value.get<double>());
   };
   Config config("", where);
   require(json.is_object(), where, ": config: must be an object");

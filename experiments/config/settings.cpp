@@ -37,6 +37,8 @@ TaskOptions task_of(const Point& point) {
 NoiseOptions noise_of(const Point& point) {
   NoiseOptions options;
   options.total = point.number("noise.total");
+  options.normalise = point.text("noise.normalise");
+  options.profile = point.text("noise.profile");
   options.condition = point.number("noise.condition");
   options.rotation = point.text("noise.rotation");
   options.distribution = point.text("noise.distribution");

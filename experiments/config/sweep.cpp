@@ -32,8 +32,9 @@ std::uint64_t hash_text(std::string_view text, std::uint64_t hash) {
   return mix64(hash);
 }
 
-/// A value as a part of a folder's name: a path must not lead elsewhere.
-std::string in_folder_name(const std::string& value) {
+/// A value as a part of a folder's name: a number always in the same form, and a path must not lead elsewhere.
+std::string in_folder_name(const ConfigOption& option, const std::string& value) {
+  if (option.type == OptionType::kNumber || option.type == OptionType::kInteger) return plain(*parse_double(value));
   std::string text;
   for (const char c : value) text += c == '/' ? "%2F" : c == '%' ? "%25" : std::string(1, c);
   return text;
@@ -132,7 +133,7 @@ std::vector<Group> expand(const Config& config, const Shard& shard) {
     for (const ConfigOption& option : option_table()) {
       if (separates_groups(option, config) && config.values(option.key).size() > 1) {
         group.name += concat(group.name.empty() ? "" : ",", option.name(), "=",
-                             in_folder_name(shared.at(std::string(option.key))));
+                             in_folder_name(option, shared.at(std::string(option.key))));
       }
     }
     const std::vector<Values> points = product({shared}, false);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,6 +37,19 @@ TEST(Sweep, LearningRatesAtEqualTimeMakeGroups) {
   const std::vector<Group> groups = expand(config_of(rates + "time = 1\n"));
   ASSERT_EQ(groups.size(), 2u);
   EXPECT_EQ(groups[0].settings().schedule.steps, 4 * groups[1].settings().schedule.steps);
+}
+
+TEST(Sweep, NamesOfGroupsDoNotDependOnHowANumberIsWritten) {
+  const auto names = [](const Config& config) {
+    std::vector<std::string> found;
+    for (const Group& group : expand(config)) found.push_back(group.name);
+    return found;
+  };
+  const Config config = config_of("[training]\ntime = 0.1\nlearning_rate = 5e-4 0.0010 0.002\n");
+  EXPECT_THAT(names(config),
+              testing::ElementsAre("learning_rate=0.0005", "learning_rate=0.001", "learning_rate=0.002"));
+  // As it stands in index.json and in run files.
+  EXPECT_EQ(names(Config::from_json(config.json(), "index.json")), names(config));
 }
 
 TEST(Sweep, TooManyPointsAreCountedBeforeTheyAreMade) {

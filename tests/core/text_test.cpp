@@ -42,5 +42,14 @@ TEST(Words, SplitAtAnyWhiteSpace) {
   EXPECT_EQ(split("a,,b", ','), (std::vector<std::string>{"a", "", "b"}));
 }
 
+TEST(Plain, WritesNumbersAsPeopleDo) {
+  EXPECT_EQ(plain(0.0005), "0.0005");
+  EXPECT_EQ(plain(1e6), "1000000");
+  EXPECT_EQ(plain(-2.5), "-2.5");
+  EXPECT_EQ(plain(0), "0");
+  EXPECT_EQ(plain(1e-9), "1e-09");
+  EXPECT_EQ(plain(3e20), "3e+20");
+}
+
 }  // namespace
 }  // namespace sharpseek

@@ -23,11 +23,11 @@ Matrix signal() {
 }
 
 TEST(Noise, VariancesIncreaseGeometricallyToTheTotal) {
-  const Vector v = noise_variances(3, 100, 3);
+  const Vector v = noise_variances({.total = 3, .condition = 100}, 3);
   EXPECT_NEAR(v.sum(), 3, 1e-15);
   EXPECT_NEAR(v(2) / v(0), 100, 1e-12);
   EXPECT_NEAR(v(1) / v(0), 10, 1e-13);
-  EXPECT_NEAR(noise_variances(2, 1, 4)(3), 0.5, 1e-15);
+  EXPECT_NEAR(noise_variances({.total = 2, .condition = 1}, 4)(3), 0.5, 1e-15);
 }
 
 TEST(Noise, ARotationRoundedToFloat32KeepsTheSpectrum) {
@@ -35,7 +35,7 @@ TEST(Noise, ARotationRoundedToFloat32KeepsTheSpectrum) {
   const double a = std::cos(0.7), b = std::sin(0.7), c = std::cos(0.3), d = std::sin(0.3);
   Matrix rotation(3, 3);
   rotation << a, -b, 0, c * b, c * a, -d, d * b, d * a, c;
-  const Vector variances = noise_variances(3, 100, 3);
+  const Vector variances = noise_variances({.total = 3, .condition = 100}, 3);
   const Matrix expected = rotation * variances.asDiagonal() * rotation.transpose();
   const auto covariance = [&](double error) {
     std::ostringstream text;
@@ -68,7 +68,7 @@ TEST(Noise, EveryRotationKeepsTheSpectrumAndFactorsTheCovariance) {
     const Noise noise = make_noise(options, 3, &s, 1);
     EXPECT_LT((noise.factor * noise.factor.transpose() - noise.covariance).norm(), 1e-14) << rotation;
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(noise.covariance);
-    EXPECT_LT((eigen.eigenvalues() - noise_variances(3, 100, 3)).norm(), 1e-12) << rotation;
+    EXPECT_LT((eigen.eigenvalues() - noise_variances({.total = 3, .condition = 100}, 3)).norm(), 1e-12) << rotation;
   }
 }
 
@@ -78,7 +78,7 @@ TEST(Noise, TeacherRotationFollowsTheLeftSingularVectors) {
   NoiseOptions options;
   options.condition = 100;
   options.rotation = "teacher";
-  const Vector variances = noise_variances(3, 100, 3);
+  const Vector variances = noise_variances({.total = 3, .condition = 100}, 3);
   // The o-th variance lies on the singular vector of the o-th largest singular value ...
   const Matrix straight = svd.matrixU().transpose() * make_noise(options, 3, &s, 1).covariance * svd.matrixU();
   for (int o = 0; o < 3; ++o) EXPECT_NEAR(straight(o, o), variances(o), 1e-13);
@@ -110,6 +110,30 @@ TEST(Noise, RefusesWhatIsNotPossible) {
   refused([](NoiseOptions& o) { o.distribution = "cauchy"; });
   refused([](NoiseOptions& o) { o.redraw = "sometimes"; });
   refused([](NoiseOptions& o) { o.covariance = "file:/nonexistent.csv"; });
+}
+
+TEST(NoiseVariances, TheLargestStaysWhereItIsTheMeasure) {
+  // The settings of arXiv:2602.05065, given as standard deviations: (10, 0.1), and 4 once beside 0.04 seven times.
+  const Vector two = noise_variances({.total = 100, .normalise = "largest", .condition = 1e4}, 2);
+  EXPECT_NEAR(two(0), 0.01, 1e-15);
+  EXPECT_NEAR(two(1), 100, 1e-12);
+  const Vector eight =
+      noise_variances({.total = 16, .normalise = "largest", .profile = "groups:1", .condition = 1e4}, 8);
+  for (int o = 0; o < 7; ++o) EXPECT_NEAR(eight(o), 0.0016, 1e-17);
+  EXPECT_NEAR(eight(7), 16, 1e-13);
+}
+
+TEST(NoiseVariances, GroupsHaveTwoValuesAndTheSumAskedFor) {
+  const Vector v = noise_variances({.total = 22, .profile = "groups:2", .condition = 10}, 4);
+  EXPECT_NEAR((v - (Vector(4) << 1, 1, 10, 10).finished()).norm(), 0, 1e-13);
+  EXPECT_NEAR(noise_variances({.total = 6, .profile = "groups:3", .condition = 10}, 3)(0), 2, 1e-15);
+}
+
+TEST(NoiseVariances, NameTheOptionThatIsWrong) {
+  for (const char* profile : {"groups:0", "groups:4", "groups:1.5", "groups:", "linear"}) {
+    EXPECT_THROW(noise_variances({.profile = profile, .condition = 2}, 3), UserError) << profile;
+  }
+  EXPECT_THROW(noise_variances({.normalise = "smallest"}, 3), UserError);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ LinearTask random_task(Eigen::Index outputs, Eigen::Index inputs, std::uint64_t 
 LinearTask commuting_task(Eigen::Index outputs, Eigen::Index inputs, std::uint64_t seed) {
   LinearTask task = random_task(outputs, inputs, seed);
   const Eigen::JacobiSVD<Matrix> svd(task.teacher * symmetric_power(task.input_covariance, 0.5), Eigen::ComputeFullU);
-  const Vector variances = noise_variances(3, 50, static_cast<int>(outputs));
+  const Vector variances = noise_variances({.total = 3, .condition = 50}, static_cast<int>(outputs));
   task.noise_covariance = svd.matrixU() * variances.asDiagonal() * svd.matrixU().transpose();
   return task;
 }
