@@ -1,5 +1,5 @@
-// Any text as a configuration: it is resolved, with the options of every part readable and the same after a trip
-// through JSON, or refused by UserError in one line.
+// Any text as a configuration: it is resolved, becomes typed settings at every sweep point and is the same after a trip
+// through JSON, or it is refused by UserError in one line.
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,17 +18,8 @@ using namespace sharpseek;
 /// A sweep of a million replicas is legal; expanding it here would only cost memory.
 constexpr double kMostReplicas = 2000;
 
-/// Reads every option of a sweep point; networks are built where they are small.
-void read_options(const Point& point) {
-  point.task();
-  point.noise();
-  point.initialisation();
-  point.optimizer();
-  point.until_stationary();
-  point.probe();
-  point.seed();
-  point.every();
-  const ModelOptions model = point.model();
+/// Networks are built where they are small.
+void build(const ModelOptions& model) {
   const auto small = [](int size) { return size <= 12; };
   if (small(model.width) && small(model.depth) && small(model.mlp_width) && small(model.inputs) &&
       small(model.outputs) && small(model.sequence)) {
@@ -47,9 +38,8 @@ void resolve(const std::string& text) {
     replicas *= static_cast<double>(config.values(option.key).size());
   }
   if (replicas > kMostReplicas) return;
-  for (const Group& group : expand(config)) {
-    for (const Replica& replica : group.replicas) read_options(replica.point);
-  }
+  // Makes the settings of every point, which reads every option.
+  for (const Group& group : expand(config)) build(group.settings().model);
 }
 
 }  // namespace
