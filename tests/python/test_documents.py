@@ -175,3 +175,34 @@ def test_links_to_files_resolve(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (page.parent / target).exists(), target
+
+
+FOLDERS = [
+    path for path in ROOT.iterdir() if path.is_dir() and path.name not in ("build", "out") and path.name[0] != "."
+]
+SOURCE = re.compile(r"[\w./*-]+\.(h|cpp|cu|py|cmake|md|dict|xz)|[\w./-]+/CMakeLists\.txt")
+# NAME stands for several; a user's tables may lie in a folder data.
+NOT_OURS = re.compile(r"[A-Z]{3,}\b|\.csv\b")
+
+
+def sources_named(page: Path) -> set[str]:
+    """Names of sources, and paths that begin with a folder of ours, in back ticks outside of code blocks."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    words = {word.strip("(),;:") for span in re.findall(r"`([^`\n]+)`", prose) for word in span.split()}
+    ours = tuple(f"{folder.name}/" for folder in FOLDERS)
+    return {w for w in words if (SOURCE.fullmatch(w) or w.startswith(ours)) and not NOT_OURS.search(w)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_sources_that_are_named_exist(page: Path) -> None:
+    names = {path.name for folder in FOLDERS for path in folder.rglob("*.*")} | {path.name for path in ROOT.iterdir()}
+    for word in sources_named(page):
+        assert any(ROOT.glob(word)) if "/" in word else word in names, f"{page.name}: {word} does not exist"
+
+
+def test_a_stale_path_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`experiments/a.ini`, `gone.h`; `models/NAME.cpp`, `run sweep.ini data/V.csv`.\n```\n`core/x.h`\n```\n"
+    )
+    assert sources_named(page) == {"experiments/a.ini", "gone.h"}
