@@ -54,8 +54,9 @@ void add_checkpoint_option(boost::program_options::options_description& options)
 RunOptions run_options(const Arguments& arguments);
 /// Says how a run ended, on standard output as a line or, with json, as an object; returns the exit status.
 int report_summary(const RunSummary& summary, const std::string& directory, bool quiet, bool json);
-/// --shard; without it the shard that a scheduler gives this process (config/shard.h), said on standard error unless
-/// quiet. Throws UserError unless it is a part of what the result folder `directory` holds (run/shard_folders.h).
+/// --shard; without it the shard that a scheduler gives this process (experiments/config/shard.h), said on standard
+/// error unless quiet. Throws UserError unless it is a part of what the result folder `directory` holds
+/// (experiments/run/shard_folders.h).
 void add_shard_option(boost::program_options::options_description& options);
 Shard shard_option(const Arguments& arguments, const std::filesystem::path& directory);
 /// Whether --format is json. Throws UserError unless it is table or json.

@@ -12,14 +12,15 @@
 
 namespace sharpseek {
 
-/// A group with everything that training needs, built and checked before anything is written (run/prepare.h).
+/// A group with everything that training needs, built and checked before anything is written
+/// (experiments/run/prepare.h).
 struct PreparedGroup {
   Group group;
   Program program;
   std::shared_ptr<const Task> task;
   std::vector<Noise> noise;                   ///< [E]
   std::vector<std::vector<double>> weights;   ///< [E][P] initial
-  std::map<std::string, std::int64_t> files;  ///< checksums of the files it was made of (run/fingerprint.h)
+  std::map<std::string, std::int64_t> files;  ///< checksums of the files it was made of (experiments/run/fingerprint.h)
   std::vector<std::string> remarks;           ///< what was done that the user may not expect, one line each
 
   const Settings& settings() const { return group.settings(); }

@@ -10,9 +10,13 @@
 
 #include "core/random.h"
 #include "data/permutation.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
+
+using testing_support::kFewOperations;
+using testing_support::kManyOperations;
 
 struct Batch {
   std::vector<double> inputs;
@@ -85,11 +89,11 @@ TEST(VarianceFactor, EqualsEnumerationOverAllOrdersOfTwoEpochs) {
         }
       }
     }
-    EXPECT_NEAR(variance_factor(task, batch), sum / (variance / batch), 1e-12) << batch;
+    EXPECT_NEAR(variance_factor(task, batch), sum / (variance / batch), kManyOperations) << batch;
   }
   // 12 of 5 are parts of 5 5 2 | 4 5 3 | 3 5 4 | 2 5 5 | 1 5 5 1 by the start; a part c adds c (5 - c) / 4 to b^2 x
   // variance.
-  EXPECT_NEAR(variance_factor(task, 12), (1.5 + 2.5 + 2.5 + 1.5 + 2) / 5 / 12, 1e-12);
+  EXPECT_NEAR(variance_factor(task, 12), (1.5 + 2.5 + 2.5 + 1.5 + 2) / 5 / 12, kManyOperations);
   options.replacement = true;
   EXPECT_EQ(variance_factor(make_task(options, 1), 4), 1);
   EXPECT_EQ(variance_factor(make_task({}, 1), 4), 1);
@@ -151,7 +155,7 @@ TEST(DrawBatch, RademacherNoiseHasOneMagnitude) {
   const Batch batch = draw(make_task({}, 1), noise, 3, 8);
   for (std::size_t k = 0; k < batch.noise.size(); ++k) {
     const double variance = noise.covariance(static_cast<int>(k % 3), static_cast<int>(k % 3));
-    EXPECT_NEAR(std::abs(batch.noise[k]), std::sqrt(variance), 1e-14);
+    EXPECT_NEAR(std::abs(batch.noise[k]), std::sqrt(variance), kFewOperations);
   }
 }
 
@@ -165,7 +169,7 @@ TEST(DrawBatch, FollowsTheStatedNumberingOfDraws) {
   for (int k = 0; k < 2; ++k) {
     for (int o = 0; o < 3; ++o) {
       EXPECT_NEAR(batch.noise[static_cast<std::size_t>(3 * k + o)],
-                  std::sqrt(noise.covariance(o, o)) * z[static_cast<std::size_t>(8 + 3 * k + o)], 1e-14);
+                  std::sqrt(noise.covariance(o, o)) * z[static_cast<std::size_t>(8 + 3 * k + o)], kFewOperations);
     }
   }
 }

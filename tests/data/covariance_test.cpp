@@ -12,9 +12,15 @@
 #include "core/error.h"
 #include "data/csv_file.h"
 #include "data/task.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
+
+using testing_support::kFewOperations;
+using testing_support::kLastBits;
+using testing_support::kManyOperations;
+using testing_support::kReorderedSums;
 
 std::string refusal(const std::string& text, int size) {
   const CsvFile file(text);
@@ -143,8 +149,8 @@ TEST(SymmetricSquareRoot, SquaresToTheMatrix) {
   Matrix a(2, 2);
   a << 2, 0.7, 0.7, 1;
   const Matrix root = symmetric_square_root(a);
-  EXPECT_LT((root * root - a).norm(), 1e-14);
-  EXPECT_LT((root - root.transpose()).norm(), 1e-15);
+  EXPECT_LT((root * root - a).norm(), kFewOperations);
+  EXPECT_LT((root - root.transpose()).norm(), kLastBits);
 }
 
 TEST(EvaluationInputs, HaveExactlyTheirSecondMoment) {
@@ -159,8 +165,8 @@ TEST(EvaluationInputs, HaveExactlyTheirSecondMoment) {
   const Matrix moment = x.transpose() * x / 20.0;
   Matrix expected = Matrix::Zero(6, 6);
   for (int t = 0; t < 3; ++t) expected.block(2 * t, 2 * t, 2, 2) = task.input_covariance;
-  EXPECT_LT((moment - expected).norm(), 1e-12);
-  EXPECT_LT(x.colwise().mean().norm(), 1e-13);
+  EXPECT_LT((moment - expected).norm(), kManyOperations);
+  EXPECT_LT(x.colwise().mean().norm(), kReorderedSums);
   EXPECT_THROW(evaluation_inputs(task, 6), UserError);
 }
 

@@ -12,9 +12,14 @@
 #include "data/batch.h"
 #include "data/csv_file.h"
 #include "data/task.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
+
+using testing_support::kFewOperations;
+using testing_support::kManyOperations;
+using testing_support::kReorderedSums;
 
 constexpr int kRows = 40;
 constexpr int kInputs = 2;
@@ -80,18 +85,18 @@ TEST(Dataset, InputsHaveTheSecondMomentOfTheTable) {
   EXPECT_FALSE(task.online());
   EXPECT_TRUE(task.exact_inputs());
   EXPECT_FALSE(task.identity_inputs);
-  EXPECT_LT((task.input_covariance - x.transpose() * x / kRows).norm(), 1e-14);
-  EXPECT_LT((task.input_factor * task.input_factor - task.input_covariance).norm(), 1e-13);
+  EXPECT_LT((task.input_covariance - x.transpose() * x / kRows).norm(), kFewOperations);
+  EXPECT_LT((task.input_factor * task.input_factor - task.input_covariance).norm(), kReorderedSums);
 }
 
 TEST(Dataset, ResidualsAreWhitenedAndComeBackAsTheyWere) {
   const Matrix rows = table();
   const CsvFile file(text_of(rows));
   const Task task = make_task(options_of(file.path()), 1);
-  EXPECT_LT((task.residuals.transpose() * task.residuals / kRows - Matrix::Identity(2, 2)).norm(), 1e-13);
+  EXPECT_LT((task.residuals.transpose() * task.residuals / kRows - Matrix::Identity(2, 2)).norm(), kReorderedSums);
   const Matrix expected = residuals_of(rows);
   const Noise noise = measured_noise(expected.transpose() * expected / kRows, "fixed");
-  EXPECT_LT((task.residuals * noise.factor.transpose() - expected).norm(), 1e-12);
+  EXPECT_LT((task.residuals * noise.factor.transpose() - expected).norm(), kManyOperations);
 
   // Fixed: every sample of a batch has its own residual.
   constexpr int kBatch = 8;
@@ -104,8 +109,8 @@ TEST(Dataset, ResidualsAreWhitenedAndComeBackAsTheyWere) {
       while (row < kRows && rows(row, 0) != inputs[kInputs * k]) ++row;
       ASSERT_LT(row, kRows);
       EXPECT_EQ(inputs[kInputs * k + 1], rows(row, 1));
-      EXPECT_NEAR(eps[kOutputs * k], expected(row, 0), 1e-12);
-      EXPECT_NEAR(eps[kOutputs * k + 1], expected(row, 1), 1e-12);
+      EXPECT_NEAR(eps[kOutputs * k], expected(row, 0), kManyOperations);
+      EXPECT_NEAR(eps[kOutputs * k + 1], expected(row, 1), kManyOperations);
     }
   }
 }
@@ -144,9 +149,9 @@ TEST(Dataset, MeasuredNoiseHasMeanZeroAndSaysWhatWasRemoved) {
   const Vector mean = (rows.rightCols(kOutputs).colwise().mean() -
                        rows.leftCols(kInputs).colwise().mean() * Matrix(Vector{{1.5, 0.5}}.asDiagonal()))
                           .transpose();
-  EXPECT_LT((task.residual_mean - mean).norm(), 1e-13);
-  EXPECT_LT(task.residuals.colwise().mean().norm(), 1e-14);
-  EXPECT_LT((task.residuals.transpose() * task.residuals / kRows - Matrix::Identity(2, 2)).norm(), 1e-13);
+  EXPECT_LT((task.residual_mean - mean).norm(), kReorderedSums);
+  EXPECT_LT(task.residuals.colwise().mean().norm(), kFewOperations);
+  EXPECT_LT((task.residuals.transpose() * task.residuals / kRows - Matrix::Identity(2, 2)).norm(), kReorderedSums);
   EXPECT_THAT(removed_mean(task), testing::HasSubstr("have mean "));
   // Outputs that are centred to rounding are no news.
   const CsvFile centred(text_of((Matrix(kRows, 4) << rows.leftCols(2),
@@ -174,10 +179,11 @@ TEST(Dataset, TokensHaveTheTablesSecondMoment) {
   const Matrix first = rows.leftCols(2);
   const Matrix second = rows.rightCols(2);
   const Matrix moment = (first.transpose() * first + second.transpose() * second) / (2 * kRows);
-  EXPECT_LT((task.input_covariance - moment).norm(), 1e-13);
+  EXPECT_LT((task.input_covariance - moment).norm(), kReorderedSums);
   const Matrix& v = *task.teacher.matrix;
   const Matrix outputs = rows * v.transpose();
-  EXPECT_LT((task.signal() * task.signal().transpose() - outputs.transpose() * outputs / kRows).norm(), 1e-12);
+  EXPECT_LT((task.signal() * task.signal().transpose() - outputs.transpose() * outputs / kRows).norm(),
+            kManyOperations);
 }
 
 TEST(Dataset, NoiseThatDependsOnTheInputIsAveragedOverTheTable) {
@@ -197,7 +203,7 @@ TEST(Dataset, NoiseThatDependsOnTheInputIsAveragedOverTheTable) {
     expected += (negative ? 0.4 : 1.6) / kRows * noise.factor.col(0) * noise.factor.col(0).transpose();
     expected += (negative ? 1.6 : 0.4) / kRows * noise.factor.col(1) * noise.factor.col(1).transpose();
   }
-  EXPECT_LT((mean_noise_covariance(task, noise) - expected).norm(), 1e-14);
+  EXPECT_LT((mean_noise_covariance(task, noise) - expected).norm(), kFewOperations);
   EXPECT_GT((noise.covariance - expected).norm(), 0.1);
   EXPECT_EQ(mean_noise_covariance(make_task({}, 1), noise), noise.covariance);  // online: as often either sign
 }

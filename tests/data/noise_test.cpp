@@ -12,9 +12,15 @@
 
 #include "core/error.h"
 #include "data/csv_file.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
+
+using testing_support::kFewOperations;
+using testing_support::kLastBits;
+using testing_support::kManyOperations;
+using testing_support::kReorderedSums;
 
 Matrix signal() {
   std::mt19937_64 generator(5);
@@ -24,10 +30,10 @@ Matrix signal() {
 
 TEST(Noise, VariancesIncreaseGeometricallyToTheTotal) {
   const Vector v = noise_variances({.total = 3, .condition = 100}, 3);
-  EXPECT_NEAR(v.sum(), 3, 1e-15);
-  EXPECT_NEAR(v(2) / v(0), 100, 1e-12);
-  EXPECT_NEAR(v(1) / v(0), 10, 1e-13);
-  EXPECT_NEAR(noise_variances({.total = 2, .condition = 1}, 4)(3), 0.5, 1e-15);
+  EXPECT_NEAR(v.sum(), 3, kLastBits);
+  EXPECT_NEAR(v(2) / v(0), 100, kManyOperations);
+  EXPECT_NEAR(v(1) / v(0), 10, kReorderedSums);
+  EXPECT_NEAR(noise_variances({.total = 2, .condition = 1}, 4)(3), 0.5, kLastBits);
 }
 
 TEST(Noise, ARotationRoundedToFloat32KeepsTheSpectrum) {
@@ -54,7 +60,7 @@ TEST(Noise, ARotationRoundedToFloat32KeepsTheSpectrum) {
   for (const double error : {0.0, 1e-7}) {
     EXPECT_LT((covariance(error) - expected).norm(), 2e-6);
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(covariance(error));
-    EXPECT_LT((eigen.eigenvalues() - variances).norm(), 1e-13);
+    EXPECT_LT((eigen.eigenvalues() - variances).norm(), kReorderedSums);
   }
   EXPECT_THROW(covariance(1e-5), UserError);
 }
@@ -66,9 +72,9 @@ TEST(Noise, EveryRotationKeepsTheSpectrumAndFactorsTheCovariance) {
     options.condition = 100;
     options.rotation = rotation;
     const Noise noise = make_noise(options, 3, &s, 1);
-    EXPECT_LT((noise.factor * noise.factor.transpose() - noise.covariance).norm(), 1e-14) << rotation;
+    EXPECT_LT((noise.factor * noise.factor.transpose() - noise.covariance).norm(), kFewOperations) << rotation;
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(noise.covariance);
-    EXPECT_LT((eigen.eigenvalues() - noise_variances({.total = 3, .condition = 100}, 3)).norm(), 1e-12) << rotation;
+    EXPECT_LT((eigen.eigenvalues() - noise_variances({.total = 3, .condition = 100}, 3)).norm(), kManyOperations) << rotation;
   }
 }
 
@@ -81,11 +87,11 @@ TEST(Noise, TeacherRotationFollowsTheLeftSingularVectors) {
   const Vector variances = noise_variances({.total = 3, .condition = 100}, 3);
   // The o-th variance lies on the singular vector of the o-th largest singular value ...
   const Matrix straight = svd.matrixU().transpose() * make_noise(options, 3, &s, 1).covariance * svd.matrixU();
-  for (int o = 0; o < 3; ++o) EXPECT_NEAR(straight(o, o), variances(o), 1e-13);
+  for (int o = 0; o < 3; ++o) EXPECT_NEAR(straight(o, o), variances(o), kReorderedSums);
   // ... and reversed the other way round.
   options.rotation = "teacher-reversed";
   const Matrix reversed = svd.matrixU().transpose() * make_noise(options, 3, &s, 1).covariance * svd.matrixU();
-  for (int o = 0; o < 3; ++o) EXPECT_NEAR(reversed(o, o), variances(2 - o), 1e-13);
+  for (int o = 0; o < 3; ++o) EXPECT_NEAR(reversed(o, o), variances(2 - o), kReorderedSums);
 }
 
 TEST(Noise, RandomRotationBelongsToTheSeed) {

@@ -6,9 +6,13 @@
 #include <string>
 
 #include "core/error.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
+
+using testing_support::kFewOperations;
+using testing_support::kLastBits;
 
 Teacher teacher(const std::string& specification, double scale = 1, int tokens = 1) {
   TeacherOptions options;
@@ -19,9 +23,9 @@ Teacher teacher(const std::string& specification, double scale = 1, int tokens =
 
 TEST(Teacher, AlignedIsGeometricFromOnePointFiveToPointSeven) {
   const Matrix v = *teacher("aligned", 2).matrix;
-  EXPECT_NEAR(v(0, 0), 3.0, 1e-15);
-  EXPECT_NEAR(v(2, 2), 1.4, 1e-15);
-  EXPECT_NEAR(v(1, 1), std::sqrt(3.0 * 1.4), 1e-14);
+  EXPECT_NEAR(v(0, 0), 3.0, kLastBits);
+  EXPECT_NEAR(v(2, 2), 1.4, kLastBits);
+  EXPECT_NEAR(v(1, 1), std::sqrt(3.0 * 1.4), kFewOperations);
   EXPECT_EQ(v(0, 1), 0);
 }
 

@@ -15,6 +15,7 @@
 #include "engine/problems.h"
 #include "engine/torch/chunked_engine.h"
 #include "engine/torch/torch_engine.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
@@ -98,31 +99,31 @@ TEST(ChunkedEngine, GivesTheWholeCallsNumbersWhenMemoryRunsOut) {
   const at::Tensor w = random_weights(program, 11);
   const at::Tensor x = random_tensor({6, 1, 4}, 1);
   const at::Tensor v = random_tensor({11, 2, program.parameter_count()}, 3);
-  EXPECT_LT(relative_difference(chunked.engine->outputs(w, x), whole.outputs(w, x)), 1e-14);
+  EXPECT_LT(relative_difference(chunked.engine->outputs(w, x), whole.outputs(w, x)), kFewOperations);
   for (const at::Tensor& y : {random_tensor({6, 3}, 2), random_tensor({11, 6, 3}, 2)}) {
     const LossGradient a = chunked.engine->loss_gradient(w, {x, y});
     const LossGradient b = whole.loss_gradient(w, {x, y});
-    EXPECT_LT(relative_difference(a.loss, b.loss), 1e-14);
-    EXPECT_LT(relative_difference(a.gradient, b.gradient), 1e-14);
+    EXPECT_LT(relative_difference(a.loss, b.loss), kFewOperations);
+    EXPECT_LT(relative_difference(a.gradient, b.gradient), kFewOperations);
     const std::unique_ptr<HessianProduct> product = chunked.engine->hessian(w, {x, y});
     for (int repeat = 0; repeat < 2; ++repeat) {
-      EXPECT_LT(relative_difference(product->apply(v), whole.hessian(w, {x, y})->apply(v)), 1e-13);
+      EXPECT_LT(relative_difference(product->apply(v), whole.hessian(w, {x, y})->apply(v)), kReorderedSums);
     }
     EXPECT_LT(relative_difference(chunked.engine->residual_curvature(w, {x, y})->apply(v),
                                   whole.residual_curvature(w, {x, y})->apply(v)),
-              1e-13);
+              kReorderedSums);
   }
   for (const at::Tensor& root : {random_tensor({1, 1, 3, 3}, 4), random_tensor({11, 6, 3, 3}, 4)}) {
     const at::Tensor metric = at::matmul(root, root.transpose(2, 3));
     EXPECT_LT(relative_difference(chunked.engine->gauss_newton(w, x, metric)->apply(v),
                                   whole.gauss_newton(w, x, metric)->apply(v)),
-              1e-13);
+              kReorderedSums);
   }
   const at::Tensor cotangents = random_tensor({11, 6, 3}, 5);
   const PullbackSums a = chunked.engine->pullback_sums(w, x, cotangents);
   const PullbackSums b = whole.pullback_sums(w, x, cotangents);
-  EXPECT_LT(relative_difference(a.sum, b.sum), 1e-13);
-  EXPECT_LT(relative_difference(a.squares, b.squares), 1e-13);
+  EXPECT_LT(relative_difference(a.sum, b.sum), kReorderedSums);
+  EXPECT_LT(relative_difference(a.squares, b.squares), kReorderedSums);
   EXPECT_GT(chunked.small->refused, 0);
 }
 
@@ -143,7 +144,7 @@ TEST(ChunkedEngine, TrainsAsWholeWhenMemoryRunsOutInTheMiddle) {
   }
   EXPECT_GT(chunked.small->refused, 0);
   EXPECT_EQ(a.step, 50);
-  EXPECT_LT(relative_difference(a.parameters, b.parameters), 1e-12);
+  EXPECT_LT(relative_difference(a.parameters, b.parameters), kManyOperations);
   for (std::size_t e = 0; e < 11; ++e) EXPECT_NEAR(a.loss_sum[e], b.loss_sum[e], 1e-9);
   EXPECT_EQ(a.loss_count, b.loss_count);
 }
@@ -163,12 +164,12 @@ TEST(ChunkedEngine, GivesEachPartItsReplicasOptimisersAndSlots) {
       TrainingState a = initial_state(start, problem.slots());
       const std::unique_ptr<Stepper> in_parts = chunked.engine->stepper(problem);
       for (std::int64_t steps : {7, 13}) in_parts->advance(a, steps);
-      EXPECT_LT(relative_difference(a.parameters, b.parameters), 1e-12)
+      EXPECT_LT(relative_difference(a.parameters, b.parameters), kManyOperations)
           << name_of(problem.optimizer.kind) << " " << most;
       ASSERT_EQ(a.slots.size(), b.slots.size());
       for (std::size_t i = 0; i < a.slots.size(); ++i) {
         for (std::int64_t e : {1, 2, 4}) {
-          EXPECT_LT(relative_difference(a.slots[i][e], b.slots[i][e]), 1e-11)
+          EXPECT_LT(relative_difference(a.slots[i][e], b.slots[i][e]), kSteps64)
               << name_of(problem.optimizer.kind) << " " << most;
         }
       }
@@ -238,7 +239,7 @@ TEST_P(TorchSteps, RecordedStepsAreThoseOfTheCpu) {
   for (const Case& c : network_cases()) {
     const Program program = make_model(c.options);
     const TrainingProblem problem = problem_of(c.options, 4, 0.003);
-    for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-5}, std::pair{at::kDouble, 1e-11}}) {
+    for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, kSteps32}, std::pair{at::kDouble, kSteps64}}) {
       const at::Tensor start = random_weights(program, 4).to(dtype);
       TorchEngine recorded(program, options(dtype), std::int64_t{1} << 30, acceleration());
       TorchEngine plain(program, at::TensorOptions().dtype(dtype));
@@ -248,7 +249,7 @@ TEST_P(TorchSteps, RecordedStepsAreThoseOfTheCpu) {
       for (std::int64_t steps : {20, 1, 20}) fast->advance(a, steps);
       plain.stepper(problem)->advance(b, 41);
       EXPECT_LT(relative_difference(a.parameters.to(at::kCPU), b.parameters), tolerance) << c.name;
-      for (std::size_t e = 0; e < 4; ++e) EXPECT_NEAR(a.loss_sum[e] / b.loss_sum[e], 1, 1e-5) << c.name;
+      for (std::size_t e = 0; e < 4; ++e) EXPECT_NEAR(a.loss_sum[e] / b.loss_sum[e], 1, kLosses32) << c.name;
     }
   }
 }
@@ -266,7 +267,8 @@ TEST_P(TorchSteps, EveryOptimiserIsThatOfTheCpu) {
     const std::unique_ptr<Stepper> fast = recorded.stepper(problem);
     for (std::int64_t steps : {8, 12}) fast->advance(a, steps);
     plain.stepper(problem)->advance(b, 20);
-    EXPECT_LT(relative_difference(a.parameters.to(at::kCPU), b.parameters), 3e-5) << name_of(problem.optimizer.kind);
+    EXPECT_LT(relative_difference(a.parameters.to(at::kCPU), b.parameters), kOptimisers32)
+        << name_of(problem.optimizer.kind);
   }
 }
 
@@ -282,7 +284,7 @@ TEST_P(TorchSteps, ProductsAreThoseOfTheCpu) {
     const auto cast = [&](const at::Tensor& t) { return t.to(options(at::kDouble)); };
     EXPECT_LT(relative_difference(device.hessian(cast(w), {cast(x), cast(y)})->apply(cast(v)).to(at::kCPU),
                                   cpu.hessian(w, {x, y})->apply(v)),
-              1e-11)
+              kSteps64)
         << c.name;
   }
 }

@@ -20,11 +20,17 @@
 #include "engine/make_engine.h"
 #include "engine/problems.h"
 #include "engine/torch/torch_engine.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
 using namespace testing_support;
+
+/// A gradient, product or third derivative in float32: sums over 41 samples and all layers.
+constexpr double kProducts32 = 3e-5;
+/// Normals, signs and their factor in float32: some operations each.
+constexpr double kDraws32 = 1e-6;
 
 /// Torch counts devices at its first backward pass: CUDA must be loaded before that, whatever test comes first.
 class CudaFirst : public testing::Environment {
@@ -138,7 +144,7 @@ TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
         EXPECT_LT(value.abs().max().item<double>(), 1e-5) << c.name << " " << what;
         return;
       }
-      EXPECT_LT(relative_difference(value.to(at::kCPU), reference), 3e-5) << c.name << " " << what;
+      EXPECT_LT(relative_difference(value.to(at::kCPU), reference), kProducts32) << c.name << " " << what;
     };
     near(ours->outputs(cast(w), cast(x)), cpu->outputs(w, x), "outputs");
     for (const at::Tensor& y : {random_tensor({kSamples, c.options.outputs}, 2), cotangents}) {  // shared, and own
@@ -184,8 +190,8 @@ TEST_P(Device, TrainsAsTheCpuOverAThousandSteps) {
     const std::int64_t steps = c.options.layer_norm ? 50 : 1000;
     const TrainingState ours = train(program, problem, start, {steps});
     const TrainingState cpu = train_on_cpu(program, problem, start, steps);
-    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), 2e-5) << c.name;
-    for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, 1e-5) << c.name;
+    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kSteps32) << c.name;
+    for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << c.name;
     EXPECT_EQ(ours.loss_count, cpu.loss_count);
     EXPECT_EQ(ours.step, steps);
   }
@@ -200,8 +206,8 @@ TEST_P(Device, KernelsOfFixedSizesTrainAsTheCpu) {
     ASSERT_GE(DeviceStepper(program, device(), plan, problem).fixed(), 0);
     const TrainingState ours = train(program, problem, start, {1000});
     const TrainingState cpu = train_on_cpu(program, problem, start, 1000);
-    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), 2e-5) << fixed.model.kind << " " << fixed.batch;
-    for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, 1e-5);
+    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kSteps32) << fixed.model.kind << " " << fixed.batch;
+    for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32);
   }
 }
 
@@ -214,12 +220,12 @@ TEST_P(Device, TrainsByEveryOptimiserAsTheCpu) {
       const at::Tensor start = random_weights(program, 3);
       const TrainingState ours = train(program, problem, start, {20});
       const TrainingState cpu = train_on_cpu(program, problem, start, 20);
-      EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), 3e-5) << name;
+      EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kOptimisers32) << name;
       ASSERT_EQ(ours.slots.size(), cpu.slots.size());
       for (std::size_t i = 0; i < cpu.slots.size(); ++i) {
         EXPECT_LT(relative_difference(ours.slots[i], cpu.slots[i]), 1e-4) << name;
       }
-      for (std::size_t e = 0; e < 3; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, 1e-5) << name;
+      for (std::size_t e = 0; e < 3; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << name;
       const TrainingState cut = train(program, problem, start, {1, 12, 7});
       EXPECT_TRUE(at::equal(ours.parameters, cut.parameters)) << name;
       for (std::size_t i = 0; i < cpu.slots.size(); ++i) EXPECT_TRUE(at::equal(ours.slots[i], cut.slots[i])) << name;
@@ -258,7 +264,7 @@ TEST_P(Device, DrawsEveryKindOfDataAndNoiseByTheDefinition) {
           const at::Tensor start = random_weights(program, 34);
           const TrainingState ours = train(program, problem, start, {60});
           const TrainingState cpu = train_on_cpu(program, problem, start, 60);
-          EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), 2e-5)
+          EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kSteps32)
               << samples << " " << distribution << " " << redraw << " " << replacement;
         }
       }
@@ -291,8 +297,8 @@ TEST_P(Device, DrawsMiniBatchesForTensors) {
       draw_batch<float>(task, problem.noise[i], problem.replica_keys[i], static_cast<std::uint32_t>(100 + s), 3,
                         std::span(x.data_ptr<float>(), static_cast<std::size_t>(x.numel())),
                         std::span(eps.data_ptr<float>(), static_cast<std::size_t>(eps.numel())));
-      EXPECT_LT(relative_difference(inputs[s][e], x), 1e-6);
-      EXPECT_LT(relative_difference(noise[s][e], eps), 1e-6);
+      EXPECT_LT(relative_difference(inputs[s][e], x), kDraws32);
+      EXPECT_LT(relative_difference(noise[s][e], eps), kDraws32);
     }
   }
 }
@@ -356,7 +362,7 @@ TEST_P(Device, GoesOnWhereTheCpuLeftOffAndBack) {
   cpu->stepper(problem)->advance(state, 300);
   EXPECT_EQ(state.step, 900);
   EXPECT_LT(relative_difference(state.parameters, whole.parameters), 2e-4);
-  for (std::size_t e = 0; e < 33; ++e) EXPECT_NEAR(state.loss_sum[e] / whole.loss_sum[e], 1, 1e-5);
+  for (std::size_t e = 0; e < 33; ++e) EXPECT_NEAR(state.loss_sum[e] / whole.loss_sum[e], 1, kLosses32);
 }
 
 INSTANTIATE_TEST_SUITE_P(Host, Device, testing::Values("host"));

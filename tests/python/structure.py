@@ -142,6 +142,22 @@ def torch_seen_by_cuda(tree: Tree) -> list[str]:
     return wrong
 
 
+def stale_names(tree: Tree, root: Path) -> list[str]:
+    """Headers and sources that a comment names, by path or alone, and that do not exist."""
+    alone = {Path(path).name for path in tree.texts}
+    found = [
+        (path, name)
+        for path, text in tree.texts.items()
+        for comment in re.findall(r"//.*", text)
+        for name in re.findall(r"[\w./-]*\w\.(?:h|cpp|cu)\b", comment)
+    ]
+    return [
+        f"{path}: {name} does not exist"
+        for path, name in found
+        if (not (root / name).exists() if "/" in name else name not in alone)
+    ]
+
+
 def option_keys(root: Path) -> list[str]:
     table = (root / "experiments/config/option_table.cpp").read_text(encoding="utf-8")
     return re.findall(r'ConfigOption\{\s*"(\w+\.\w+)"', table)

@@ -185,3 +185,18 @@ def test_keys_in_messages_are_no_look_ups(tmp_path: Path):
         },
     )
     assert structure.string_keys(fine, structure.option_keys(ROOT)) == []
+
+
+# --- comments
+
+
+def test_files_that_comments_name_exist(tree: structure.Tree):
+    assert structure.stale_names(tree, ROOT) == []
+
+
+def test_a_stale_name_in_a_comment_is_noticed(tmp_path: Path):
+    files = {"core/a.h": "int a;  // as in core/a.h and a.h, not in old/a.h or b.cpp\n"}
+    assert structure.stale_names(made_up(tmp_path, files), tmp_path) == [
+        "core/a.h: old/a.h does not exist",
+        "core/a.h: b.cpp does not exist",
+    ]

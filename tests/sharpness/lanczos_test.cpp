@@ -17,11 +17,23 @@
 #include "sharpness/dense.h"
 #include "sharpness/hessian_operator.h"
 #include "sharpness/trace.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
+using testing_support::kFewOperations;
+using testing_support::kManyOperations;
+using testing_support::kReorderedSums;
 using testing_support::random_tensor;
+
+/// Relative residuals that Lanczos is asked for,
+constexpr double kTightest = 1e-11;
+constexpr double kTight = 1e-10;
+/// and how well eigenvalues are known then, relative to the largest: a value is at most its residual away,
+constexpr double kValues = 1e-10;
+/// and absolutely after kTight, for values well above 1.
+constexpr double kOfTight = 1e-8;
 
 /// Symmetric matrices [1, P, P] with these eigenvalues and random eigenvectors.
 at::Tensor with_spectrum(const std::vector<double>& eigenvalues, std::uint32_t seed = 1) {
@@ -31,7 +43,7 @@ at::Tensor with_spectrum(const std::vector<double>& eigenvalues, std::uint32_t s
 }
 
 /// Lanczos at both ends against LAPACK, and the stored residuals against recomputed ones.
-void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolerance = 1e-10) {
+void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolerance = kValues) {
   DenseOperator op(matrices);
   const at::Tensor exact = at::linalg_eigvalsh(matrices);  // ascending
   const double scale = std::max(1e-300, exact.abs().max().item<double>());
@@ -39,7 +51,7 @@ void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolera
     LanczosOptions options;
     options.count = count;
     options.end = end;
-    options.tolerance = 1e-11;
+    options.tolerance = kTightest;
     options.steps = 2000;
     options.vectors = true;
     const Spectrum found = lanczos(op, options);
@@ -50,7 +62,7 @@ void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolera
       EXPECT_LT((found.values[e] - expected[e]).abs().max().item<double>(), tolerance * scale) << found.values[e];
       const at::Tensor y = found.vectors[e];
       const at::Tensor residual = (y.matmul(matrices[e]) - found.values[e].unsqueeze(1) * y).norm(2, 1);
-      EXPECT_LT((residual - found.residuals[e]).abs().max().item<double>(), 1e-13 * scale);
+      EXPECT_LT((residual - found.residuals[e]).abs().max().item<double>(), kReorderedSums * scale);
       EXPECT_LT((y.matmul(y.t()) - at::eye(count, at::kDouble)).abs().max().item<double>(), 1e-9);
     }
   }
@@ -64,8 +76,9 @@ TEST(DenseSpectrum, ResidualsAreThoseOfTheProductsBeforeSymmetrising) {
     const DenseSpectrum found = dense_spectrum(op, 3);
     const at::Tensor v = found.spectrum.vectors;
     const at::Tensor residuals = (op.apply(v) - found.spectrum.values.unsqueeze(2) * v).norm(2, 2);
-    EXPECT_LT((residuals - found.spectrum.residuals).abs().max().item<double>(), 1e-13);
-    EXPECT_NEAR(found.spectrum.values[0][0].item<double>(), 5, 1e-12);  // a skew part is gone when symmetrised
+    EXPECT_LT((residuals - found.spectrum.residuals).abs().max().item<double>(), kReorderedSums);
+    EXPECT_NEAR(found.spectrum.values[0][0].item<double>(), 5,
+                kManyOperations);  // a skew part is gone when symmetrised
     EXPECT_EQ(found.spectrum.status.front(), size == 0 ? SpectrumStatus::kConverged : SpectrumStatus::kNotConverged);
     EXPECT_EQ(found.spectrum.residuals.min().item<double>() > 0.05, size > 0);
   }
@@ -137,10 +150,10 @@ TEST(Lanczos, SaysWhenTheStepLimitCameFirst) {
   LanczosOptions options;
   options.count = 5;
   options.steps = 6;
-  options.tolerance = 1e-10;
+  options.tolerance = kTight;
   const Spectrum found = lanczos(op, options);
   EXPECT_EQ(found.status[0], SpectrumStatus::kNotConverged);
-  EXPECT_GT(found.residuals.max().item<double>(), 1e-10);
+  EXPECT_GT(found.residuals.max().item<double>(), kTight);
 }
 
 TEST(Lanczos, GivesBothEndsAtOnce) {
@@ -149,7 +162,7 @@ TEST(Lanczos, GivesBothEndsAtOnce) {
   LanczosOptions options;
   options.count = 4;
   options.end = SpectrumEnd::kBoth;
-  options.tolerance = 1e-11;
+  options.tolerance = kTightest;
   const Spectrum found = lanczos(op, options);
   const at::Tensor exact = at::linalg_eigvalsh(a + a.transpose(1, 2));
   const at::Tensor expected = at::cat({exact.flip(1).narrow(1, 0, 4), exact.narrow(1, 0, 4)}, 1);
@@ -158,7 +171,7 @@ TEST(Lanczos, GivesBothEndsAtOnce) {
   DenseOperator small(with_spectrum({1, 2, 2, 5}));
   options.count = 3;
   const at::Tensor ends = lanczos(small, options).values[0];
-  EXPECT_LT((ends - at::tensor({5.0, 2.0, 2.0, 1.0, 2.0, 2.0}, at::kDouble)).abs().max().item<double>(), 1e-10);
+  EXPECT_LT((ends - at::tensor({5.0, 2.0, 2.0, 1.0, 2.0, 2.0}, at::kDouble)).abs().max().item<double>(), kValues);
 }
 
 TEST(Lanczos, RestartsChangeTheCostAndNotTheResult) {
@@ -168,7 +181,7 @@ TEST(Lanczos, RestartsChangeTheCostAndNotTheResult) {
   std::sort(eigenvalues.rbegin(), eigenvalues.rend());
   LanczosOptions options;
   options.count = 4;
-  options.tolerance = 1e-10;
+  options.tolerance = kTight;
   options.steps = 3000;
   options.basis = 20;
   for (SpectrumEnd end : {SpectrumEnd::kLargest, SpectrumEnd::kSmallest, SpectrumEnd::kBoth}) {
@@ -178,12 +191,12 @@ TEST(Lanczos, RestartsChangeTheCostAndNotTheResult) {
     EXPECT_GT(found.matvecs, 40);
     for (int i = 0; i < 4; ++i) {
       if (end != SpectrumEnd::kSmallest) {
-        EXPECT_NEAR(found.values[0][i].item<double>(), eigenvalues[static_cast<std::size_t>(i)], 1e-8);
+        EXPECT_NEAR(found.values[0][i].item<double>(), eigenvalues[static_cast<std::size_t>(i)], kOfTight);
       }
       if (end != SpectrumEnd::kLargest) {
         const std::int64_t at = end == SpectrumEnd::kBoth ? 4 + i : i;
         EXPECT_NEAR(found.values[0][at].item<double>(),
-                    eigenvalues[eigenvalues.size() - 1 - static_cast<std::size_t>(i)], 1e-8);
+                    eigenvalues[eigenvalues.size() - 1 - static_cast<std::size_t>(i)], kOfTight);
       }
     }
   }
@@ -221,8 +234,8 @@ TEST(Lanczos, AReplicasResultDependsOnNoOther) {
   };
   const Spectrum three = solve(at::cat({easy, hard, easy}));
   const Spectrum two = solve(at::cat({easy, easy}));
-  EXPECT_LT((three.values[0] - two.values[0]).abs().max().item<double>(), 1e-14);
-  EXPECT_LT((three.values[2] - two.values[1]).abs().max().item<double>(), 1e-14);
+  EXPECT_LT((three.values[0] - two.values[0]).abs().max().item<double>(), kFewOperations);
+  EXPECT_LT((three.values[2] - two.values[1]).abs().max().item<double>(), kFewOperations);
 }
 
 /// Twenty random networks, all architectures, both number types, both ends: values to 1e-10 and 1e-5 of the largest.
@@ -254,13 +267,14 @@ TEST(Spectrum, OfEveryArchitectureEqualsDenseFloat64) {
         const Spectrum found = lanczos(op, options);
         const at::Tensor expected =
             at::cat({values.flip(1).narrow(1, 0, options.count), values.narrow(1, 0, options.count)}, 1);
-        EXPECT_LT(((found.values - expected).abs() / scale).max().item<double>(), single ? 1e-5 : 1e-10)
+        EXPECT_LT(((found.values - expected).abs() / scale).max().item<double>(), single ? 1e-5 : kValues)
             << network.name << ' ' << engine_name << ' ' << dtype << '\n'
             << found.values << expected;
         // The stored residual against the exact matrix's: never below it by more than rounding.
         const at::Tensor y = found.vectors.to(at::kDouble);
         const at::Tensor residual = (at::bmm(y, dense) - found.values.unsqueeze(2) * y).norm(2, 2);
-        EXPECT_LT(((residual - found.residuals) / scale).max().item<double>(), single ? 3e-6 : 1e-13) << network.name;
+        EXPECT_LT(((residual - found.residuals) / scale).max().item<double>(), single ? 3e-6 : kReorderedSums)
+            << network.name;
       }
     }
   }
@@ -278,12 +292,12 @@ TEST(Spectrum, OfANetworkIsTheSameByLanczosAndDense) {
   HessianOperator op(*engine, weights, samples);
   LanczosOptions lanczos_options;
   lanczos_options.count = 5;
-  lanczos_options.tolerance = 1e-10;
+  lanczos_options.tolerance = kTight;
   const Spectrum iterative = lanczos(op, lanczos_options);
   const DenseSpectrum dense = dense_spectrum(op, 5);
-  EXPECT_LT((iterative.values - dense.spectrum.values).abs().max().item<double>(), 1e-8);
+  EXPECT_LT((iterative.values - dense.spectrum.values).abs().max().item<double>(), kOfTight);
   EXPECT_LT((dense.all_values.sum(1) - dense.trace).abs().max().item<double>(), 1e-9);
-  EXPECT_LT(dense_matrix(op).asymmetry.max().item<double>(), 1e-13);
+  EXPECT_LT(dense_matrix(op).asymmetry.max().item<double>(), kReorderedSums);
 }
 
 TEST(HutchinsonTrace, ErrsAsMuchAsItSays) {
@@ -304,8 +318,8 @@ TEST(HutchinsonTrace, ErrsAsMuchAsItSays) {
 TEST(HutchinsonTrace, IsExactForADiagonalMatrix) {
   DenseOperator op(at::diag(at::tensor({1.0, 2.0, 4.0}, at::kDouble)).unsqueeze(0));
   const TraceEstimate estimate = hutchinson_trace(op, 4, 1);
-  EXPECT_NEAR(estimate.trace[0].item<double>(), 7, 1e-12);
-  EXPECT_NEAR(estimate.standard_error[0].item<double>(), 0, 1e-12);
+  EXPECT_NEAR(estimate.trace[0].item<double>(), 7, kManyOperations);
+  EXPECT_NEAR(estimate.standard_error[0].item<double>(), 0, kManyOperations);
   EXPECT_THROW(hutchinson_trace(op, 1, 1), UserError);
 }
 

@@ -17,12 +17,16 @@
 #include "sharpness/evaluation.h"
 #include "sharpness/gradient_noise.h"
 #include "sharpness/probe.h"
+#include "tests/tolerances.h"
 #include "theory/closed_form.h"
 
 namespace sharpseek {
 namespace {
 
 using namespace testing_support;
+
+/// The weights come from roots and inverses of matrices, which lose some digits.
+constexpr double kClosedForm = 1e-10;
 
 Noise noise_of(double condition, const std::string& rotation = "axes") {
   NoiseOptions options;
@@ -54,12 +58,12 @@ TEST(Probe, MeasuresTheClosedFormAtTheClosedFormsWeights) {
       const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
       Probe probe(*engine, evaluation_data(task, 32, engine->options()), {noise}, 1, {});
       const Measurement now = probe.measure(flattened(form.weights), 0);
-      EXPECT_NEAR(now.at("trace").item<double>() / form.trace, 1, 1e-10);
-      EXPECT_NEAR(now.at("sharpness").item<double>() / form.sharpness, 1, 1e-10);
-      EXPECT_NEAR(now.at("gradient_fluctuation").item<double>() / form.gradient_fluctuation, 1, 1e-10);
+      EXPECT_NEAR(now.at("trace").item<double>() / form.trace, 1, kClosedForm);
+      EXPECT_NEAR(now.at("sharpness").item<double>() / form.sharpness, 1, kClosedForm);
+      EXPECT_NEAR(now.at("gradient_fluctuation").item<double>() / form.gradient_fluctuation, 1, kClosedForm);
       EXPECT_NEAR(now.at("excess_risk").item<double>(), 0, 1e-20);
       for (int layer = 0; layer < depth; ++layer) {
-        EXPECT_NEAR(now.at("layer_fluctuation")[0][layer].item<double>() / form.layer_fluctuation, 1, 1e-10);
+        EXPECT_NEAR(now.at("layer_fluctuation")[0][layer].item<double>() / form.layer_fluctuation, 1, kClosedForm);
       }
     }
   }
@@ -108,8 +112,8 @@ TEST(GradientMoments, EqualEnumerationOverAllNoiseSigns) {
     for (std::int64_t e = 0; e < 2; ++e) {
       const Moments exact =
           enumerate_signs(*engine, weights.narrow(0, e, 1), samples, factors.factors[e], e == 0 ? 0 : 0.7);
-      EXPECT_LT(relative_difference(moments.mean[e], exact.mean), 1e-12) << network.name;
-      EXPECT_LT(relative_difference(moments.second_moment[e], exact.second), 1e-12) << network.name;
+      EXPECT_LT(relative_difference(moments.mean[e], exact.mean), kManyOperations) << network.name;
+      EXPECT_LT(relative_difference(moments.second_moment[e], exact.second), kManyOperations) << network.name;
     }
   }
 }

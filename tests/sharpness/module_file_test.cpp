@@ -15,6 +15,7 @@
 #include "engine/cases.h"
 #include "sharpness/dense.h"
 #include "sharpness/modules.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
@@ -22,11 +23,15 @@ namespace {
 using testing_support::add_parameter;
 using testing_support::difference_hessian;
 using testing_support::float64;
+using testing_support::kManyOperations;
 using testing_support::random_tensor;
 using testing_support::refusal;
 using testing_support::relative_difference;
 using testing_support::saved;
 using testing_support::test_file;
+
+/// Second differences are right to about 1e-7 of the scale (modules.h).
+constexpr double kDifferences = 1e-6;
 
 class ModuleFile : public testing::Test {
  protected:
@@ -60,9 +65,9 @@ TEST_F(ModuleFile, TiedWeightsCountOnceUnderTheirFirstName) {
     std::vector<std::string> names;
     for (const Block& block : objective->blocks()) names.push_back(block.name);
     EXPECT_EQ(names, (std::vector<std::string>{"encode", "shift"}));
-    EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), 1e-6);
+    EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), kDifferences);
     const at::Tensor elsewhere = objective->parameters() * 1.3;
-    EXPECT_NEAR(objective->loss(elsewhere).item<double>(), tied_loss(elsewhere[0]), 1e-12);
+    EXPECT_NEAR(objective->loss(elsewhere).item<double>(), tied_loss(elsewhere[0]), kManyOperations);
   }
 }
 
@@ -101,9 +106,9 @@ TEST_F(ModuleFile, ComplexParametersCountAsTheirRealAndImaginaryParts) {
   };
   const at::Tensor theta = at::view_as_real(w).to(at::kDouble).reshape({-1});
   EXPECT_EQ(objective->dimension(), 4);
-  EXPECT_NEAR(objective->loss(objective->parameters()).item<double>(), loss(theta), 1e-12);
+  EXPECT_NEAR(objective->loss(objective->parameters()).item<double>(), loss(theta), kManyOperations);
   const at::Tensor expected = difference_hessian(loss, theta);
-  EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), 1e-6);
+  EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), kDifferences);
 }
 
 TEST_F(ModuleFile, ConversionLeavesIntegersTruthValuesAndImaginaryParts) {
@@ -127,8 +132,9 @@ TEST_F(ModuleFile, ConversionLeavesIntegersTruthValuesAndImaginaryParts) {
   };
   const at::Tensor theta = w.to(at::kDouble).view({-1});
   const auto objective = load_module(file, {x_, y_}, float64());
-  EXPECT_NEAR(objective->loss(objective->parameters()).item<double>(), loss(theta), 1e-12);
-  EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], difference_hessian(loss, theta)), 1e-6);
+  EXPECT_NEAR(objective->loss(objective->parameters()).item<double>(), loss(theta), kManyOperations);
+  EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], difference_hessian(loss, theta)),
+            kDifferences);
 }
 
 TEST_F(ModuleFile, MeasuresInTheSavedPrecisionUnlessToldOtherwise) {

@@ -15,12 +15,14 @@
 #include "engine/cases.h"
 #include "sharpness/dense.h"
 #include "sharpness/modules.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
 using testing_support::add_parameter;
 using testing_support::float64;
+using testing_support::kManyOperations;
 using testing_support::random_tensor;
 using testing_support::relative_difference;
 using testing_support::saved;
@@ -41,7 +43,8 @@ TEST(CrossEntropy, OfSequencesIsTheSumOverTokens) {
   for (std::int64_t n = 0; n < kSamples; ++n) {
     for (std::int64_t t = 0; t < kTokens; ++t) expected += surprise(f[n][t], classes[n][t].item<std::int64_t>());
   }
-  EXPECT_NEAR(OutputLoss(ModuleLoss::kCrossEntropy, classes, "d").sum(f, classes).item<double>(), expected, 1e-12);
+  EXPECT_NEAR(OutputLoss(ModuleLoss::kCrossEntropy, classes, "d").sum(f, classes).item<double>(), expected,
+              kManyOperations);
 }
 
 TEST(CrossEntropy, OfDistributionsWeighsTheClasses) {
@@ -53,7 +56,7 @@ TEST(CrossEntropy, OfDistributionsWeighsTheClasses) {
       for (std::int64_t c = 0; c < kClasses; ++c) expected += q[n][t][c].item<double>() * surprise(f[n][t], c);
     }
   }
-  EXPECT_NEAR(OutputLoss(ModuleLoss::kCrossEntropy, q, "d").sum(f, q).item<double>(), expected, 1e-12);
+  EXPECT_NEAR(OutputLoss(ModuleLoss::kCrossEntropy, q, "d").sum(f, q).item<double>(), expected, kManyOperations);
 }
 
 TEST(CrossEntropy, OfATokenwiseLinearModelHasTheHessianOfItsFormula) {
@@ -71,14 +74,14 @@ TEST(CrossEntropy, OfATokenwiseLinearModelHasTheHessianOfItsFormula) {
   const at::Tensor q = at::softmax(random_tensor({kSamples, kTokens, kClasses}, 2), -1);
   for (const at::Tensor& targets : {classes, q}) {
     const auto objective = load_module(file, {x, targets}, float64(ModuleLoss::kCrossEntropy, 3));
-    EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), 1e-12);
-    EXPECT_LT(relative_difference(dense_matrix(*objective->gauss_newton()).matrix[0], expected), 1e-12);
+    EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), kManyOperations);
+    EXPECT_LT(relative_difference(dense_matrix(*objective->gauss_newton()).matrix[0], expected), kManyOperations);
     // E g g' of one sample's gradient, g = sum_t (p - q)_t x_t'.
     const at::Tensor one_hot = targets.is_floating_point() ? targets : at::one_hot(targets, kClasses).to(at::kDouble);
     const at::Tensor g = at::einsum("nti,ntk->nik", {p - one_hot, x}).reshape({kSamples, 8});
     EXPECT_LT(
         relative_difference(dense_matrix(*objective->gradient_second_moment()).matrix[0], g.t().matmul(g) / kSamples),
-        1e-12);
+        kManyOperations);
   }
 }
 

@@ -20,12 +20,16 @@
 #include "sharpness/modules.h"
 #include "sharpness/objective.h"
 #include "sharpness/quantity.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
 using testing_support::add_parameter;
 using testing_support::float64;
+using testing_support::kLastBits;
+using testing_support::kManyOperations;
+using testing_support::kReorderedSums;
 using testing_support::random_tensor;
 using testing_support::refusal;
 using testing_support::relative_difference;
@@ -62,24 +66,25 @@ TEST_F(ModuleObjectiveTest, HasTheEnginesMatricesWhateverChunkAndMemory) {
       ModuleOptions options = float64(ModuleLoss::kMeanSquared, chunk);
       options.memory = memory;
       const std::unique_ptr<Objective> module = load_module(file_, {x_.squeeze(1), y_}, options);
-      EXPECT_LT(relative_difference(module->parameters(), weights_), 1e-15);
-      EXPECT_LT(relative_difference(module->loss(weights_), expected.loss(weights_)), 1e-13);
+      EXPECT_LT(relative_difference(module->parameters(), weights_), kLastBits);
+      EXPECT_LT(relative_difference(module->loss(weights_), expected.loss(weights_)), kReorderedSums);
       EXPECT_LT(relative_difference(module->loss_gradient(weights_ * 1.1).gradient,
                                     expected.loss_gradient(weights_ * 1.1).gradient),
-                1e-12);
+                kManyOperations);
       EXPECT_LT(relative_difference(dense_matrix(*module->hessian()).matrix, dense_matrix(*expected.hessian()).matrix),
-                1e-12);
+                kManyOperations);
       EXPECT_LT(relative_difference(dense_matrix(*module->gauss_newton()).matrix,
                                     dense_matrix(*expected.gauss_newton()).matrix),
-                1e-12);
+                kManyOperations);
       EXPECT_LT(relative_difference(dense_matrix(*module->gradient_second_moment()).matrix,
                                     dense_matrix(*expected.gradient_second_moment()).matrix),
-                1e-12);
-      EXPECT_LT(relative_difference(module->moments().second_moment, expected.moments().second_moment), 1e-12);
+                kManyOperations);
+      EXPECT_LT(relative_difference(module->moments().second_moment, expected.moments().second_moment),
+                kManyOperations);
       const BatchCurvature a = module->batch(3, 2), b = expected.batch(3, 2);
-      EXPECT_LT(relative_difference(a.square, b.square), 1e-12);
-      EXPECT_LT(relative_difference(a.own, b.own), 1e-12);
-      EXPECT_LT(relative_difference(a.full, b.full), 1e-12);
+      EXPECT_LT(relative_difference(a.square, b.square), kManyOperations);
+      EXPECT_LT(relative_difference(a.own, b.own), kManyOperations);
+      EXPECT_LT(relative_difference(a.full, b.full), kManyOperations);
     }
   }
 }
@@ -96,7 +101,7 @@ TEST_F(ModuleObjectiveTest, IsMeasuredDenseAndByLanczos) {
     MeasuringContext context(*module, {}, no_balances, 1, options);
     const MeasuringContext::Curvature& found = context.curvature();
     EXPECT_LT(relative_difference(found.spectrum.values, expected.spectrum.values), 1e-9) << limit;
-    EXPECT_LT(relative_difference(found.trace, expected.trace), 1e-12) << limit;
+    EXPECT_LT(relative_difference(found.trace, expected.trace), kManyOperations) << limit;
     EXPECT_EQ(found.spectrum.status.front(), SpectrumStatus::kConverged) << limit;
   }
 }
@@ -114,8 +119,8 @@ TEST_F(ModuleObjectiveTest, CrossEntropyOfALinearModelIsItsGaussNewtonMatrix) {
   const at::Tensor p = at::softmax(x.matmul(w.t()), 1);
   const at::Tensor metric = at::diag_embed(p) - p.unsqueeze(2) * p.unsqueeze(1);
   const at::Tensor expected = at::einsum("nij,nk,nl->ikjl", {metric, x, x}).reshape({12, 12}) / 11;
-  EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), 1e-12);
-  EXPECT_LT(relative_difference(dense_matrix(*objective->gauss_newton()).matrix[0], expected), 1e-12);
+  EXPECT_LT(relative_difference(dense_matrix(*objective->hessian()).matrix[0], expected), kManyOperations);
+  EXPECT_LT(relative_difference(dense_matrix(*objective->gauss_newton()).matrix[0], expected), kManyOperations);
 }
 
 TEST_F(ModuleObjectiveTest, RefusesWhatHasNoHessianWithTheReason) {

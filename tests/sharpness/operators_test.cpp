@@ -13,10 +13,13 @@
 #include "sharpness/dense.h"
 #include "sharpness/hessian_operator.h"
 #include "sharpness/objective.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
+using testing_support::kFewOperations;
+using testing_support::kManyOperations;
 using testing_support::random_tensor;
 using testing_support::relative_difference;
 
@@ -30,21 +33,23 @@ TEST(Operators, AreTheMatricesTheyName) {
   const auto op_a = std::make_shared<DenseOperator>(a);
   const auto op_b = std::make_shared<DenseOperator>(b);
   SumOperator sum({{2.0, op_a}, {-0.5, op_b}}, 3);
-  EXPECT_LT(relative_difference(dense_matrix(sum).matrix, 2 * a - 0.5 * b + 3 * at::eye(9, at::kDouble)), 1e-14);
+  EXPECT_LT(relative_difference(dense_matrix(sum).matrix, 2 * a - 0.5 * b + 3 * at::eye(9, at::kDouble)),
+            kFewOperations);
   BlockOperator block(op_a, 2, 4);
-  EXPECT_LT(relative_difference(dense_matrix(block).matrix, a.narrow(1, 2, 4).narrow(2, 2, 4)), 1e-14);
+  EXPECT_LT(relative_difference(dense_matrix(block).matrix, a.narrow(1, 2, 4).narrow(2, 2, 4)), kFewOperations);
   const at::Tensor g = random_tensor({2, 3, 9}, 4);
   OuterProductOperator outer(g);
-  EXPECT_LT(relative_difference(dense_matrix(outer).matrix, at::bmm(g.transpose(1, 2), g)), 1e-14);
+  EXPECT_LT(relative_difference(dense_matrix(outer).matrix, at::bmm(g.transpose(1, 2), g)), kFewOperations);
   const at::Tensor s = std::get<0>(at::linalg_qr(random_tensor({9, 4}, 5))).t().unsqueeze(0);
   RestrictedOperator restricted(op_a, s);
   EXPECT_LT(relative_difference(dense_matrix(restricted).matrix, at::matmul(at::matmul(s, a), s.transpose(1, 2))),
-            1e-14);
+            kFewOperations);
   const at::Tensor d = random_tensor({2, 9}, 6).square() + 0.1;
   PreconditionedOperator preconditioned(op_a, d);
   const at::Tensor root = d.sqrt();
-  EXPECT_LT(relative_difference(dense_matrix(preconditioned).matrix, a / root.unsqueeze(1) / root.unsqueeze(2)), 1e-14);
-  EXPECT_LT(relative_difference(adam_diagonal(d, 0.9, 2, 1e-8), (d / 0.19).sqrt() + 1e-8), 1e-14);
+  EXPECT_LT(relative_difference(dense_matrix(preconditioned).matrix, a / root.unsqueeze(1) / root.unsqueeze(2)),
+            kFewOperations);
+  EXPECT_LT(relative_difference(adam_diagonal(d, 0.9, 2, 1e-8), (d / 0.19).sqrt() + 1e-8), kFewOperations);
 }
 
 TEST(Operators, RefuseWhatDoesNotFit) {
@@ -77,15 +82,15 @@ TEST_P(ObjectiveTest, MatricesAreSumsOverSamplesWithTheNoiseIntegratedOut) {
   }
   const at::Tensor jacobian = at::stack(rows, 2);
   const at::Tensor gauss_newton = 2.0 / 7 * at::einsum("enop,enoq->epq", {jacobian, jacobian});
-  EXPECT_LT(relative_difference(dense_matrix(*objective.gauss_newton()).matrix, gauss_newton), 1e-12);
+  EXPECT_LT(relative_difference(dense_matrix(*objective.gauss_newton()).matrix, gauss_newton), kManyOperations);
 
   const at::Tensor r = engine->outputs(weights, samples.inputs) - samples.targets;
   const at::Tensor signal = 2 * at::einsum("enop,eno->enp", {jacobian, r});
   const at::Tensor noise = 2 * at::einsum("enop,eok->enkp", {jacobian, factors});
   const at::Tensor second =
       (at::einsum("enp,enq->epq", {signal, signal}) + at::einsum("enkp,enkq->epq", {noise, noise})) / 7;
-  EXPECT_LT(relative_difference(dense_matrix(*objective.gradient_second_moment()).matrix, second), 1e-12);
-  EXPECT_LT(relative_difference(second.diagonal(0, 1, 2), objective.moments().second_moment), 1e-12);
+  EXPECT_LT(relative_difference(dense_matrix(*objective.gradient_second_moment()).matrix, second), kManyOperations);
+  EXPECT_LT(relative_difference(second.diagonal(0, 1, 2), objective.moments().second_moment), kManyOperations);
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, ObjectiveTest, testing::Values("torch", "lanes"));

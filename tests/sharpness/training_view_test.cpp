@@ -16,12 +16,17 @@
 #include "sharpness/balance.h"
 #include "sharpness/evaluation.h"
 #include "sharpness/probe.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
+using testing_support::kManyOperations;
 using testing_support::random_weights;
 using testing_support::relative_difference;
+
+/// Two sums of squares over samples, which nearly cancel.
+constexpr double kBalance = 1e-11;
 
 constexpr std::int64_t kSamples = 6;
 constexpr int kBatch = 2;
@@ -132,11 +137,11 @@ TEST_P(TrainingViewTest, SampleGradientsHaveTheNoiseThatTheSamplesHave) {
     const at::Tensor second = g.square().mean(0);
     const at::Tensor centred = g - g.mean(0);
     const auto row = static_cast<std::int64_t>(e);
-    EXPECT_NEAR(now.at("gradient_fluctuation")[row].item<double>() / second.sum().item<double>(), 1, 1e-12);
+    EXPECT_NEAR(now.at("gradient_fluctuation")[row].item<double>() / second.sum().item<double>(), 1, kManyOperations);
     EXPECT_NEAR(now.at("gradient_variance")[row].item<double>() / centred.square().mean(0).sum().item<double>(), 1,
-                1e-12);
+                kManyOperations);
     EXPECT_NEAR(now.at("layer_fluctuation")[row][0].item<double>() / second.slice(0, 0, 8).sum().item<double>(), 1,
-                1e-12);
+                kManyOperations);
     const at::Tensor covariance = centred.t().matmul(centred) / static_cast<double>(g.size(0));
     EXPECT_LT(relative_difference(now.at("noise_eigenvalues")[row].flip(0), at::linalg_eigvalsh(covariance)), 1e-9);
   }
@@ -171,8 +176,8 @@ TEST_P(TrainingViewTest, BalancesAreThoseOfTheBatchesThatTrainingDraws) {
         const double in = second.index_select(0, at::tensor(balances[k].in)).sum().item<double>();
         const double out = second.index_select(0, at::tensor(balances[k].out)).sum().item<double>();
         const auto row = static_cast<std::int64_t>(e), column = static_cast<std::int64_t>(k);
-        EXPECT_NEAR(now.at("balance_sum")[row][column].item<double>(), in + out, 1e-11 * (in + out + 1));
-        EXPECT_NEAR(now.at("balance_difference")[row][column].item<double>(), in - out, 1e-11 * (in + out + 1))
+        EXPECT_NEAR(now.at("balance_sum")[row][column].item<double>(), in + out, kBalance * (in + out + 1));
+        EXPECT_NEAR(now.at("balance_difference")[row][column].item<double>(), in - out, kBalance * (in + out + 1))
             << optimizer << " replacement " << replacement << " replica " << e << ' ' << balances[k].name;
       }
     }
@@ -193,8 +198,8 @@ TEST_P(TrainingViewTest, BatchSharpnessOfGradientDescentIsThatOfAllSamples) {
     const double expected = along / g.square().sum().item<double>();
     for (const char* name :
          {"batch_sharpness_mean_of_ratios", "batch_sharpness_ratio_of_means", "gradient_noise_interaction"}) {
-      EXPECT_NEAR(now.at(name)[row].item<double>() / expected, 1, 1e-12) << name;
-      EXPECT_LT(now.at(std::string(name) + "_error")[row].item<double>(), 1e-12 * expected) << name;
+      EXPECT_NEAR(now.at(name)[row].item<double>() / expected, 1, kManyOperations) << name;
+      EXPECT_LT(now.at(std::string(name) + "_error")[row].item<double>(), kManyOperations * expected) << name;
     }
   }
 }

@@ -11,12 +11,19 @@
 #include "data/covariance.h"
 #include "data/noise.h"
 #include "tests/theory/matrices.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
+using testing_support::kManyOperations;
 using testing_support::random_covariance;
 using testing_support::random_matrix;
+
+/// The reference has eight digits after the point.
+constexpr double kReferenceDigits = 1e-8;
+/// Weights are roots and inverses of matrices whose eigenvalues are some powers of ten apart.
+constexpr double kThroughRoots = 1e-10;
 
 Matrix generic_teacher() { return read_matrix(SHARPSEEK_TEST_DATA "/teacher_generic.csv"); }
 
@@ -39,9 +46,9 @@ TEST_P(ClosedFormReference, EqualsTheReferenceDigits) {
   const Reference& expected = GetParam();
   const ClosedForm form =
       closed_form(expected.depth, generic_teacher(), Matrix::Identity(4, 4), axes_noise(expected.condition));
-  EXPECT_NEAR(form.trace / expected.trace, 1, 1e-8);
+  EXPECT_NEAR(form.trace / expected.trace, 1, kReferenceDigits);
   if (expected.sharpness > 0) {
-    EXPECT_NEAR(form.sharpness / expected.sharpness, 1, 1e-8);
+    EXPECT_NEAR(form.sharpness / expected.sharpness, 1, kReferenceDigits);
   }
   EXPECT_EQ(form.commutes, expected.condition == 1);
 }
@@ -79,15 +86,15 @@ TEST_P(ClosedFormSetting, WeightsAreAGlobalMinimumWithTheStatedNumbers) {
   const ClosedForm form = closed_form(GetParam().depth, teacher, inputs, noise);
   Matrix product = form.weights.front();
   for (std::size_t i = 1; i < form.weights.size(); ++i) product = (form.weights[i] * product).eval();
-  EXPECT_LT((product - teacher).norm(), 1e-10 * teacher.norm());
+  EXPECT_LT((product - teacher).norm(), kThroughRoots * teacher.norm());
 
   const LinearCurvature curvature = linear_curvature(form.weights, inputs);
-  EXPECT_NEAR(curvature.trace / form.trace, 1, 1e-10);
-  EXPECT_NEAR(curvature.sharpness / form.sharpness, 1, 1e-10);
+  EXPECT_NEAR(curvature.trace / form.trace, 1, kThroughRoots);
+  EXPECT_NEAR(curvature.sharpness / form.sharpness, 1, kThroughRoots);
   const std::vector<double> layers = linear_fluctuation(form.weights, inputs, noise);
-  EXPECT_NEAR(std::accumulate(layers.begin(), layers.end(), 0.0) / form.gradient_fluctuation, 1, 1e-10);
-  for (double layer : layers) EXPECT_NEAR(layer / form.layer_fluctuation, 1, 1e-10);
-  EXPECT_GE(form.trace, form.flattest_trace * (1 - 1e-12));
+  EXPECT_NEAR(std::accumulate(layers.begin(), layers.end(), 0.0) / form.gradient_fluctuation, 1, kThroughRoots);
+  for (double layer : layers) EXPECT_NEAR(layer / form.layer_fluctuation, 1, kThroughRoots);
+  EXPECT_GE(form.trace, form.flattest_trace * (1 - kManyOperations));
 }
 
 TEST_P(ClosedFormSetting, NoNearbyMinimumFluctuatesLess) {
@@ -100,7 +107,7 @@ TEST_P(ClosedFormSetting, NoNearbyMinimumFluctuatesLess) {
       weights[i] = g * weights[i];
       weights[i + 1] = weights[i + 1] * g.inverse();
       const std::vector<double> layers = linear_fluctuation(weights, inputs, noise);
-      EXPECT_GE(std::accumulate(layers.begin(), layers.end(), 0.0), form.gradient_fluctuation * (1 - 1e-12));
+      EXPECT_GE(std::accumulate(layers.begin(), layers.end(), 0.0), form.gradient_fluctuation * (1 - kManyOperations));
     }
   }
 }
@@ -154,7 +161,7 @@ TEST(ClosedFormTest, IsFlattestExactlyWhenNoiseIsIsotropic) {
   const Matrix teacher = generic_teacher();
   const Matrix inputs = random_covariance(4, 31);
   const ClosedForm isotropic = closed_form(3, teacher, inputs, 0.7 * Matrix::Identity(3, 3));
-  EXPECT_NEAR(isotropic.trace / isotropic.flattest_trace, 1, 1e-12);
+  EXPECT_NEAR(isotropic.trace / isotropic.flattest_trace, 1, kManyOperations);
   const ClosedForm anisotropic = closed_form(3, teacher, inputs, axes_noise(3));
   EXPECT_GT(anisotropic.trace, 1.01 * anisotropic.flattest_trace);
 }
@@ -164,7 +171,7 @@ TEST(ClosedFormTest, DropsZeroSingularValues) {
   const ClosedForm form = closed_form(2, teacher, Matrix::Identity(4, 4), axes_noise(10));
   EXPECT_EQ(form.rank, 1);
   EXPECT_TRUE(std::isfinite(form.trace));
-  EXPECT_NEAR(linear_curvature(form.weights, Matrix::Identity(4, 4)).trace / form.trace, 1, 1e-10);
+  EXPECT_NEAR(linear_curvature(form.weights, Matrix::Identity(4, 4)).trace / form.trace, 1, kThroughRoots);
 }
 
 TEST(ClosedFormTest, RefusesWhatItDoesNotCover) {

@@ -19,6 +19,15 @@ namespace {
 using testing_support::random_covariance;
 using testing_support::random_matrix;
 
+/// A path ends where its drift is small, after steps with a local error of 1e-9.
+constexpr double kPathEnd = 1e-6;
+/// Drifts and limits take solves, whose condition multiplies the rounding.
+constexpr double kThroughSolve = 1e-9;
+/// Half of the last digit that the reference prints, and its rounding.
+constexpr double kThirdDecimal = 5.1e-4;
+constexpr double kFourthDecimal = 5.1e-5;
+constexpr double kFifthDecimal = 5.1e-6;
+
 Matrix generic_teacher() { return read_matrix(SHARPSEEK_TEST_DATA "/teacher_generic.csv"); }
 
 LinearTask reference_task(double condition) {
@@ -151,7 +160,7 @@ TEST_P(SlowManifoldSetting, DriftStaysOnTheMinimaAndTurnsWithTheHiddenFrame) {
   turned[1] = weights[1] * frame.transpose();
   expected[0] = frame * drift[0];
   expected[1] = drift[1] * frame.transpose();
-  EXPECT_LT(relative_error(manifold.drift(turned), expected), 1e-9);
+  EXPECT_LT(relative_error(manifold.drift(turned), expected), kThroughSolve);
 }
 
 TEST_P(SlowManifoldSetting, RetractionComesBackByTheShortestWay) {
@@ -178,9 +187,9 @@ TEST(SlowManifoldTest, EndDoesNotDependOnTheStart) {
       const SlowPath path = slow_path_to_end(manifold, start);
       EXPECT_EQ(path.status, FlowStatus::kStationary) << to_string(path.status);
       const MinimumReading& end = path.readings.back();
-      EXPECT_NEAR(end.trace / limit.reading.trace, 1, 1e-6);
-      EXPECT_NEAR(end.sharpness / limit.reading.sharpness, 1, 1e-6);
-      EXPECT_NEAR(end.gradient_fluctuation / limit.reading.gradient_fluctuation, 1, 1e-6);
+      EXPECT_NEAR(end.trace / limit.reading.trace, 1, kPathEnd);
+      EXPECT_NEAR(end.sharpness / limit.reading.sharpness, 1, kPathEnd);
+      EXPECT_NEAR(end.gradient_fluctuation / limit.reading.gradient_fluctuation, 1, kPathEnd);
       EXPECT_NEAR(end.speed / limit.reading.speed, 1, 1e-5);
       EXPECT_GT(std::abs(path.readings.front().trace / end.trace - 1), 0.01);
     }
@@ -193,7 +202,7 @@ TEST(SlowManifoldTest, FluctuationFallsWhereNoiseAndSignalCommuteAndMayRiseElsew
   const SlowPath falling = slow_path(
       SlowManifold(commuting),
       closed_form(2, commuting.teacher, commuting.input_covariance, commuting.noise_covariance).weights, {0, 1});
-  EXPECT_NEAR(falling.readings[1].gradient_fluctuation / falling.readings[0].gradient_fluctuation, 1, 1e-9);
+  EXPECT_NEAR(falling.readings[1].gradient_fluctuation / falling.readings[0].gradient_fluctuation, 1, kThroughSolve);
   // Random starts do not share the noise's directions: there the drift's rotation may act against the fluctuation. From
   // starts that do, every step lowers it.
   std::vector<Matrix> start =
@@ -242,17 +251,17 @@ TEST_P(SmallRateLimitReference, EqualsTheReferenceDigits) {
   ASSERT_EQ(limit.status, LimitStatus::kConverged);
   EXPECT_NEAR(limit.reading.trace, expected.trace, expected.digit);
   EXPECT_NEAR(limit.reading.gradient_fluctuation, expected.fluctuation, 10 * expected.digit);
-  EXPECT_NEAR(limit.reading.sharpness, expected.sharpness, 5.1e-4);
-  EXPECT_NEAR(limit.reading.speed, expected.circulation, 5.1e-4);
+  EXPECT_NEAR(limit.reading.sharpness, expected.sharpness, kThirdDecimal);
+  EXPECT_NEAR(limit.reading.speed, expected.circulation, kThirdDecimal);
 }
 
 INSTANTIATE_TEST_SUITE_P(GenericTeacher, SmallRateLimitReference,
-                         testing::Values(Reference{2, 1, 42.23194, 84.46388, 7.72056, 0, 5.1e-6},
-                                         Reference{2, 10, 45.4965, 90.7693, 8.5756, 1.726, 5.1e-5},
-                                         Reference{2, 100, 53.1266, 88.9859, 10.1774, 2.800, 5.1e-5},
-                                         Reference{2, 1000, 63.188, 86.563, 12.694, 3.275, 5.1e-4},
-                                         Reference{3, 10, 67.048, 133.993, 16.657, 3.581, 5.1e-4},
-                                         Reference{3, 100, 81.521, 130.888, 22.648, 5.485, 5.1e-4}));
+                         testing::Values(Reference{2, 1, 42.23194, 84.46388, 7.72056, 0, kFifthDecimal},
+                                         Reference{2, 10, 45.4965, 90.7693, 8.5756, 1.726, kFourthDecimal},
+                                         Reference{2, 100, 53.1266, 88.9859, 10.1774, 2.800, kFourthDecimal},
+                                         Reference{2, 1000, 63.188, 86.563, 12.694, 3.275, kThirdDecimal},
+                                         Reference{3, 10, 67.048, 133.993, 16.657, 3.581, kThirdDecimal},
+                                         Reference{3, 100, 81.521, 130.888, 22.648, 5.485, kThirdDecimal}));
 
 TEST(SmallRateLimitTest, IsTheClosedFormWhereNoiseAndSignalCommute) {
   for (const Setting& setting : {Setting{2, 3, 4, 8}, Setting{3, 4, 2, 5}, Setting{4, 3, 3, 3}, Setting{3, 2, 5, 2}}) {
@@ -261,9 +270,9 @@ TEST(SmallRateLimitTest, IsTheClosedFormWhereNoiseAndSignalCommute) {
     ASSERT_TRUE(closed.commutes);
     const SmallRateLimit limit = small_rate_limit(setting.depth, setting.width, task);
     ASSERT_EQ(limit.status, LimitStatus::kConverged);
-    EXPECT_NEAR(limit.reading.trace / closed.trace, 1, 1e-9);
-    EXPECT_NEAR(limit.reading.sharpness / closed.sharpness, 1, 1e-9);
-    EXPECT_NEAR(limit.reading.gradient_fluctuation / closed.gradient_fluctuation, 1, 1e-9);
+    EXPECT_NEAR(limit.reading.trace / closed.trace, 1, kThroughSolve);
+    EXPECT_NEAR(limit.reading.sharpness / closed.sharpness, 1, kThroughSolve);
+    EXPECT_NEAR(limit.reading.gradient_fluctuation / closed.gradient_fluctuation, 1, kThroughSolve);
     EXPECT_LT(limit.reading.speed, 1e-7);
   }
 }
@@ -273,8 +282,8 @@ TEST(SmallRateLimitTest, AFlowFromAwayArrivesAtTheClosedFormWhereNoiseAndSignalC
   const ClosedForm closed = closed_form(2, task.teacher, task.input_covariance, task.noise_covariance);
   const SlowPath path = slow_path_to_end(SlowManifold(task), random_weights(task, 2, 5, 9));
   EXPECT_EQ(path.status, FlowStatus::kStationary);
-  EXPECT_NEAR(path.readings.back().trace / closed.trace, 1, 1e-6);
-  EXPECT_NEAR(path.readings.back().gradient_fluctuation / closed.gradient_fluctuation, 1, 1e-6);
+  EXPECT_NEAR(path.readings.back().trace / closed.trace, 1, kPathEnd);
+  EXPECT_NEAR(path.readings.back().gradient_fluctuation / closed.gradient_fluctuation, 1, kPathEnd);
 }
 
 TEST(SmallRateLimitTest, ThereTheFlowIsARotationOfTheHiddenFrames) {
@@ -314,7 +323,7 @@ TEST(SmallRateLimitTest, DropsZeroSingularValues) {
   ASSERT_EQ(limit.status, LimitStatus::kConverged);
   const SlowPath path = slow_path_to_end(SlowManifold(task), random_weights(task, 2, 2, 34));
   EXPECT_EQ(path.status, FlowStatus::kStationary);
-  EXPECT_NEAR(path.readings.back().trace / limit.reading.trace, 1, 1e-6);
+  EXPECT_NEAR(path.readings.back().trace / limit.reading.trace, 1, kPathEnd);
 }
 
 TEST(SmallRateLimitTest, RefusesWhatItDoesNotCover) {

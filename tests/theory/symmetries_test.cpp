@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/theory/matrices.h"
+#include "tests/tolerances.h"
 #include "theory/closed_form.h"
 #include "theory/linear_chain.h"
 #include "theory/small_rate_limit.h"
@@ -13,8 +14,18 @@
 namespace sharpseek {
 namespace {
 
+using testing_support::kManyOperations;
 using testing_support::random_covariance;
 using testing_support::random_matrix;
+
+/// The closed form takes roots and inverses of random covariances.
+constexpr double kThroughRoots = 1e-9;
+/// Newton's method stops at another iterate in turned frames,
+constexpr double kLimit = 1e-6;
+/// which speeds there
+constexpr double kCirculation = 1e-5;
+/// and relaxation rates feel more than traces do.
+constexpr double kRelaxation = 1e-4;
 
 /// A rotation (or reflection) of so many dimensions.
 Matrix random_rotation(Eigen::Index size, std::uint64_t seed) {
@@ -54,13 +65,13 @@ class TheorySymmetry : public testing::TestWithParam<std::tuple<int, int>> {
     const auto ratio = [](double a, double b, double factor, double error) {
       EXPECT_NEAR(a / b, factor, error * factor);
     };
-    ratio(after.trace, before.trace, curvature, 1e-9);
-    ratio(after.flattest, before.flattest, curvature, 1e-9);
-    ratio(after.sharpness, before.sharpness, curvature, 1e-9);
-    ratio(after.fluctuation, before.fluctuation, fluctuation, 1e-9);
-    ratio(after.limit_trace, before.limit_trace, curvature, 1e-6);
-    ratio(after.limit_sharpness, before.limit_sharpness, curvature, 1e-6);
-    ratio(after.limit_fluctuation, before.limit_fluctuation, fluctuation, 1e-6);
+    ratio(after.trace, before.trace, curvature, kThroughRoots);
+    ratio(after.flattest, before.flattest, curvature, kThroughRoots);
+    ratio(after.sharpness, before.sharpness, curvature, kThroughRoots);
+    ratio(after.fluctuation, before.fluctuation, fluctuation, kThroughRoots);
+    ratio(after.limit_trace, before.limit_trace, curvature, kLimit);
+    ratio(after.limit_sharpness, before.limit_sharpness, curvature, kLimit);
+    ratio(after.limit_fluctuation, before.limit_fluctuation, fluctuation, kLimit);
   }
 
   const Matrix teacher_ = random_matrix(3, 4, seed(1));
@@ -73,8 +84,8 @@ TEST_P(TheorySymmetry, TurningInputsChangesNothing) {
   const Numbers before = numbers(teacher_, inputs_, noise_);
   const Numbers after = numbers(teacher_ * r.transpose(), r * inputs_ * r.transpose(), noise_);
   expect_scaled(after, before, 1, 1);
-  EXPECT_NEAR(after.circulation / before.circulation, 1, 1e-5);
-  EXPECT_NEAR(after.relaxation_rate / before.relaxation_rate, 1, 1e-4);
+  EXPECT_NEAR(after.circulation / before.circulation, 1, kCirculation);
+  EXPECT_NEAR(after.relaxation_rate / before.relaxation_rate, 1, kRelaxation);
 }
 
 TEST_P(TheorySymmetry, TurningOutputsChangesNothing) {
@@ -82,8 +93,8 @@ TEST_P(TheorySymmetry, TurningOutputsChangesNothing) {
   const Numbers before = numbers(teacher_, inputs_, noise_);
   const Numbers after = numbers(r * teacher_, inputs_, r * noise_ * r.transpose());
   expect_scaled(after, before, 1, 1);
-  EXPECT_NEAR(after.circulation / before.circulation, 1, 1e-5);
-  EXPECT_NEAR(after.relaxation_rate / before.relaxation_rate, 1, 1e-4);
+  EXPECT_NEAR(after.circulation / before.circulation, 1, kCirculation);
+  EXPECT_NEAR(after.relaxation_rate / before.relaxation_rate, 1, kRelaxation);
 }
 
 TEST_P(TheorySymmetry, TurningHiddenUnitsChangesNothing) {
@@ -96,10 +107,10 @@ TEST_P(TheorySymmetry, TurningHiddenUnitsChangesNothing) {
     weights[i + 1] = weights[i + 1] * r.transpose();
   }
   const LinearCurvature after = linear_curvature(weights, inputs_);
-  EXPECT_NEAR(after.trace / before.trace, 1, 1e-12);
-  EXPECT_NEAR(after.sharpness / before.sharpness, 1, 1e-12);
+  EXPECT_NEAR(after.trace / before.trace, 1, kManyOperations);
+  EXPECT_NEAR(after.sharpness / before.sharpness, 1, kManyOperations);
   const std::vector<double> turned = linear_fluctuation(weights, inputs_, noise_);
-  for (std::size_t i = 0; i < turned.size(); ++i) EXPECT_NEAR(turned[i] / fluctuation[i], 1, 1e-12);
+  for (std::size_t i = 0; i < turned.size(); ++i) EXPECT_NEAR(turned[i] / fluctuation[i], 1, kManyOperations);
 }
 
 // Three scaling laws, from f = W_D .. W_1 x: V -> s V multiplies curvature and fluctuation by
