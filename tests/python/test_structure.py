@@ -200,3 +200,18 @@ def test_a_stale_name_in_a_comment_is_noticed(tmp_path: Path):
         "core/a.h: old/a.h does not exist",
         "core/a.h: b.cpp does not exist",
     ]
+
+
+def names_in_diagrams(page: str) -> set[str]:
+    """Class::member and names_of_functions in the code blocks of a page."""
+    blocks = "".join(re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    found = re.findall(r"\b[A-Za-z]\w*(?:::\w+)+|\b[a-z0-9]+(?:_[a-z0-9]+)+\b", blocks)
+    return {part for name in found for part in name.split("::")}
+
+
+def test_what_the_diagrams_name_exists(tree: structure.Tree):
+    names = names_in_diagrams((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))
+    assert {"run_experiment", "LaneHessian", "shape_noise", "judge_trend"} <= names
+    python = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "analysis/sharpseek").rglob("*.py"))
+    words = set(re.findall(r"\w+", "".join(tree.texts.values()) + python))
+    assert names - words == set()
