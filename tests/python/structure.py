@@ -39,6 +39,8 @@ LIBRARIES = {
     r"(torch|ATen|c10)/": ["engine", "sharpness", "training", "theory", "experiments"],
     r"xsimd/": ["engine/lanes"],
 }
+# Namespace of a room -> the places that may open it; all others open sharpseek.
+NAMESPACES = {"sharpseek::files": ["files"], "sharpseek::lanes": ["engine"]}
 WRITTEN_BY_THE_BUILD = {"experiments/run/version_data.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
 
@@ -139,6 +141,18 @@ def torch_seen_by_cuda(tree: Tree) -> list[str]:
             if re.match(r"(torch|ATen|c10)/", header):
                 wrong.append(f"{path} includes {header}")
             waiting.append(header)
+    return wrong
+
+
+def misplaced_namespaces(tree: Tree) -> list[str]:
+    """Room namespaces that are opened elsewhere, and sources of `files` that open another one."""
+    wrong = []
+    for path, text in tree.texts.items():
+        opened = set(re.findall(r"^ *namespace (sharpseek[\w:]*) \{", text, re.MULTILINE))
+        own = {name for name, places in NAMESPACES.items() if within(path, places)}
+        wrong += [f"{path} opens {name}" for name in sorted(opened & NAMESPACES.keys() - own)]
+        if room_of(path) == "files":
+            wrong += [f"{path} opens {name}, not sharpseek::files" for name in sorted(opened - own)]
     return wrong
 
 

@@ -148,6 +148,30 @@ def test_a_cycle_through_a_source_is_noticed(tmp_path: Path):
     assert structure.cycle(structure.units(wrong)) == "core/a -> core/c -> core/b -> core/a"
 
 
+# --- namespaces
+
+
+def test_rooms_with_a_namespace_have_it_for_themselves(tree: structure.Tree):
+    assert structure.misplaced_namespaces(tree) == []
+
+
+def test_a_namespace_in_the_wrong_place_is_noticed(tmp_path: Path):
+    wrong = made_up(
+        tmp_path,
+        {
+            "core/text.h": "namespace sharpseek::lanes {\n}\n",
+            "engine/lanes/plan.h": "namespace sharpseek::lanes {\n}  // namespace sharpseek::files {\n",
+            "experiments/run/record.h": "namespace sharpseek {\n}\nnamespace sharpseek::files {\n}\n",
+            "files/column.h": "namespace sharpseek {\n}\n",
+        },
+    )
+    assert structure.misplaced_namespaces(wrong) == [
+        "core/text.h opens sharpseek::lanes",
+        "experiments/run/record.h opens sharpseek::files",
+        "files/column.h opens sharpseek, not sharpseek::files",
+    ]
+
+
 # --- keys
 
 
