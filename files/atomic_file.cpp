@@ -12,7 +12,7 @@
 
 #include "core/error.h"
 
-namespace sharpseek {
+namespace sharpseek::files {
 
 namespace fs = std::filesystem;
 
@@ -68,4 +68,4 @@ void replace_file(const fs::path& path, const std::string& text) {
   file.commit();
 }
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

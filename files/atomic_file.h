@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace sharpseek {
+namespace sharpseek::files {
 
 /// Where a file is written before it takes its name: PATH.new beside it.
 std::filesystem::path fresh_path(const std::filesystem::path& path);
@@ -37,4 +37,4 @@ class AtomicFile {
 /// Replaces a file by `text`: writes a new one, waits until it is on disk, renames it. Throws UserError naming it.
 void replace_file(const std::filesystem::path& path, const std::string& text);
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -8,11 +8,8 @@
 
 #include "core/error.h"
 
-namespace sharpseek {
+namespace sharpseek::files {
 namespace {
-
-using hdf5::Kind;
-using hdf5::VariableInfo;
 
 constexpr hsize_t kElementsAtOnce = hsize_t{1} << 22;
 
@@ -28,7 +25,7 @@ std::vector<hsize_t> target_shape(const VariableInfo& info, const Lengths& lengt
 /// Calls visit(start, count, values) for blocks of rows of the part `shape` of a variable.
 template <class T>
 void for_each_rows(
-    hdf5::File& file, const std::string& name, const std::vector<hsize_t>& shape,
+    File& file, const std::string& name, const std::vector<hsize_t>& shape,
     const std::function<void(const std::vector<hsize_t>&, const std::vector<hsize_t>&, const std::vector<T>&)>& visit) {
   std::vector<T> values;
   if (shape.empty()) {
@@ -52,7 +49,7 @@ void for_each_rows(
 }
 
 template <class T>
-void copy_typed(hdf5::File& source, hdf5::File& target, const VariableInfo& info, hsize_t first, Checksum& sum) {
+void copy_typed(File& source, File& target, const VariableInfo& info, hsize_t first, Checksum& sum) {
   std::vector<hsize_t> shape = target.shape(info.name);
   for (std::size_t i = 0; i < shape.size(); ++i) shape[i] = i == 0 ? info.shape[0] : std::min(shape[i], info.shape[i]);
   if (!shape.empty()) shape[0] = std::min(shape[0], target.shape(info.name)[0] - first);
@@ -64,20 +61,20 @@ void copy_typed(hdf5::File& source, hdf5::File& target, const VariableInfo& info
 }
 
 template <class T>
-void sum_typed(hdf5::File& file, const VariableInfo& info, Checksum& sum) {
+void sum_typed(File& file, const VariableInfo& info, Checksum& sum) {
   for_each_rows<T>(file, info.name, info.shape,
                    [&](const auto&, const auto&, const auto& values) { sum.add(std::span<const T>(values)); });
 }
 
 }  // namespace
 
-hsize_t rows_at_once(hdf5::File& file, const std::string& variable, hsize_t row) {
+hsize_t rows_at_once(File& file, const std::string& variable, hsize_t row) {
   const hsize_t chunk = std::max<hsize_t>(1, file.chunk(variable).front());
   const hsize_t rows = std::max<hsize_t>(1, kElementsAtOnce / std::max<hsize_t>(1, row));
   return rows >= chunk ? rows / chunk * chunk : rows;
 }
 
-void define_like(hdf5::File& source, hdf5::File& target, const VariableInfo& info, const Lengths& lengths) {
+void define_like(File& source, File& target, const VariableInfo& info, const Lengths& lengths) {
   const std::size_t slash = info.name.rfind('/');
   if (slash != std::string::npos && !target.has(info.name.substr(0, slash))) target.group(info.name.substr(0, slash));
   const std::vector<hsize_t> shape = target_shape(info, lengths);
@@ -97,12 +94,12 @@ void define_like(hdf5::File& source, hdf5::File& target, const VariableInfo& inf
   if (info.kind != Kind::kBareDimension) target.copy_attributes(source, info.name, {kChecksumAttribute});
 }
 
-void copy_rows(hdf5::File& source, hdf5::File& target, const VariableInfo& info, hsize_t first, Checksum& sum) {
+void copy_rows(File& source, File& target, const VariableInfo& info, hsize_t first, Checksum& sum) {
   if (info.kind == Kind::kNumber) copy_typed<double>(source, target, info, first, sum);
   if (info.kind == Kind::kInteger) copy_typed<std::int64_t>(source, target, info, first, sum);
 }
 
-void rewrite(hdf5::File& source, hdf5::File& target, const Lengths& lengths) {
+void rewrite(File& source, File& target, const Lengths& lengths) {
   target.copy_attributes(source, "/");
   for (const VariableInfo& info : source.variables()) {
     define_like(source, target, info, lengths);
@@ -114,7 +111,7 @@ void rewrite(hdf5::File& source, hdf5::File& target, const Lengths& lengths) {
   }
 }
 
-std::int64_t variable_checksum(hdf5::File& file, const VariableInfo& info) {
+std::int64_t variable_checksum(File& file, const VariableInfo& info) {
   Checksum sum;
   switch (info.kind) {
     case Kind::kNumber: sum_typed<double>(file, info, sum); break;
@@ -127,11 +124,11 @@ std::int64_t variable_checksum(hdf5::File& file, const VariableInfo& info) {
   return sum.value();
 }
 
-void add_checksums(hdf5::File& file) {
+void add_checksums(File& file) {
   for (const VariableInfo& info : file.variables()) {
     if (info.kind == Kind::kBareDimension || file.has_attribute(info.name, kChecksumAttribute)) continue;
     file.attribute(info.name, kChecksumAttribute, std::vector<std::int64_t>{variable_checksum(file, info)});
   }
 }
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-namespace sharpseek {
+namespace sharpseek::files {
 
 /// CRC-32 (zlib's) of values as they lie in memory, fed piece by piece.
 class Checksum {
@@ -34,4 +34,4 @@ class Checksum {
   uLong value_ = crc32_z(0, nullptr, 0);
 };
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -4,14 +4,14 @@
 #include <variant>
 #include <vector>
 
-namespace sharpseek {
+namespace sharpseek::files {
 
-void describe(hdf5::File& file, const std::string& name, const std::string& units, const std::string& definition) {
+void describe(File& file, const std::string& name, const std::string& units, const std::string& definition) {
   if (!units.empty()) file.attribute(name, "units", units);
   file.attribute(name, "long_name", definition);
 }
 
-void write_column(hdf5::File& file, const Column& column, const std::string& dimension) {
+void write_column(File& file, const Column& column, const std::string& dimension) {
   const bool known = file.has(column.name);
   if (const auto* numbers = std::get_if<std::vector<double>>(&column.values)) {
     if (!known) file.variable(column.name, {dimension});
@@ -29,4 +29,4 @@ void write_column(hdf5::File& file, const Column& column, const std::string& dim
   file.attribute(column.name, "flag_meanings", column.flag_meanings);
 }
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -7,7 +7,7 @@
 
 #include "files/netcdf_file.h"
 
-namespace sharpseek {
+namespace sharpseek::files {
 
 /// Values along one dimension with their meaning: a coordinate or a variable of a file.
 struct Column {
@@ -20,9 +20,9 @@ struct Column {
 };
 
 /// Attributes of a variable that exists.
-void describe(hdf5::File& file, const std::string& name, const std::string& units, const std::string& definition);
+void describe(File& file, const std::string& name, const std::string& units, const std::string& definition);
 
 /// Writes a variable over `dimension`, or replaces the values of the one that is there.
-void write_column(hdf5::File& file, const Column& column, const std::string& dimension);
+void write_column(File& file, const Column& column, const std::string& dimension);
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -16,7 +16,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-namespace sharpseek {
+namespace sharpseek::files {
 namespace {
 
 std::string first_line(const std::filesystem::path& path) {
@@ -77,4 +77,4 @@ std::string lock_holder(const std::filesystem::path& directory) {
   return taken ? first_line(path) : "";
 }
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace sharpseek {
+namespace sharpseek::files {
 
 /// The right to write in a folder. Held through an advisory lock (flock) on DIR/lock, which names the holder; the
 /// system lifts it when the process ends, however it ends, so that a killed run leaves nothing that would have to be
@@ -26,4 +26,4 @@ inline constexpr const char* kLockFile = "lock";
 /// Who writes in a folder now ("process 4711 on host node3 since ..."); empty if nobody does.
 std::string lock_holder(const std::filesystem::path& directory);
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 
-namespace sharpseek::hdf5 {
+namespace sharpseek::files {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and are read as they are");
@@ -88,4 +88,4 @@ void check_strings(const std::string& path, const std::string& variable, std::ui
   }
 }
 
-}  // namespace sharpseek::hdf5
+}  // namespace sharpseek::files

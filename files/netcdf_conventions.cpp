@@ -1,12 +1,11 @@
 #include "files/netcdf_conventions.h"
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -14,7 +13,7 @@
 #include "core/error.h"
 #include "core/text.h"
 
-namespace sharpseek::hdf5 {
+namespace sharpseek::files {
 namespace {
 
 /// A number of the type in which it is stored.
@@ -67,13 +66,16 @@ class Attributes {
 };
 
 /// Compares as stored: int64 with int64, everything else as float64.
-at::Tensor equal(const at::Tensor& stored, Number number) {
+template <class Value>
+bool equal(Value stored, Number number) {
   const auto* whole = std::get_if<std::int64_t>(&number);
-  if (whole != nullptr && stored.scalar_type() == at::kLong) return stored == *whole;
+  if constexpr (std::is_same_v<Value, std::int64_t>) {
+    if (whole != nullptr) return stored == *whole;
+  }
   const double value = whole != nullptr ? static_cast<double>(*whole) : std::get<double>(number);
+  const auto real = static_cast<double>(stored);
   // An attribute may have more digits than float32 data.
-  const at::Tensor reals = stored.to(at::kDouble);
-  return (reals == value).logical_or_(reals == static_cast<double>(static_cast<float>(value)));
+  return real == value || real == static_cast<double>(static_cast<float>(value));
 }
 
 /// What netCDF fills a new variable with, where that is what this one is filled with. Single bytes have no such value.
@@ -102,11 +104,12 @@ std::optional<Number> default_fill(hid_t variable) {
 }
 
 /// Throws UserError if a value stands for none.
-void refuse_missing(const std::string& where, const Attributes& attributes, hid_t variable, const at::Tensor& stored) {
+void refuse_missing(const std::string& where, const Attributes& attributes, hid_t variable, const Array& stored) {
   const auto refuse = [&](Number number, const std::string& what) {
-    const at::Tensor missing = equal(stored, number);
-    require(!missing.any().item<bool>(), where, first_position(missing), " is ", text_of(number), ", ", what,
-            ": there is no value; leave such samples out");
+    const auto missing = first_of(stored, [&](auto value) { return equal(value, number); });
+    if (!missing) return;
+    throw UserError(concat(where, stored.position(*missing), " is ", text_of(number), ", ", what,
+                           ": there is no value; leave such samples out"));
   };
   for (const char* key : {"_FillValue", "missing_value"}) {
     for (const Number& number : attributes.numbers(key)) refuse(number, concat("its ", key));
@@ -117,16 +120,17 @@ void refuse_missing(const std::string& where, const Attributes& attributes, hid_
 
 /// Throws UserError if a value is outside its valid range. Limits are as stored, unless they are real numbers of
 /// integers: then they are of the values that those stand for.
-void refuse_invalid(const std::string& where, const Attributes& attributes, const at::Tensor& stored,
-                    const at::Tensor& values) {
+void refuse_invalid(const std::string& where, const Attributes& attributes, const Array& stored, const Array& values) {
   const auto refuse = [&](const char* key, Number limit, bool upper) {
     const auto* real = std::get_if<double>(&limit);
-    const at::Tensor& compared = real != nullptr ? values : stored;
-    const at::Tensor reals = compared.to(at::kDouble);
+    const Array& compared = real != nullptr ? values : stored;
     const double bound = real != nullptr ? *real : static_cast<double>(std::get<std::int64_t>(limit));
-    const at::Tensor wrong = upper ? reals > bound : reals < bound;
-    require(!wrong.any().item<bool>(), where, first_position(wrong), " is ", first_value(compared, wrong), ": ",
-            upper ? "above" : "below", " its ", key, ", ", text_of(limit));
+    const auto wrong = first_of(compared, [&](auto value) {
+      return upper ? static_cast<double>(value) > bound : static_cast<double>(value) < bound;
+    });
+    if (!wrong) return;
+    throw UserError(concat(where, compared.position(*wrong), " is ", compared.text(*wrong), ": ",
+                           upper ? "above" : "below", " its ", key, ", ", text_of(limit)));
   };
   for (const Number& limit : attributes.numbers("valid_min")) refuse("valid_min", limit, false);
   for (const Number& limit : attributes.numbers("valid_max")) refuse("valid_max", limit, true);
@@ -139,7 +143,7 @@ void refuse_invalid(const std::string& where, const Attributes& attributes, cons
 
 }  // namespace
 
-at::Tensor unpacked(const std::string& path, const std::string& name, hid_t variable, const at::Tensor& stored) {
+Array unpacked(const std::string& path, const std::string& name, hid_t variable, Array stored) {
   const std::string where = path + ": " + name;
   const Attributes attributes(where, variable);
   require(!attributes.has("_Unsigned"), where,
@@ -147,28 +151,16 @@ at::Tensor unpacked(const std::string& path, const std::string& name, hid_t vari
   refuse_missing(where, attributes, variable, stored);
   const std::optional<double> scale = attributes.number("scale_factor");
   const std::optional<double> offset = attributes.number("add_offset");
-  at::Tensor values = stored;
-  if (scale || offset)
-    values =
-        stored.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true).mul_(scale.value_or(1)).add_(offset.value_or(0));
+  if (!scale && !offset) {
+    refuse_invalid(where, attributes, stored, stored);
+    return stored;
+  }
+  Array values = as_reals(stored);
+  auto& reals = std::get<std::vector<double>>(values.values);
+  for (double& value : reals) value *= scale.value_or(1);
+  for (double& value : reals) value += offset.value_or(0);
   refuse_invalid(where, attributes, stored, values);
   return values;
 }
 
-std::string first_position(const at::Tensor& where) {
-  std::int64_t rest = where.flatten().to(at::kByte).argmax().item<std::int64_t>();
-  std::string text;
-  for (std::int64_t axis = where.dim(); axis-- > 0;) {
-    text = std::to_string(rest % where.size(axis)) + (text.empty() ? "" : ", ") + text;
-    rest /= where.size(axis);
-  }
-  return "[" + text + "]";
-}
-
-std::string first_value(const at::Tensor& values, const at::Tensor& where) {
-  const std::int64_t position = where.flatten().to(at::kByte).argmax().item<std::int64_t>();
-  const at::Tensor value = values.flatten()[position];
-  return values.is_floating_point() ? shortest(value.item<double>()) : std::to_string(value.item<std::int64_t>());
-}
-
-}  // namespace sharpseek::hdf5
+}  // namespace sharpseek::files

@@ -27,7 +27,7 @@
 #include "files/atomic_file.h"
 #include "files/global_heap.h"
 
-namespace sharpseek::hdf5 {
+namespace sharpseek::files {
 namespace {
 
 /// What must be said before any other call of the library.
@@ -511,4 +511,4 @@ void require_memory_for(double values, const std::string& file, const std::strin
           " values do not fit in memory (damaged?)");
 }
 
-}  // namespace sharpseek::hdf5
+}  // namespace sharpseek::files

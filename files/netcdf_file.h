@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace sharpseek::hdf5 {
+namespace sharpseek::files {
 
 /// An HDF5 identifier that is closed by the function that fits its kind.
 class Handle {
@@ -210,4 +210,4 @@ void require_memory_for(double values, const std::string& file, const std::strin
 /// Lets this process open as many files as the system allows it; where that fails, opening the files says so.
 void allow_many_files();
 
-}  // namespace sharpseek::hdf5
+}  // namespace sharpseek::files

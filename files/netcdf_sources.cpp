@@ -18,7 +18,7 @@
 
 // Virtual variables: whether the files are there whose values they show.
 
-namespace sharpseek::hdf5 {
+namespace sharpseek::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -161,4 +161,4 @@ void File::require_sources(const std::string& name, int depth) {
   complete_.insert(name);
 }
 
-}  // namespace sharpseek::hdf5
+}  // namespace sharpseek::files

@@ -13,7 +13,7 @@
 
 // What a file has in it: names, shapes, kinds and dimensions.
 
-namespace sharpseek::hdf5 {
+namespace sharpseek::files {
 namespace {
 
 /// A file whose groups contain each other would be listed without end; ours have one level.
@@ -145,4 +145,4 @@ void File::list(const std::string& group, std::vector<VariableInfo>& found) {
   for (const std::string& name : groups) list(name, found);
 }
 
-}  // namespace sharpseek::hdf5
+}  // namespace sharpseek::files

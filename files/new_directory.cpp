@@ -11,7 +11,7 @@
 #include "files/atomic_file.h"
 #include "files/directory_lock.h"
 
-namespace sharpseek {
+namespace sharpseek::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -84,4 +84,4 @@ void NewDirectory::remove() {
   kept_ = true;
 }
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

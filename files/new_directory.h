@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <vector>
 
-namespace sharpseek {
+namespace sharpseek::files {
 
 /// Whether a result may be written into this folder: it is not there, or holds nothing but the logs of a scheduler
 /// (*.log, *.out, *.err, JOB.o123, JOB.e123) and what a run leaves that was killed before its first file had its name
@@ -40,4 +40,4 @@ class NewDirectory {
   bool kept_ = false;
 };
 
-}  // namespace sharpseek
+}  // namespace sharpseek::files

@@ -23,6 +23,9 @@
 #include "experiments/cli/progress.h"
 #include "experiments/run/measure.h"
 #include "experiments/run/provenance.h"
+#include "experiments/run/tensors.h"
+#include "files/netcdf_file.h"
+#include "files/samples.h"
 #include "sharpness/load_module.h"
 #include "sharpness/module_objective.h"
 #include "sharpness/torch_errors.h"
@@ -116,8 +119,9 @@ std::function<void(std::int64_t)> product_progress(bool quiet) {
 }
 
 /// Inputs and targets as the file has them: int64 or float64.
-Samples module_samples(const hdf5::InputFile& data, ModuleLoss loss) {
-  Samples samples{data.samples("inputs", at::kDouble), data.samples("targets", at::kLong)};
+Samples module_samples(files::File& data, ModuleLoss loss) {
+  Samples samples{tensor_of(files::read_samples(data, "inputs", files::Booleans::kReals)),
+                  tensor_of(files::read_samples(data, "targets", files::Booleans::kIntegers))};
   require(samples.inputs.dim() >= 1 && samples.targets.dim() >= 1 && samples.inputs.size(0) >= 1 &&
               samples.inputs.size(0) == samples.targets.size(0),
           data.path(), ": inputs ", c10::str(samples.inputs.sizes()), " and targets ",
@@ -159,7 +163,7 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   module.memory = arguments.get<std::int64_t>("memory") << 20;
   module.progress = product_progress(arguments.has("quiet"));
 
-  const hdf5::InputFile data(arguments.required("data"));
+  files::File data = files::File::open(arguments.required("data"));
   module.data = data.path();
   const Samples samples = module_samples(data, module.loss);
   TorchWarnings warnings;

@@ -60,7 +60,7 @@ struct Standing {
 constexpr std::int64_t kHistory = 32;
 
 /// A variable of all replicas at one record; empty where there is none.
-std::vector<double> at_record(hdf5::File& file, const std::string& name, std::int64_t record) {
+std::vector<double> at_record(files::File& file, const std::string& name, std::int64_t record) {
   if (record < 0 || !file.has(name)) return {};
   const std::vector<hsize_t> shape = file.shape(name);
   require(shape.size() == 2, file.path(), ": ", name, ": has ", shape.size(), " dimensions, not two");
@@ -83,7 +83,7 @@ std::optional<double> mean_of(const std::vector<double>& values, Chosen chosen) 
 }
 
 /// What the run measures: its means now, by kappa, and the way of the sharpness.
-void read_values(hdf5::File& file, Standing& standing) {
+void read_values(files::File& file, Standing& standing) {
   const auto all = [](std::size_t) { return true; };
   const std::int64_t last = standing.records - 1;
   const std::vector<double> trace = at_record(file, "trace", last);
@@ -114,10 +114,10 @@ fs::path locked_folder(fs::path folder) {
 }
 
 Standing standing_of(const fs::path& path) {
-  hdf5::File file = hdf5::File::open(path.string());
+  files::File file = files::File::open(path.string());
   Standing standing;
   standing.path = path.string();
-  standing.holder = lock_holder(locked_folder(fs::absolute(path).parent_path()));
+  standing.holder = files::lock_holder(locked_folder(fs::absolute(path).parent_path()));
   standing.steps = file.integer_attribute("/", "steps");
   standing.replicas = static_cast<std::int64_t>(file.length("replica"));
   std::vector<std::int64_t> diverged_at;
@@ -130,7 +130,7 @@ Standing standing_of(const fs::path& path) {
     standing.state = standing.holder.empty() ? "stopped" : "running";
     const fs::path kept = path.parent_path() / kCheckpointFile;
     if (fs::exists(kept)) {
-      hdf5::File checkpoint = hdf5::File::open(kept.string());
+      files::File checkpoint = files::File::open(kept.string());
       standing.records = checkpoint.integer_attribute("/", "records");
       standing.step = checkpoint.integer_attribute("checkpoint/parameters", "step");
       standing.kept = fs::last_write_time(kept);

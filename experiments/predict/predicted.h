@@ -17,8 +17,8 @@ struct PathColumn {
 
 /// What a theory predicts for the replicas of a group, ready to be written beside what they did.
 struct Predicted {
-  std::vector<Column> replicas;   ///< each [replica]
-  std::vector<PathColumn> paths;  ///< each [replica, time]
+  std::vector<files::Column> replicas;  ///< each [replica]
+  std::vector<PathColumn> paths;        ///< each [replica, time]
 };
 
 }  // namespace sharpseek

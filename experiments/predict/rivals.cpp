@@ -69,11 +69,11 @@ std::vector<Rescaling> unit_rescalings(const Program& program) {
 }
 
 /// Measures weights [K, P] as the run's probe does: name_*.
-std::vector<Column> end_columns(const std::string& name, const std::string& what, const PreparedGroup& prepared,
-                                Engine& engine, const Chosen& chosen, const at::Tensor& parameters,
-                                const at::Tensor& converged, const TrainingState& state) {
+std::vector<files::Column> end_columns(const std::string& name, const std::string& what, const PreparedGroup& prepared,
+                                       Engine& engine, const Chosen& chosen, const at::Tensor& parameters,
+                                       const at::Tensor& converged, const TrainingState& state) {
   const MeasureSettings& measure = prepared.settings().measure;
-  std::vector<Column> columns;
+  std::vector<files::Column> columns;
   Measurement measured;
   if (!chosen.rows.empty()) {
     ProbeOptions options = measure.probe;
@@ -97,8 +97,8 @@ std::vector<Column> end_columns(const std::string& name, const std::string& what
 
 }  // namespace
 
-std::vector<Column> rival_columns(const PreparedGroup& prepared, Engine& engine, const TrainingState& state) {
-  std::vector<Column> columns;
+std::vector<files::Column> rival_columns(const PreparedGroup& prepared, Engine& engine, const TrainingState& state) {
+  std::vector<files::Column> columns;
   if (prepared.settings().measure.rivals == 0) return columns;
   for (const Replica& replica : prepared.group.replicas) {
     const Settings& settings = *replica.settings;
@@ -141,7 +141,8 @@ std::vector<Column> rival_columns(const PreparedGroup& prepared, Engine& engine,
       const bool good = converged[static_cast<std::int64_t>(k)].item<bool>();
       own = !good || own == kNotConverged ? kNotConverged : kConverged;
     }
-    for (Column& column : end_columns(name, where + what, prepared, engine, chosen, parameters, converged, state)) {
+    for (files::Column& column :
+         end_columns(name, where + what, prepared, engine, chosen, parameters, converged, state)) {
       columns.push_back(std::move(column));
     }
   };

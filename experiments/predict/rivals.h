@@ -23,6 +23,6 @@ inline constexpr std::int64_t kMostRivalParameters = 2000;
 /// Smooth networks: the minimum of L + eta/(4 batch) F next to the trained weights, F the gradient fluctuation under
 /// the run's noise or under isotropic noise of the same total. Relu networks, where F has no derivative: F or the trace
 /// made least over all rescalings of hidden units, which leave the function alone.
-std::vector<Column> rival_columns(const PreparedGroup& prepared, Engine& engine, const TrainingState& state);
+std::vector<files::Column> rival_columns(const PreparedGroup& prepared, Engine& engine, const TrainingState& state);
 
 }  // namespace sharpseek

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kCheckpointSchema = 1;
 
-void write_matrix(hdf5::File& file, const std::string& name, const at::Tensor& values, const std::string& definition) {
+void write_matrix(files::File& file, const std::string& name, const at::Tensor& values, const std::string& definition) {
   const at::Tensor matrix = values.to(at::kCPU, at::kDouble).contiguous();
   file.variable(name, {"replica", "parameter"});
   file.write(name, {0, 0}, {static_cast<hsize_t>(matrix.size(0)), static_cast<hsize_t>(matrix.size(1))},
@@ -27,7 +27,7 @@ void write_matrix(hdf5::File& file, const std::string& name, const at::Tensor& v
   file.attribute(name, "long_name", definition);
 }
 
-at::Tensor read_matrix(hdf5::File& file, const std::string& name, const at::TensorOptions& options) {
+at::Tensor read_matrix(files::File& file, const std::string& name, const at::TensorOptions& options) {
   const std::vector<hsize_t> shape = file.shape(name);
   require(shape.size() == 2, file.path(), ": ", name, ": must have two dimensions");
   file.elements(name, shape);
@@ -41,7 +41,7 @@ std::string slot_name(std::size_t slot) { return concat("checkpoint/slot_", slot
 
 }  // namespace
 
-void write_state(hdf5::File& file, const TrainingState& state) {
+void write_state(files::File& file, const TrainingState& state) {
   const auto replicas = static_cast<hsize_t>(state.diverged_at.size());
   file.group("checkpoint");
   write_matrix(file, "checkpoint/parameters", state.parameters, "weights after `step` steps");
@@ -63,7 +63,7 @@ void write_state(hdf5::File& file, const TrainingState& state) {
   integers("checkpoint/diverged_at", state.diverged_at, "first step whose loss was not below 1e10; -1 = never");
 }
 
-TrainingState read_state(hdf5::File& file, const at::TensorOptions& options) {
+TrainingState read_state(files::File& file, const at::TensorOptions& options) {
   TrainingState state;
   state.parameters = read_matrix(file, "checkpoint/parameters", options);
   state.step = file.integer_attribute("checkpoint/parameters", "step");
@@ -86,10 +86,10 @@ TrainingState read_state(hdf5::File& file, const at::TensorOptions& options) {
 
 void write_checkpoint(const fs::path& directory, const Checkpoint& checkpoint) {
   const fs::path path = directory / kCheckpointFile;
-  AtomicFile fresh(path);
+  files::AtomicFile fresh(path);
   std::error_code error;
   {
-    hdf5::File file(fresh.fresh().string(), hdf5::Storage::kChecked);
+    files::File file(fresh.fresh().string(), files::Storage::kChecked);
     file.attribute("/", "checkpoint_schema", std::vector<std::int64_t>{kCheckpointSchema});
     file.attribute("/", "records", std::vector<std::int64_t>{checkpoint.records});
     file.attribute("/", "fingerprint", checkpoint.fingerprint);
@@ -113,7 +113,7 @@ void remove_checkpoints(const fs::path& directory) {
 }
 
 Checkpoint read_checkpoint(const fs::path& path, const at::TensorOptions& options) {
-  hdf5::File file = hdf5::File::open(path.string());
+  files::File file = files::File::open(path.string());
   const std::int64_t schema = file.integer_attribute("/", "checkpoint_schema");
   require(schema == kCheckpointSchema, path.string(), ": checkpoint_schema = ", schema, ": this version reads ",
           kCheckpointSchema);

@@ -34,8 +34,8 @@ void remove_checkpoints(const std::filesystem::path& directory);
 Checkpoint read_checkpoint(const std::filesystem::path& file, const at::TensorOptions& options);
 
 /// Writes the state into the group `checkpoint` of a file that has dimensions replica and parameter.
-void write_state(hdf5::File& file, const TrainingState& state);
+void write_state(files::File& file, const TrainingState& state);
 /// Reads it. Throws UserError naming what is missing or damaged.
-TrainingState read_state(hdf5::File& file, const at::TensorOptions& options);
+TrainingState read_state(files::File& file, const at::TensorOptions& options);
 
 }  // namespace sharpseek

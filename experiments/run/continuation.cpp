@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 std::optional<EarlierRun> earlier_run(const fs::path& directory) {
   const fs::path path = directory / kRunFile;
   if (!fs::exists(path)) return std::nullopt;
-  hdf5::File file = hdf5::File::open(path.string());
+  files::File file = files::File::open(path.string());
   EarlierRun earlier{
       .schedule = {.steps = file.integer_attribute("/", "steps"), .every = file.integer_attribute("/", "record_every")},
       .finished = file.has_attribute("/", "finished"),
@@ -42,7 +42,7 @@ Position continue_record(const fs::path& directory, const EarlierRun& earlier, c
     require(checkpoint->fingerprint == earlier.fingerprint, kept.string(), ": belongs to another run than ", path);
     position = {checkpoint->state, checkpoint->records};
   } else {
-    hdf5::File file = hdf5::File::open(path);
+    files::File file = files::File::open(path);
     position = {read_state(file, tensors), static_cast<std::int64_t>(file.length("step"))};
   }
 
@@ -64,7 +64,7 @@ Position continue_record(const fs::path& directory, const EarlierRun& earlier, c
     return position;
   }
   create();
-  hdf5::File file = hdf5::File::open(path);
+  files::File file = files::File::open(path);
   record.import(file, position.records);
   for (std::size_t t = 0; checkpoint && t < record.checksums().size(); ++t) {
     require(record.checksums()[t] == checkpoint->record_checksums[t], path, ": record ", t, " is damaged");
@@ -78,7 +78,7 @@ Position continue_record(const fs::path& directory, const EarlierRun& earlier, c
 std::optional<std::int64_t> steps_of_run(const fs::path& directory) {
   const fs::path path = directory / kRunFile;
   if (!fs::exists(path)) return std::nullopt;
-  return hdf5::File::open(path.string()).integer_attribute("/", "steps");
+  return files::File::open(path.string()).integer_attribute("/", "steps");
 }
 
 void require_continues(const PreparedGroup& prepared, const Engine& engine, const fs::path& directory,

@@ -8,12 +8,13 @@
 
 namespace sharpseek {
 
-std::vector<Column> replica_coordinates(const Group& group, const Config& config) {
-  std::vector<Column> columns;
+std::vector<files::Column> replica_coordinates(const Group& group, const Config& config) {
+  std::vector<files::Column> columns;
   for (const std::string& key : replica_axes(config)) {
     const ConfigOption& option = find_option(key, "sweep");
     const bool number = option.type == OptionType::kNumber || option.type == OptionType::kInteger;
-    Column column{std::string(option.name()), std::vector<std::string>{}, number ? "1" : "", std::string(option.help)};
+    files::Column column{std::string(option.name()), std::vector<std::string>{}, number ? "1" : "",
+                         std::string(option.help)};
     if (number) {
       std::vector<double> numbers;
       for (const Replica& replica : group.replicas) numbers.push_back(replica.settings->values.number(key));

@@ -8,6 +8,6 @@
 namespace sharpseek {
 
 /// Swept keys and seed of each replica, as coordinates [replica].
-std::vector<Column> replica_coordinates(const Group& group, const Config& config);
+std::vector<files::Column> replica_coordinates(const Group& group, const Config& config);
 
 }  // namespace sharpseek

@@ -59,7 +59,7 @@ bool holds_progress(const fs::path& directory, const std::vector<PreparedGroup>&
   for (const PreparedGroup& group : groups) {
     const fs::path place = ExperimentIndex::place(directory, group.group.name);
     if (fs::exists(place / kCheckpointFile)) return true;
-    if (fs::exists(place / kRunFile) && hdf5::File::open((place / kRunFile).string()).has_attribute("/", "finished")) {
+    if (fs::exists(place / kRunFile) && files::File::open((place / kRunFile).string()).has_attribute("/", "finished")) {
       return true;
     }
   }
@@ -110,8 +110,8 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
           shard.index, "/", shard.count, " cannot do it");
   const std::vector<std::unique_ptr<Engine>> engines = make_engines(groups, engine);
 
-  NewDirectory fresh(directory);
-  const DirectoryLock lock(directory);
+  files::NewDirectory fresh(directory);
+  const files::DirectoryLock lock(directory);
   require(!fs::exists(directory / kIndexFile), directory.string(),
           ": exists already; choose another --out, or go on with sharpseek resume");  // made since this one looked
   fresh.own();
@@ -143,7 +143,7 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
 RunSummary run_experiment(const Config& config, const RunOptions& options, const fs::path& directory,
                           const Shard& shard) {
   const fs::path place = shard_directory(directory, shard);
-  require_free(place);
+  files::require_free(place);
   return begin_experiment(config, options, place, shard);
 }
 
@@ -152,7 +152,7 @@ RunSummary resume_experiment(const fs::path& directory, const std::vector<std::s
   const fs::path place = fs::absolute(directory);
   require(fs::exists(place / kIndexFile), directory.string(), ": holds no experiment to go on with: ", kIndexFile,
           " is missing");
-  const DirectoryLock lock(place);
+  const files::DirectoryLock lock(place);
   ExperimentIndex index = read_index(place);
   const ExperimentIndex unchanged = index;
   index.config.make_longer(sets);
@@ -183,7 +183,7 @@ RunSummary resume_experiment(const fs::path& directory, const std::vector<std::s
 RunSummary run_or_resume(const Config& config, const RunOptions& options, const fs::path& directory,
                          const Shard& shard) {
   const fs::path place = shard_directory(directory, shard);
-  if (may_be_filled(place)) return begin_experiment(config, options, place, shard);
+  if (files::may_be_filled(place)) return begin_experiment(config, options, place, shard);
   const ExperimentIndex index = read_index(place);
   const std::string difference = first_difference(config, index.config);
   require(difference.empty(), place.string(), ": was made from another configuration: ", difference);

@@ -16,15 +16,15 @@
 namespace sharpseek {
 namespace {
 
-void add(Checksum& sum, const Matrix& matrix) {
+void add(files::Checksum& sum, const Matrix& matrix) {
   const Eigen::Index shape[] = {matrix.rows(), matrix.cols()};
   sum.add(std::span<const Eigen::Index>(shape));
   sum.add(std::span<const double>(matrix.data(), static_cast<std::size_t>(matrix.size())));
 }
 
-void add(Checksum& sum, double value) { sum.add(std::span<const double>(&value, 1)); }
+void add(files::Checksum& sum, double value) { sum.add(std::span<const double>(&value, 1)); }
 
-void add_options(Checksum& sum, const Point& point) {
+void add_options(files::Checksum& sum, const Point& point) {
   for (const ConfigOption& option : option_table()) {
     // A default counts as absent, so that an option added later leaves old runs as they were.
     const std::string value = canonical(option, point.text(option.key));
@@ -33,7 +33,7 @@ void add_options(Checksum& sum, const Point& point) {
   }
 }
 
-void add_task(Checksum& sum, const Task& task) {
+void add_task(files::Checksum& sum, const Task& task) {
   sum.add(std::span<const double>(task.teacher.parameters));
   add(sum, task.input_covariance);
   add(sum, task.input_factor);
@@ -41,7 +41,7 @@ void add_task(Checksum& sum, const Task& task) {
   add(sum, task.residuals);
 }
 
-void add_replicas(Checksum& sum, const PreparedGroup& prepared) {
+void add_replicas(files::Checksum& sum, const PreparedGroup& prepared) {
   const TrainingProblem problem = training_problem(prepared);
   add(sum, problem.batch);
   for (std::size_t e = 0; e < prepared.noise.size(); ++e) {
@@ -62,7 +62,7 @@ void add_replicas(Checksum& sum, const PreparedGroup& prepared) {
 
 /// Of everything but the files as they are read.
 std::int64_t rest_of(const PreparedGroup& prepared) {
-  Checksum sum;
+  files::Checksum sum;
   add_options(sum, prepared.settings().values);
   add_task(sum, *prepared.task);
   add_replicas(sum, prepared);
@@ -83,7 +83,7 @@ std::map<std::string, std::int64_t> FileChecksums::of(const Point& point) {
   for (const auto& [name, file] : files_of(point)) {
     const auto [entry, added] = known_.try_emplace(file, 0);
     if (added) {
-      Checksum sum;
+      files::Checksum sum;
       add(sum, read_matrix(file));
       entry->second = sum.value();
     }

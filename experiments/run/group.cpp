@@ -38,7 +38,7 @@ std::optional<StoppingRule> stopping_rule(const PreparedGroup& prepared) {
 
 /// What the finished run in a folder says about itself.
 RunSummary summary_of(const fs::path& directory) {
-  hdf5::File file = hdf5::File::open((directory / kRunFile).string());
+  files::File file = files::File::open((directory / kRunFile).string());
   const std::vector<std::int64_t> status = file.integers("status");
   const std::vector<std::int64_t> stationary = file.integers("stationary");
   return {.replicas = static_cast<std::int64_t>(status.size()),
@@ -75,7 +75,7 @@ RunSummary finish_record(const PreparedGroup& prepared, Engine& engine, const Re
   }
   const std::vector<std::int64_t> stationary = record_stationarity(replicas, layout.variables, record);
   record_balances(replicas, layout.balances.size(), record);
-  for (const Column& column : rival_columns(prepared, engine, state)) record.replica_variable(column);
+  for (const files::Column& column : rival_columns(prepared, engine, state)) record.replica_variable(column);
   record.replica_variable({"status", status, "", ""});
   record.replica_variable({"diverged_at", state.diverged_at, "", ""});
   record.replica_variable({"stationary", stationary, "", ""});

@@ -20,7 +20,7 @@ constexpr const char* kIndexChecksum = "crc32";
 
 /// CRC-32 of the rest of the index: a digit that the disk changed would otherwise be another experiment.
 std::int64_t index_checksum(const nlohmann::json& json) {
-  Checksum sum;
+  files::Checksum sum;
   sum.add(json.dump());
   return sum.value();
 }
@@ -48,7 +48,7 @@ void write_index(const fs::path& directory, const ExperimentIndex& index) {
                               {"fingerprint", index.fingerprints[g]}});
   }
   json[kIndexChecksum] = index_checksum(json);
-  replace_file(directory / kIndexFile, json.dump(2) + "\n");
+  files::replace_file(directory / kIndexFile, json.dump(2) + "\n");
 }
 
 ExperimentIndex read_index(const fs::path& directory) {

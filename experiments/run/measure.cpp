@@ -16,6 +16,8 @@
 #include "experiments/run/coordinates.h"
 #include "experiments/run/fingerprint.h"
 #include "experiments/run/prepare.h"
+#include "experiments/run/tensors.h"
+#include "files/netcdf_file.h"
 #include "sharpness/probe.h"
 
 namespace sharpseek {
@@ -35,23 +37,30 @@ EngineOptions engine_for(EngineOptions options, const Program& program, std::int
   return options;
 }
 
+/// A text attribute that every run file has.
+std::string text_of(files::File& run, const char* attribute) {
+  require(run.has_attribute("/", attribute), run.path(), ": has no attribute ", attribute,
+          "; is it a run file of sharpseek?");
+  return run.text_attribute("/", attribute);
+}
+
 }  // namespace
 
 MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, const MeasureRunOptions& choices) {
-  const hdf5::InputFile file(path);
+  files::File file = files::File::open(path);
   nlohmann::json json;
   try {
-    json = nlohmann::json::parse(file.text("config"));
+    json = nlohmann::json::parse(text_of(file, "config"));
   } catch (const nlohmann::json::exception& error) {
     throw UserError(concat(path, ": attribute config is damaged: ", error.what()));
   }
   const Config config = Config::from_json(json, path);
-  const std::string began = file.has_attribute("working_directory") ? file.text("working_directory") : "";
+  const std::string began = file.has_attribute("/", "working_directory") ? text_of(file, "working_directory") : "";
   std::string remark;
   const PreparedGroup prepared = [&] {
     const InputDirectory inputs(config, began);
     remark = inputs.remark();
-    return group_of(config, file.text("group"), path);
+    return group_of(config, text_of(file, "group"), path);
   }();
   const Settings& settings = prepared.settings();
   const auto replicas = static_cast<std::int64_t>(prepared.noise.size());
@@ -60,22 +69,22 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   at::Tensor weights;
   MeasureRecord record;
   if (file.has("parameters")) {
-    weights = file.tensor("parameters");
-    const at::Tensor steps = file.tensor("step");
+    weights = read_tensor(file, "parameters");
+    const at::Tensor steps = read_tensor(file, "step");
     require(steps.scalar_type() == at::kLong && steps.dim() == 1, path, ": step must hold integers along time");
     record.steps.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
     // A run that was stopped has not come to its last records.
     record.steps.erase(std::find(record.steps.begin(), record.steps.end(), -1), record.steps.end());
     if (weights.dim() == 3) weights = weights.narrow(1, 0, static_cast<std::int64_t>(record.steps.size()));
   } else {
-    weights = file.tensor("checkpoint/parameters").unsqueeze(1);
-    record.steps = {file.integer("checkpoint/parameters", "step")};
+    weights = read_tensor(file, "checkpoint/parameters").unsqueeze(1);
+    record.steps = {file.integer_attribute("checkpoint/parameters", "step")};
   }
   require(weights.dim() == 3 && weights.size(0) == replicas && weights.size(2) == prepared.program.parameter_count() &&
               weights.size(1) == static_cast<std::int64_t>(record.steps.size()),
           path, ": weights ", c10::str(weights.sizes()), " do not fit its configuration (", replicas, " replicas, ",
           prepared.program.parameter_count(), " parameters); a file of a shard cannot be measured, merge first");
-  const std::string change = file_change(file.text("fingerprint"), prepared);
+  const std::string change = file_change(text_of(file, "fingerprint"), prepared);
   require(change.empty(), path, ": ", change, remark, "; its weights cannot be measured on another task");
 
   EngineOptions engine_options = engine_for(choices.engine, prepared.program, replicas);

@@ -5,7 +5,6 @@
 #include "core/progress.h"
 #include "engine/make_engine.h"
 #include "experiments/run/measure_record.h"
-#include "files/input_file.h"
 
 namespace sharpseek {
 

@@ -17,7 +17,7 @@ namespace sharpseek {
 namespace {
 
 void write(const std::string& path, const MeasureRecord& record) {
-  hdf5::File file(path, hdf5::Storage::kPacked);
+  files::File file(path, files::Storage::kPacked);
   const auto replicas = static_cast<hsize_t>(record.replicas);
   file.attribute("/", "schema_version", std::vector<std::int64_t>{1});
   for (const auto& [name, value] : record.attributes) file.attribute("/", name, value);
@@ -26,13 +26,13 @@ void write(const std::string& path, const MeasureRecord& record) {
   file.define({"eigen", static_cast<hsize_t>(record.eigenvalues)});
   file.define({"grid", static_cast<hsize_t>(kDensityPoints)});
   file.coordinate("layer", record.layers);
-  describe(file, "layer", "", "parameter blocks in the order of the parameter vector");
+  files::describe(file, "layer", "", "parameter blocks in the order of the parameter vector");
   file.integer_variable("step", {"time"});
   file.write("step", {0}, {record.steps.size()}, record.steps.data());
-  describe(file, "step", "SGD steps", "steps taken at each record");
+  files::describe(file, "step", "SGD steps", "steps taken at each record");
   std::string coordinates = "step";
-  for (const Column& column : record.replica_columns) {
-    write_column(file, column, "replica");
+  for (const files::Column& column : record.replica_columns) {
+    files::write_column(file, column, "replica");
     coordinates += " " + column.name;
   }
   file.attribute("/", "coordinates", coordinates);
@@ -42,7 +42,7 @@ void write(const std::string& path, const MeasureRecord& record) {
     std::vector<std::string> dimensions{"replica", "time"};
     if (!variable.dimension.empty()) dimensions.emplace_back(variable.dimension);
     file.variable(name, dimensions);
-    describe(file, name, std::string(variable.units), std::string(variable.definition));
+    files::describe(file, name, std::string(variable.units), std::string(variable.definition));
     for (std::size_t t = 0; t < record.measurements.size(); ++t) {
       const at::Tensor values = record.measurements[t].at(name).contiguous();
       std::vector<hsize_t> start{0, t}, count{replicas, 1};

@@ -14,8 +14,8 @@ struct MeasureRecord {
   std::int64_t replicas = 1;
   std::int64_t eigenvalues = 0;  ///< length of eigen
   std::vector<std::string> layers;
-  std::vector<std::int64_t> steps;      ///< [time]
-  std::vector<Column> replica_columns;  ///< coordinates and variables of a replica
+  std::vector<std::int64_t> steps;             ///< [time]
+  std::vector<files::Column> replica_columns;  ///< coordinates and variables of a replica
   std::vector<Variable> variables;
   std::vector<Measurement> measurements;          ///< [time]
   std::map<std::string, std::string> attributes;  ///< of the file

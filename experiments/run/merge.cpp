@@ -46,9 +46,9 @@ constexpr std::array kCommon{"version", "git_state", "engine", "experiment", "gr
 const std::vector<std::string> kOwn{"fingerprint", "started", "finished",          "host", "command_line", "threads",
                                     "cpu",         "seconds", "recording_seconds", "cores"};
 
-std::string joined(std::vector<hdf5::File>& shards, const std::string& name) {
+std::string joined(std::vector<files::File>& shards, const std::string& name) {
   std::vector<std::string> values;
-  for (hdf5::File& shard : shards) values.push_back(shard.text_attribute("/", name));
+  for (files::File& shard : shards) values.push_back(shard.text_attribute("/", name));
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
   std::string text;
@@ -63,7 +63,7 @@ void require_same_task(const Config& config, const std::vector<fs::path>& folder
     for (const PreparedGroup& group : prepare(config, shard)) {
       const fs::path path = ExperimentIndex::place(folders[i], group.group.name) / kRunFile;
       require(fs::exists(path), path.string(), ": is missing");
-      const std::string stored = hdf5::File::open(path.string()).text_attribute("/", "fingerprint");
+      const std::string stored = files::File::open(path.string()).text_attribute("/", "fingerprint");
       const std::string change = fingerprint_change(stored, group);
       require(change.empty(), path.string(), ": ", change, inputs.remark());
     }
@@ -71,14 +71,14 @@ void require_same_task(const Config& config, const std::vector<fs::path>& folder
 }
 
 /// Opens the files of one group, checked against each other.
-std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders, const std::string& group) {
-  std::vector<hdf5::File> shards;
+std::vector<files::File> open_shards(const std::vector<fs::path>& folders, const std::string& group) {
+  std::vector<files::File> shards;
   for (std::size_t i = 0; i < folders.size(); ++i) {
     const fs::path path = ExperimentIndex::place(folders[i], group) / kRunFile;
     require(fs::exists(path), path.string(), ": is missing");
     const Verified verified = verify_file(path);
     require(verified.finished, path.string(), ": is not finished; sharpseek resume ", folders[i].string(), " goes on");
-    shards.push_back(hdf5::File::open(path.string()));
+    shards.push_back(files::File::open(path.string()));
     for (const char* name : kCommon) {
       const std::string mine = shards[i].text_attribute("/", name);
       const std::string first = shards[0].text_attribute("/", name);
@@ -88,34 +88,34 @@ std::vector<hdf5::File> open_shards(const std::vector<fs::path>& folders, const 
   return shards;
 }
 
-void merge_variable(std::vector<hdf5::File>& shards, const std::vector<std::string>& sources, hdf5::File& target,
-                    const hdf5::VariableInfo& info, const Lengths& lengths, bool copy) {
+void merge_variable(std::vector<files::File>& shards, const std::vector<std::string>& sources, files::File& target,
+                    const files::VariableInfo& info, const files::Lengths& lengths, bool copy) {
   const bool split = !info.dimensions.empty() && info.dimensions.front() == "replica";
-  if (info.kind == hdf5::Kind::kBareDimension) {
-    define_like(shards.front(), target, info, lengths);
+  if (info.kind == files::Kind::kBareDimension) {
+    files::define_like(shards.front(), target, info, lengths);
     return;
   }
-  for (hdf5::File& shard : shards) {
+  for (files::File& shard : shards) {
     require(shard.has(info.name), shard.path(), ": variable ", info.name, " is missing, which shard 0 has");
     std::vector<hsize_t> shape = shard.shape(info.name);
     if (split) shape.front() = info.shape.front();
     require(shape == info.shape, shard.path(), ": ", info.name, ": has another shape than in shard 0");
-    require(split || shard.integer_attribute(info.name, kChecksumAttribute) ==
-                         shards.front().integer_attribute(info.name, kChecksumAttribute),
+    require(split || shard.integer_attribute(info.name, files::kChecksumAttribute) ==
+                         shards.front().integer_attribute(info.name, files::kChecksumAttribute),
             shard.path(), ": ", info.name, ": differs from that of shard 0");
   }
-  if (info.kind == hdf5::Kind::kText && split) {
+  if (info.kind == files::Kind::kText && split) {
     std::vector<std::string> values;
-    for (hdf5::File& shard : shards) {
+    for (files::File& shard : shards) {
       const std::vector<std::string> own = shard.texts(info.name);
       values.insert(values.end(), own.begin(), own.end());
     }
     target.string_variable(info.name, "replica", values);
-    target.copy_attributes(shards.front(), info.name, {kChecksumAttribute});
+    target.copy_attributes(shards.front(), info.name, {files::kChecksumAttribute});
     return;
   }
   if (split && !copy) {
-    std::vector<hdf5::File::Part> parts;
+    std::vector<files::File::Part> parts;
     hsize_t first = 0;
     for (std::size_t i = 0; i < shards.size(); ++i) {
       parts.push_back({sources[i], first, shards[i].shape(info.name)});
@@ -126,25 +126,25 @@ void merge_variable(std::vector<hdf5::File>& shards, const std::vector<std::stri
       target.group(info.name.substr(0, slash));
     }
     target.virtual_variable(info.name, info.kind, info.dimensions, parts);
-    target.copy_attributes(shards.front(), info.name, {kChecksumAttribute});
+    target.copy_attributes(shards.front(), info.name, {files::kChecksumAttribute});
     return;
   }
-  define_like(shards.front(), target, info, lengths);
+  files::define_like(shards.front(), target, info, lengths);
   hsize_t first = 0;
-  for (hdf5::File& shard : shards) {
-    hdf5::VariableInfo own = info;
+  for (files::File& shard : shards) {
+    files::VariableInfo own = info;
     own.shape = shard.shape(info.name);
-    Checksum unused;
-    copy_rows(shard, target, own, first, unused);
+    files::Checksum unused;
+    files::copy_rows(shard, target, own, first, unused);
     if (!split) break;
     first += own.shape.front();
   }
 }
 
 /// Writes the file `fresh` of the whole from one group's shards, and closes them.
-void write_merged(const std::string& fresh, std::vector<hdf5::File>& shards, const std::vector<std::string>& sources,
+void write_merged(const std::string& fresh, std::vector<files::File>& shards, const std::vector<std::string>& sources,
                   hsize_t replicas, const std::string& fingerprint, bool copy) {
-  hdf5::File target(fresh, hdf5::Storage::kPacked);
+  files::File target(fresh, files::Storage::kPacked);
   target.copy_attributes(shards.front(), "/", kOwn);
   target.attribute("/", "shards", std::vector<std::int64_t>{static_cast<std::int64_t>(shards.size())});
   target.attribute("/", "fingerprint", fingerprint);
@@ -156,22 +156,22 @@ void write_merged(const std::string& fresh, std::vector<hdf5::File>& shards, con
   const std::string finished = joined(shards, "finished");
   target.attribute("/", "finished", finished.substr(finished.rfind(' ') + 1));
   target.limit_chunk("time", shards.front().chunk("rescaled_time")[1]);
-  for (const hdf5::VariableInfo& info : shards.front().variables()) {
+  for (const files::VariableInfo& info : shards.front().variables()) {
     merge_variable(shards, sources, target, info, {{"replica", replicas}}, copy);
   }
   target.close();
   shards.clear();
   // Read through the new file, so that a virtual one proves its mapping; HDF5 finds the parts of a virtual file only
   // while they are not open otherwise.
-  hdf5::File whole_file = hdf5::File::open(fresh, /*writable=*/true);
-  add_checksums(whole_file);
+  files::File whole_file = files::File::open(fresh, /*writable=*/true);
+  files::add_checksums(whole_file);
   whole_file.close();
 }
 
 /// Throws UserError if there is a file already that `copy` may not replace: any that holds values of its own.
 void require_place(const fs::path& path, bool copy) {
   if (!fs::exists(path)) return;
-  const bool shows_shards = hdf5::File::open(path.string()).is_virtual("rescaled_time");
+  const bool shows_shards = files::File::open(path.string()).is_virtual("rescaled_time");
   require(shows_shards, path.string(), ": exists already");
   require(copy, path.string(), ": exists already; --copy replaces it by a file that holds the values of the shards");
 }
@@ -189,10 +189,10 @@ void require_open_files(const fs::path& directory, std::size_t shards) {
 }  // namespace
 
 Merged merge_shards(const fs::path& directory, bool copy) {
-  hdf5::allow_many_files();  // all shards are open at once
+  files::allow_many_files();  // all shards are open at once
   const std::vector<fs::path> folders = shard_folders(directory);
   require_open_files(directory, folders.size());
-  const DirectoryLock lock(directory);
+  const files::DirectoryLock lock(directory);
   ExperimentIndex index = read_index(folders.front());
   for (const fs::path& folder : folders) {
     const ExperimentIndex own = read_index(folder);
@@ -212,12 +212,12 @@ Merged merge_shards(const fs::path& directory, bool copy) {
   Merged merged{.shards = static_cast<std::int64_t>(folders.size()), .replicas = 0, .files = {}};
   for (std::size_t g = 0; g < index.groups.size(); ++g) {
     const std::string& group = index.groups[g];
-    std::vector<hdf5::File> shards = open_shards(absolute, group);
+    std::vector<files::File> shards = open_shards(absolute, group);
     hsize_t replicas = 0;
     std::vector<std::string> sources;
     const fs::path place = ExperimentIndex::place(here, group);
     fs::create_directories(place);
-    for (hdf5::File& shard : shards) {
+    for (files::File& shard : shards) {
       replicas += shard.length("replica");
       sources.push_back(fs::relative(shard.path(), place).string());
     }
@@ -225,7 +225,7 @@ Merged merge_shards(const fs::path& directory, bool copy) {
             whole[g].noise.size());
 
     const fs::path path = place / kRunFile;
-    AtomicFile fresh(path);
+    files::AtomicFile fresh(path);
     write_merged(fresh.fresh().string(), shards, sources, replicas, problem_fingerprint(whole[g]), copy);
     fresh.commit();
     merged.replicas += static_cast<std::int64_t>(replicas);

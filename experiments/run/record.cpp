@@ -27,7 +27,7 @@ std::int64_t parameter_count(const std::vector<Parameter>& blocks) {
 }
 
 /// The file's dimension of a quantity's dimension name, with its length.
-hdf5::Dimension dimension_of(std::string_view name, const RecordLayout& layout) {
+files::Dimension dimension_of(std::string_view name, const RecordLayout& layout) {
   if (name == "eigen") return {"eigen", static_cast<hsize_t>(layout.eigenvalues)};
   if (name == "layer") return {"layer", layout.parameters.size()};
   if (name == "grid") return {"grid", static_cast<hsize_t>(kDensityPoints)};
@@ -44,7 +44,7 @@ RunRecord::RunRecord(fs::path directory, RecordLayout layout)
   // The variables over time, in the order of the file.
   make_series("rescaled_time", 1, false);
   for (const Variable& variable : layout_.variables) {
-    const hdf5::Dimension extra = dimension_of(variable.dimension, layout_);
+    const files::Dimension extra = dimension_of(variable.dimension, layout_);
     make_series(std::string(variable.name), extra.size, !extra.name.empty());
   }
   make_series("train_loss", 1, false);
@@ -74,8 +74,8 @@ bool RunRecord::has_series(std::string_view variable) const {
 
 void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
   std::error_code error;
-  fs::remove(fresh_path(path()), error);
-  file_ = std::make_unique<hdf5::File>(fresh_path(path()).string(), hdf5::Storage::kInPlace);
+  fs::remove(files::fresh_path(path()), error);
+  file_ = std::make_unique<files::File>(files::fresh_path(path()).string(), files::Storage::kInPlace);
   file_->limit_chunk("time", static_cast<hsize_t>(block_));
   const auto replicas = static_cast<hsize_t>(layout_.replicas);
   const auto outputs = static_cast<hsize_t>(task.outputs);
@@ -115,7 +115,7 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
   file_->define(dimension_of("parameter", layout_));
 
   // Coordinates.
-  for (const Column& column : layout_.replica_coordinates) replica_variable(column);
+  for (const files::Column& column : layout_.replica_coordinates) replica_variable(column);
   file_->integer_variable("step", {"time"});
   describe("step", "SGD steps", "steps taken at each record; -1 where the run has not come to it");
   const std::vector<std::int64_t> not_yet(static_cast<std::size_t>(layout_.records), -1);
@@ -124,7 +124,7 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
                 "learning_rate^2 x step / batch, batch as in the file's attribute: for gd the number of samples");
   // CF's way to say which variables are coordinates; xarray heeds it.
   std::string coordinates = layout_.balances.empty() ? "step rescaled_time" : "step rescaled_time balance_kind";
-  for (const Column& column : layout_.replica_coordinates) coordinates += " " + column.name;
+  for (const files::Column& column : layout_.replica_coordinates) coordinates += " " + column.name;
   file_->attribute("/", "coordinates", coordinates);
 
   // Variables over time.
@@ -167,11 +167,11 @@ void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
 void RunRecord::begin() {
   file_->sync();
   file_->rename(path().string());
-  sync_directory(directory_);
+  files::sync_directory(directory_);
 }
 
 void RunRecord::reopen(const Checkpoint& checkpoint) {
-  file_ = std::make_unique<hdf5::File>(hdf5::File::open(path().string(), /*writable=*/true));
+  file_ = std::make_unique<files::File>(files::File::open(path().string(), /*writable=*/true));
   const std::vector<hsize_t> shape = file_->shape("rescaled_time");
   require(shape == std::vector<hsize_t>{static_cast<hsize_t>(layout_.replicas), static_cast<hsize_t>(layout_.records)},
           path().string(), ": rescaled_time has another shape than ", layout_.replicas, " replicas and ",
@@ -186,7 +186,7 @@ void RunRecord::reopen(const Checkpoint& checkpoint) {
   }
 }
 
-void RunRecord::import(hdf5::File& source, std::int64_t records) {
+void RunRecord::import(files::File& source, std::int64_t records) {
   std::vector<std::int64_t> steps(static_cast<std::size_t>(records));
   source.read("step", {0}, {static_cast<hsize_t>(records)}, steps.data());
   const bool elsewhere = &source != file_.get();
@@ -243,7 +243,7 @@ void RunRecord::next_block() {
 }
 
 std::int64_t RunRecord::checksum(std::int64_t first, std::int64_t t, std::int64_t step) const {
-  Checksum sum;
+  files::Checksum sum;
   sum.add(std::span<const std::int64_t>(&step, 1));
   const auto length = static_cast<std::size_t>(block_length(first));
   std::vector<double> values;
@@ -327,7 +327,7 @@ void RunRecord::for_each_block(const std::string& variable,
   const auto records = static_cast<hsize_t>(written_);
   const auto replicas = static_cast<hsize_t>(layout_.replicas);
   if (records == 0) return;
-  const hsize_t rows = rows_at_once(*file_, variable, records * own.size);
+  const hsize_t rows = files::rows_at_once(*file_, variable, records * own.size);
   std::vector<double> values;
   for (hsize_t first = 0; first < replicas; first += rows) {
     const hsize_t count = std::min(rows, replicas - first);
@@ -352,9 +352,9 @@ void RunRecord::for_each_series(const std::string& variable,
 void RunRecord::pack() {
   write_block();
   fresh_.emplace(path());
-  packed_ = std::make_unique<hdf5::File>(fresh_->fresh().string(), hdf5::Storage::kPacked);
+  packed_ = std::make_unique<files::File>(fresh_->fresh().string(), files::Storage::kPacked);
   packed_->limit_chunk("time", static_cast<hsize_t>(block_));
-  rewrite(*file_, *packed_, {{"time", static_cast<hsize_t>(written_)}});
+  files::rewrite(*file_, *packed_, {{"time", static_cast<hsize_t>(written_)}});
 }
 
 void RunRecord::add(const Predicted& predicted) {
@@ -364,10 +364,10 @@ void RunRecord::add(const Predicted& predicted) {
                  path.values.data());
     describe(path.name, path.units, path.definition);
   }
-  for (const Column& column : predicted.replicas) replica_variable(column);
+  for (const files::Column& column : predicted.replicas) replica_variable(column);
 }
 
-void RunRecord::replica_variable(const Column& column) { write_column(target(), column, "replica"); }
+void RunRecord::replica_variable(const files::Column& column) { files::write_column(target(), column, "replica"); }
 
 void RunRecord::balance_variable(const std::string& name, const std::vector<double>& values,
                                  const std::string& definition) {
@@ -387,7 +387,7 @@ void RunRecord::finish(const TrainingState& state) {
     shapes += concat(shapes.empty() ? "" : " ", block.name, "[", block.rows, ",", block.columns, "]");
   }
   packed_->attribute("checkpoint/parameters", "blocks", shapes);
-  add_checksums(*packed_);
+  files::add_checksums(*packed_);
   packed_->close();
   packed_.reset();
   file_.reset();

@@ -26,18 +26,18 @@ namespace sharpseek {
 /// What a run file holds, known before the first record.
 struct RecordLayout {
   std::int64_t replicas = 0;
-  std::int64_t records = 0;                       ///< length of time
-  std::int64_t steps = 0;                         ///< of the whole run
-  std::int64_t every = 1;                         ///< steps between records
-  std::int64_t batch = 1;                         ///< samples of a step: for gd all of the set
-  std::string fingerprint;                        ///< problem_fingerprint()
-  std::int64_t eigenvalues = 0;                   ///< length of eigen
-  std::vector<Column> replica_coordinates;        ///< swept keys and the seed, each [replica]
-  std::vector<Parameter> parameters;              ///< blocks: the layers
-  std::vector<Balance> balances;                  ///< empty unless measured
-  std::vector<Variable> variables;                ///< measured over time
-  bool keep_parameters = false;                   ///< store the weights at every record
-  std::map<std::string, std::string> attributes;  ///< of the file: resolved config, versions, machine, ...
+  std::int64_t records = 0;                        ///< length of time
+  std::int64_t steps = 0;                          ///< of the whole run
+  std::int64_t every = 1;                          ///< steps between records
+  std::int64_t batch = 1;                          ///< samples of a step: for gd all of the set
+  std::string fingerprint;                         ///< problem_fingerprint()
+  std::int64_t eigenvalues = 0;                    ///< length of eigen
+  std::vector<files::Column> replica_coordinates;  ///< swept keys and the seed, each [replica]
+  std::vector<Parameter> parameters;               ///< blocks: the layers
+  std::vector<Balance> balances;                   ///< empty unless measured
+  std::vector<Variable> variables;                 ///< measured over time
+  bool keep_parameters = false;                    ///< store the weights at every record
+  std::map<std::string, std::string> attributes;   ///< of the file: resolved config, versions, machine, ...
 };
 
 inline constexpr const char* kRunFile = "run.h5";
@@ -67,7 +67,7 @@ class RunRecord : public RecordedSeries {
   /// their checksums. Throws UserError naming what is damaged or different.
   void reopen(const Checkpoint& checkpoint);
   /// Takes the first `records` records over from another file of the same run, made with another length.
-  void import(hdf5::File& source, std::int64_t records);
+  void import(files::File& source, std::int64_t records);
 
   /// Appends one record: the measurement, train_loss from the state's sums, step and rescaled time [E].
   void append(const TrainingState& state, const std::vector<double>& rescaled_time, const Measurement& measurement);
@@ -94,7 +94,7 @@ class RunRecord : public RecordedSeries {
   /// Begins the packed file, which takes over everything. Variables and attributes are then added to it.
   void pack();
   /// Adds a variable [replica], or replaces the values of one that is there.
-  void replica_variable(const Column& column);
+  void replica_variable(const files::Column& column);
   /// Adds balance_difference_mean and the like: a variable [replica, balance].
   void balance_variable(const std::string& name, const std::vector<double>& values, const std::string& definition);
   void attribute(const std::string& name, const std::string& value);
@@ -112,9 +112,9 @@ class RunRecord : public RecordedSeries {
 
   std::filesystem::path path() const { return directory_ / kRunFile; }
   /// The file that takes variables now.
-  hdf5::File& target() { return packed_ ? *packed_ : *file_; }
+  files::File& target() { return packed_ ? *packed_ : *file_; }
   void describe(const std::string& name, const std::string& units, const std::string& definition) {
-    sharpseek::describe(target(), name, units, definition);
+    files::describe(target(), name, units, definition);
   }
   void define_series(const std::string& name, const std::string& dimension, const std::string& units,
                      const std::string& definition);
@@ -130,14 +130,14 @@ class RunRecord : public RecordedSeries {
 
   std::filesystem::path directory_;
   RecordLayout layout_;
-  std::unique_ptr<hdf5::File> file_;     ///< written in place
-  std::optional<AtomicFile> fresh_;      ///< the name of packed_
-  std::unique_ptr<hdf5::File> packed_;   ///< after pack()
-  std::int64_t block_ = 1;               ///< records of a full block
-  std::int64_t written_ = 0;             ///< records appended
-  bool unsaved_ = false;                 ///< the block has records that are not in the file
-  std::vector<std::int64_t> steps_;      ///< [written_]
-  std::vector<std::int64_t> checksums_;  ///< [written_]
+  std::unique_ptr<files::File> file_;       ///< written in place
+  std::optional<files::AtomicFile> fresh_;  ///< the name of packed_
+  std::unique_ptr<files::File> packed_;     ///< after pack()
+  std::int64_t block_ = 1;                  ///< records of a full block
+  std::int64_t written_ = 0;                ///< records appended
+  bool unsaved_ = false;                    ///< the block has records that are not in the file
+  std::vector<std::int64_t> steps_;         ///< [written_]
+  std::vector<std::int64_t> checksums_;     ///< [written_]
   std::vector<Series> series_;
 };
 

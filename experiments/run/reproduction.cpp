@@ -93,7 +93,7 @@ RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& conf
     index["experiments"].push_back(entry(config, summary));
   }
   index["finished"] = utc_now();
-  replace_file(directory / kReproductionFile, index.dump(2) + "\n");
+  files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   if (plan.report) {
     require(write_report(directory.string()) == 0, directory.string(), ": its report could not be written");
     total.report = (directory / "report.html").string();
@@ -104,15 +104,15 @@ RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& conf
 }  // namespace
 
 RunSummary reproduce(const ReproductionPlan& plan, const fs::path& directory, const RunOptions& options) {
-  require_free(directory);
+  files::require_free(directory);
   const std::vector<Config> configs = configurations(plan);
-  NewDirectory fresh(directory);
-  const DirectoryLock lock(directory);
+  files::NewDirectory fresh(directory);
+  const files::DirectoryLock lock(directory);
   require(!fs::exists(directory / kReproductionFile), directory.string(),
           ": exists already; choose another --out, or go on with sharpseek resume");  // made since this one looked
   fresh.own();
   const nlohmann::json index = begin_index(plan);
-  replace_file(directory / kReproductionFile, index.dump(2) + "\n");
+  files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   fresh.keep();
   return run_all(plan, configs, index, directory, options);
 }
@@ -134,7 +134,7 @@ RunSummary resume_reproduction(const fs::path& directory, const RunOptions& opti
   } catch (const nlohmann::json::exception& error) {
     throw UserError(concat(path.string(), ": ", error.what()));
   }
-  const DirectoryLock lock(directory);
+  const files::DirectoryLock lock(directory);
   index["experiments"] = nlohmann::json::array();
   return run_all(plan, configurations(plan), index, directory, options);
 }

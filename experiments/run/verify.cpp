@@ -39,11 +39,11 @@ constexpr std::array kState{"checkpoint/parameters", "checkpoint/loss_sum", "che
                             "checkpoint/diverged_at"};
 
 /// No variable may have more values than what the file stores of it can say, so that reading it ends.
-void check_sizes(hdf5::File& file, const std::vector<hdf5::VariableInfo>& variables) {
+void check_sizes(files::File& file, const std::vector<files::VariableInfo>& variables) {
   constexpr double kMostDeflated = 1032;  // bytes that one byte of a deflated stream can stand for
   constexpr double kFew = 1 << 27;        // values; so many are read in seconds even where none was ever written
-  for (const hdf5::VariableInfo& info : variables) {
-    if (info.kind == hdf5::Kind::kBareDimension || file.is_virtual(info.name)) continue;
+  for (const files::VariableInfo& info : variables) {
+    if (info.kind == files::Kind::kBareDimension || file.is_virtual(info.name)) continue;
     const double values = std::accumulate(info.shape.begin(), info.shape.end(), 1.0, std::multiplies<>());
     const hsize_t bytes = file.stored_bytes(info.name);
     require(values <= kFew + kMostDeflated / sizeof(double) * static_cast<double>(bytes), file.path(), ": ", info.name,
@@ -52,12 +52,12 @@ void check_sizes(hdf5::File& file, const std::vector<hdf5::VariableInfo>& variab
 }
 
 /// Lengths of variables against those of their dimensions.
-void check_shapes(const std::string& path, const std::vector<hdf5::VariableInfo>& variables) {
+void check_shapes(const std::string& path, const std::vector<files::VariableInfo>& variables) {
   std::map<std::string, hsize_t> lengths;
-  for (const hdf5::VariableInfo& info : variables) {
+  for (const files::VariableInfo& info : variables) {
     if (info.dimensions == std::vector<std::string>{info.name}) lengths[info.name] = info.shape.front();
   }
-  for (const hdf5::VariableInfo& info : variables) {
+  for (const files::VariableInfo& info : variables) {
     for (std::size_t i = 0; i < info.shape.size(); ++i) {
       const auto known = lengths.find(info.dimensions[i]);
       require(known != lengths.end(), path, ": ", info.name, ": dimension ", i, " has no name");
@@ -69,12 +69,12 @@ void check_shapes(const std::string& path, const std::vector<hdf5::VariableInfo>
 
 }  // namespace
 
-std::vector<std::int64_t> record_checksums(hdf5::File& file, std::int64_t records) {
+std::vector<std::int64_t> record_checksums(files::File& file, std::int64_t records) {
   std::vector<std::int64_t> steps(static_cast<std::size_t>(records));
   file.read("step", {0}, {static_cast<hsize_t>(records)}, steps.data());
-  std::vector<Checksum> sums(static_cast<std::size_t>(records));
+  std::vector<files::Checksum> sums(static_cast<std::size_t>(records));
   for (std::size_t t = 0; t < sums.size(); ++t) sums[t].add(std::span<const std::int64_t>(&steps[t], 1));
-  for (const hdf5::VariableInfo& info : file.variables()) {
+  for (const files::VariableInfo& info : file.variables()) {
     if (info.shape.size() < 2 || info.dimensions[0] != "replica" || info.dimensions[1] != "time") continue;
     require(info.shape[1] >= static_cast<hsize_t>(records), file.path(), ": ", info.name, ": is shorter than ", records,
             " records");
@@ -99,21 +99,21 @@ std::vector<std::int64_t> record_checksums(hdf5::File& file, std::int64_t record
     }
   }
   std::vector<std::int64_t> values;
-  for (const Checksum& sum : sums) values.push_back(sum.value());
+  for (const files::Checksum& sum : sums) values.push_back(sum.value());
   return values;
 }
 
 Verified verify_file(const fs::path& path) {
   const std::string where = path.string();
   require(fs::exists(path), where, ": no such file");
-  hdf5::File file = hdf5::File::open(where);
+  files::File file = files::File::open(where);
   const std::int64_t schema = file.integer_attribute("/", "schema_version");
   require(schema <= kSchema, where, ": schema version ", schema, " is newer than ", kSchema,
           ", the newest this program reads");
   for (const char* name : kAttributes)
     require(file.has_attribute("/", name), where, ": attribute ", name, " is missing");
   for (const char* name : kVariables) require(file.has(name), where, ": variable ", name, " is missing");
-  const std::vector<hdf5::VariableInfo> variables = file.variables();
+  const std::vector<files::VariableInfo> variables = file.variables();
   check_shapes(where, variables);
   check_sizes(file, variables);
 
@@ -132,18 +132,18 @@ Verified verify_file(const fs::path& path) {
       require(sums[t] == checkpoint.record_checksums[t], where, ": record ", t, " is damaged: its checksum is ",
               sums[t], ", was ", checkpoint.record_checksums[t]);
     }
-    result.variables =
-        static_cast<std::int64_t>(std::count_if(variables.begin(), variables.end(), [](const hdf5::VariableInfo& info) {
+    result.variables = static_cast<std::int64_t>(
+        std::count_if(variables.begin(), variables.end(), [](const files::VariableInfo& info) {
           return info.shape.size() > 1 && info.dimensions[0] == "replica" && info.dimensions[1] == "time";
         }));
     return result;
   }
   for (const char* name : kState) require(file.has(name), where, ": variable ", name, " is missing");
   result.records = static_cast<std::int64_t>(file.length("time"));
-  for (const hdf5::VariableInfo& info : variables) {
-    if (info.kind == hdf5::Kind::kBareDimension) continue;
-    const std::int64_t stored = file.integer_attribute(info.name, kChecksumAttribute);
-    const std::int64_t found = variable_checksum(file, info);
+  for (const files::VariableInfo& info : variables) {
+    if (info.kind == files::Kind::kBareDimension) continue;
+    const std::int64_t stored = file.integer_attribute(info.name, files::kChecksumAttribute);
+    const std::int64_t found = files::variable_checksum(file, info);
     require(stored == found, where, ": ", info.name, " is damaged: its checksum is ", found, ", was ", stored);
     ++result.variables;
   }

@@ -24,7 +24,7 @@ Verified verify_file(const std::filesystem::path& path);
 
 /// CRC-32 of the values of each of the first `records` records of a run file: its step and, in the order of the file,
 /// every variable over (replica, time, ...).
-std::vector<std::int64_t> record_checksums(hdf5::File& file, std::int64_t records);
+std::vector<std::int64_t> record_checksums(files::File& file, std::int64_t records);
 
 /// All run.h5 in and below a folder, sorted.
 std::vector<std::filesystem::path> run_files(const std::filesystem::path& directory);

@@ -46,7 +46,7 @@ class MeasureModule : public testing::Test {
 
   /// A file of samples with classes or numbers as targets.
   void write(const std::string& name, const at::Tensor& inputs, const at::Tensor& targets) const {
-    hdf5::File file(path(name), hdf5::Storage::kChecked);
+    files::File file(path(name), files::Storage::kChecked);
     file.define({"sample", kSamples});
     file.define({"input", kInputs});
     file.define({"output", kOutputs});
@@ -109,7 +109,7 @@ TEST_F(MeasureModule, WritesLossTraceAndEigenvaluesOfSquaredErrors) {
   // Hessian 2/N X'X for every output: each of its eigenvalues three times.
   const at::Tensor moment = inputs_.t().matmul(inputs_) * (2.0 / kSamples);
   const at::Tensor own = at::linalg_eigvalsh(moment);
-  hdf5::File file = hdf5::File::open(path("measure.h5"));
+  files::File file = files::File::open(path("measure.h5"));
   EXPECT_NEAR(file.numbers("loss").front(), targets.square().sum(1).mean().item<double>(), 1e-12);
   EXPECT_NEAR(file.numbers("trace").front(), 3 * own.sum().item<double>(), 1e-10);
   const std::vector<double> found = file.numbers("eigenvalues");
@@ -125,7 +125,7 @@ TEST_F(MeasureModule, WritesLossTraceAndEigenvaluesOfSquaredErrors) {
 TEST_F(MeasureModule, TakesClassesForCrossEntropy) {
   write("data.h5", inputs_, at::arange(kSamples, at::kLong).remainder(kOutputs));
   ASSERT_EQ(measure("data.h5", {"--loss", "cross-entropy", "--quiet"}), 0);
-  hdf5::File file = hdf5::File::open(path("measure.h5"));
+  files::File file = files::File::open(path("measure.h5"));
   EXPECT_NEAR(file.numbers("loss").front(), std::log(3.0), 1e-12);  // of equal probabilities
   // Hessian (I/3 - 1/9) kron X'X/N, whose first factor has trace 2/3.
   EXPECT_NEAR(file.numbers("trace").front(), 2.0 / 3 * inputs_.square().sum().item<double>() / kSamples, 1e-10);
@@ -135,7 +135,7 @@ TEST_F(MeasureModule, TakesBooleansAsInputsTargetsAndClasses) {
   const at::Tensor flags = inputs_ > 0;
   const at::Tensor answers = at::arange(kSamples, at::kLong).remainder(3) == 1;
   const auto write_flags = [&](const std::string& name, const at::Tensor& inputs, const at::Tensor& targets) {
-    using hdf5::Handle;
+    using files::Handle;
     const Handle file(H5Fcreate(path(name).c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
     const Handle type(H5Tenum_create(H5T_STD_I8LE), H5Tclose);  // as h5py writes NumPy's bool
     for (const auto& [label, value] : {std::pair<const char*, std::int8_t>{"FALSE", 0}, {"TRUE", 1}}) {
@@ -153,14 +153,14 @@ TEST_F(MeasureModule, TakesBooleansAsInputsTargetsAndClasses) {
   write_flags("targets.h5", flags, answers.unsqueeze(1).expand({kSamples, kOutputs}));
   ASSERT_EQ(measure("targets.h5", {"--quiet"}), 0);
   {
-    hdf5::File file = hdf5::File::open(path("measure.h5"));
+    files::File file = files::File::open(path("measure.h5"));
     EXPECT_NEAR(file.numbers("loss").front(), answers.sum().item<double>() * kOutputs / kSamples, 1e-12);
     EXPECT_NEAR(file.numbers("trace").front(), 2.0 * kOutputs * squares, 1e-10);
   }
   fs::remove(path("measure.h5"));
   write_flags("classes.h5", flags, answers);
   ASSERT_EQ(measure("classes.h5", {"--loss", "cross-entropy", "--quiet"}), 0);
-  hdf5::File file = hdf5::File::open(path("measure.h5"));
+  files::File file = files::File::open(path("measure.h5"));
   EXPECT_NEAR(file.numbers("loss").front(), std::log(3.0), 1e-12);
   EXPECT_NEAR(file.numbers("trace").front(), 2.0 / 3 * squares, 1e-10);
 }
@@ -186,8 +186,8 @@ TEST_F(MeasureModule, TheModulesPrecisionIsTheDefault) {
   const at::Tensor targets = at::randn({kSamples, kOutputs}, at::kDouble);
   write("data.h5", inputs_, targets);
   EXPECT_EQ(remark("data.h5", {}), "");
-  EXPECT_EQ(hdf5::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float64");
-  EXPECT_EQ(hdf5::File::open(path("measure.h5")).numbers("loss").front(),
+  EXPECT_EQ(files::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float64");
+  EXPECT_EQ(files::File::open(path("measure.h5")).numbers("loss").front(),
             targets.square().sum(1).mean().item<double>());
 
   torch::jit::Module single("Linear");
@@ -198,7 +198,7 @@ TEST_F(MeasureModule, TheModulesPrecisionIsTheDefault) {
   EXPECT_THAT(remark("data.h5", {}),
               testing::AllOf(testing::HasSubstr("data.h5: float64 numbers are rounded to float32"),
                              testing::EndsWith("remark\n")));
-  EXPECT_EQ(hdf5::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float32");
+  EXPECT_EQ(files::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float32");
   for (const std::vector<std::string>& silent :
        {std::vector<std::string>{"--quiet"}, {"--dtype", "float32"}, {"--dtype", "float64"}}) {
     fs::remove(path("measure.h5"));

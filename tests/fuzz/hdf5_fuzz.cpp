@@ -24,8 +24,8 @@
 #include "experiments/run/verify.h"
 #include "files/checked_copy.h"
 #include "files/checksum.h"
-#include "files/input_file.h"
 #include "files/netcdf_file.h"
+#include "files/samples.h"
 #include "tests/fuzz/expect.h"
 
 namespace {
@@ -59,11 +59,11 @@ constexpr double kMostValues = 1e6;
 
 Values read_all(const fs::path& path) {
   Values values;
-  hdf5::File file = hdf5::File::open(path.string());
-  for (const hdf5::VariableInfo& info : file.variables()) {
+  files::File file = files::File::open(path.string());
+  for (const files::VariableInfo& info : file.variables()) {
     values.names.push_back(info.name);
     const double size = std::accumulate(info.shape.begin(), info.shape.end(), 1.0, std::multiplies<>());
-    values.checksums.push_back(size > kMostValues ? -1 : variable_checksum(file, info));
+    values.checksums.push_back(size > kMostValues ? -1 : files::variable_checksum(file, info));
     file.is_virtual(info.name);
   }
   return values;
@@ -129,7 +129,7 @@ bool accepted(Action action) {
 
 // --- files of any structure
 
-using hdf5::Handle;
+using files::Handle;
 
 Handle any_type(FuzzedDataProvider& bytes) {
   Handle type;
@@ -235,7 +235,7 @@ void any_variable(hid_t file, const char* name, FuzzedDataProvider& bytes, std::
       break;
     default: break;
   }
-  if (bytes.ConsumeBool()) any_attribute(variable, kChecksumAttribute, bytes);
+  if (bytes.ConsumeBool()) any_attribute(variable, files::kChecksumAttribute, bytes);
   if (bytes.ConsumeBool()) any_attribute(variable, "step", bytes);
   if (bytes.ConsumeBool()) any_attribute(variable, kMeaning[bytes.ConsumeIntegralInRange<std::size_t>(0, 5)], bytes);
   made.push_back(std::move(variable));
@@ -317,14 +317,14 @@ void read_as_anything(const fs::path& path) {
   accepted([&] { read_checkpoint(path, at::kDouble); });
   accepted([&] { read_all(path); });
   accepted([&] {
-    const hdf5::InputFile input(path.string());
-    accepted([&] { input.tensor("inputs"); });
-    accepted([&] { input.samples("inputs", at::kLong); });
-    accepted([&] { input.samples("targets", at::kDouble); });
-    accepted([&] { input.tensor("checkpoint/parameters"); });
-    accepted([&] { input.text("config"); });
-    accepted([&] { input.integer("checkpoint/parameters", "step"); });
-    accepted([&] { input.integer("/", "steps"); });
+    files::File input = files::File::open(path.string());
+    accepted([&] { files::read_array(input, "inputs"); });
+    accepted([&] { files::read_samples(input, "inputs", files::Booleans::kIntegers); });
+    accepted([&] { files::read_samples(input, "targets", files::Booleans::kReals); });
+    accepted([&] { files::read_array(input, "checkpoint/parameters"); });
+    accepted([&] { input.text_attribute("/", "config"); });
+    accepted([&] { input.integer_attribute("checkpoint/parameters", "step"); });
+    accepted([&] { input.integer_attribute("/", "steps"); });
   });
 }
 

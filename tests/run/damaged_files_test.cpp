@@ -11,14 +11,15 @@
 
 #include "core/error.h"
 #include "experiments/run/checkpoint.h"
+#include "experiments/run/tensors.h"
 #include "experiments/run/verify.h"
-#include "files/input_file.h"
 #include "files/netcdf_file.h"
+#include "files/samples.h"
 
 namespace sharpseek {
 namespace {
 
-using hdf5::Handle;
+using files::Handle;
 
 class DamagedFiles : public testing::Test {
  protected:
@@ -45,9 +46,9 @@ class DamagedFiles : public testing::Test {
     const std::vector<char> zeros(count * H5Tget_size(type));
     H5Awrite(made, type, zeros.data());
   }
-  hdf5::File closed() {
+  files::File closed() {
     file_.reset();
-    return hdf5::File::open(path_);
+    return files::File::open(path_);
   }
 
   /// Tests run side by side.
@@ -61,39 +62,31 @@ TEST_F(DamagedFiles, SeveralValuesInsteadOfOneAreRefused) {
   const Handle text(H5Tcopy(H5T_C_S1), H5Tclose);
   H5Tset_size(text, 8);
   attribute(file_, "config", text, 100);
-  {
-    hdf5::File file = closed();
-    EXPECT_THROW(file.integer_attribute("/", "steps"), UserError);
-    EXPECT_THROW(file.text_attribute("/", "config"), UserError);
-  }
-  const hdf5::InputFile input(path_);
-  EXPECT_THROW(input.integer("/", "steps"), UserError);
-  EXPECT_THROW(input.text("config"), UserError);
+  files::File file = closed();
+  EXPECT_THROW(file.integer_attribute("/", "steps"), UserError);
+  EXPECT_THROW(file.text_attribute("/", "config"), UserError);
 }
 
 TEST_F(DamagedFiles, ShapesBeyondMemoryAreRefusedAlsoWhereTheirProductOverflows) {
   const hsize_t huge = hsize_t{1} << 33;
   variable("wide", {huge, huge});
   variable("long", {huge << 10});
-  {
-    hdf5::File file = closed();
-    for (const char* name : {"wide", "long"}) {
-      EXPECT_THROW(file.numbers(name), UserError) << name;
-      EXPECT_THROW(file.integers(name), UserError) << name;
-    }
-    EXPECT_THROW(file.elements("wide", {huge, huge}), UserError);
-    EXPECT_EQ(file.elements("wide", {3, 4}), 12u);
+  files::File file = closed();
+  for (const char* name : {"wide", "long"}) {
+    EXPECT_THROW(file.numbers(name), UserError) << name;
+    EXPECT_THROW(file.integers(name), UserError) << name;
+    EXPECT_THROW(files::read_array(file, name), UserError) << name;
+    EXPECT_THROW(read_tensor(file, name), UserError) << name;
   }
-  const hdf5::InputFile input(path_);
-  EXPECT_THROW(input.tensor("wide"), UserError);
-  EXPECT_THROW(input.tensor("long"), UserError);
+  EXPECT_THROW(file.elements("wide", {huge, huge}), UserError);
+  EXPECT_EQ(file.elements("wide", {3, 4}), 12u);
 }
 
 TEST_F(DamagedFiles, TextsThatWouldEndAtANulAreNotWritten) {
   using namespace std::string_literals;
   file_.reset();
   std::filesystem::remove(path_);
-  hdf5::File file(path_, hdf5::Storage::kPacked);
+  files::File file(path_, files::Storage::kPacked);
   file.attribute("/", "name", "whole"s);
   EXPECT_EQ(file.text_attribute("/", "name"), "whole");
   EXPECT_THROW(file.attribute("/", "other", "a\0b"s), UserError);
@@ -102,7 +95,7 @@ TEST_F(DamagedFiles, TextsThatWouldEndAtANulAreNotWritten) {
 
 TEST_F(DamagedFiles, DimensionsThatAreNotVectorsAreRefused) {
   H5DSset_scale(variable("replica", {2, 3}), "replica");
-  hdf5::File file = closed();
+  files::File file = closed();
   EXPECT_THROW(file.variables(), UserError);
   EXPECT_THROW(file.length("replica"), UserError);
 }
@@ -120,7 +113,7 @@ TEST_F(DamagedFiles, RecordsOfSeveralExtraDimensionsHaveChecksums) {
   variable("step", {2}, H5T_NATIVE_INT64);
   scales.clear();
   values.reset();
-  hdf5::File file = closed();
+  files::File file = closed();
   EXPECT_EQ(record_checksums(file, 2).size(), 2u);
 }
 
@@ -130,7 +123,7 @@ class DamagedHeaps : public DamagedFiles {
   DamagedHeaps() {
     file_.reset();
     std::filesystem::remove(path_);
-    hdf5::File file(path_, hdf5::Storage::kPacked);
+    files::File file(path_, files::Storage::kPacked);
     file.coordinate("layer", {"W_first", "W_second"});
     file.variable("trace", {"layer"});
     file.close();
@@ -140,11 +133,11 @@ class DamagedHeaps : public DamagedFiles {
     heap_ = bytes_.rfind("GCOL", string_);
   }
   /// The file with one byte changed.
-  hdf5::File changed(std::size_t at, char value) {
+  files::File changed(std::size_t at, char value) {
     std::string damaged = bytes_;
     damaged.at(at) = value;
     std::ofstream(path_, std::ios::binary) << damaged;
-    return hdf5::File::open(path_);
+    return files::File::open(path_);
   }
 
   std::string bytes_;
@@ -174,10 +167,10 @@ TEST_F(DamagedHeaps, StringsThatCannotBeThereAreRefused) {
 TEST_F(DamagedHeaps, NamesOfDimensionsDoNotComeFromThem) {
   for (std::size_t at = bytes_.find("GCOL"); at != std::string::npos; at = bytes_.find("GCOL", at + 1))
     bytes_[at] = 'X';
-  hdf5::File file = changed(0, bytes_[0]);
-  const std::vector<hdf5::VariableInfo> found = file.variables();
+  files::File file = changed(0, bytes_[0]);
+  const std::vector<files::VariableInfo> found = file.variables();
   ASSERT_EQ(found.size(), 2U);
-  for (const hdf5::VariableInfo& variable : found) EXPECT_EQ(variable.dimensions, std::vector<std::string>{"layer"});
+  for (const files::VariableInfo& variable : found) EXPECT_EQ(variable.dimensions, std::vector<std::string>{"layer"});
 }
 
 TEST_F(DamagedFiles, GroupsThatContainThemselvesAreRefused) {
@@ -192,7 +185,7 @@ TEST_F(DamagedFiles, CheckpointsWhosePartsDoNotFitAreRefused) {
   variable("checkpoint/loss_count", {1}, H5T_NATIVE_INT64);
   variable("checkpoint/diverged_at", {4}, H5T_NATIVE_INT64);
   group.reset();
-  hdf5::File file = closed();
+  files::File file = closed();
   EXPECT_THROW(read_state(file, at::kDouble), UserError);
 }
 

@@ -1,7 +1,6 @@
 // Samples as users write them: the values that a data set stands for, or one line that says why it has none.
-#include "files/input_file.h"
+#include "files/samples.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +11,7 @@
 #include <limits>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/error.h"
@@ -21,7 +21,7 @@ namespace sharpseek {
 namespace {
 
 namespace fs = std::filesystem;
-using hdf5::Handle;
+using files::Handle;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -82,8 +82,9 @@ class Hdf5Input : public testing::Test {
 
   std::vector<double> samples(const std::string& name) {
     file_.reset();
-    const at::Tensor values = hdf5::InputFile(path("data.h5")).samples(name, at::kLong).to(at::kDouble).flatten();
-    return {values.data_ptr<double>(), values.data_ptr<double>() + values.numel()};
+    files::File file = files::File::open(path("data.h5"));
+    const files::Array read = files::read_samples(file, name, files::Booleans::kIntegers);
+    return std::get<std::vector<double>>(files::as_reals(read).values);
   }
   std::string refusal(const std::string& name) {
     try {
@@ -115,10 +116,10 @@ TEST_F(Hdf5Input, NumbersOfEveryTypeAreRead) {
   for (const char* name : {"half", "long_double", "big_endian", "byte", "big_integer", "unsigned"}) {
     EXPECT_EQ(samples(name), values) << name;
   }
-  const hdf5::InputFile input(path("data.h5"));
-  EXPECT_EQ(input.samples("byte", at::kBool).scalar_type(), at::kLong);
-  EXPECT_EQ(input.samples("half", at::kBool).scalar_type(), at::kDouble);
-  EXPECT_EQ(input.samples("big_endian", at::kBool).sizes(), (std::vector<std::int64_t>{2, 2}));
+  files::File input = files::File::open(path("data.h5"));
+  EXPECT_TRUE(files::read_samples(input, "byte", files::Booleans::kReals).integers());
+  EXPECT_FALSE(files::read_samples(input, "half", files::Booleans::kIntegers).integers());
+  EXPECT_EQ(files::read_samples(input, "big_endian", files::Booleans::kReals).shape, (std::vector<std::int64_t>{2, 2}));
 }
 
 TEST_F(Hdf5Input, BooleansOfNumPyHaveTheTypeThatIsAskedForAndOtherEnumerationsTheirValues) {
@@ -140,9 +141,10 @@ TEST_F(Hdf5Input, BooleansOfNumPyHaveTheTypeThatIsAskedForAndOtherEnumerationsTh
   H5Dwrite(second, kinds, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
   EXPECT_EQ(samples("boolean"), (std::vector<double>{1, 0, 1}));
   EXPECT_EQ(samples("kinds"), (std::vector<double>{300, 0}));
-  const hdf5::InputFile input(path("data.h5"));
-  EXPECT_EQ(input.samples("boolean", at::kDouble).scalar_type(), at::kDouble);
-  EXPECT_EQ(input.samples("kinds", at::kDouble).scalar_type(), at::kLong);
+  files::File input = files::File::open(path("data.h5"));
+  EXPECT_FALSE(files::read_samples(input, "boolean", files::Booleans::kReals).integers());
+  EXPECT_TRUE(files::read_samples(input, "boolean", files::Booleans::kIntegers).integers());
+  EXPECT_TRUE(files::read_samples(input, "kinds", files::Booleans::kReals).integers());
 }
 
 TEST_F(Hdf5Input, WhatIsNoNumberIsNamed) {
@@ -351,13 +353,13 @@ TEST_F(Hdf5Input, VirtualDataSetsNeedEverySource) {
   // The same file from elsewhere: nothing is where it was.
   fs::create_directories(folder_ / "far");
   fs::copy(folder_ / "data.h5", folder_ / "far/data.h5");
-  EXPECT_THROW(hdf5::File::open(path("far/data.h5")).numbers("whole"), UserError);
+  EXPECT_THROW(files::File::open(path("far/data.h5")).numbers("whole"), UserError);
 }
 
 TEST_F(Hdf5Input, WhatIsNoHdf5FileIsNamed) {
   const auto message = [&](const std::string& name) -> std::string {
     try {
-      const hdf5::InputFile file(path(name));
+      files::File::open(path(name));
     } catch (const UserError& error) {
       return error.what();
     }

@@ -1,18 +1,19 @@
-#include "files/input_file.h"
-
-#include <ATen/ATen.h>
+#include "files/samples.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/error.h"
 #include "files/netcdf_conventions.h"
 
-namespace sharpseek::hdf5 {
+namespace sharpseek::files {
 namespace {
 
 /// So many data sets are named where the one that was asked for is not there.
@@ -113,71 +114,68 @@ void require_written(File& file, const std::string& name) {
           " chunks were ever written; the others would read as the fill value");
 }
 
+/// The identifier of a data set. Throws UserError saying what the name leads to instead.
+hid_t open_data_set(File& file, const std::string& name) {
+  const Handle object(H5Oopen(file.id(), name.c_str(), H5P_DEFAULT), H5Oclose);
+  const bool found = object >= 0 && H5Iget_type(object) == H5I_DATASET;
+  require(found, file.path(), ": ", found ? "" : why_no_data_set(file.id(), name));
+  return file.dataset(name);
+}
+
+/// Throws UserError unless a data set has a first axis, and something along it.
+void require_samples(File& file, const std::string& name) {
+  const Handle space(H5Dget_space(open_data_set(file, name)), H5Sclose);
+  const H5S_class_t extent = H5Sget_simple_extent_type(space);
+  require(extent != H5S_NULL, file.path(), ": ", name, ": is empty, must be [N, ...]");
+  require(extent != H5S_SCALAR, file.path(), ": ", name, ": is a single value, must be [N, ...]");
+  require(H5Sget_simple_extent_npoints(space) != 0, file.path(), ": ", name, ": holds no values");
+}
+
 }  // namespace
 
-InputFile::InputFile(const std::string& path) : file_(File::open(path)) {}
-
-bool InputFile::has(const std::string& name) const { return file_.has(name); }
-
-hid_t InputFile::open_data_set(const std::string& name) const {
-  const Handle object(H5Oopen(file_.id(), name.c_str(), H5P_DEFAULT), H5Oclose);
-  const bool found = object >= 0 && H5Iget_type(object) == H5I_DATASET;
-  require(found, path(), ": ", found ? "" : why_no_data_set(file_.id(), name));
-  return file_.dataset(name);
-}
-
-at::Tensor InputFile::tensor(const std::string& name) const {
-  const hid_t variable = open_data_set(name);
-  const Handle type(H5Dget_type(variable), H5Tclose);
+bool holds_integers(File& file, const std::string& name) {
+  const Handle type(H5Dget_type(open_data_set(file, name)), H5Tclose);
   const H5T_class_t kind = H5Tget_class(type);
-  require(kind == H5T_INTEGER || kind == H5T_FLOAT || kind == H5T_ENUM, path(), ": ", name, ": holds ", described(type),
-          ", must hold numbers");
-  const std::vector<hsize_t> shape = file_.shape(name);
-  file_.elements(name, shape);
-  const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
-  at::Tensor values = at::empty(sizes, kind == H5T_FLOAT ? at::kDouble : at::kLong);
-  const std::vector<hsize_t> start(shape.size(), 0);
-  if (kind == H5T_FLOAT) {
-    file_.read(name, start, shape, values.data_ptr<double>());
-  } else {
-    file_.read(name, start, shape, values.data_ptr<std::int64_t>());
-  }
-  return values;
+  require(kind == H5T_INTEGER || kind == H5T_FLOAT || kind == H5T_ENUM, file.path(), ": ", name, ": holds ",
+          described(type), ", must hold numbers");
+  return kind != H5T_FLOAT;
 }
 
-at::Tensor InputFile::samples(const std::string& name, at::ScalarType booleans) const {
-  const hid_t variable = open_data_set(name);
-  const Handle space(H5Dget_space(variable), H5Sclose);
-  const H5S_class_t extent = H5Sget_simple_extent_type(space);
-  require(extent != H5S_NULL, path(), ": ", name, ": is empty, must be [N, ...]");
-  require(extent != H5S_SCALAR, path(), ": ", name, ": is a single value, must be [N, ...]");
-  require(H5Sget_simple_extent_npoints(space) != 0, path(), ": ", name, ": holds no values");
-  require_written(file_, name);
-  const at::Tensor stored = tensor(name);
+Array read_array(File& file, const std::string& name) {
+  const bool integers = holds_integers(file, name);
+  const std::vector<hsize_t> shape = file.shape(name);
+  Array array{{shape.begin(), shape.end()}, {}};
+  if (integers) {
+    array.values = file.integers(name);
+  } else {
+    array.values = file.numbers(name);
+  }
+  return array;
+}
+
+Array read_samples(File& file, const std::string& name, Booleans booleans) {
+  require_samples(file, name);
+  require_written(file, name);
+  Array stored = read_array(file, name);
+  const hid_t variable = file.dataset(name);
   const Handle type(H5Dget_type(variable), H5Tclose);
+
+  // Integers that int64 does not hold, and booleans.
   if (is_unsigned_64(type)) {
-    const at::Tensor clipped = stored == std::numeric_limits<std::int64_t>::max();
-    require(!clipped.any().item<bool>(), path(), ": ", name, first_position(clipped),
+    const auto clipped = first_of(stored, [](auto value) { return value == std::numeric_limits<std::int64_t>::max(); });
+    require(!clipped, file.path(), ": ", name, clipped ? stored.position(*clipped) : "",
             " is above 9223372036854775806, the largest integer that is read");
   }
-  if (is_boolean(type)) return stored.to(booleans);
-  at::Tensor values = unpacked(path(), name, variable, stored);
-  const at::Tensor wrong = values.isfinite().logical_not_();
-  require(!wrong.any().item<bool>(), path(), ": ", name, " holds a number that is not finite: ", name,
-          first_position(wrong), " is ", first_value(values, wrong));
+  if (is_boolean(type)) return booleans == Booleans::kReals ? as_reals(stored) : stored;
+
+  // What the numbers stand for.
+  Array values = unpacked(file.path(), name, variable, std::move(stored));
+  const auto wrong = first_of(values, [](auto value) { return !std::isfinite(static_cast<double>(value)); });
+  if (wrong) {
+    throw UserError(concat(file.path(), ": ", name, " holds a number that is not finite: ", name,
+                           values.position(*wrong), " is ", values.text(*wrong)));
+  }
   return values;
 }
 
-bool InputFile::has_attribute(const std::string& attribute) const { return file_.has_attribute("/", attribute); }
-
-std::string InputFile::text(const std::string& attribute) const {
-  require(file_.has_attribute("/", attribute), path(), ": has no attribute ", attribute,
-          "; is it a run file of sharpseek?");
-  return file_.text_attribute("/", attribute);
-}
-
-std::int64_t InputFile::integer(const std::string& object, const std::string& attribute) const {
-  return file_.integer_attribute(object, attribute);
-}
-
-}  // namespace sharpseek::hdf5
+}  // namespace sharpseek::files
