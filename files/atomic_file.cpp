@@ -47,7 +47,9 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::commit() {
-  fs::rename(fresh_, path_);
+  std::error_code error;
+  fs::rename(fresh_, path_, error);
+  require(!error, fresh_.string(), ": cannot be renamed to ", path_.string(), ": ", error.message());
   committed_ = true;
   sync_directory(path_.parent_path());
 }

@@ -25,7 +25,7 @@ class AtomicFile {
 
   /// The temporary name, for whoever writes.
   const std::filesystem::path& fresh() const { return fresh_; }
-  /// Gives the file its name and waits until that is on disk. Its contents must be there already.
+  /// Gives the file its name and waits until that is on disk. Its contents must be there already. Throws UserError.
   void commit();
 
  private:

@@ -1,52 +1,16 @@
 #pragma once
 
-#include <hdf5.h>
-
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "files/hdf5_api.h"
+
 namespace sharpseek::files {
-
-/// An HDF5 identifier that is closed by the function that fits its kind.
-class Handle {
- public:
-  Handle() = default;
-  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
-  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
-  Handle& operator=(Handle&& other) noexcept {
-    reset();
-    id_ = std::exchange(other.id_, H5I_INVALID_HID);
-    close_ = other.close_;
-    return *this;
-  }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-  ~Handle() { reset(); }
-
-  void reset() {
-    if (id_ >= 0) close_(release());
-  }
-  /// Gives the identifier up without closing it.
-  hid_t release() { return std::exchange(id_, H5I_INVALID_HID); }
-  operator hid_t() const { return id_; }  // NOLINT(google-explicit-constructor): used as the C API's argument
-
- private:
-  hid_t id_ = H5I_INVALID_HID;
-  herr_t (*close_)(hid_t) = nullptr;
-};
-
-/// Throws UserError "<file>: cannot <action> <object>: <HDF5's innermost reason>" if a C API result is negative.
-template <class Result>
-Result check(Result result, const std::string& file, const std::string& action);
-
-/// The innermost message of HDF5's error stack: why its last call failed.
-std::string reason();
 
 /// One dimension of a file: its name and length.
 struct Dimension {
@@ -162,8 +126,8 @@ class File {
   void flush();
   /// Flushes; the data have reached the disk when this returns.
   void sync();
-  /// Renames the file, which stays open; replaces one of that name.
-  void rename(const std::string& path);
+  /// Says that the file, which stays open, has been renamed: errors name it so from now on.
+  void renamed(const std::string& path) { path_ = path; }
   /// The same as sync(), and closes.
   void close();
 

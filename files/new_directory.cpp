@@ -59,13 +59,25 @@ void require_free(const fs::path& path) {
                          "); choose another --out, or go on with sharpseek resume"));
 }
 
+std::vector<fs::path> missing_folders(const fs::path& path) {
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (fs::path at = fs::absolute(path).parent_path(); !fs::exists(at, error) && at.has_relative_path();
+       at = at.parent_path()) {
+    missing.push_back(at);
+  }
+  return missing;
+}
+
+void remove_empty(const std::vector<fs::path>& folders) {
+  std::error_code error;
+  for (const fs::path& folder : folders) fs::remove(folder, error);  // which refuses one that holds something
+}
+
 NewDirectory::NewDirectory(fs::path path) : path_(std::move(path)) {
   std::error_code error;
   existed_ = fs::exists(path_, error);
-  for (fs::path parent = fs::absolute(path_).parent_path(); !fs::exists(parent, error) && parent.has_relative_path();
-       parent = parent.parent_path()) {
-    made_.push_back(parent);
-  }
+  made_ = missing_folders(path_);
   fs::create_directories(path_, error);
   require(!error, path_.string(), ": cannot be created: ", error.message());
 }
@@ -79,8 +91,8 @@ void NewDirectory::remove() {
     }
     for (const fs::path& entry : own) fs::remove_all(entry, error);
   }
-  if (!existed_) fs::remove(path_, error);                         // only if empty
-  for (const fs::path& parent : made_) fs::remove(parent, error);  // only if empty
+  if (!existed_) remove_empty({path_});
+  remove_empty(made_);
   kept_ = true;
 }
 

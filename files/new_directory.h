@@ -13,6 +13,11 @@ bool may_be_filled(const std::filesystem::path& path);
 /// Throws UserError naming what is in the way unless may_be_filled.
 void require_free(const std::filesystem::path& path);
 
+/// The folders above a path that are not there, innermost first: what would have to be made.
+std::vector<std::filesystem::path> missing_folders(const std::filesystem::path& path);
+/// Removes those of them that are empty.
+void remove_empty(const std::vector<std::filesystem::path>& folders);
+
 /// A folder that is being filled. Unless kept, the destructor removes it (with what is in it, once it is owned) and the
 /// parent folders that it had to make; a folder that was there before stays, with its logs. Throws UserError if it
 /// cannot be created.

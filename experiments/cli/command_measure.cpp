@@ -25,6 +25,7 @@
 #include "experiments/run/provenance.h"
 #include "experiments/run/tensors.h"
 #include "files/netcdf_file.h"
+#include "files/new_file.h"
 #include "files/samples.h"
 #include "sharpness/load_module.h"
 #include "sharpness/module_objective.h"
@@ -275,7 +276,7 @@ int command_measure(const std::vector<std::string>& arguments) {
   const std::filesystem::path source = module ? parsed.get<std::string>("module") : parsed.get<std::string>("RUN");
   const std::string out =
       parsed.has("out") ? parsed.get<std::string>("out") : (source.parent_path() / "measure.h5").string();
-  MeasurePlace place(out);
+  files::NewFile place(out);
   MeasureRecord record = module ? measure_module(parsed, options)
                                 : measure_run(source.string(), options,
                                               {.engine = engine_choice(parsed).over({}),
@@ -285,8 +286,7 @@ int command_measure(const std::vector<std::string>& arguments) {
                                                .progress = parsed.has("quiet") ? no_progress : terminal_progress});
   for (const auto& [name, value] : provenance()) record.attributes.try_emplace("measure_" + name, value);
   record.attributes["finished"] = utc_now();
-  write_measure_record(out, record);
-  place.keep();
+  write_measure_record(place, record);
   const std::int64_t failed = failures(record);
   if (json) {
     std::cout << as_json(record, out).dump(1) << '\n';

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <iomanip>
 #include <iostream>
-#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/not_measured.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
 #include "experiments/cli/interrupt.h"
@@ -27,6 +27,7 @@
 #include "experiments/run/record.h"
 #include "experiments/run/verify.h"
 #include "files/directory_lock.h"
+#include "files/netcdf_file.h"
 
 namespace sharpseek {
 namespace {
@@ -93,8 +94,7 @@ void read_values(files::File& file, Standing& standing) {
   const std::int64_t points = std::min(kHistory, standing.records);
   for (std::int64_t i = 1; i <= points; ++i) {
     const std::int64_t record = i * standing.records / points - 1;
-    standing.history.push_back(
-        mean_of(at_record(file, "sharpness", record), all).value_or(std::numeric_limits<double>::quiet_NaN()));
+    standing.history.push_back(mean_of(at_record(file, "sharpness", record), all).value_or(kNotMeasured));
   }
   if (!file.has("condition")) return;
   const std::vector<double> condition = file.numbers("condition");

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/not_measured.h"
+
 namespace sharpseek {
 namespace {
 
@@ -26,7 +28,7 @@ std::vector<double> shortened(const std::vector<double>& values, std::size_t wid
       sum += values[j];
       ++finite;
     }
-    means[i] = finite > 0 ? sum / finite : std::numeric_limits<double>::quiet_NaN();
+    means[i] = finite > 0 ? sum / finite : kNotMeasured;
   }
   return means;
 }

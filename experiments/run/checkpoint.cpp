@@ -10,14 +10,13 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "experiments/run/schema.h"
 #include "files/atomic_file.h"
 
 namespace sharpseek {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::int64_t kCheckpointSchema = 1;
 
 void write_matrix(files::File& file, const std::string& name, const at::Tensor& values, const std::string& definition) {
   const at::Tensor matrix = values.to(at::kCPU, at::kDouble).contiguous();
@@ -90,7 +89,7 @@ void write_checkpoint(const fs::path& directory, const Checkpoint& checkpoint) {
   std::error_code error;
   {
     files::File file(fresh.fresh().string(), files::Storage::kChecked);
-    file.attribute("/", "checkpoint_schema", std::vector<std::int64_t>{kCheckpointSchema});
+    file.attribute("/", kCheckpointSchemaKey, std::vector<std::int64_t>{kCheckpointSchemaVersion});
     file.attribute("/", "records", std::vector<std::int64_t>{checkpoint.records});
     file.attribute("/", "fingerprint", checkpoint.fingerprint);
     file.define({"replica", static_cast<hsize_t>(checkpoint.state.parameters.size(0))});
@@ -114,9 +113,9 @@ void remove_checkpoints(const fs::path& directory) {
 
 Checkpoint read_checkpoint(const fs::path& path, const at::TensorOptions& options) {
   files::File file = files::File::open(path.string());
-  const std::int64_t schema = file.integer_attribute("/", "checkpoint_schema");
-  require(schema == kCheckpointSchema, path.string(), ": checkpoint_schema = ", schema, ": this version reads ",
-          kCheckpointSchema);
+  const std::int64_t schema = file.integer_attribute("/", kCheckpointSchemaKey);
+  require(schema == kCheckpointSchemaVersion, path.string(), ": ", kCheckpointSchemaKey, " = ", schema,
+          ": this version reads ", kCheckpointSchemaVersion);
   Checkpoint checkpoint;
   checkpoint.records = file.integer_attribute("/", "records");
   checkpoint.fingerprint = file.text_attribute("/", "fingerprint");

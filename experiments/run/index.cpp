@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "experiments/run/schema.h"
 #include "files/atomic_file.h"
 #include "files/checksum.h"
 
@@ -28,7 +29,7 @@ std::int64_t index_checksum(const nlohmann::json& json) {
 }  // namespace
 
 void write_index(const fs::path& directory, const ExperimentIndex& index) {
-  nlohmann::json json{{"schema_version", 1},
+  nlohmann::json json{{kSchemaKey, kSchemaVersion},
                       {"experiment", index.config.name()},
                       {"config", index.config.json()},
                       {"engine",
@@ -63,8 +64,8 @@ ExperimentIndex read_index(const fs::path& directory) {
     json.erase(kIndexChecksum);
     const std::int64_t found = index_checksum(json);
     require(stored == found, path.string(), " is damaged: its checksum is ", found, ", was ", stored);
-    require(json.at("schema_version") == 1, path.string(), ": schema_version = ", json.at("schema_version").dump(),
-            ": this version reads 1");
+    require(json.at(kSchemaKey) == kSchemaVersion, path.string(), ": ", kSchemaKey, " = ", json.at(kSchemaKey).dump(),
+            ": this version reads ", kSchemaVersion);
     const nlohmann::json& engine = json.at("engine");
     ExperimentIndex index{.config = Config::from_json(json.at("config"), path.string()),
                           .engine = {.engine = engine.at("engine"),

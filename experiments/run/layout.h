@@ -1,7 +1,7 @@
 #pragma once
 
 #include "experiments/config/prepared_group.h"
-#include "experiments/run/record.h"
+#include "experiments/run/record_layout.h"
 #include "sharpness/block_probe.h"
 #include "training/schedule.h"
 

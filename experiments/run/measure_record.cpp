@@ -2,16 +2,12 @@
 
 #include <ATen/ATen.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <string>
-#include <system_error>
 #include <vector>
 
-#include "core/error.h"
+#include "experiments/run/schema.h"
+#include "files/netcdf_file.h"
 
 namespace sharpseek {
 namespace {
@@ -19,7 +15,7 @@ namespace {
 void write(const std::string& path, const MeasureRecord& record) {
   files::File file(path, files::Storage::kPacked);
   const auto replicas = static_cast<hsize_t>(record.replicas);
-  file.attribute("/", "schema_version", std::vector<std::int64_t>{1});
+  file.attribute("/", kSchemaKey, std::vector<std::int64_t>{kSchemaVersion});
   for (const auto& [name, value] : record.attributes) file.attribute("/", name, value);
   file.define({"replica", replicas});
   file.define({"time", record.steps.size()});
@@ -58,44 +54,8 @@ void write(const std::string& path, const MeasureRecord& record) {
 
 }  // namespace
 
-MeasurePlace::MeasurePlace(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code error, ignored;
-  require(!fs::exists(fs::symlink_status(path, ignored)), path, ": exists already; choose another --out");
-  require(fs::path(path).has_filename(), "--out ", path, ": names a folder: must be a file");
-  for (fs::path folder = fs::absolute(path).parent_path(); !fs::exists(folder, ignored) && folder.has_relative_path();
-       folder = folder.parent_path()) {
-    made_.push_back(folder);
-  }
-  fs::create_directories(fs::absolute(path).parent_path(), error);
-  const std::string partial = path + ".partial";
-  const bool there = fs::exists(partial, ignored);  // of a process that writes, or wrote, the same result
-  const bool created = !error && std::ofstream(partial, std::ios::app).good();
-  const std::string reason = error ? error.message() : std::strerror(errno);
-  if (created && !there) fs::remove(partial, ignored);
-  if (!created) remove_folders();
-  require(created, path, ": cannot be created: ", reason);
-}
-
-MeasurePlace::~MeasurePlace() {
-  if (!kept_) remove_folders();
-}
-
-void MeasurePlace::remove_folders() {
-  std::error_code error;
-  for (const std::filesystem::path& folder : made_) std::filesystem::remove(folder, error);  // only if empty
-}
-
-void write_measure_record(const std::string& path, const MeasureRecord& record) {
-  require(!std::filesystem::exists(path), path, ": exists already; choose another --out");
-  const std::string partial = path + ".partial";
-  try {
-    write(partial, record);
-    std::filesystem::rename(partial, path);
-  } catch (...) {
-    std::remove(partial.c_str());
-    throw;
-  }
+void write_measure_record(files::NewFile& place, const MeasureRecord& record) {
+  place.fill([&](const std::filesystem::path& fresh) { write(fresh.string(), record); });
 }
 
 }  // namespace sharpseek

@@ -1,11 +1,13 @@
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "experiments/run/record.h"
+#include "files/column.h"
+#include "files/new_file.h"
+#include "sharpness/quantity.h"
 
 namespace sharpseek {
 
@@ -21,25 +23,7 @@ struct MeasureRecord {
   std::map<std::string, std::string> attributes;  ///< of the file
 };
 
-/// The place of a result, looked at before the work: PATH must not exist, its folder is made, and a file can be created
-/// there. What was made is removed again unless the result is kept. Throws UserError naming the file.
-class MeasurePlace {
- public:
-  explicit MeasurePlace(const std::string& path);
-  ~MeasurePlace();
-  MeasurePlace(const MeasurePlace&) = delete;
-  MeasurePlace& operator=(const MeasurePlace&) = delete;
-  /// Says that the result was written.
-  void keep() { kept_ = true; }
-
- private:
-  void remove_folders();
-
-  std::vector<std::filesystem::path> made_;  ///< innermost first
-  bool kept_ = false;
-};
-
-/// Writes PATH, which must not exist, under a temporary name until it is complete. Throws UserError naming the file.
-void write_measure_record(const std::string& path, const MeasureRecord& record);
+/// Writes a measurement to its place. Throws UserError naming the file.
+void write_measure_record(files::NewFile& place, const MeasureRecord& record);
 
 }  // namespace sharpseek

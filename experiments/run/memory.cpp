@@ -10,7 +10,7 @@
 #include "core/machine.h"
 #include "core/text.h"
 #include "engine/make_engine.h"
-#include "experiments/run/record.h"
+#include "experiments/run/record_block.h"
 #include "sharpness/balance.h"
 #include "sharpness/quantity.h"
 #include "training/trainer.h"

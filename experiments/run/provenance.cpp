@@ -1,6 +1,5 @@
 #include "experiments/run/provenance.h"
 
-#include <hdf5.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,6 +10,7 @@
 
 #include "core/error.h"
 #include "experiments/run/version_data.h"
+#include "files/hdf5_api.h"
 
 namespace sharpseek {
 namespace {
@@ -37,8 +37,6 @@ std::string version_text() {
 }
 
 std::map<std::string, std::string> provenance() {
-  unsigned major = 0, minor = 0, release = 0;
-  H5get_libversion(&major, &minor, &release);
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
   return {
@@ -47,7 +45,7 @@ std::map<std::string, std::string> provenance() {
       {"git_state", SHARPSEEK_GIT_STATE},
       {"compiler", concat(SHARPSEEK_COMPILER, " ", SHARPSEEK_BUILD_TYPE)},
       {"torch_version", SHARPSEEK_TORCH_VERSION},
-      {"hdf5_version", concat(major, ".", minor, ".", release)},
+      {"hdf5_version", files::hdf5_version()},
       {"cpu", processor()},
       {"cores", concat(std::thread::hardware_concurrency())},
       {"host", host.data()},

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,9 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "data/noise.h"
+#include "data/task.h"
 #include "engine/engine.h"
 #include "experiments/predict/predicted.h"
 #include "experiments/run/checkpoint.h"
+#include "experiments/run/record_block.h"
+#include "experiments/run/record_layout.h"
 #include "files/atomic_file.h"
 #include "files/column.h"
 #include "files/netcdf_file.h"
@@ -22,23 +24,6 @@
 #include "training/recorded_series.h"
 
 namespace sharpseek {
-
-/// What a run file holds, known before the first record.
-struct RecordLayout {
-  std::int64_t replicas = 0;
-  std::int64_t records = 0;                        ///< length of time
-  std::int64_t steps = 0;                          ///< of the whole run
-  std::int64_t every = 1;                          ///< steps between records
-  std::int64_t batch = 1;                          ///< samples of a step: for gd all of the set
-  std::string fingerprint;                         ///< problem_fingerprint()
-  std::int64_t eigenvalues = 0;                    ///< length of eigen
-  std::vector<files::Column> replica_coordinates;  ///< swept keys and the seed, each [replica]
-  std::vector<Parameter> parameters;               ///< blocks: the layers
-  std::vector<Balance> balances;                   ///< empty unless measured
-  std::vector<Variable> variables;                 ///< measured over time
-  bool keep_parameters = false;                    ///< store the weights at every record
-  std::map<std::string, std::string> attributes;   ///< of the file: resolved config, versions, machine, ...
-};
 
 inline constexpr const char* kRunFile = "run.h5";
 
@@ -58,8 +43,8 @@ class RunRecord : public RecordedSeries {
   RunRecord(const RunRecord&) = delete;
   RunRecord& operator=(const RunRecord&) = delete;
 
-  /// Makes the file. It has its name once `replica_variable`s are all there: at begin(). Throws UserError naming the
-  /// file.
+  /// Makes the file. It has its name once `replica_variable`s are all there: at begin(); until then nothing is left of
+  /// it. Throws UserError naming the file.
   void create(const Task& task, const std::vector<Noise>& noise);
   /// Gives the file its name; it is on disk.
   void begin();
@@ -79,7 +64,7 @@ class RunRecord : public RecordedSeries {
   std::int64_t records() const override { return written_; }
   /// CRC-32 of the values of each record, [records()].
   const std::vector<std::int64_t>& checksums() const { return checksums_; }
-  bool has_series(std::string_view variable) const override;
+  bool has_series(std::string_view variable) const override { return block_.has(variable); }
   /// Calls visit(first replica, values [count, records(), size of the extra dimension]) for blocks of replicas that
   /// together are all of them.
   void for_each_block(const std::string& variable,
@@ -102,48 +87,21 @@ class RunRecord : public RecordedSeries {
   void finish(const TrainingState& state);
 
  private:
-  /// A variable over time and the block of records that is being filled.
-  struct Series {
-    std::string name;
-    hsize_t size;               ///< of the extra dimension; 1 without
-    bool wide;                  ///< has an extra dimension
-    std::vector<double> block;  ///< [E, records of the block, size]
-  };
-
   std::filesystem::path path() const { return directory_ / kRunFile; }
   /// The file that takes variables now.
   files::File& target() { return packed_ ? *packed_ : *file_; }
-  void describe(const std::string& name, const std::string& units, const std::string& definition) {
-    files::describe(target(), name, units, definition);
-  }
-  void define_series(const std::string& name, const std::string& dimension, const std::string& units,
-                     const std::string& definition);
-  void make_series(const std::string& name, hsize_t size, bool wide);
-  Series& series(std::string_view name);
-  /// Index of the first record of the block that is being filled, and its length.
-  std::int64_t block_first() const { return written_ / block_ * block_; }
-  std::int64_t block_length(std::int64_t first) const { return std::min(block_, layout_.records - first); }
   void write_block();
-  /// Checksum of record t of the block that begins at `first`.
-  std::int64_t checksum(std::int64_t first, std::int64_t t, std::int64_t step) const;
-  void next_block();
 
   std::filesystem::path directory_;
   RecordLayout layout_;
+  std::optional<files::AtomicFile> fresh_;  ///< the name of file_ before begin(), of packed_ after pack()
   std::unique_ptr<files::File> file_;       ///< written in place
-  std::optional<files::AtomicFile> fresh_;  ///< the name of packed_
   std::unique_ptr<files::File> packed_;     ///< after pack()
-  std::int64_t block_ = 1;                  ///< records of a full block
+  RecordBlock block_;                       ///< that the last record is in, or the next one
   std::int64_t written_ = 0;                ///< records appended
   bool unsaved_ = false;                    ///< the block has records that are not in the file
   std::vector<std::int64_t> steps_;         ///< [written_]
   std::vector<std::int64_t> checksums_;     ///< [written_]
-  std::vector<Series> series_;
 };
-
-/// Largest memory of the block of records that a RunRecord keeps.
-inline constexpr std::int64_t kBlockBytes = std::int64_t{64} << 20;
-/// Most records in a block.
-inline constexpr std::int64_t kBlockRecords = 64;
 
 }  // namespace sharpseek

@@ -18,6 +18,7 @@
 #include "experiments/run/prepare.h"
 #include "experiments/run/provenance.h"
 #include "experiments/run/report.h"
+#include "experiments/run/schema.h"
 #include "files/atomic_file.h"
 #include "files/directory_lock.h"
 #include "files/new_directory.h"
@@ -60,7 +61,7 @@ std::vector<Config> configurations(const ReproductionPlan& plan) {
 }
 
 nlohmann::json begin_index(const ReproductionPlan& plan) {
-  return {{"schema_version", 1},
+  return {{kSchemaKey, kSchemaVersion},
           {"preset", plan.preset},
           {"plan", {{"only", plan.only}, {"sets", plan.sets}, {"report", plan.report}}},
           {"version", version_text()},

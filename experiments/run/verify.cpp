@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "experiments/run/checkpoint.h"
 #include "experiments/run/record.h"
+#include "experiments/run/schema.h"
 #include "files/checked_copy.h"
 #include "files/checksum.h"
 
@@ -20,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kSchema = 1;
 constexpr std::array kAttributes{"config", "version",      "git_state",   "engine", "seed",
                                  "steps",  "record_every", "fingerprint", "started"};
 constexpr std::array kVariables{"step",
@@ -107,8 +107,8 @@ Verified verify_file(const fs::path& path) {
   const std::string where = path.string();
   require(fs::exists(path), where, ": no such file");
   files::File file = files::File::open(where);
-  const std::int64_t schema = file.integer_attribute("/", "schema_version");
-  require(schema <= kSchema, where, ": schema version ", schema, " is newer than ", kSchema,
+  const std::int64_t schema = file.integer_attribute("/", kSchemaKey);
+  require(schema <= kSchemaVersion, where, ": schema version ", schema, " is newer than ", kSchemaVersion,
           ", the newest this program reads");
   for (const char* name : kAttributes)
     require(file.has_attribute("/", name), where, ": attribute ", name, " is missing");

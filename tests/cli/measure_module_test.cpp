@@ -221,7 +221,7 @@ TEST_F(MeasureModule, ThePlaceOfTheResultIsLookedAtBeforeTheWork) {
   EXPECT_TRUE(fs::exists(path("mine")));
   EXPECT_EQ(measure("data.h5", {"--quiet", "--out", below}), 0);
   EXPECT_TRUE(fs::exists(below));
-  EXPECT_FALSE(fs::exists(below + ".partial"));
+  EXPECT_FALSE(fs::exists(below + ".new"));
   // Said although the data are missing, too: it comes first.
   EXPECT_THAT(refusal("missing.h5", {"--out", path("data.h5/measure.h5")}), testing::HasSubstr("data.h5"));
   EXPECT_THAT(refusal("missing.h5", {"--out", path("new")}), testing::HasSubstr("exists already"));

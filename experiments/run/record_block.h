@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "experiments/run/record_layout.h"
+
+namespace sharpseek {
+
+/// Largest memory of a block of records.
+inline constexpr std::int64_t kBlockBytes = std::int64_t{64} << 20;
+/// Most records in a block.
+inline constexpr std::int64_t kBlockRecords = 64;
+
+/// A stretch of records in memory: of each variable over time the values [replica, record, size], which become one
+/// write. Blocks follow each other from record 0 on; all but the last have full() records.
+class RecordBlock {
+ public:
+  explicit RecordBlock(const RecordLayout& layout);
+
+  std::int64_t full() const { return full_; }
+  /// The first record of this block, and its number of records.
+  std::int64_t first() const { return first_; }
+  std::int64_t length() const { return length_; }
+  /// The record after its last one.
+  std::int64_t end() const { return first_ + length_; }
+
+  bool has(std::string_view name) const;
+  const Series& series(std::string_view name) const;
+
+  /// Starts the block whose first record is `first`, with NaN in all of it.
+  void begin(std::int64_t first);
+  /// Sets a variable [replica, size] at a record.
+  void put(std::string_view name, std::int64_t record, const double* values);
+  /// Takes over the first `count` records from a file that has them in the same places.
+  void read(files::File& source, std::int64_t count);
+  /// Writes all of the block in place.
+  void write(files::File& target) const;
+  /// CRC-32 of all values of a record, its step first.
+  std::int64_t checksum(std::int64_t record, std::int64_t step) const;
+
+ private:
+  std::size_t index(std::string_view name) const;
+  /// Where the values of a replica at a record begin.
+  std::ptrdiff_t offset(const Series& series, std::size_t replica, std::int64_t record) const;
+  /// The place of a variable's first `count` records in a file.
+  std::vector<hsize_t> start(const Series& series) const;
+  std::vector<hsize_t> shape(const Series& series, std::int64_t count) const;
+
+  std::int64_t replicas_;
+  std::int64_t records_;  ///< of the run
+  std::vector<Series> series_;
+  std::vector<std::vector<double>> values_;  ///< of each series
+  std::int64_t full_ = 1;
+  std::int64_t first_ = 0;
+  std::int64_t length_ = 0;
+};
+
+}  // namespace sharpseek

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "files/column.h"
+#include "files/netcdf_file.h"
+#include "models/program.h"
+#include "sharpness/quantity.h"
+
+namespace sharpseek {
+
+/// What a run file holds, known before the first record.
+struct RecordLayout {
+  std::int64_t replicas = 0;
+  std::int64_t records = 0;                        ///< length of time
+  std::int64_t steps = 0;                          ///< of the whole run
+  std::int64_t every = 1;                          ///< steps between records
+  std::int64_t batch = 1;                          ///< samples of a step: for gd all of the set
+  std::string fingerprint;                         ///< problem_fingerprint()
+  std::int64_t eigenvalues = 0;                    ///< length of eigen
+  std::vector<files::Column> replica_coordinates;  ///< swept keys and the seed, each [replica]
+  std::vector<Parameter> parameters;               ///< blocks: the layers
+  std::vector<Balance> balances;                   ///< empty unless measured
+  std::vector<Variable> variables;                 ///< measured over time
+  bool keep_parameters = false;                    ///< store the weights at every record
+  std::map<std::string, std::string> attributes;   ///< of the file: resolved config, versions, machine, ...
+
+  /// The dimension of a file by a variable's name for it, with its length; "" has length 1.
+  files::Dimension dimension(std::string_view name) const;
+};
+
+/// A variable over time: [replica, time], or with an extra dimension [replica, time, size].
+struct Series {
+  std::string name;
+  hsize_t size;  ///< of the extra dimension; 1 without
+  bool wide;     ///< has an extra dimension
+};
+
+/// The variables over time, in the order of the file.
+std::vector<Series> series_of(const RecordLayout& layout);
+
+}  // namespace sharpseek
