@@ -162,8 +162,10 @@ Array read_samples(File& file, const std::string& name, Booleans booleans) {
 
   // Integers that int64 does not hold, and booleans.
   if (is_unsigned_64(type)) {
-    const auto clipped = first_of(stored, [](auto value) { return value == std::numeric_limits<std::int64_t>::max(); });
-    require(!clipped, file.path(), ": ", name, clipped ? stored.position(*clipped) : "",
+    const auto& numbers = std::get<std::vector<std::int64_t>>(stored.values);
+    const auto clipped = std::find(numbers.begin(), numbers.end(), std::numeric_limits<std::int64_t>::max());
+    require(clipped == numbers.end(), file.path(), ": ", name,
+            stored.position(static_cast<std::size_t>(clipped - numbers.begin())),
             " is above 9223372036854775806, the largest integer that is read");
   }
   if (is_boolean(type)) return booleans == Booleans::kReals ? as_reals(stored) : stored;

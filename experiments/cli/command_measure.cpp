@@ -152,12 +152,11 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   }
   require(engine.dtype == "float32" || engine.dtype == "float64", "--dtype ", engine.dtype,
           ": must be float32 | float64");
-  const bool cuda = engine.device.starts_with("cuda");
   ModuleOptions module;
   const std::string& loss = arguments.get<std::string>("loss");
   require(loss == "mse" || loss == "cross-entropy", "--loss ", loss, ": must be mse | cross-entropy");
   module.loss = loss == "mse" ? ModuleLoss::kMeanSquared : ModuleLoss::kCrossEntropy;
-  module.options = at::TensorOptions().device(at::Device(cuda ? engine.device : "cpu"));
+  module.options = at::TensorOptions().device(at::Device(engine.device.starts_with("cuda") ? engine.device : "cpu"));
   if (arguments.given("dtype"))
     module.options = module.options.dtype(engine.dtype == "float64" ? at::kDouble : at::kFloat);
   module.chunk = arguments.get<std::int64_t>("chunk");
