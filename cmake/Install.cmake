@@ -13,7 +13,7 @@ if(SHARPSEEK_HAS_CUDA)  # the program looks for it beside itself
   install(TARGETS sharpseek_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 endif()
 
-set(embedded sharpseek_core sharpseek_models sharpseek_data sharpseek_lanes sharpseek_engine sharpseek_sharpness
+set(embedded sharpseek_core sharpseek_models sharpseek_data sharpseek_kernels sharpseek_lanes sharpseek_engine sharpseek_sharpness
              sharpseek_training sharpseek_flags sharpseek_torch)
 install(TARGETS ${embedded} EXPORT sharpseek ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(EXPORT sharpseek NAMESPACE sharpseek:: FILE sharpseekTargets.cmake

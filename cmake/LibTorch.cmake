@@ -28,7 +28,7 @@ foreach(header torch/headeronly/version.h torch/csrc/api/include/torch/version.h
 endforeach()
 message(STATUS "LibTorch ${SHARPSEEK_TORCH_VERSION} in ${SHARPSEEK_TORCH_DIR}")
 
-# The CUDA ones serve the plug-in only (engine/device); their own dependencies may be absent where it is linked.
+# The CUDA ones serve the plug-in only (engine/cuda); their own dependencies may be absent where it is linked.
 foreach(library c10 torch_cpu c10_cuda torch_cuda)
   add_library(torch::${library} SHARED IMPORTED GLOBAL)
   set_target_properties(torch::${library} PROPERTIES

@@ -11,10 +11,11 @@
 
 #include "core/error.h"
 #include "core/machine.h"
-#include "engine/device/cuda.h"
-#include "engine/device/device_lanes.h"
-#include "engine/lanes/isa.h"
-#include "engine/lanes/lane_engine.h"
+#include "engine/cpu/isa.h"
+#include "engine/cpu/lane_engine.h"
+#include "engine/cuda/cuda.h"
+#include "engine/cuda/device_drawing.h"
+#include "engine/cuda/device_lanes.h"
 #include "engine/torch/chunked_engine.h"
 #include "engine/torch/torch_engine.h"
 
@@ -40,6 +41,7 @@ std::unique_ptr<Engine> make_cuda_engine(const Program& program, const EngineOpt
   const Cuda& cuda = Cuda::instance();
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda.index_of(options.device)));
   const CudaPlugin& plugin = *cuda.plugin();
+  const LaneDevice lane_device{plugin.kernels, device, plugin.current_stream};
   const std::int64_t memory = plugin.kernels->limits(device.index()).memory_bytes;
   const bool narrow = options.dtype == "float32";
   require(options.engine != "lanes" || narrow, "--engine lanes --device ", options.device, " --dtype ", options.dtype,
@@ -48,7 +50,7 @@ std::unique_ptr<Engine> make_cuda_engine(const Program& program, const EngineOpt
     require(!options.tf32, "--tf32: lanes on a GPU have no such products; take --engine torch");
     return std::make_unique<ChunkedEngine>(
         std::make_unique<DeviceLaneEngine>(
-            program, LaneDevice{plugin.kernels, device, plugin.current_stream},
+            program, lane_device,
             std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(at::kFloat).device(device))),
         memory);
   }
@@ -58,8 +60,7 @@ std::unique_ptr<Engine> make_cuda_engine(const Program& program, const EngineOpt
   const TorchAcceleration acceleration{
       .capture = [&plugin,
                   index = device.index()](const std::function<void()>& body) { return plugin.capture(index, body); },
-      .kernels = plugin.kernels,
-      .current_stream = plugin.current_stream,
+      .drawing = [lane_device](const TrainingProblem& problem) { return batch_drawing(problem, lane_device); },
       .tf32 = options.tf32};
   // Unless asked otherwise a quarter of the memory for what Hessian products hold and keep.
   const std::int64_t held = options.memory.value_or(memory / 4);

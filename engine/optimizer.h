@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/kernels/step_scale.h"
 #include "engine/rate_schedule.h"
-#include "engine/step_scale.h"
 
 namespace sharpseek {
 

@@ -21,27 +21,8 @@ std::string text(ValueShape shape) { return concat("[", shape.tokens, ", ", shap
 
 }  // namespace
 
-const char* name_of(OpKind kind) {
-  switch (kind) {
-    case OpKind::kFlatten: return "flatten";
-    case OpKind::kLinear: return "linear";
-    case OpKind::kBias: return "bias";
-    case OpKind::kAddParameter: return "add parameter";
-    case OpKind::kAdd: return "add";
-    case OpKind::kMultiply: return "multiply";
-    case OpKind::kTanh: return "tanh";
-    case OpKind::kRelu: return "relu";
-    case OpKind::kGelu: return "gelu";
-    case OpKind::kLayerNorm: return "layer norm";
-    case OpKind::kAttention: return "attention";
-    case OpKind::kSelect: return "select";
-    case OpKind::kMean: return "mean";
-  }
-  throw InternalError("op kind without a name");
-}
-
 bool Program::smooth() const {
-  return std::none_of(ops_.begin(), ops_.end(), [](const Op& op) { return op.kind == OpKind::kRelu; });
+  return std::all_of(ops_.begin(), ops_.end(), [](const Op& op) { return traits(op.kind).smooth; });
 }
 
 ProgramBuilder::ProgramBuilder(ValueShape input) {

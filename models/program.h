@@ -5,27 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "models/op.h"
+
 namespace sharpseek {
-
-/// What an op computes, for every sample on its own. T = tokens, n = features of the first input.
-enum class OpKind {
-  kFlatten,       ///< [T, n] -> [1, T n], row-major
-  kLinear,        ///< y_t = W x_t, W [m, n]
-  kBias,          ///< y_t = x_t + b, b [n]
-  kAddParameter,  ///< y = x + p, p [T, n] (learned position)
-  kAdd,           ///< y = a + b
-  kMultiply,      ///< y = a * b, element by element
-  kTanh,          ///< y = tanh x
-  kRelu,          ///< y = max(x, 0); derivative 0 at 0
-  kGelu,          ///< y = x Phi(x), Phi the normal distribution function (exact, not the tanh form)
-  kLayerNorm,     ///< y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
-  kAttention,     ///< softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
-  kSelect,        ///< [T, n] -> [1, n]: one token
-  kMean,          ///< [T, n] -> [1, n]: mean over tokens
-};
-
-/// The name of an op kind in messages: "linear", "tanh", ...
-const char* name_of(OpKind kind);
 
 /// Index of a value within a Program.
 struct ValueId {
@@ -35,23 +17,6 @@ struct ValueId {
 /// Index of a parameter block within a Program.
 struct ParameterId {
   int index = -1;
-};
-
-/// The shape of a value for one sample: [tokens, features].
-struct ValueShape {
-  int tokens;
-  int features;
-  bool operator==(const ValueShape&) const = default;
-};
-
-/// One op: plain data that every engine reads.
-struct Op {
-  OpKind kind;
-  std::array<int, 3> inputs{-1, -1, -1};  ///< value indices, -1 where unused
-  int output = -1;                        ///< value index
-  int parameter = -1;                     ///< parameter index of kLinear, kBias and kAddParameter
-  int token = 0;                          ///< kSelect: which token
-  int heads = 1;                          ///< kAttention
 };
 
 /// One block of parameters: a matrix [rows, columns] (a vector has rows = 1), row-major, at `offset` in a replica's

@@ -1,6 +1,6 @@
 """Instructions of one step of the training kernels of fixed sizes: instructions.py FILE.ptx, plain Python.
 
-FILE.ptx is what `nvcc -ptx` makes of engine/device/fixed_kernels.cu (docs/gpu.md has the command). A step is the body
+FILE.ptx is what `nvcc -ptx` makes of engine/cuda/fixed_kernels.cu (docs/gpu.md has the command). A step is the body
 of a kernel's longest loop, which is fully unrolled. ptxas merges and splits some of these; the number is an estimate of
 what the hardware issues.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(sm_\d+)'")
 MEMORY = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 REGISTERS = re.compile(r"Used (\d+) registers(?:.* (\d+) bytes smem)?")
-OBJECTS = "engine/device/CMakeFiles/sharpseek_cuda.dir"
+OBJECTS = "engine/cuda/CMakeFiles/sharpseek_cuda.dir"
 
 Resources = dict[tuple[str, str], dict[str, int]]
 
@@ -43,7 +43,7 @@ def warps_per_multiprocessor(registers: int, shared: int) -> int:
 
 
 def label(kernel: str) -> tuple[int, str]:
-    """Order and name of a kernel; fixed steps are numbered as kFixedSteps in engine/device/fixed_steps.h."""
+    """Order and name of a kernel; fixed steps are numbered as kFixedSteps in engine/cuda/fixed_steps.h."""
     if step := re.search(r"(?:fixed|sample)_stepILm(\d+)E", kernel):
         index = int(step[1])
         network = ("linear, depth 2", "linear, depth 3", "tanh MLP", "ReLU MLP", "RNN", "transformer")[index // 2]

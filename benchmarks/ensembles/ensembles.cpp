@@ -16,9 +16,9 @@
 
 #include "core/machine.h"
 #include "core/parallel.h"
+#include "engine/cpu/isa.h"
+#include "engine/cpu/lane_stepper.h"
 #include "engine/engine.h"
-#include "engine/lanes/isa.h"
-#include "engine/lanes/lane_stepper.h"
 #include "engine/make_engine.h"
 #include "models/initialisation.h"
 #include "models/model.h"

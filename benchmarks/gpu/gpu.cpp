@@ -17,8 +17,9 @@
 #include <vector>
 
 #include "core/error.h"
-#include "engine/device/cuda.h"
-#include "engine/device/device_lanes.h"
+#include "engine/cuda/cuda.h"
+#include "engine/cuda/device_drawing.h"
+#include "engine/cuda/device_lanes.h"
 #include "engine/make_engine.h"
 #include "engine/torch/torch_engine.h"
 #include "models/initialisation.h"
@@ -130,9 +131,10 @@ std::unique_ptr<Engine> eager_engine(const Settings& settings, const Program& pr
   TorchAcceleration acceleration;
   if (settings.cuda()) {
     const auto index = static_cast<c10::DeviceIndex>(Cuda::instance().index_of(settings.device));
-    options = options.device(at::Device(at::kCUDA, index));
-    acceleration.kernels = Cuda::instance().plugin()->kernels;
-    acceleration.current_stream = Cuda::instance().plugin()->current_stream;
+    const CudaPlugin& plugin = *Cuda::instance().plugin();
+    const LaneDevice device{plugin.kernels, at::Device(at::kCUDA, index), plugin.current_stream};
+    options = options.device(device.device);
+    acceleration.drawing = [device](const TrainingProblem& problem) { return batch_drawing(problem, device); };
   }
   return std::make_unique<TorchEngine>(program, options, std::int64_t{1} << 30, acceleration);
 }

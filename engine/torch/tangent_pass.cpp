@@ -55,7 +55,22 @@ DualTensor without_heads(const DualTensor& x) {
 }
 
 Elementwise function_of(OpKind kind) {
-  return kind == OpKind::kTanh ? Elementwise::kTanh : kind == OpKind::kRelu ? Elementwise::kRelu : Elementwise::kGelu;
+  switch (kind) {
+    case OpKind::kTanh: return Elementwise::kTanh;
+    case OpKind::kRelu: return Elementwise::kRelu;
+    case OpKind::kGelu: return Elementwise::kGelu;
+    case OpKind::kFlatten:
+    case OpKind::kLinear:
+    case OpKind::kBias:
+    case OpKind::kAddParameter:
+    case OpKind::kAdd:
+    case OpKind::kMultiply:
+    case OpKind::kLayerNorm:
+    case OpKind::kAttention:
+    case OpKind::kSelect:
+    case OpKind::kMean: break;
+  }
+  throw InternalError(concat("op ", name_of(kind), " is no element-wise function"));
 }
 
 /// Attention weights softmax(q k' / sqrt(d)), all by head.

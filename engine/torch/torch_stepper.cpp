@@ -32,8 +32,8 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
     : program_(program), options_(options), problem_(std::move(problem)), acceleration_(std::move(acceleration)) {
   validate(problem_, program_);
   // Gradient descent draws once, and float64 normals are the CPU's.
-  if (acceleration_.kernels != nullptr && options_.dtype() == at::kFloat && !full_batch()) {
-    drawing_ = std::make_unique<DeviceDrawing>(problem_, options_.device());
+  if (acceleration_.drawing && options_.dtype() == at::kFloat && !full_batch()) {
+    drawing_ = acceleration_.drawing(problem_);
   }
   const Teacher& teacher = problem_.task->teacher;
   teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
@@ -82,11 +82,7 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   at::Tensor inputs = at::empty({steps, replicas, problem_.batch, task.tokens, task.inputs}, where);
   at::Tensor noise = at::empty({steps, replicas, problem_.batch, task.outputs}, where);
   if (drawing_ != nullptr) {
-    const at::Tensor space = at::empty({steps * replicas, lanes::draw_elements(drawing_->draws())}, options_);
-    acceleration_.kernels->draw(
-        {drawing_->draws(), static_cast<int>(replicas), first_step, static_cast<int>(steps), inputs.data_ptr<float>(),
-         noise.data_ptr<float>(), space.data_ptr<float>()},
-        acceleration_.current_stream == nullptr ? nullptr : acceleration_.current_stream(options_.device().index()));
+    drawing_(first_step, inputs, noise);
   } else if (options_.dtype() == at::kDouble) {
     fill(first_step, steps, inputs.data_ptr<double>(), noise.data_ptr<double>());
   } else {

@@ -1,22 +1,24 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <memory>
 
-#include "engine/device/device_stepper.h"
-#include "engine/device/plugin.h"
+#include "engine/captured_graph.h"
 #include "engine/engine.h"
 
 namespace sharpseek {
 
 /// What a device does for a TorchStepper beyond running ATen; all empty on a CPU.
 struct TorchAcceleration {
-  /// Records a body whose tensors stay where they are (CudaPlugin::capture); null: every step is launched anew.
+  /// Records a body whose tensors stay where they are; null: every step is launched anew.
   std::function<std::unique_ptr<CapturedGraph>(const std::function<void()>& body)> capture;
-  /// Draws float32 mini-batches where the tensors live; null kernels: the CPU draws and sends them.
-  const lanes::DeviceKernels* kernels = nullptr;
-  void* (*current_stream)(int device) = nullptr;
+  /// Fills float32 inputs [steps, E, b, ..] and noise [steps, E, b, outputs], which lie on the device, with the
+  /// mini-batches of the steps from first_step on.
+  using Draw = std::function<void(std::int64_t first_step, const at::Tensor& inputs, const at::Tensor& noise)>;
+  /// What draws float32 mini-batches of a problem where the tensors live; null: the CPU draws and sends them.
+  std::function<Draw(const TrainingProblem& problem)> drawing;
   bool tf32 = false;  ///< float32 products have 10 bits of mantissa (torch's setting, named in descriptions)
 };
 
@@ -72,7 +74,7 @@ class TorchStepper : public Stepper {
   at::Tensor weight_decays_;       ///< [E, 1]
   at::Tensor sam_radii_;           ///< [E, 1]
   std::int64_t chunk_steps_ = 1;
-  std::unique_ptr<DeviceDrawing> drawing_;  ///< null: the CPU draws
+  TorchAcceleration::Draw drawing_;  ///< null: the CPU draws
   Fixed fixed_;
   std::unique_ptr<CapturedGraph> graph_;
   Chunk current_;

@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "core/machine.h"
-#include "engine/device/cuda.h"
-#include "engine/lanes/isa.h"
+#include "engine/cpu/isa.h"
+#include "engine/cuda/cuda.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
 #include "experiments/run/provenance.h"

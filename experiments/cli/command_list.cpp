@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "core/machine.h"
-#include "engine/device/cuda.h"
+#include "engine/cuda/cuda.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
 #include "experiments/config/option_table.h"

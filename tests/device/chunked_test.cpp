@@ -9,8 +9,9 @@
 
 #include "core/error.h"
 #include "engine/cases.h"
-#include "engine/device/cuda.h"
-#include "engine/device/host_kernels.h"
+#include "engine/cuda/cuda.h"
+#include "engine/cuda/device_drawing.h"
+#include "engine/cuda/host_kernels.h"
 #include "engine/make_engine.h"
 #include "engine/problems.h"
 #include "engine/torch/chunked_engine.h"
@@ -226,12 +227,17 @@ class TorchSteps : public testing::TestWithParam<std::string> {
   }
   TorchAcceleration acceleration() const {
     if (GetParam() == "host") {
-      return {[](const std::function<void()>& body) { return std::make_unique<HostGraph>(body); }, &lanes::kHostKernels,
-              nullptr};
+      return {[](const std::function<void()>& body) { return std::make_unique<HostGraph>(body); },
+              drawing({&lanes::kHostKernels, at::kCPU, nullptr})};
     }
     const CudaPlugin& plugin = *Cuda::instance().plugin();
-    return {[&plugin](const std::function<void()>& body) { return plugin.capture(0, body); }, plugin.kernels,
-            plugin.current_stream};
+    return {[&plugin](const std::function<void()>& body) { return plugin.capture(0, body); },
+            drawing({plugin.kernels, at::Device(at::kCUDA, 0), plugin.current_stream})};
+  }
+
+ private:
+  static std::function<TorchAcceleration::Draw(const TrainingProblem&)> drawing(LaneDevice device) {
+    return [device](const TrainingProblem& problem) { return batch_drawing(problem, device); };
   }
 };
 

@@ -13,7 +13,7 @@
 #include "core/normals.h"
 #include "data/batch.h"
 #include "data/task.h"
-#include "engine/lanes/isa.h"
+#include "engine/cpu/isa.h"
 
 namespace sharpseek {
 namespace {

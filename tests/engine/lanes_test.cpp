@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "engine/cases.h"
+#include "engine/cpu/isa.h"
 #include "engine/engine.h"
-#include "engine/lanes/isa.h"
 #include "engine/make_engine.h"
 #include "engine/problems.h"
 

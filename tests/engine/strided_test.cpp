@@ -6,7 +6,8 @@
 
 #include "core/random.h"
 #include "engine/cases.h"
-#include "engine/lanes/passes.h"
+#include "engine/kernels/lane_plan.h"
+#include "engine/kernels/passes.h"
 
 namespace sharpseek {
 namespace {

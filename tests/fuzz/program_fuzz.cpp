@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/error.h"
+#include "engine/cpu/isa.h"
 #include "engine/engine.h"
-#include "engine/lanes/isa.h"
 #include "engine/make_engine.h"
 #include "tests/fuzz/expect.h"
 

@@ -37,7 +37,7 @@ LIBRARIES = {
     r"zlib\.h$": ["files"],
     r"nlohmann/": ["experiments"],
     r"(torch|ATen|c10)/": ["engine", "sharpness", "training", "theory", "experiments"],
-    r"xsimd/": ["engine/lanes"],
+    r"xsimd/": ["engine/cpu", "engine/kernels"],
 }
 # Namespace of a room -> the places that may open it; all others open sharpseek.
 NAMESPACES = {"sharpseek::files": ["files"], "sharpseek::lanes": ["engine"]}

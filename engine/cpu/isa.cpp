@@ -1,0 +1,94 @@
+#include "engine/cpu/isa.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace sharpseek::lanes {
+
+extern const Kernels<float> kernels_scalar_float;
+extern const Kernels<double> kernels_scalar_double;
+#ifdef SHARPSEEK_LANES_SSE42
+extern const Kernels<float> kernels_sse42_float;
+extern const Kernels<double> kernels_sse42_double;
+#endif
+#ifdef SHARPSEEK_LANES_AVX2
+extern const Kernels<float> kernels_avx2_float;
+extern const Kernels<double> kernels_avx2_double;
+#endif
+#ifdef SHARPSEEK_LANES_AVX512
+extern const Kernels<float> kernels_avx512_float;
+extern const Kernels<double> kernels_avx512_double;
+#endif
+
+namespace {
+
+struct Entry {
+  const char* name;
+  bool (*available)();
+  const Kernels<float>* narrow;
+  const Kernels<double>* wide;
+};
+
+const Entry kEntries[] = {
+    {"scalar", [] { return true; }, &kernels_scalar_float, &kernels_scalar_double},
+// The compiler's own detection asks the operating system too (XGETBV).
+#ifdef SHARPSEEK_LANES_SSE42
+    {"sse4.2", [] { return __builtin_cpu_supports("sse4.2") != 0; }, &kernels_sse42_float, &kernels_sse42_double},
+#endif
+#ifdef SHARPSEEK_LANES_AVX2
+    {"avx2", [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; },
+     &kernels_avx2_float, &kernels_avx2_double},
+#endif
+#ifdef SHARPSEEK_LANES_AVX512
+    {"avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+              __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
+              __builtin_cpu_supports("avx512vl") != 0;
+     },
+     &kernels_avx512_float, &kernels_avx512_double},
+#endif
+};
+
+const Entry& entry(const std::string& name) {
+  const auto found =
+      std::find_if(std::begin(kEntries), std::end(kEntries), [&](const Entry& e) { return name == e.name; });
+  SHARPSEEK_ASSERT(found != std::end(kEntries) && found->available());
+  return *found;
+}
+
+}  // namespace
+
+std::vector<InstructionSet> instruction_sets() {
+  std::vector<InstructionSet> sets;
+  for (const Entry& e : kEntries) sets.push_back({e.name, e.available()});
+  return sets;
+}
+
+std::string choose_instruction_set(const std::string& wanted) {
+  std::string best;
+  std::string known = "auto";
+  for (const InstructionSet& set : instruction_sets()) {
+    known += " | " + set.name;
+    if (set.available) best = set.name;
+    if (set.name != wanted) continue;
+    require(set.available, "--isa ", wanted, ": this processor does not have it");
+    return wanted;
+  }
+  require(wanted == "auto", "--isa ", wanted, ": must be ", known);
+  return best;
+}
+
+template <>
+const Kernels<float>& kernels<float>(const std::string& isa) {
+  return *entry(isa).narrow;
+}
+template <>
+const Kernels<double>& kernels<double>(const std::string& isa) {
+  return *entry(isa).wide;
+}
+
+}  // namespace sharpseek::lanes

@@ -1,0 +1,34 @@
+// The kernels of one instruction set and one number type: compiled for each with -DSHARPSEEK_LANE_ISA=<name>,
+// -DSHARPSEEK_LANE_REAL=float|double, -DSHARPSEEK_LANE_TYPE=<lane type> and the set's flags.
+#include "engine/cpu/evaluate_group.h"
+#include "engine/cpu/kernels.h"
+#include "engine/cpu/train_group.h"
+
+namespace sharpseek::lanes {
+
+using KernelReal = SHARPSEEK_LANE_REAL;
+using KernelLane = SHARPSEEK_LANE_TYPE;
+
+#define SHARPSEEK_JOIN_(a, b, c) a##_##b##_##c
+#define SHARPSEEK_JOIN(a, b, c) SHARPSEEK_JOIN_(a, b, c)
+#define SHARPSEEK_KERNELS SHARPSEEK_JOIN(kernels, SHARPSEEK_LANE_ISA, SHARPSEEK_LANE_REAL)
+
+/// Declared in isa.cpp.
+extern const Kernels<KernelReal> SHARPSEEK_KERNELS;
+
+const Kernels<KernelReal> SHARPSEEK_KERNELS{
+    Lanes<KernelLane>::kCount,
+    [](const TrainJob<KernelReal>& job) { TrainGroup<KernelLane>(job).run(); },
+    draw_one_batch<KernelLane, KernelReal>,
+    [](const NormalJob<KernelReal>& job) { map_words<KernelLane>(job.words, job.count, job.normals); },
+    evaluate_outputs<KernelLane, KernelReal>,
+    evaluate_gradient<KernelLane, KernelReal>,
+    evaluate_product<KernelLane, KernelReal>,
+    evaluate_third_derivative<KernelLane, KernelReal>,
+    evaluate_pullback<KernelLane, KernelReal>,
+    evaluate_pullback_sums<KernelLane, KernelReal>,
+    evaluate_pullback_derivative<KernelLane, KernelReal>,
+    evaluate_pushforward<KernelLane, KernelReal>,
+};
+
+}  // namespace sharpseek::lanes

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <utility>
+
+#include "core/normals.h"
+#include "engine/cpu/words.h"
+#include "engine/kernels/normal_pair.h"
+#if defined(__AVX512F__)
+#include "engine/cpu/normal_tables.h"
+#endif
+
+SHARPSEEK_LANES_BEGIN
+
+/// The normals of core/normals.h for many replicas at once: normals 2i and 2i + 1 of every lane from word(s) i of its
+/// (stream, replica key, step). They differ from the reference maps by float rounding (docs/random.md).
+
+/// Normals of one block, from the words of its parts.
+template <class T>
+inline constexpr int kBlockNormals = sizeof(T) == 4 ? 8 : 4;
+
+// --- one lane: the reference itself ----------------------------------------------------------------------------------
+
+/// Writes `count` normals, rounded up to an even number, of every lane [count][L].
+template <Scalar T>
+void normals(T* z, int count, const LaneKeys<T>& keys, std::uint32_t step, const StreamKey<T>& stream) {
+  constexpr int kWords = sizeof(T) == 4 ? 1 : 2;  // of a pair
+  for (int i = 0; i < count; i += kBlockNormals<T>) {
+    const PhiloxBlock words =
+        philox(philox_counter(static_cast<std::uint32_t>(i / kBlockNormals<T>), step, keys.key), stream.key);
+    for (int pair = 0; pair < 4 / kWords && i + 2 * pair < count; ++pair) {
+      NormalPair p{};
+      if constexpr (kWords == 1) {
+        p = normal_pair32(words[static_cast<std::size_t>(pair)]);
+      } else {
+        p = normal_pair64(words[static_cast<std::size_t>(2 * pair)], words[static_cast<std::size_t>(2 * pair + 1)]);
+      }
+      z[i + 2 * pair] = static_cast<T>(p.z0);
+      z[i + 2 * pair + 1] = static_cast<T>(p.z1);
+    }
+  }
+}
+
+/// The pairs of words [count][1] (double: [2 count][1]).
+template <Scalar T>
+void map_words(const std::uint32_t* words, int count, T* z) {
+  for (int i = 0; i < count; ++i) {
+    const NormalPair p = sizeof(T) == 4 ? normal_pair32(words[i]) : normal_pair64(words[2 * i], words[2 * i + 1]);
+    z[2 * i] = static_cast<T>(p.z0);
+    z[2 * i + 1] = static_cast<T>(p.z1);
+  }
+}
+
+/// The same with a step of each lane's own [L].
+template <Scalar T>
+void normals(T* z, int count, const LaneKeys<T>& keys, const std::uint32_t* steps, const StreamKey<T>& stream) {
+  normals(z, count, keys, *steps, stream);
+}
+
+// --- SIMD ------------------------------------------------------------------------------------------------------------
+
+/// normal_pair64 in lanes; `high` and `low` are words in low halves.
+template <class A>
+SHARPSEEK_HOST_DEVICE void normal_pair(Words<A> high, Words<A> low, Batch<double, A>& z0, Batch<double, A>& z1) {
+  using R = Batch<double, A>;
+  using W = Words<A>;
+  const W bits = (high << 32) | (low & W(std::uint64_t{0xffffffff}));
+  // An integer below 2^52 becomes a double by way of the bits of 2^52.
+  const auto to_double = [](W x) {
+    return xsimd::bitwise_cast<R>(x | W(std::uint64_t{0x4330000000000000})) - R(0x1p52);
+  };
+  const R u = (to_double(bits >> kAngleBits64) + R(0.5)) * R(0x1p-52);
+  const R rho = xsimd::sqrt(R(-2.0) * xsimd::log(u));
+  const R t = (to_double((bits >> 2) & W(std::uint64_t{1023})) - R(511.5)) * R(kHalfPi / 1024);
+  const W a = xsimd::bitwise_cast<W>(rho * xsimd::cos(t));
+  const W b = xsimd::bitwise_cast<W>(rho * xsimd::sin(t));
+  const W swap = (a ^ b) & (W(std::uint64_t{0}) - (bits & W(std::uint64_t{1})));
+  const W top(std::uint64_t{0x8000000000000000});
+  z0 = xsimd::bitwise_cast<R>(a ^ swap ^ (((bits << 63) ^ (bits << 62)) & top));
+  z1 = xsimd::bitwise_cast<R>(b ^ swap ^ ((bits << 62) & top));
+}
+
+/// The pairs of one block that are asked for: `count` normals at most, rounded up to an even number.
+template <class A>
+SHARPSEEK_HOST_DEVICE void block_normals(Batch<float, A>* z, int count, const Words<A> (&even)[4],
+                                         const Words<A> (&odd)[4]) {
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    if (2 * j < count) normal_pair(interleaved(even[j], odd[j]), z[2 * j], z[2 * j + 1]);
+  }
+}
+
+template <class A>
+void normals(Batch<float, A>* z, int count, const LaneKeys<Batch<float, A>>& keys, std::uint32_t step,
+             const StreamKey<Batch<float, A>>& stream) {
+  const StepBlocks<Batch<float, A>> blocks(keys, step, stream);
+  for (int i = 0; i < count; i += 8) {
+    Words<A> even[4];
+    Words<A> odd[4];
+    blocks.block(static_cast<std::uint32_t>(i / 8), 0, even);
+    blocks.block(static_cast<std::uint32_t>(i / 8), 1, odd);
+    block_normals<A>(z + i, count - i, even, odd);
+  }
+}
+
+template <class A>
+void normals(Batch<double, A>* z, int count, const LaneKeys<Batch<double, A>>& keys, std::uint32_t step,
+             const StreamKey<Batch<double, A>>& stream) {
+  const StepBlocks<Batch<double, A>> blocks(keys, step, stream);
+  for (int i = 0; i < count; i += 4) {
+    Words<A> c[4];
+    blocks.block(static_cast<std::uint32_t>(i / 4), 0, c);
+    normal_pair(c[0], c[1], z[i], z[i + 1]);
+    if (count - i > 2) normal_pair(c[2], c[3], z[i + 2], z[i + 3]);
+  }
+}
+
+/// The pairs of words [count][L] (double: [2 count][L]).
+template <class R>
+requires(!Scalar<R>) void map_words(const std::uint32_t* words, int count, typename LaneTraits<R>::Real* z) {
+  using T = typename LaneTraits<R>::Real;
+  using A = typename R::arch_type;
+  constexpr int kLanes = Lanes<R>::kCount;
+  for (int i = 0; i < count; ++i) {
+    R z0;
+    R z1;
+    if constexpr (kParts<T> == 2) {
+      normal_pair(Bits<A>::load_unaligned(words + i * kLanes), z0, z1);
+    } else {
+      normal_pair(lane_words<T, A>(words + 2 * i * kLanes, 0), lane_words<T, A>(words + (2 * i + 1) * kLanes, 0), z0,
+                  z1);
+    }
+    Lanes<R>::store(z + 2 * i * kLanes, z0);
+    Lanes<R>::store(z + (2 * i + 1) * kLanes, z1);
+  }
+}
+
+/// With a step of each lane's own [L].
+template <class T, class A>
+void normals(Batch<T, A>* z, int count, const LaneKeys<Batch<T, A>>& keys, const std::uint32_t* steps,
+             const StreamKey<Batch<T, A>>& stream) {
+  for (int i = 0; i < count; i += kBlockNormals<T>) {
+    std::uint32_t index[Batch<T, A>::size];
+    for (std::uint32_t& own : index) own = static_cast<std::uint32_t>(i / kBlockNormals<T>);
+    Words<A> c[kParts<T>][4];
+    for (int part = 0; part < kParts<T>; ++part) lane_block<T, A>(c[part], part, index, steps, keys, stream);
+    if constexpr (kParts<T> == 2) {
+      block_normals<A>(z + i, count - i, c[0], c[1]);
+    } else {
+      normal_pair(c[0][0], c[0][1], z[i], z[i + 1]);
+      if (count - i > 2) normal_pair(c[0][2], c[0][3], z[i + 2], z[i + 3]);
+    }
+  }
+}
+
+SHARPSEEK_LANES_END

@@ -1,0 +1,170 @@
+#pragma once
+
+#include <utility>
+
+#include "engine/cpu/draws.h"
+#include "engine/cpu/kernels.h"
+#include "engine/cpu/update.h"
+#include "engine/cpu/workspace.h"
+#include "engine/kernels/passes.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// SGD of one group of lanes. Everything a step touches lives in one workspace that fits a core's cache; a step
+/// allocates nothing and calls nothing virtual.
+template <class R>
+class TrainGroup {
+  using Real = typename LaneTraits<R>::Real;
+  static constexpr int kLanes = Lanes<R>::kCount;
+
+ public:
+  explicit TrainGroup(const TrainJob<Real>& job)
+      : job_(job),
+        batch_(job.draws.batch),
+        residual_count_(job.draws.batch * job.network.outputs),
+        space_(need(job)),
+        draws_(job.draws, space_),
+        update_(job) {
+    const auto take = [&](int count) { return space_.take(static_cast<std::size_t>(count)); };
+    weights_ = take(job.network.parameter_count);
+    gradient_ = take(job.network.parameter_count);
+    if (job.rule.sam) perturbed_ = take(job.network.parameter_count);
+    values_ = take(batch_ * job.network.size);
+    value_gradients_ = take(batch_ * job.network.size);
+    teacher_weights_ = take(job.teacher.parameter_count);
+    teacher_values_ = take(batch_ * job.teacher.size);
+    for (int i = 0; i < job.network.parameter_count; ++i) weights_[i] = Lanes<R>::load(job.weights + i * kLanes);
+    for (int i = 0; i < job.teacher.parameter_count; ++i) teacher_weights_[i] = R(job.teacher_weights[i]);
+  }
+
+  void run() {
+    R* inputs = draws_.inputs();
+    const Frame<R*> network{job_.network, batch_, weights_, gradient_, inputs, values_, value_gradients_};
+    const Frame<R*> teacher{job_.teacher, batch_, teacher_weights_, nullptr, inputs, teacher_values_, nullptr};
+    for (int l = 0; l < kLanes; ++l) {
+      if (job_.diverged_at[l] >= 0) freeze(l);
+    }
+    update_.load_rates();
+    for (std::int64_t s = 0; s < job_.steps; ++s) {
+      const std::int64_t step = job_.first_step + s;
+      if (s == 0 || !job_.draws.full_batch) {
+        if (does(kDrawing)) draws_.draw(static_cast<std::uint32_t>(step));
+        if (does(kTeaching)) forward(teacher);
+      }
+      if (does(kForward)) {
+        forward(network);
+        if (!record_loss(residuals(network, teacher), step)) update_.load_rates();
+      }
+      if (does(kBackward)) backward(network);
+      if (job_.rule.sam) differentiate_uphill(network, teacher);
+      if (does(kUpdating)) update_.apply(weights_, gradient_, s);
+    }
+    for (int l = 0; l < kLanes; ++l) {
+      if (job_.diverged_at[l] < 0) job_.loss_count[l] += job_.steps;
+    }
+    for (int i = 0; i < job_.network.parameter_count; ++i) Lanes<R>::store(job_.weights + i * kLanes, weights_[i]);
+  }
+
+ private:
+  static std::size_t need(const TrainJob<Real>& job) {
+    return Draws<R>::need(job.draws) +
+           static_cast<std::size_t>((job.rule.sam ? 3 : 2) * job.network.parameter_count + job.teacher.parameter_count +
+                                    job.draws.batch * (2 * job.network.size + job.teacher.size));
+  }
+
+  bool does(StepPart part) const { return (job_.parts & part) != 0; }
+
+  /// Writes the gradient of the batch loss with respect to the outputs, 2 (f - f* - eps) / b, and returns the loss.
+  R residuals(const Frame<R*>& network, const Frame<R*>& teacher) {
+    const R* y = network.value(job_.network.output);
+    const R* clean = teacher.value(job_.teacher.output);
+    const R* noise = draws_.noise();
+    R* dy = network.gradient(job_.network.output);
+    const R scale = constant<R>(2.0 / batch_);
+    R sum = constant<R>(0);
+    for (int i = 0; i < residual_count_; ++i) {
+      const R r = y[i] - clean[i] - noise[i];
+      dy[i] = r * scale;
+      sum = fused(r, r, sum);
+    }
+    return sum * constant<R>(1.0 / batch_);
+  }
+
+  /// SAM: replaces the gradient by the one at w + rho g / |g|, on the same mini-batch.
+  void differentiate_uphill(const Frame<R*>& network, const Frame<R*>& teacher) {
+    update_.perturb(perturbed_, weights_, gradient_);
+    Frame<R*> there = network;
+    there.weights = perturbed_;
+    forward(there);
+    residuals(there, teacher);
+    backward(there);
+  }
+
+  /// Adds the loss to the sums; false if a lane has diverged at this step.
+  bool record_loss(R loss, std::int64_t step) {
+    alignas(64) Real now[kLanes];
+    Lanes<R>::store(now, loss);
+    if (!frozen_ && Lanes<R>::all_below(loss, static_cast<Real>(job_.divergence_loss))) {
+      for (int l = 0; l < kLanes; ++l) job_.loss_sum[l] += static_cast<double>(now[l]);
+      return true;
+    }
+    bool changed = false;
+    for (int l = 0; l < kLanes; ++l) {
+      if (job_.diverged_at[l] >= 0) continue;
+      if (now[l] < static_cast<Real>(job_.divergence_loss)) {
+        job_.loss_sum[l] += static_cast<double>(now[l]);
+      } else {
+        job_.diverged_at[l] = step;
+        job_.loss_count[l] += step - job_.first_step;
+        freeze(l);
+        changed = true;
+      }
+    }
+    return !changed;
+  }
+
+  /// Takes a lane out: zero weights, rate and values, so that it does no harm and costs no slow arithmetic.
+  void freeze(int lane) {
+    frozen_ = true;
+    job_.learning_rates[lane] = 0;
+    const auto clear = [lane](R* values, int count) {
+      for (int i = 0; i < count; ++i) reinterpret_cast<Real*>(values)[i * kLanes + lane] = 0;
+    };
+    update_.clear(lane);
+    clear(weights_, job_.network.parameter_count);
+    clear(values_, batch_ * job_.network.size);
+    clear(value_gradients_, batch_ * job_.network.size);
+  }
+
+  const TrainJob<Real>& job_;
+  int batch_;
+  int residual_count_;
+  Workspace<R> space_;
+  Draws<R> draws_;
+  Update<R> update_;
+  bool frozen_ = false;
+  R* weights_;
+  R* gradient_;
+  R* perturbed_ = nullptr;
+  R* values_;
+  R* value_gradients_;
+  R* teacher_weights_;
+  R* teacher_values_;
+};
+
+/// One mini-batch, as a step would draw it.
+template <class R, class Real>
+void draw_one_batch(const BatchJob<Real>& job) {
+  Workspace<R> space(Draws<R>::need(job.draws));
+  Draws<R> draws(job.draws, space);
+  draws.draw(job.step);
+  const DrawJob<Real>& shape = job.draws;
+  for (int i = 0; i < shape.batch * shape.tokens * shape.inputs; ++i) {
+    Lanes<R>::store(job.inputs + i * Lanes<R>::kCount, draws.inputs()[i]);
+  }
+  for (int i = 0; i < shape.batch * shape.outputs; ++i) {
+    Lanes<R>::store(job.noise + i * Lanes<R>::kCount, draws.noise()[i]);
+  }
+}
+
+SHARPSEEK_LANES_END

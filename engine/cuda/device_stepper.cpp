@@ -1,0 +1,195 @@
+#include "engine/cuda/device_stepper.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "engine/cuda/fixed_steps.h"
+
+namespace sharpseek {
+
+using lanes::DevicePlace;
+using lanes::kDeviceLanes;
+
+namespace {
+
+/// How long a launch should take.
+constexpr double kLaunchSeconds = 0.1;
+constexpr std::int64_t kMostLaunchSteps = 1'000'000;
+/// Of launches that carry numbers for each step.
+constexpr std::int64_t kMostScaledSteps = 1 << 14;
+/// Warps that should fit into a multiprocessor's shared memory at once, beside those that wait for it.
+constexpr int kSharedWarps = 6;
+
+/// [E] of the host as [G][32] of the device; filled up with the last replica's.
+template <class T>
+at::Tensor spread(const std::vector<T>& values, std::int64_t groups, at::Device device) {
+  std::vector<T> all = values;
+  all.resize(static_cast<std::size_t>(groups * kDeviceLanes), values.back());
+  return at::tensor(at::ArrayRef<T>(all)).to(device);
+}
+
+template <class T>
+void gather(const at::Tensor& from, std::vector<T>& values) {
+  const at::Tensor host = from.to(at::kCPU);
+  std::copy_n(host.data_ptr<T>(), values.size(), values.begin());
+}
+
+}  // namespace
+
+DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const DevicePlan& plan, TrainingProblem problem)
+    : device_(device),
+      plan_(plan),
+      problem_(std::move(problem)),
+      layout_(static_cast<std::int64_t>(problem_.noise.size()), kDeviceLanes),
+      teacher_(problem_.task->teacher.program, device.device),
+      drawing_((validate(problem_, program), problem_), device.device) {
+  const std::vector<double>& teacher = problem_.task->teacher.parameters;
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device_.device);
+  teacher_weights_ = at::tensor(teacher, at::kDouble)
+                         .to(options)
+                         .unsqueeze(1)
+                         .expand({static_cast<std::int64_t>(teacher.size()), kDeviceLanes})
+                         .contiguous();
+  const auto packed = [&](const std::vector<double>& values) {
+    return values.empty() ? at::Tensor() : layout_.pack(at::tensor(values, at::kDouble).to(options).unsqueeze(1));
+  };
+  learning_rates_ = packed(problem_.learning_rates);
+  momenta_ = packed(problem_.momenta);
+  weight_decays_ = packed(problem_.weight_decays);
+  sam_radii_ = packed(problem_.sam_radii);
+  const bool fixed_rule = problem_.plain() && problem_.optimizer.kind == OptimizerKind::kSgd;
+  if (fixed_rule && drawing_.plain()) fixed_ = lanes::find_fixed_step(plan_.host(), teacher_.host(), problem_.batch);
+
+  job_.network = plan_.view();
+  job_.teacher = teacher_.view();
+  job_.teacher_weights = teacher_weights_.data_ptr<float>();
+  for (std::size_t i = 0; fixed_ >= 0 && i < teacher.size(); ++i) {
+    job_.inline_teacher[i] = static_cast<float>(teacher[i]);
+  }
+  job_.rule.plain = problem_.plain();
+  job_.rule.adam = problem_.optimizer.kind == OptimizerKind::kAdam;
+  job_.rule.sam = problem_.optimizer.kind == OptimizerKind::kSam;
+  job_.rule.beta1 = problem_.optimizer.beta1;
+  job_.rule.beta2 = problem_.optimizer.beta2;
+  job_.divergence_loss = static_cast<float>(kDivergenceLoss);
+  place_arrays();
+}
+
+void DeviceStepper::place_arrays() {
+  const std::int64_t most = std::int64_t{problem_.batch} * std::max(job_.network.size, job_.network.input_size);
+  require(most <= std::int64_t{1} << 26, "training.batch = ", problem_.batch,
+          ": too large for --engine lanes on a GPU, ", "whose kernels index ", std::int64_t{1} << 26,
+          " numbers of a replica, not ", most, "; take --engine torch");
+  // What is read most goes into shared memory as long as kSharedWarps warps of a multiprocessor find room.
+  const int batch = problem_.batch;
+  const lanes::DeviceDraws& draws = drawing_.draws();
+  const lanes::DeviceLimits limits = device_.kernels->limits(device_.device.index());
+  const auto room = static_cast<int>(
+      std::min(limits.shared_bytes_per_block, limits.shared_bytes_per_multiprocessor / kSharedWarps - 1024) /
+      (std::int64_t{kDeviceLanes} * 4));
+  const auto give = [&](DevicePlace& place, int elements) {
+    const bool shared = job_.shared_elements + elements <= room;
+    int& used = shared ? job_.shared_elements : job_.workspace_elements;
+    place = {used, shared};
+    used += elements;
+  };
+  give(job_.weights, job_.network.parameter_count);
+  give(job_.values, batch * job_.network.size);
+  give(job_.value_gradients, batch * job_.network.size);
+  give(job_.inputs, batch * draws.input_size);
+  give(job_.gradient, job_.network.parameter_count);
+  give(job_.teacher_values, batch * job_.teacher.size);
+  give(job_.noise, batch * draws.outputs);
+  give(job_.draw_space, lanes::draw_elements(draws));
+  give(job_.perturbed, job_.rule.sam ? job_.network.parameter_count : 0);
+}
+
+std::int64_t DeviceStepper::groups_at_once() const {
+  if (fixed_ >= 0 || job_.workspace_elements == 0) return layout_.groups();
+  const std::int64_t bytes = std::int64_t{job_.workspace_elements} * kDeviceLanes * 4;
+  return std::clamp<std::int64_t>(device_.kernels->limits(device_.device.index()).memory_bytes / 4 / bytes, 1,
+                                  layout_.groups());
+}
+
+at::Tensor DeviceStepper::scales(std::int64_t first, std::int64_t steps) const {
+  std::vector<StepScale> scales;
+  for (std::int64_t s = 0; s < steps; ++s) scales.push_back(step_scale(problem_.optimizer, first + s));
+  return upload(scales.data(), scales.size() * sizeof(StepScale), device_.device);
+}
+
+void DeviceStepper::advance(TrainingState& state, std::int64_t steps) {
+  require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
+          " is beyond 4294967295, the largest that random numbers are defined for");
+  SHARPSEEK_ASSERT(state.parameters.device().type() == device_.device.type() &&
+                   state.slots.size() == static_cast<std::size_t>(problem_.slots()));
+  const std::int64_t groups = layout_.groups();
+  at::Tensor weights = layout_.pack(state.parameters);
+  std::vector<at::Tensor> slots;
+  for (const at::Tensor& slot : state.slots) slots.push_back(layout_.pack(slot));
+  at::Tensor loss_sum = spread(state.loss_sum, groups, device_.device);
+  at::Tensor loss_count = spread(state.loss_count, groups, device_.device);
+  at::Tensor diverged_at = spread(state.diverged_at, groups, device_.device);
+  const std::int64_t at_once = groups_at_once();
+  const at::Tensor workspace =
+      at::empty({fixed_ >= 0 ? 0 : at_once * job_.workspace_elements * kDeviceLanes}, weights.options());
+  void* stream = device_.stream();
+
+  for (std::int64_t taken = 0; taken < steps;) {
+    const bool plain = job_.rule.plain;
+    const std::int64_t now = std::min({launch_steps_, steps - taken, plain ? kMostLaunchSteps : kMostScaledSteps});
+    const at::Tensor scales_now = plain ? at::Tensor() : scales(state.step + taken, now);
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::int64_t first = 0; first < groups; first += at_once) {
+      const std::int64_t places = first * kDeviceLanes;
+      lanes::DeviceTrainJob job = job_;
+      job.draws = drawing_.from_group(first);
+      job.groups = static_cast<int>(std::min(at_once, groups - first));
+      job.workspace = workspace.data_ptr<float>();
+      job.first_step = state.step + taken;
+      job.steps = now;
+      job.parameters = weights.data_ptr<float>() + places * job.network.parameter_count;
+      job.learning_rates = learning_rates_.data_ptr<float>() + places;
+      const auto of_groups = [&](const at::Tensor& values) {
+        return values.defined() ? values.data_ptr<float>() + places : nullptr;
+      };
+      job.rule.momenta = of_groups(momenta_);
+      job.rule.weight_decays = of_groups(weight_decays_);
+      job.rule.sam_radii = of_groups(sam_radii_);
+      if (!plain) job.rule.scales = static_cast<const StepScale*>(scales_now.data_ptr());
+      for (std::size_t i = 0; i < slots.size(); ++i) {
+        job.rule.slots[i] = slots[i].data_ptr<float>() + places * job.network.parameter_count;
+      }
+      job.loss_sum = loss_sum.data_ptr<double>() + places;
+      job.loss_count = loss_count.data_ptr<std::int64_t>() + places;
+      job.diverged_at = diverged_at.data_ptr<std::int64_t>() + places;
+      device_.kernels->train(job, fixed_, stream);
+    }
+    device_.kernels->synchronize(stream);
+    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double wanted = static_cast<double>(now) * kLaunchSeconds / std::max(took, 1e-6);
+    launch_steps_ = std::clamp<std::int64_t>(
+        static_cast<std::int64_t>(std::min(wanted, 4.0 * static_cast<double>(now))), 1, kMostLaunchSteps);
+    taken += now;
+  }
+
+  state.parameters = layout_.unpack(weights);
+  for (std::size_t i = 0; i < slots.size(); ++i) state.slots[i] = layout_.unpack(slots[i]);
+  gather(loss_sum, state.loss_sum);
+  gather(loss_count, state.loss_count);
+  gather(diverged_at, state.diverged_at);
+  for (std::size_t e = 0; e < state.diverged_at.size(); ++e) {
+    if (state.diverged_at[e] < 0) continue;
+    const auto replica = static_cast<std::int64_t>(e);
+    state.parameters[replica].fill_(std::numeric_limits<double>::quiet_NaN());
+    for (at::Tensor& slot : state.slots) slot[replica].fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+  state.step += steps;
+}
+
+}  // namespace sharpseek

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <vector>
+
+#include "engine/cuda/device_drawing.h"
+#include "engine/cuda/lane_device.h"
+#include "engine/engine.h"
+#include "engine/lane_layout.h"
+
+namespace sharpseek {
+
+/// SGD of groups of replicas, many steps a launch. A launch is kept near kLaunchSeconds by timing the one before, so
+/// that a display or a scheduler gets its turn and an interrupt is seen; how steps are cut changes no bit.
+class DeviceStepper : public Stepper {
+ public:
+  /// `program` and `plan` must outlive the stepper. Throws UserError when the problem's sizes do not fit each other.
+  DeviceStepper(const Program& program, LaneDevice device, const DevicePlan& plan, TrainingProblem problem);
+
+  void advance(TrainingState& state, std::int64_t steps) override;
+
+  /// Index in kFixedSteps of the kernel that runs, -1 for that of all programs.
+  int fixed() const { return fixed_; }
+
+ private:
+  void place_arrays();
+  std::int64_t groups_at_once() const;
+  /// What the steps first .. first + steps - 1 multiply by: StepScale [steps] as bytes of the device.
+  at::Tensor scales(std::int64_t first, std::int64_t steps) const;
+
+  LaneDevice device_;
+  const DevicePlan& plan_;
+  TrainingProblem problem_;
+  lanes::LaneLayout layout_;
+  DevicePlan teacher_;
+  DeviceDrawing drawing_;
+  at::Tensor teacher_weights_;  ///< [P of the teacher, 32]
+  at::Tensor learning_rates_;   ///< [G, 1, 32]
+  at::Tensor momenta_;          ///< [G, 1, 32], or undefined: 0
+  at::Tensor weight_decays_;    ///< [G, 1, 32], or undefined: 0
+  at::Tensor sam_radii_;        ///< [G, 1, 32] for SAM
+  lanes::DeviceTrainJob job_{};
+  int fixed_ = -1;
+  std::int64_t launch_steps_ = 32;
+};
+
+}  // namespace sharpseek

@@ -1,0 +1,88 @@
+// Kernels of all programs, which read their plan as they go.
+#include <map>
+#include <mutex>
+
+#include "engine/cuda/evaluate.h"
+#include "engine/cuda/launch.h"
+#include "engine/cuda/train.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// One warp a block, so that shared memory is one group's.
+__global__ void __launch_bounds__(32) general_step(const __grid_constant__ DeviceTrainJob job) {
+  extern __shared__ float shared[];
+  train_general(job, static_cast<int>(blockIdx.x * kDeviceLanes + threadIdx.x), shared);
+}
+
+template <class R>
+__global__ void __launch_bounds__(128) evaluate_samples(const __grid_constant__ DeviceSampleJob job) {
+  const int lane = static_cast<int>(threadIdx.x) % kDeviceLanes;
+  const int warp = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / kDeviceLanes;
+  float* space = job.workspace + std::int64_t{warp} * job.workspace_elements * kDeviceLanes;
+  const std::int64_t tasks = std::int64_t{job.groups} * job.slices * job.vectors;
+  for (std::int64_t task = warp; task < tasks; task += job.warps) evaluate_task<R>(job, task, lane, space);
+}
+
+__global__ void __launch_bounds__(128) draw_batches(const __grid_constant__ DeviceDrawJob job) {
+  const std::int64_t index = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (index < std::int64_t{job.replicas} * job.steps) draw_task(job, index);
+}
+
+SHARPSEEK_LANES_END
+
+namespace sharpseek::lanes {
+namespace {
+
+cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
+
+void train(const DeviceTrainJob& job, int fixed, void* stream) {
+  if (fixed >= 0) return launch_fixed_step(job, fixed, stream_of(stream));
+  const auto bytes = static_cast<std::size_t>(job.shared_elements) * kDeviceLanes * sizeof(float);
+  check_cuda(cudaFuncSetAttribute(general_step, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+             "shared memory of the training kernel");
+  general_step<<<job.groups, kDeviceLanes, bytes, stream_of(stream)>>>(job);
+  check_cuda(cudaGetLastError(), "training kernel");
+}
+
+void evaluate(const DeviceSampleJob& job, void* stream) {
+  constexpr int kWarps = 4;  // of a block
+  const int blocks = (job.warps + kWarps - 1) / kWarps;
+  const int threads = kWarps * kDeviceLanes;
+  if (job.task == DeviceTask::kProduct || job.task == DeviceTask::kPushforward) {
+    evaluate_samples<Dual<float>><<<blocks, threads, 0, stream_of(stream)>>>(job);
+  } else {
+    evaluate_samples<float><<<blocks, threads, 0, stream_of(stream)>>>(job);
+  }
+  check_cuda(cudaGetLastError(), "evaluation kernel");
+}
+
+void draw(const DeviceDrawJob& job, void* stream) {
+  constexpr int kThreads = 128;
+  const std::int64_t count = std::int64_t{job.replicas} * job.steps;
+  draw_batches<<<static_cast<unsigned>((count + kThreads - 1) / kThreads), kThreads, 0, stream_of(stream)>>>(job);
+  check_cuda(cudaGetLastError(), "drawing kernel");
+}
+
+void synchronize(void* stream) { check_cuda(cudaStreamSynchronize(stream_of(stream)), "waiting for kernels"); }
+
+/// Asked before every evaluation, while the driver takes milliseconds to answer: each device is asked once.
+DeviceLimits limits(int device) {
+  static std::mutex mutex;
+  static std::map<int, DeviceLimits> known;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (const auto found = known.find(device); found != known.end()) return found->second;
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device), "properties");
+  DeviceLimits found;
+  found.shared_bytes_per_block = static_cast<std::int64_t>(properties.sharedMemPerBlockOptin);
+  found.shared_bytes_per_multiprocessor = static_cast<std::int64_t>(properties.sharedMemPerMultiprocessor);
+  found.multiprocessors = properties.multiProcessorCount;
+  found.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
+  return known[device] = found;
+}
+
+}  // namespace
+
+const DeviceKernels kCudaKernels{"cuda", train, evaluate, draw, synchronize, limits};
+
+}  // namespace sharpseek::lanes

@@ -1,0 +1,182 @@
+#pragma once
+
+#include <utility>
+
+#include "engine/cuda/draw.h"
+#include "engine/kernels/passes.h"
+#include "engine/kernels/update_rule.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// Where one replica's numbers lie while it trains.
+template <class P>
+struct TrainArrays {
+  P weights;
+  P gradient;
+  P values;
+  P value_gradients;
+  P draws;   ///< draw_elements
+  P inputs;  ///< may be draws
+  P noise;
+  P teacher_values;
+  P perturbed;  ///< weights uphill, for SAM only
+};
+
+/// theta <- theta - eta g for `count` parameters from `first`; rate is -eta.
+template <class F>
+SHARPSEEK_HOST_DEVICE void update(const F& f, float rate, int first, int count) {
+  SHARPSEEK_UNROLL_FIXED
+  for (int i = first; i < first + count; ++i) {
+    f.weights[i] = fused(rate, float(f.weight_gradient[i]), float(f.weights[i]));
+  }
+}
+
+/// Writes the gradient of the loss of a mini-batch of `batch` samples with respect to the outputs of the frame's
+/// samples, 2 (f - f* - eps) / batch, and returns their part of the loss.
+template <class F, class L>
+SHARPSEEK_HOST_DEVICE auto residuals(const F& student, const L& labels, typename F::Pointer noise, int batch) {
+  using P = typename F::Pointer;
+  using R = Element<P>;
+  const P y = student.value(student.plan.output);
+  const P clean = labels.value(labels.plan.output);
+  const P dy = student.gradient(student.plan.output);
+  const float share = 1.f / static_cast<float>(batch);
+  R sum = constant<R>(0);
+  SHARPSEEK_UNROLL_FIXED
+  for (int i = 0; i < student.batch * student.plan.outputs; ++i) {
+    const R r = y[i] - clean[i] - noise[i];
+    dy[i] = r * R(2 * share);
+    sum = fused(r, r, sum);
+  }
+  return sum * R(share);
+}
+
+/// Takes job.steps steps of the replica at place `at` of [G][32], whose weights are in a.weights: the one loop that all
+/// training kernels with one thread a replica share. Passes has same_batch, draw and backward_and_update. No thread
+/// ever waits for another.
+template <class Passes, class P, class F, class L>
+SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes& passes, const F& student,
+                                         const L& labels, const TrainArrays<P>& a, int at) {
+  if (job.diverged_at[at] >= 0) return;
+  const float rate = -job.learning_rates[at];
+  double loss_sum = 0;
+  std::int64_t taken = 0;
+  for (; taken < job.steps; ++taken) {
+#ifdef __CUDA_ARCH__
+    asm volatile("" ::: "memory");  // or loads of constants leave the loop and fill the registers
+#endif
+    const std::int64_t step = job.first_step + taken;
+    if (taken == 0 || !passes.same_batch(job)) {
+      passes.draw(job, at, static_cast<std::uint32_t>(step), a);
+      forward(labels);
+    }
+    forward(student);
+    const float loss = residuals(student, labels, a.noise, student.batch);
+    if (!(loss < job.divergence_loss)) {
+      job.diverged_at[at] = step;
+      break;
+    }
+    loss_sum += static_cast<double>(loss);
+    passes.backward_and_update(job, student, labels, a, at, taken, rate);
+  }
+  job.loss_sum[at] += loss_sum;
+  job.loss_count[at] += taken;
+}
+
+/// One update of any optimiser with the gradient in f.weight_gradient; taken counts the job's steps from 0.
+template <class P>
+SHARPSEEK_HOST_DEVICE void optimise(const DeviceTrainJob& job, const Frame<P>& f, int at, std::int64_t taken,
+                                    float rate) {
+  const DeviceRule& rule = job.rule;
+  const int count = f.plan.parameter_count;
+  const StepScale scale = rule.scales[taken];
+  const float now = rate * static_cast<float>(scale.rate);
+  const float momentum = rule.momenta != nullptr ? rule.momenta[at] : 0.f;
+  const float decay = rule.weight_decays != nullptr ? rule.weight_decays[at] : 0.f;
+  const auto slot = [&](int which) {
+    const std::int64_t first = std::int64_t{at / kDeviceLanes} * count * kDeviceLanes;
+    return Strided<float, kDeviceLanes>{rule.slots[which] + first + at % kDeviceLanes};
+  };
+  if (rule.adam) {
+    const auto first = slot(0);
+    const auto second = slot(1);
+    const AdamRule<float> adam(rule.beta1, rule.beta2, scale);
+    for (int i = 0; i < count; ++i) {
+      f.weights[i] =
+          stepped(float(f.weights[i]), adam.direction(f.weight_gradient[i], first[i], second[i]), now, decay);
+    }
+    return;
+  }
+  for (int i = 0; i < count; ++i) {
+    float d = f.weight_gradient[i];
+    if (rule.slots[0] != nullptr) {
+      const auto velocity = slot(0);
+      d = fused(momentum, velocity[i], d);
+      velocity[i] = d;
+    }
+    f.weights[i] = stepped(float(f.weights[i]), d, now, decay);
+  }
+}
+
+/// Passes of any program: plans are read as they go.
+struct GeneralPasses {
+  /// Whether all steps have one mini-batch.
+  SHARPSEEK_HOST_DEVICE bool same_batch(const DeviceTrainJob& job) const { return job.draws.full_batch; }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE void draw(const DeviceTrainJob& job, int at, std::uint32_t step,
+                                  const TrainArrays<P>& a) const {
+    draw_any(job.draws, at, step, a.draws, a.inputs, a.noise);
+  }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE void backward_and_update(const DeviceTrainJob& job, const Frame<P>& f, const Frame<P>& labels,
+                                                 const TrainArrays<P>& a, int at, std::int64_t taken,
+                                                 float rate) const {
+    backward(f);
+    if (job.rule.plain) return update(f, rate, 0, f.plan.parameter_count);
+    if (job.rule.sam) differentiate_uphill(f, labels, a, job.rule.sam_radii[at]);
+    optimise(job, f, at, taken, rate);
+  }
+
+ private:
+  /// SAM: replaces the gradient g by the one at w + rho g / |g|, on the same mini-batch.
+  template <class P>
+  static SHARPSEEK_HOST_DEVICE void differentiate_uphill(const Frame<P>& f, const Frame<P>& labels,
+                                                         const TrainArrays<P>& a, float radius) {
+    const int count = f.plan.parameter_count;
+    float squares = 0;
+    for (int i = 0; i < count; ++i) squares = fused(float(f.weight_gradient[i]), float(f.weight_gradient[i]), squares);
+    const float scale = uphill_scale(radius, squares);
+    for (int i = 0; i < count; ++i) {
+      a.perturbed[i] = fused(scale, float(f.weight_gradient[i]), float(f.weights[i]));
+    }
+    const Frame<P> there{f.plan, f.batch, a.perturbed, f.weight_gradient, f.inputs, f.values, f.gradients};
+    forward(there);
+    residuals(there, labels, a.noise, f.batch);
+    backward(there);
+  }
+};
+
+/// Trains the replica at place `at`; `shared` is the warp's part of shared memory.
+SHARPSEEK_HOST_DEVICE void train_general(const DeviceTrainJob& job, int at, float* shared) {
+  using P = Strided<float, kDeviceLanes>;
+  const int lane = at % kDeviceLanes;
+  const std::int64_t group = at / kDeviceLanes;
+  float* workspace = job.workspace + group * job.workspace_elements * kDeviceLanes;
+  const auto place = [&](DevicePlace p) {
+    return P{(p.shared ? shared : workspace) + Index{p.offset} * kDeviceLanes + lane};
+  };
+  const TrainArrays<P> a{place(job.weights),         place(job.gradient),       place(job.values),
+                         place(job.value_gradients), place(job.draw_space),     place(job.inputs),
+                         place(job.noise),           place(job.teacher_values), place(job.perturbed)};
+  const int count = job.network.parameter_count;
+  const P own{job.parameters + group * count * kDeviceLanes + lane};
+  for (int i = 0; i < count; ++i) a.weights[i] = own[i];
+  const P teacher_weights{const_cast<float*>(job.teacher_weights) + lane};
+  const int batch = job.draws.batch;
+  const Frame<P> student{job.network, batch, a.weights, a.gradient, a.inputs, a.values, a.value_gradients};
+  const Frame<P> labels{job.teacher, batch, teacher_weights, a.gradient, a.inputs, a.teacher_values, a.teacher_values};
+  train_replica(job, GeneralPasses{}, student, labels, a, at);
+  for (int i = 0; i < count; ++i) own[i] = a.weights[i];
+}
+
+SHARPSEEK_LANES_END

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <utility>
+
+#include "engine/cuda/fixed_steps.h"
+#include "engine/cuda/train.h"
+#include "engine/kernels/fixed_passes.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// Passes of kFixedSteps[kStep] with one thread a replica.
+template <std::size_t kStep>
+struct FixedPasses {
+  SHARPSEEK_HOST_DEVICE bool same_batch(const DeviceTrainJob&) const { return false; }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE void draw(const DeviceTrainJob& job, int at, std::uint32_t step,
+                                  const TrainArrays<P>& a) const {
+    constexpr FixedStep fixed = kFixedSteps[kStep];
+    constexpr int kInputs = fixed.batch * fixed.network.input_size;
+    constexpr int kOutputs = fixed.network.outputs;
+    normals(a.draws, kInputs + fixed.batch * kOutputs, job.draws.keys[at], step, job.draws.training);
+    const int group = at / kDeviceLanes;
+    shape_noise(job.draws.noise_factor + std::int64_t{group} * (kOutputs * kOutputs * kDeviceLanes) + at % kDeviceLanes,
+                fixed.batch, kOutputs, a.draws + kInputs, a.noise);
+  }
+  /// A layer's weights are updated as soon as its backward pass is done with them, so that the gradient of one layer
+  /// is all that registers must hold.
+  template <class F, class L, class P>
+  SHARPSEEK_HOST_DEVICE void backward_and_update(const DeviceTrainJob&, const F& f, const L&, const TrainArrays<P>&,
+                                                 int, std::int64_t, float rate) const {
+    backward<kFixedSteps[kStep].network.op_count>(f, [&](int first, int count) { update(f, rate, first, count); });
+  }
+};
+
+/// Trains the replica at place `at` with everything in registers.
+template <std::size_t kStep>
+SHARPSEEK_HOST_DEVICE void train_fixed(const DeviceTrainJob& job, int at) {
+  constexpr FixedPlan network = kFixedSteps[kStep].network;
+  constexpr FixedPlan teacher = kFixedSteps[kStep].teacher;
+  constexpr int kBatch = kFixedSteps[kStep].batch;
+  constexpr int kCount = network.parameter_count;
+  static_assert(teacher.parameter_count <= kInlineTeacher);
+  float weights[kCount];
+  float gradient[kCount];
+  float values[kBatch * network.size];
+  float value_gradients[kBatch * network.size];
+  float draws[(kBatch * (network.input_size + network.outputs) + 7) / 8 * 8];
+  float noise[kBatch * network.outputs];
+  float teacher_values[kBatch * teacher.size];
+  const std::int64_t group = at / kDeviceLanes;
+  float* own = job.parameters + group * (kCount * kDeviceLanes) + at % kDeviceLanes;
+  SHARPSEEK_UNROLL_FIXED
+  for (int i = 0; i < kCount; ++i) weights[i] = own[i * kDeviceLanes];
+  const TrainArrays<float*> a{weights, gradient, values, value_gradients, draws, draws, noise, teacher_values, nullptr};
+  const Frame<float*, float*, FixedView<StepNetwork<kStep>>> student{{},    kBatch, weights,        gradient,
+                                                                     draws, values, value_gradients};
+  const Frame<float*, float*, FixedView<StepTeacher<kStep>>> labels{
+      {}, kBatch, const_cast<float*>(job.inline_teacher), gradient, draws, teacher_values, teacher_values};
+  train_replica(job, FixedPasses<kStep>{}, student, labels, a, at);
+  SHARPSEEK_UNROLL_FIXED
+  for (int i = 0; i < kCount; ++i) own[i * kDeviceLanes] = weights[i];
+}
+
+SHARPSEEK_LANES_END

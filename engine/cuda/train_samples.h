@@ -1,0 +1,226 @@
+#pragma once
+
+#include "engine/cuda/fixed_steps.h"
+#include "engine/cuda/train.h"
+#include "engine/kernels/fixed_passes.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// Training with one thread a sample: a warp holds 32 / batch replicas, lane = sample x replicas + replica. Weights and
+/// draws lie in shared memory, [i][replicas]; values and gradients of its sample in each thread's registers. The
+/// gradients of a replica's samples are added across the warp, in an order that does not depend on anything, such that
+/// each thread ends up with one weight in `batch`, which it updates.
+///
+/// A team is the warp: WarpTeam on a device, a vector of four lanes on the host (host_fixed_kernels.cpp). It has
+///   Value, kLanes   what a number is that every lane has its own of, and how many lanes there are
+///   kSlots          how many of the lanes' own states one caller holds
+///   each(body)      body(lane, slot) for every lane that the caller is
+///   make(body)      the Value whose lanes are body(lane)
+///   lane_of(v, k)   what lane k, one of the caller's, has
+///   exchange(v, m)  what lane k ^ m has
+///   choose(m, a, b) a in lanes with k & m == 0, b in the others
+///   sync()          writes to shared memory before it are seen by all lanes after it
+#ifdef __CUDACC__
+class WarpTeam {
+ public:
+  using Value = float;
+  static constexpr int kLanes = kDeviceLanes;
+  static constexpr int kSlots = 1;
+
+  __device__ explicit WarpTeam(int lane) : lane_(lane) {}
+  template <class Body>
+  __device__ __forceinline__ void each(const Body& body) const {
+    body(lane_, 0);
+  }
+  template <class Body>
+  __device__ __forceinline__ float make(const Body& body) const {
+    return body(lane_);
+  }
+  __device__ __forceinline__ float lane_of(float v, int) const { return v; }
+  __device__ __forceinline__ float exchange(float v, int mask) const { return __shfl_xor_sync(~0u, v, mask); }
+  __device__ __forceinline__ float choose(int mask, float a, float b) const { return (lane_ & mask) == 0 ? a : b; }
+  __device__ __forceinline__ void sync() const { __syncwarp(); }
+
+ private:
+  int lane_;
+};
+#endif
+
+/// Weights in shared memory as the lanes of a team read them.
+template <class Team, int kReplicas>
+struct SharedWeights {
+  const Team& team;
+  const float* p;
+  SHARPSEEK_HOST_DEVICE typename Team::Value operator[](Index i) const {
+    return team.make([&](int lane) { return p[i * kReplicas + lane % kReplicas]; });
+  }
+  SHARPSEEK_HOST_DEVICE SharedWeights operator+(Index i) const { return {team, p + i * kReplicas}; }
+};
+
+/// Numbers that all lanes share.
+template <class Value>
+struct Shared {
+  const float* p;
+  SHARPSEEK_HOST_DEVICE Value operator[](Index i) const { return Value(p[i]); }
+  SHARPSEEK_HOST_DEVICE Shared operator+(Index i) const { return {p + i}; }
+};
+
+/// Sizes of a kernel with one thread a sample.
+template <std::size_t kStep, int kLanes>
+struct SampleSizes {
+  static constexpr FixedStep kFixed = kFixedSteps[kStep];
+  static constexpr int kBatch = kFixed.batch;
+  static constexpr int kReplicas = kLanes / kBatch;  ///< of a team
+  static constexpr int kGroups = (kBatch * (kFixed.network.input_size + kFixed.network.outputs) + 7) / 8;
+  static constexpr int kShared = (kFixed.network.parameter_count + 8 * kGroups) * kReplicas;  ///< floats of a team
+  static_assert(kBatch * kReplicas == kLanes);
+};
+
+/// w <- w + rate g for `count` weights from `first`; gradient is each lane's sample's.
+template <int kBatch, class Team>
+SHARPSEEK_HOST_DEVICE void update_from_samples(const Team& team, float* weights, const typename Team::Value* gradient,
+                                               typename Team::Value rate, int first, int count) {
+  using V = typename Team::Value;
+  constexpr int kReplicas = Team::kLanes / kBatch;
+  SHARPSEEK_UNROLL_FIXED
+  for (int from = 0; from < count; from += kBatch) {
+    V part[kBatch];
+    SHARPSEEK_UNROLL_FIXED
+    for (int j = 0; j < kBatch; ++j) part[j] = from + j < count ? gradient[first + from + j] : V(0.f);
+    // Halves change hands until lanes of sample s hold the sum for weight from + s.
+    SHARPSEEK_UNROLL_FIXED
+    for (int width = kBatch / 2; width > 0; width /= 2) {
+      SHARPSEEK_UNROLL_FIXED
+      for (int j = 0; j < width; ++j) {
+        const int mask = width * kReplicas;
+        part[j] = team.choose(mask, part[j], part[j + width]) +
+                  team.exchange(team.choose(mask, part[j + width], part[j]), mask);
+      }
+    }
+    float* own = weights + (first + from) * kReplicas;
+    team.each([&](int lane, int) {
+      if (from + kBatch <= count || lane < (count - from) * kReplicas) {
+        own[lane] = fused(team.lane_of(rate, lane), team.lane_of(part[0], lane), own[lane]);
+      }
+    });
+  }
+}
+
+/// Takes job.steps steps of the replicas at first_place .. first_place + kReplicas - 1 of [G][32], which are of one
+/// group; `shared` has SampleSizes::kShared floats of the team's own. A replica that has diverged goes on with numbers
+/// that nobody reads.
+template <std::size_t kStep, class Team>
+SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& team, int first_place, float* shared) {
+  using V = typename Team::Value;
+  using Sizes = SampleSizes<kStep, Team::kLanes>;
+  constexpr FixedPlan network = kFixedSteps[kStep].network;
+  constexpr FixedPlan teacher = kFixedSteps[kStep].teacher;
+  constexpr int kBatch = Sizes::kBatch;
+  constexpr int kReplicas = Sizes::kReplicas;
+  constexpr int kCount = network.parameter_count;
+  constexpr int kInputs = network.input_size;
+  constexpr int kOutputs = network.outputs;
+  static_assert(teacher.parameter_count <= kInlineTeacher);
+  const auto place = [&](int lane) { return first_place + lane % kReplicas; };
+  const std::int64_t group = first_place / kDeviceLanes;
+  float* const weights = shared;
+  float* const draws = shared + kCount * kReplicas;
+
+  // Each lane brings one weight in kBatch, and takes it back.
+  const auto each_weight = [&](const auto& body) {
+    team.each([&](int lane, int) {
+      float* own = job.parameters + group * (kCount * kDeviceLanes) + place(lane) % kDeviceLanes;
+      for (int i = lane / kReplicas; i < kCount; i += kBatch) {
+        body(own[i * kDeviceLanes], weights[i * kReplicas + lane % kReplicas]);
+      }
+    });
+  };
+  each_weight([](float from, float& to) { to = from; });
+  bool active[Team::kSlots];
+  double loss_sum[Team::kSlots];
+  std::int64_t taken[Team::kSlots];
+  team.each([&](int lane, int slot) {
+    active[slot] = job.diverged_at[place(lane)] < 0;
+    loss_sum[slot] = 0;
+    taken[slot] = 0;
+  });
+  const V rate = team.make([&](int lane) { return -job.learning_rates[place(lane)]; });
+  V factor[kOutputs * kOutputs];
+  SHARPSEEK_UNROLL_FIXED
+  for (int i = 0; i < kOutputs * kOutputs; ++i) {
+    const float* of_group = job.draws.noise_factor + (group * (kOutputs * kOutputs) + i) * kDeviceLanes;
+    factor[i] = team.make([&](int lane) { return of_group[place(lane) % kDeviceLanes]; });
+  }
+
+  V inputs[kInputs];
+  V noise[kOutputs];
+  V values[network.size];
+  V value_gradients[network.size];
+  V gradient[kCount];
+  V teacher_values[teacher.size];
+  const Frame<V*, SharedWeights<Team, kReplicas>, FixedView<StepNetwork<kStep>>> student{
+      {}, 1, {team, weights}, gradient, inputs, values, value_gradients};
+  const Frame<V*, Shared<V>, FixedView<StepTeacher<kStep>>> labels{
+      {}, 1, {job.inline_teacher}, gradient, inputs, teacher_values, teacher_values};
+
+  for (std::int64_t s = 0; s < job.steps; ++s) {
+    const std::int64_t step = job.first_step + s;
+    team.each([&](int lane, int) {
+      const std::uint64_t key = job.draws.keys[place(lane)];
+      SHARPSEEK_UNROLL_FIXED
+      for (int from = 0; from < Sizes::kGroups; from += kBatch) {
+        const int k = from + lane / kReplicas;
+        if (k < Sizes::kGroups) {
+          eight_normals(Strided<float, kReplicas>{draws + 8 * k * kReplicas + lane % kReplicas}, k, key,
+                        static_cast<std::uint32_t>(step), job.draws.training);
+        }
+      }
+    });
+    team.sync();  // draws, and the weights of the step before
+    const auto drawn = [&](int first, int size, int i) {
+      return team.make(
+          [&](int lane) { return draws[(first + lane / kReplicas * size + i) * kReplicas + lane % kReplicas]; });
+    };
+    SHARPSEEK_UNROLL_FIXED
+    for (int i = 0; i < kInputs; ++i) inputs[i] = drawn(0, kInputs, i);
+    SHARPSEEK_UNROLL_FIXED
+    for (int o = 0; o < kOutputs; ++o) {
+      V sum = V(0.f);
+      SHARPSEEK_UNROLL_FIXED
+      for (int i = 0; i < kOutputs; ++i) {
+        sum = fused(factor[o * kOutputs + i], drawn(kBatch * kInputs, kOutputs, i), sum);
+      }
+      noise[o] = sum;
+    }
+    forward(labels);
+    forward(student);
+    V loss = residuals(student, labels, static_cast<V*>(noise), kBatch);
+    SHARPSEEK_UNROLL_FIXED
+    for (int mask = kReplicas; mask < Team::kLanes; mask *= 2) loss = loss + team.exchange(loss, mask);
+    team.each([&](int lane, int slot) {
+      const float own = team.lane_of(loss, lane);
+      if (!active[slot]) return;
+      if (!(own < job.divergence_loss)) {
+        active[slot] = false;
+        if (lane < kReplicas) job.diverged_at[place(lane)] = step;
+        return;
+      }
+      loss_sum[slot] += static_cast<double>(own);
+      ++taken[slot];
+    });
+    backward<network.op_count>(student, [&](int first, int count) {
+      if (kBatch > 1) team.sync();  // all lanes have read these weights
+      update_from_samples<kBatch>(team, weights, gradient, rate, first, count);
+    });
+  }
+
+  team.sync();
+  each_weight([](float& to, float from) { to = from; });
+  team.each([&](int lane, int slot) {
+    if (lane >= kReplicas) return;
+    job.loss_sum[place(lane)] += loss_sum[slot];
+    job.loss_count[place(lane)] += taken[slot];
+  });
+}
+
+SHARPSEEK_LANES_END

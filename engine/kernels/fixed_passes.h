@@ -1,0 +1,62 @@
+#pragma once
+
+#include <type_traits>
+
+#include "engine/kernels/fixed_plan.h"
+#include "engine/kernels/passes.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// The FixedPlan Source::kPlan as code without memory: what a PlanView reads from arrays is here a choice between
+/// constants, which is made when compiled, before loops are unrolled.
+template <class Source>
+struct FixedView {
+  static constexpr FixedPlan kPlan = Source::kPlan;
+  static constexpr int output = kPlan.output;
+  static constexpr int outputs = kPlan.outputs;
+
+  static SHARPSEEK_HOST_DEVICE int offset(int i) {
+    return choose(i, [](auto at) { return std::integral_constant<int, kPlan.values[at.value].offset>::value; });
+  }
+  static SHARPSEEK_HOST_DEVICE int tokens(int i) {
+    return choose(i, [](auto at) { return std::integral_constant<int, kPlan.values[at.value].tokens>::value; });
+  }
+  static SHARPSEEK_HOST_DEVICE int features(int i) {
+    return choose(i, [](auto at) { return std::integral_constant<int, kPlan.values[at.value].features>::value; });
+  }
+
+ private:
+  template <int kAt = 0, class Body>
+  static SHARPSEEK_HOST_DEVICE int choose(int i, Body body) {
+    if constexpr (kAt + 1 < kPlan.value_count) {
+      if (i != kAt) return choose<kAt + 1>(i, body);
+    }
+    return body(std::integral_constant<int, kAt>());
+  }
+};
+
+/// forward() of a fixed plan from op kOp on: each op's passes are chosen when compiled.
+template <int kOp = 0, class P, class W, class Source>
+SHARPSEEK_HOST_DEVICE void forward(const Frame<P, W, FixedView<Source>>& f) {
+  constexpr FixedPlan plan = Source::kPlan;
+  if constexpr (kOp < plan.op_count) {
+    constexpr PlanOp op = plan.ops[kOp];
+    OpPasses<op.kind>::forward(op, f);
+    forward<kOp + 1>(f);
+  }
+}
+
+/// backward() of the first kEnd ops. done(first, count) is called for each parameter as soon as its gradient is
+/// complete and its value is not read any more.
+template <int kEnd, class P, class W, class Source, class Done>
+SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W, FixedView<Source>>& f, const Done& done) {
+  if constexpr (kEnd > 0) {
+    constexpr FixedPlan plan = Source::kPlan;
+    constexpr PlanOp op = plan.ops[kEnd - 1];
+    OpPasses<op.kind>::backward(op, f);
+    if constexpr (plan.first_use(kEnd - 1)) done(op.parameter, plan.parameter_size(kEnd - 1));
+    backward<kEnd - 1>(f, done);
+  }
+}
+
+SHARPSEEK_LANES_END

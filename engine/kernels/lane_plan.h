@@ -1,0 +1,18 @@
+#pragma once
+
+#include "engine/kernels/plan.h"
+#include "models/program.h"
+
+namespace sharpseek::lanes {
+
+/// The plan of a Program.
+class LanePlan {
+ public:
+  explicit LanePlan(const Program& program);
+  PlanView view() const;
+
+ private:
+  Plan plan_;
+};
+
+}  // namespace sharpseek::lanes

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <utility>
+
+#include "engine/kernels/product.h"
+
+SHARPSEEK_LANES_BEGIN
+
+/// y_t = W x_t, or y_t = W x_t + z_t where the plan has fused a sum into it (z: the second input). Rows of all tokens
+/// and samples are one matrix product; backward is two more with other strides.
+template <>
+struct OpPasses<OpKind::kLinear> {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
+    using W = typename F::Weights;
+    const Index in = f.features(op.in[0]);
+    const int out = f.features(op.out);
+    const bool add = op.in[1] >= 0;
+    multiply<P, W>(f.rows(op.out), out,
+                   {static_cast<int>(in), f.value(op.in[0]), in, 1, f.weights + op.parameter, in, 1, f.value(op.out),
+                    out, add, add ? f.value(op.in[1]) : f.value(op.out)});
+  }
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
+    using W = typename F::Weights;
+    const Index in = f.features(op.in[0]);
+    const Index out = f.features(op.out);
+    const int rows = f.rows(op.out);
+    const P dy = f.gradient(op.out);
+    // dW = dy' x
+    const P dw = f.weight_gradient + op.parameter;
+    multiply<P>(static_cast<int>(out), static_cast<int>(in),
+                {rows, dy, 1, out, f.value(op.in[0]), 1, in, dw, in, f.put_parameter(op) == Put::kAdd, dw});
+    // dx = dy W
+    if (op.put[0] != Put::kNone) {
+      const P dx = f.gradient(op.in[0]);
+      multiply<P, W>(
+          rows, static_cast<int>(in),
+          {static_cast<int>(out), dy, out, 1, f.weights + op.parameter, 1, in, dx, in, op.put[0] == Put::kAdd, dx});
+    }
+    if (op.put[1] == Put::kNone) return;
+    const P dz = f.gradient(op.in[1]);
+    SHARPSEEK_UNROLL_FIXED
+    for (int i = 0, n = f.count(op.out); i < n; ++i) put(op.put[1], dz, i, Element<P>(dy[i]));
+  }
+};
+
+SHARPSEEK_LANES_END

@@ -1,0 +1,210 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "core/macros.h"
+#include "models/op.h"
+
+namespace sharpseek::lanes {
+
+/// What backward does with a gradient: nothing, write it, or add to what a later op has written.
+enum class Put : std::uint8_t { kNone, kStore, kAdd };
+
+/// Where a value lives and its shape for one sample. Offsets count features of one sample; a batch of b samples takes
+/// b times as much: value i of the workspace is [b][tokens][features] at b x offset.
+struct PlanValue {
+  int offset;  ///< within the workspace; -1: the program's input, which lives outside
+  int tokens;
+  int features;
+};
+
+/// An op as the kernels read it: plain data.
+struct PlanOp {
+  OpKind kind;
+  int in[3];      ///< value indices, -1 where unused; kLinear: in[1] is added to the product
+  int out;        ///< value index; shares its place with an input where the op works in place
+  int parameter;  ///< first element of its block in [P]
+  int token;
+  int heads;
+  int scratch;  ///< offset of scratch space in values and in gradients, as PlanValue::offset
+  Put put[3];   ///< for the gradient of each input; backward must write them in this order, for two may be one value
+  Put put_parameter;
+};
+
+/// A plan as plain data for a kernel: arrays belong to the LanePlan.
+struct PlanView {
+  const PlanOp* ops;
+  const PlanValue* values;
+  int op_count;
+  int output;           ///< value index
+  int parameter_count;  ///< P
+  int size;             ///< workspace elements of one sample
+  int input_size;       ///< tokens x features of the input
+  int outputs;
+
+  SHARPSEEK_HOST_DEVICE int offset(int i) const { return values[i].offset; }
+  SHARPSEEK_HOST_DEVICE int tokens(int i) const { return values[i].tokens; }
+  SHARPSEEK_HOST_DEVICE int features(int i) const { return values[i].features; }
+};
+
+/// What a plan is compiled from: a Program without its names.
+struct Network {
+  std::vector<Op> ops;  ///< in evaluation order; value 0 is the input, the last op writes the output
+  std::vector<ValueShape> values;
+  std::vector<int> parameters;  ///< first element of each block in [P]
+  int parameter_count = 0;      ///< P
+};
+
+/// A compiled Network.
+struct Plan {
+  std::vector<PlanOp> ops;
+  std::vector<PlanValue> values;
+  int output = 0;  ///< value index
+  int parameter_count = 0;
+  int size = 0;  ///< workspace elements of one sample
+};
+
+/// Compiles a Network for kernels, when the program runs or when it is compiled:
+///  - every value gets a place in a workspace; kFlatten becomes another name for the same place;
+///  - element-wise ops work in place where nobody else reads their input and no backward pass needs its old value;
+///  - a sum that is the only reader of a linear op's output becomes part of that op;
+///  - whether an op's backward pass stores a gradient or adds to it is decided here, in reverse op order, so that no
+///    pass sets gradients to zero; gradients that nobody needs (of the input) are left out.
+class PlanCompiler {
+ public:
+  constexpr explicit PlanCompiler(const Network& network)
+      : network_(network),
+        root_(network.values.size()),
+        readers_(network.values.size(), 0),
+        producer_(network.values.size(), OpKind::kFlatten) {}
+
+  constexpr Plan compile() {
+    name_storage();
+    place_values();
+    direct_gradients();
+    return std::move(plan_);
+  }
+
+ private:
+  static constexpr std::size_t at(int index) { return static_cast<std::size_t>(index); }
+
+  /// Finds each value's root, the value whose place it names, and the root's readers and producer.
+  constexpr void name_storage() {
+    for (std::size_t i = 0; i < root_.size(); ++i) root_[i] = static_cast<int>(i);
+    for (const Op& op : network_.ops) {
+      if (op.kind == OpKind::kFlatten) {
+        root_[at(op.output)] = root_[at(op.inputs[0])];
+        continue;
+      }
+      for (int input : op.inputs) {
+        if (input >= 0) ++readers_[at(root_[at(input)])];
+      }
+      producer_[at(op.output)] = op.kind;
+    }
+  }
+
+  /// Plans the ops in order, each with a place for its output and its scratch.
+  constexpr void place_values() {
+    for (const ValueShape& shape : network_.values) plan_.values.push_back({-1, shape.tokens, shape.features});
+    std::vector<bool> absorbed(network_.values.size(), false);  // sums that became part of a linear op, by output
+    for (const Op& op : network_.ops) {
+      if (absorbed[at(op.output)]) continue;
+      if (op.kind == OpKind::kFlatten) {
+        plan_.values[at(op.output)].offset = plan_.values[at(op.inputs[0])].offset;
+        continue;
+      }
+      const Op* sum = fused_sum(op);
+      PlanOp planned{op.kind,   {op.inputs[0], op.inputs[1], op.inputs[2]}, op.output, 0, op.token, op.heads, 0, {},
+                     Put::kNone};
+      if (op.parameter >= 0) planned.parameter = network_.parameters[at(op.parameter)];
+      if (sum != nullptr) {
+        absorbed[at(sum->output)] = true;
+        planned.out = sum->output;
+        planned.in[1] = sum->inputs[0] == op.output ? sum->inputs[1] : sum->inputs[0];
+      }
+      PlanValue& out = plan_.values[at(planned.out)];
+      out.offset = overwritten(planned, sum);
+      if (out.offset < 0) out.offset = placed(out.tokens * out.features);
+      planned.scratch = placed(scratch_size(op, network_.values[at(op.inputs[0])]));
+      plan_.ops.push_back(planned);
+    }
+    plan_.output = network_.ops.back().output;
+    plan_.parameter_count = network_.parameter_count;
+  }
+
+  /// The sum that alone reads the output of `op`, if `op` is linear and the other summand comes earlier: the op can
+  /// then add it itself. Null otherwise.
+  constexpr const Op* fused_sum(const Op& op) const {
+    if (op.kind != OpKind::kLinear || readers_[at(op.output)] != 1) return nullptr;
+    for (const Op& sum : network_.ops) {
+      if (sum.kind != OpKind::kAdd) continue;
+      for (int i = 0; i < 2; ++i) {
+        // Values are numbered in the order of the ops that write them.
+        if (sum.inputs[at(i)] == op.output && sum.inputs[at(1 - i)] < op.output) return &sum;
+      }
+    }
+    return nullptr;
+  }
+
+  /// The place of an input that the op, or the sum that became part of it, may write over; -1 if there is none.
+  constexpr int overwritten(const PlanOp& op, const Op* sum) const {
+    if (!traits(sum != nullptr ? sum->kind : op.kind).overwrites) return -1;
+    int place = -1;
+    for (int i = sum != nullptr ? 1 : 0; i < 3; ++i) {
+      if (op.in[i] < 0) continue;
+      const int offset = plan_.values[at(op.in[i])].offset;
+      const std::size_t source = at(root_[at(op.in[i])]);
+      if (offset >= 0 && readers_[source] == 1 && !traits(producer_[source]).reads_output) place = offset;
+    }
+    return place;
+  }
+
+  /// Reserves so many elements of the workspace.
+  constexpr int placed(int elements) {
+    plan_.size += elements;
+    return plan_.size - elements;
+  }
+
+  /// Backwards: the first pass that meets a gradient stores it, later ones add.
+  constexpr void direct_gradients() {
+    const std::vector<bool> wanted = depend_on_parameters();
+    std::vector<bool> seen(network_.values.size(), false);
+    std::vector<bool> seen_parameter(at(network_.parameter_count) + 1, false);
+    for (std::size_t k = plan_.ops.size(); k-- > 0;) {
+      PlanOp& op = plan_.ops[k];
+      for (int i = 0; i < 3; ++i) {
+        if (op.in[i] < 0 || !wanted[at(op.in[i])]) continue;
+        const std::size_t source = at(root_[at(op.in[i])]);
+        op.put[i] = seen[source] ? Put::kAdd : Put::kStore;
+        seen[source] = true;
+        const bool in_place = plan_.values[at(op.in[i])].offset == plan_.values[at(op.out)].offset;
+        if (in_place && traits(op.kind).passes_gradient) op.put[i] = Put::kNone;
+      }
+      if (traits(op.kind).parameter == OpParameter::kNone) continue;
+      op.put_parameter = seen_parameter[at(op.parameter)] ? Put::kAdd : Put::kStore;
+      seen_parameter[at(op.parameter)] = true;
+    }
+  }
+
+  /// Which values have a gradient that anybody wants.
+  constexpr std::vector<bool> depend_on_parameters() const {
+    std::vector<bool> depends(network_.values.size(), false);
+    for (const Op& op : network_.ops) {
+      bool own = op.parameter >= 0;
+      for (int input : op.inputs) own = own || (input >= 0 && depends[at(input)]);
+      depends[at(op.output)] = own;
+    }
+    return depends;
+  }
+
+  const Network& network_;
+  std::vector<int> root_;
+  std::vector<int> readers_;
+  std::vector<OpKind> producer_;
+  Plan plan_;
+};
+
+}  // namespace sharpseek::lanes

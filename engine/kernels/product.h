@@ -1,0 +1,146 @@
+#pragma once
+
+#include "engine/kernels/frame.h"
+
+#ifdef __CUDACC__
+#define SHARPSEEK_UNROLL _Pragma("unroll")
+#define SHARPSEEK_NOINLINE __device__ __host__ __noinline__
+#else
+#define SHARPSEEK_UNROLL _Pragma("GCC unroll 8")
+#define SHARPSEEK_NOINLINE __attribute__((noinline))
+#endif
+
+SHARPSEEK_LANES_BEGIN
+
+/// C[m cm + n] = (F[m cm + n] +) sum_k A[m am + k ak] B[n bn + k bk], one matrix of a product in every lane. Strides
+/// choose what is transposed.
+template <class P, class B = P>
+struct Product {
+  int depth;  ///< K
+  P a;
+  Index am, ak;
+  B b;
+  Index bn, bk;
+  P c;
+  Index cm;
+  bool add;  ///< F, which may be C
+  P from;
+};
+
+/// One register tile of M x N accumulators whose corner is element (row, column) of C.
+template <int M, int N, class P, class B>
+SHARPSEEK_HOST_DEVICE void tile(const Product<P, B>& product, int row, int column) {
+  using R = Element<P>;
+  R sum[M][N];
+  SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
+    SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) sum[m][n] = constant<R>(0);
+  }
+  P a = product.a + row * product.am;
+  B b = product.b + column * product.bn;
+  // Pointers are incremented: with strides of ptrdiff_t the compiler keeps them in registers.
+  int k = product.depth;
+  do {
+    R right[N];
+    SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) right[n] = b[n * product.bn];
+    SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
+      const R left = a[m * product.am];
+      SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) sum[m][n] = fused(left, right[n], sum[m][n]);
+    }
+    a = a + product.ak;
+    b = b + product.bk;
+  } while (--k);
+  const Index corner = row * product.cm + column;
+  const P c = product.c + corner;
+  if (product.add) {
+    const P from = product.from + corner;
+    SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
+      SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) c[m * product.cm + n] = from[m * product.cm + n] + sum[m][n];
+    }
+  } else {
+    SHARPSEEK_UNROLL for (int m = 0; m < M; ++m) {
+      SHARPSEEK_UNROLL for (int n = 0; n < N; ++n) c[m * product.cm + n] = sum[m][n];
+    }
+  }
+}
+
+/// tile<m, n> for m <= M, n <= N known at run time: the ragged ends of wide products.
+template <int M, int N, class P, class B>
+SHARPSEEK_HOST_DEVICE void tile_of(int m, int n, const Product<P, B>& product, int row, int column) {
+  if (m == M && n == N) return tile<M, N>(product, row, column);
+  if constexpr (N > 1) {
+    if (n < N) return tile_of<M, N - 1>(m, n, product, row, column);
+  }
+  if constexpr (M > 1) {
+    if (m < M) return tile_of<M - 1, N>(m, n, product, row, column);
+  }
+}
+
+/// What is left over: fewer than a tile's rows or columns.
+template <int M, int N, class P, class B>
+SHARPSEEK_NOINLINE void ragged_tile(int m, int n, const Product<P, B>& product, int row, int column) {
+  tile_of<M, N>(m, n, product, row, column);
+}
+
+/// All tiles, for edges m <= M, n <= N known at run time: one choice for the whole product.
+template <int M, int N, int kRows, int kColumns, class P, class B>
+SHARPSEEK_HOST_DEVICE void tiles_of(int m, int n, int rows, int columns, const Product<P, B>& product) {
+  if (m == M && n == N) {
+    for (int row = 0; row < rows; row += M) {
+      for (int column = 0; column < columns; column += N) {
+        if (rows - row >= M && columns - column >= N) {
+          tile<M, N>(product, row, column);
+        } else {
+          ragged_tile<kRows, kColumns>(rows - row < M ? rows - row : M, columns - column < N ? columns - column : N,
+                                       product, row, column);
+        }
+      }
+    }
+    return;
+  }
+  if constexpr (N > 1) {
+    if (n < N) return tiles_of<M, N - 1, kRows, kColumns>(m, n, rows, columns, product);
+  }
+  if constexpr (M > 1) {
+    if (m < M) return tiles_of<M - 1, N, kRows, kColumns>(m, n, rows, columns, product);
+  }
+}
+
+/// Largest tile edge <= T that splits `length` evenly: 6 = 3 + 3, not 4 + 2.
+template <int T>
+SHARPSEEK_HOST_DEVICE int even_edge(int length) {
+  return length <= T ? length : length <= 2 * T ? (length + 1) / 2 : T;
+}
+
+#ifdef SHARPSEEK_FIXED_SIZES
+/// Of constant sizes, on arrays in registers: nothing to tile.
+template <class P, class B = P>
+SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P, B> product) {
+  using R = Element<P>;
+  SHARPSEEK_UNROLL_FIXED
+  for (int m = 0; m < rows; ++m) {
+    SHARPSEEK_UNROLL_FIXED
+    for (int n = 0; n < columns; ++n) {
+      R sum = constant<R>(0);
+      SHARPSEEK_UNROLL_FIXED
+      for (int k = 0; k < product.depth; ++k) {
+        sum = fused(R(product.a[m * product.am + k * product.ak]), R(product.b[n * product.bn + k * product.bk]), sum);
+      }
+      const Index i = m * product.cm + n;
+      product.c[i] = product.add ? product.from[i] + sum : sum;
+    }
+  }
+}
+#else
+template <class P, class B = P>
+SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P, B> product) {
+  using R = Element<P>;
+  // Measured in docs/engine.md: the accumulators of a tile nearly fill 32 registers.
+  constexpr int kRegisters = LaneTraits<R>::registers;
+  constexpr int kRows = 4;
+  constexpr int kColumns = kRegisters == 1 ? 4 : kRegisters <= 3 ? 2 : 1;
+  tiles_of<kRows, kColumns, kRows, kColumns>(even_edge<kRows>(rows), even_edge<kColumns>(columns), rows, columns,
+                                             product);
+}
+#endif
+
+SHARPSEEK_LANES_END
