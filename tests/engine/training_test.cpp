@@ -217,8 +217,9 @@ TEST(MakeEngine, NamesTheFlagAndItsValue) {
 TEST(Validate, RefusesRatesAndBatchesThatCannotBe) {
   const Program program = make_model({});
   TrainingProblem problem = problem_of({}, 1, 0.01);
+  // The configuration has refused these by their key (config_test): here they are a fault of the program.
   problem.learning_rates[0] = -0.1;
-  EXPECT_THROW(validate(problem, program), UserError);
+  EXPECT_THROW(validate(problem, program), std::logic_error);
   problem.learning_rates[0] = 0.1;
   problem.batch = 0;
   EXPECT_THROW(validate(problem, program), UserError);

@@ -258,6 +258,25 @@ def test_every_group_is_made_longer(sharpseek: Run, tmp_path: Path, settings: li
         assert_same(tmp_path / f"A/depth={depth}/run.h5", tmp_path / f"B/depth={depth}/run.h5")
 
 
+def test_a_flag_that_equals_the_default_counts_as_given(sharpseek: Run, tmp_path: Path) -> None:
+    (tmp_path / "s.ini").write_text(INI)
+    assert sharpseek("run", "s.ini", "--quiet", "--out", "A", "--dtype", "float64").returncode == 0
+    longer = ["resume", "A", "--quiet", "--set=training.steps=60"]
+    refused = sharpseek(*longer, "--dtype", "float32")
+    assert refused.returncode == 2
+    assert "float32, whose roundings differ" in refused.stderr
+    assert sharpseek(*longer).returncode == 0
+
+
+def test_groups_of_small_rates_resume(sharpseek: Run, tmp_path: Path) -> None:
+    """Their folders carry the rate's name, which the configuration in index.json must give again."""
+    (tmp_path / "s.ini").write_text(INI)
+    rates = ["--set=training.time=1e-6", "--set=training.learning_rate=5e-4 0.0002"]
+    assert sharpseek("run", "s.ini", "--quiet", "--out", "A", *rates).returncode == 0
+    assert (tmp_path / "A/learning_rate=0.0005/run.h5").exists()
+    assert sharpseek("resume", "A", "--quiet").returncode == 0
+
+
 def test_a_damaged_record_makes_no_run_longer(sharpseek: Run, stopped: Path, tmp_path: Path) -> None:
     """It shows after the change was accepted; the configuration is then the old one again."""
     with h5py.File(stopped / "run.h5", "r+") as run:

@@ -67,7 +67,7 @@ def test_what_the_rule_allows_passes(tmp_path: Path):
     fine = made_up(
         tmp_path,
         {
-            "engine/lanes/plan.h": '#include "models/program.h"\n#include <xsimd/xsimd.hpp>\n',
+            "engine/cpu/plan.h": '#include "models/program.h"\n#include <xsimd/xsimd.hpp>\n',
             "experiments/predict/flow.h": '#include "files/column.h"\n#include "theory/slow_flow.h"\n',
             "experiments/cli/main.cpp": '#include "core/error.h"\n#include "experiments/run/group.h"\n',
         },
@@ -118,11 +118,11 @@ def test_a_torch_header_that_a_cuda_source_reaches_through_another_is_noticed(tm
     wrong = made_up(
         tmp_path,
         {
-            "engine/device/kernels.cu": '#include "engine/device/jobs.h"\n',
-            "engine/device/jobs.h": "#include <ATen/ATen.h>\n",
+            "engine/cuda/kernels.cu": '#include "engine/cuda/jobs.h"\n',
+            "engine/cuda/jobs.h": "#include <ATen/ATen.h>\n",
         },
     )
-    assert structure.torch_seen_by_cuda(wrong) == ["engine/device/jobs.h includes ATen/ATen.h"]
+    assert structure.torch_seen_by_cuda(wrong) == ["engine/cuda/jobs.h includes ATen/ATen.h"]
 
 
 # --- units
@@ -160,7 +160,7 @@ def test_a_namespace_in_the_wrong_place_is_noticed(tmp_path: Path):
         tmp_path,
         {
             "core/text.h": "namespace sharpseek::lanes {\n}\n",
-            "engine/lanes/plan.h": "namespace sharpseek::lanes {\n}  // namespace sharpseek::files {\n",
+            "engine/cpu/plan.h": "namespace sharpseek::lanes {\n}  // namespace sharpseek::files {\n",
             "experiments/run/record.h": "namespace sharpseek {\n}\nnamespace sharpseek::files {\n}\n",
             "files/column.h": "namespace sharpseek {\n}\n",
         },
