@@ -40,8 +40,8 @@ TrainingProblem TrainingProblem::of(const std::vector<std::size_t>& rows) const 
 }
 
 bool TrainingProblem::plain() const {
-  return (optimizer.kind == OptimizerKind::kSgd || optimizer.kind == OptimizerKind::kGd) &&
-         optimizer.schedule.constant() && !any_above_zero(momenta) && !any_above_zero(weight_decays);
+  return traits(optimizer.kind).momentum && !traits(optimizer.kind).uphill && optimizer.schedule.constant() &&
+         !any_above_zero(momenta) && !any_above_zero(weight_decays);
 }
 
 int TrainingProblem::slots() const { return optimizer_slots(optimizer.kind, any_above_zero(momenta)); }
@@ -56,7 +56,7 @@ void validate(const TrainingProblem& problem, const Program& program) {
   require(problem.batch >= 1, "training.batch = ", problem.batch, ": must be at least 1");
   for (double rate : problem.learning_rates) SHARPSEEK_ASSERT(std::isfinite(rate) && rate > 0);
   validate(problem.optimizer);
-  const OptimizerKind kind = problem.optimizer.kind;
+  const OptimizerTraits optimizer = traits(problem.optimizer.kind);
   const auto check = [&](const std::vector<double>& values, const char* key, bool wanted, auto&& fine,
                          const char* rule) {
     SHARPSEEK_ASSERT(values.size() == replicas || (values.empty() && !wanted));
@@ -66,14 +66,14 @@ void validate(const TrainingProblem& problem, const Program& program) {
       problem.momenta, "momentum", false, [](double m) { return m >= 0 && m < 1; }, ": must be at least 0 and below 1");
   check(
       problem.weight_decays, "weight_decay", false, [](double d) { return d >= 0; }, ": must be at least 0");
-  if (kind == OptimizerKind::kSam)
+  if (optimizer.uphill)
     check(
         problem.sam_radii, "sam_radius", true, [](double r) { return r > 0; }, ": must be above 0");
-  require(kind != OptimizerKind::kAdam || !any_above_zero(problem.momenta),
-          "training.momentum: must be 0 for adam, which has training.betas");
-  require(kind != OptimizerKind::kGd || !task.online(),
-          "training.optimizer = gd: needs a finite set of samples (data.samples = N), not online data");
-  SHARPSEEK_ASSERT(kind != OptimizerKind::kGd || problem.batch == task.dataset.rows());
+  require(optimizer.momentum || !any_above_zero(problem.momenta), "training.momentum: must be 0 for ", optimizer.name,
+          ", which has training.betas");
+  require(!optimizer.full_batch || !task.online(), "training.optimizer = ", optimizer.name,
+          ": needs a finite set of samples (data.samples = N), not online data");
+  SHARPSEEK_ASSERT(!optimizer.full_batch || problem.batch == task.dataset.rows());
   for (const Noise& noise : problem.noise) {
     require(noise.distribution != NoiseDistribution::kMeasured || task.residuals.rows() > 0,
             "noise.distribution = measured: needs data.dataset with measured outputs, and a linear data.teacher");

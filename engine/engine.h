@@ -54,16 +54,27 @@ struct TrainingProblem {
   std::vector<double> learning_rates;       ///< [E]
   std::vector<double> momenta;              ///< [E], or empty: 0
   std::vector<double> weight_decays;        ///< [E], or empty: 0
-  std::vector<double> sam_radii;            ///< [E] where the optimiser is sam
+  std::vector<double> sam_radii;            ///< [E] where the optimiser takes them
   OptimizerOptions optimizer;
-  int batch = 1;  ///< for gd the number of samples of the finite set
+  int batch = 1;  ///< of a full batch the number of samples of the finite set
 
   /// The problem of these replicas alone.
   TrainingProblem of(const std::vector<std::size_t>& rows) const;
   /// Whether an update needs anything beyond w <- w - eta g with the same eta at every step.
   bool plain() const;
-  /// Tensors that the optimiser keeps between steps: velocity | first and second moment | nothing.
+  /// Tensors that the optimiser keeps between steps.
   int slots() const;
+  /// Whether every step takes all samples of a finite set.
+  bool full_batch() const { return traits(optimizer.kind).full_batch; }
+  /// The update rule without what replicas have for their own, and without state.
+  template <class Real>
+  lanes::UpdateRule<Real> rule() const {
+    return {.plain = plain(),
+            .kind = optimizer.kind,
+            .uphill = traits(optimizer.kind).uphill,
+            .beta1 = optimizer.beta1,
+            .beta2 = optimizer.beta2};
+  }
 };
 
 /// Everything that training changes. Plain data, so that a checkpoint is this and nothing else.

@@ -1,30 +1,18 @@
 #include "engine/optimizer.h"
 
-#include <array>
 #include <cmath>
 #include <string>
-#include <utility>
 
 #include "core/error.h"
 
 namespace sharpseek {
-namespace {
-
-constexpr std::array kNames{std::pair{OptimizerKind::kSgd, "sgd"}, std::pair{OptimizerKind::kGd, "gd"},
-                            std::pair{OptimizerKind::kSam, "sam"}, std::pair{OptimizerKind::kAdam, "adam"}};
-
-}  // namespace
-
-const char* name_of(OptimizerKind kind) {
-  for (const auto& [known, name] : kNames) {
-    if (known == kind) return name;
-  }
-  return "?";
-}
 
 OptimizerKind optimizer_kind(const std::string& name) {
   std::string all;
-  for (const auto& [kind, known] : kNames) {
+  for (int i = 0;; ++i) {
+    const auto kind = static_cast<OptimizerKind>(i);
+    const char* known = name_of(kind);
+    if (known == nullptr) break;
     if (name == known) return kind;
     all += (all.empty() ? "" : " | ") + std::string(known);
   }
@@ -33,7 +21,7 @@ OptimizerKind optimizer_kind(const std::string& name) {
 
 StepScale step_scale(const OptimizerOptions& options, std::int64_t step) {
   StepScale scale{.rate = options.schedule.factor(step)};
-  if (options.kind == OptimizerKind::kAdam) {
+  if (traits(options.kind).betas) {
     const auto t = static_cast<double>(step + 1);
     scale.first = 1 / (1 - std::pow(options.beta1, t));
     scale.second = 1 / (1 - std::pow(options.beta2, t));
@@ -41,7 +29,9 @@ StepScale step_scale(const OptimizerOptions& options, std::int64_t step) {
   return scale;
 }
 
-int optimizer_slots(OptimizerKind kind, bool momentum) { return kind == OptimizerKind::kAdam ? 2 : momentum ? 1 : 0; }
+int optimizer_slots(OptimizerKind kind, bool momentum) {
+  return traits(kind).momentum && !momentum ? 0 : traits(kind).slots;
+}
 
 void validate(const OptimizerOptions& options) {
   for (double beta : {options.beta1, options.beta2}) {

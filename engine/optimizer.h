@@ -3,15 +3,13 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/kernels/step_scale.h"
+#include "engine/kernels/update_rule.h"
 #include "engine/rate_schedule.h"
 
 namespace sharpseek {
 
-enum class OptimizerKind { kSgd, kGd, kSam, kAdam };
-
-/// Its name in configurations and messages.
-const char* name_of(OptimizerKind kind);
+/// Its name in configurations and messages; null for what is no kind.
+constexpr const char* name_of(OptimizerKind kind) { return traits(kind).name; }
 /// The optimiser of this name. Throws UserError naming training.optimizer.
 OptimizerKind optimizer_kind(const std::string& name);
 
@@ -23,22 +21,20 @@ OptimizerKind optimizer_kind(const std::string& name);
 ///  - gd:  the same with the gradient of all N samples of a finite set. Label noise that is drawn fresh averages out;
 ///         noise that is drawn once stays in the labels.
 ///  - sam: the same with g at w + rho g / |g|, on the same mini-batch (Foret, Kleiner, Mobahi, Neyshabur, ICLR 2021).
-///  - adam: d = m' / (sqrt(v') + 1e-8), m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, m' = m / (1 - b1^t), v' = v /
-///         (1 - b2^t), t = 1 at the first step (Kingma, Ba, ICLR 2015; decay decoupled as in Loshchilov, Hutter, ICLR
-///         2019).
+///  - adam, rmsprop, lion: as the files of engine/kernels/optimizers/ say, which have the formulas and their sources.
+///         Decay decoupled as in Loshchilov, Hutter, ICLR 2019.
 /// Weight decay never enters a velocity or a moment. Without momentum it is the gradient of lambda |w|^2 / 2.
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
-  double beta1 = 0.9;    ///< adam: memory of the mean gradient, in [0, 1)
-  double beta2 = 0.999;  ///< adam: memory of the mean square, in [0, 1)
+  double beta1 = 0.9;    ///< b1 in [0, 1): memory of adam's mean gradient, weight of memory in lion's direction
+  double beta2 = 0.999;  ///< b2 in [0, 1): memory of the mean square, of lion's mean gradient
   RateSchedule schedule;
 };
 
 /// What step t = 0, 1, ... multiplies by.
 StepScale step_scale(const OptimizerOptions& options, std::int64_t step);
 
-/// Tensors of the parameters' size that an optimiser of this kind keeps between steps: velocity | first and second
-/// moment | nothing.
+/// Tensors of the parameters' size that an optimiser of this kind keeps between steps.
 int optimizer_slots(OptimizerKind kind, bool momentum);
 
 /// Throws UserError naming the key unless the options make sense.

@@ -17,7 +17,7 @@ class MiniBatches {
   MiniBatches(const TrainingProblem& problem, at::TensorOptions options);
 
   /// Whether every mini-batch is the whole set.
-  bool whole() const { return problem_.optimizer.kind == OptimizerKind::kGd; }
+  bool whole() const { return problem_.full_batch(); }
   /// How the mean gradient of a mini-batch varies.
   BatchSampling sampling() const;
   /// Label noise [E, N, outputs] that the samples of the finite set have for good; 0 for replicas whose noise is drawn

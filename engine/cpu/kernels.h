@@ -4,7 +4,7 @@
 
 #include "engine/kernels/noise_kind.h"
 #include "engine/kernels/plan.h"
-#include "engine/kernels/step_scale.h"
+#include "engine/kernels/update_rule.h"
 
 namespace sharpseek::lanes {
 
@@ -35,21 +35,6 @@ struct DrawJob {
 
 /// What a step does; benchmarks leave parts out to see what each costs.
 enum StepPart : unsigned { kDrawing = 1, kTeaching = 2, kForward = 4, kBackward = 8, kUpdating = 16, kWholeStep = 31 };
-
-/// The optimiser of one group (engine/optimizer.h).
-template <class Real>
-struct UpdateRule {
-  bool plain = true;  ///< w <- w - eta g; nothing else is read
-  bool adam = false;
-  bool sam = false;
-  double beta1 = 0;
-  double beta2 = 0;
-  const Real* momenta = nullptr;        ///< [L], or null: 0
-  const Real* weight_decays = nullptr;  ///< [L], or null: 0
-  const Real* sam_radii = nullptr;      ///< [L]
-  Real* slots[2] = {nullptr, nullptr};  ///< [P][L] in and out: velocity, or first and second moment
-  const StepScale* scales = nullptr;    ///< [steps]
-};
 
 /// SGD of one group of L replicas.
 template <class Real>

@@ -93,7 +93,7 @@ DrawJob<Real> LaneStepper<Real>::draw_job(std::int64_t group) const {
   job.dataset = dataset_.empty() ? nullptr : dataset_.data();
   job.samples = static_cast<std::uint32_t>(task.dataset.rows());
   job.replacement = task.replacement;
-  job.full_batch = problem_.optimizer.kind == OptimizerKind::kGd;
+  job.full_batch = problem_.full_batch();
   job.residuals = residuals_.empty() ? nullptr : residuals_.data();
   if (depends_on_input_) job.heteroscedastic = heteroscedastic_.data_ptr<Real>() + first;
   job.noise_kinds = kinds_.data() + first;
@@ -134,7 +134,7 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
   std::vector<at::Tensor> slots;
   for (const at::Tensor& slot : state.slots) slots.push_back(layout_.pack(slot));
 
-  const bool plain = problem_.plain();  // looks at all replicas, so not within the loop over them
+  const UpdateRule<Real> rule = problem_.rule<Real>();  // looks at all replicas, so not within the loop over them
 
   // Task t is slice t / G of group t % G; it waits for the group's previous slice, which another thread may be doing.
   const std::int64_t slices = (steps + kSliceSteps - 1) / kSliceSteps;
@@ -157,17 +157,13 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     job.weights = weights.data_ptr<Real>() + group * weights.stride(0);
     job.learning_rates = rates_packed.data_ptr<Real>() + first;
     std::vector<StepScale> scales;
-    job.rule.plain = plain;
-    if (!plain) {
+    job.rule = rule;
+    if (!rule.plain) {
       for (std::int64_t s = 0; s < job.steps; ++s) scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
       const auto of_group = [&](const at::Tensor& values) {
         return values.numel() > 0 ? values.data_ptr<Real>() + first : nullptr;
       };
       job.rule.scales = scales.data();
-      job.rule.adam = problem_.optimizer.kind == OptimizerKind::kAdam;
-      job.rule.sam = problem_.optimizer.kind == OptimizerKind::kSam;
-      job.rule.beta1 = problem_.optimizer.beta1;
-      job.rule.beta2 = problem_.optimizer.beta2;
       job.rule.momenta = of_group(momenta);
       job.rule.weight_decays = of_group(weight_decays);
       job.rule.sam_radii = of_group(sam_radii);

@@ -28,7 +28,7 @@ class TrainGroup {
     const auto take = [&](int count) { return space_.take(static_cast<std::size_t>(count)); };
     weights_ = take(job.network.parameter_count);
     gradient_ = take(job.network.parameter_count);
-    if (job.rule.sam) perturbed_ = take(job.network.parameter_count);
+    if (job.rule.uphill) perturbed_ = take(job.network.parameter_count);
     values_ = take(batch_ * job.network.size);
     value_gradients_ = take(batch_ * job.network.size);
     teacher_weights_ = take(job.teacher.parameter_count);
@@ -56,7 +56,7 @@ class TrainGroup {
         if (!record_loss(residuals(network, teacher), step)) update_.load_rates();
       }
       if (does(kBackward)) backward(network);
-      if (job_.rule.sam) differentiate_uphill(network, teacher);
+      if (job_.rule.uphill) differentiate_uphill(network, teacher);
       if (does(kUpdating)) update_.apply(weights_, gradient_, s);
     }
     for (int l = 0; l < kLanes; ++l) {
@@ -68,7 +68,8 @@ class TrainGroup {
  private:
   static std::size_t need(const TrainJob<Real>& job) {
     return Draws<R>::need(job.draws) +
-           static_cast<std::size_t>((job.rule.sam ? 3 : 2) * job.network.parameter_count + job.teacher.parameter_count +
+           static_cast<std::size_t>((job.rule.uphill ? 3 : 2) * job.network.parameter_count +
+                                    job.teacher.parameter_count +
                                     job.draws.batch * (2 * job.network.size + job.teacher.size));
   }
 

@@ -2,7 +2,7 @@
 
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/workspace.h"
-#include "engine/kernels/update_rule.h"
+#include "engine/kernels/update.h"
 
 SHARPSEEK_LANES_BEGIN
 
@@ -31,15 +31,7 @@ class Update {
     }
     const StepScale& scale = rule_.scales[s];
     const R rates = rates_ * constant<R>(scale.rate);
-    if (rule_.adam) return adam(weights, gradient, rates, scale);
-    for (int i = 0; i < count_; ++i) {
-      R d = gradient[i];
-      if (rule_.slots[0] != nullptr) {
-        d = fused(momentum_, slot(0, i), d);
-        store(0, i, d);
-      }
-      weights[i] = stepped(weights[i], d, rates, decay_);
-    }
+    update_weights(rule_, scale, rates, momentum_, decay_, count_, weights, gradient, Slots{rule_});
   }
 
   /// SAM: out = w + rho g / |g|.
@@ -58,20 +50,11 @@ class Update {
   }
 
  private:
-  R slot(int which, int i) const { return Lanes<R>::load(rule_.slots[which] + i * kLanes); }
-  void store(int which, int i, R value) { Lanes<R>::store(rule_.slots[which] + i * kLanes, value); }
-
-  void adam(R* weights, const R* gradient, R rates, const StepScale& scale) {
-    const AdamRule<R> rule(rule_.beta1, rule_.beta2, scale);
-    for (int i = 0; i < count_; ++i) {
-      R m = slot(0, i);
-      R v = slot(1, i);
-      const R d = rule.direction(gradient[i], m, v);
-      store(0, i, m);
-      store(1, i, v);
-      weights[i] = stepped(weights[i], d, rates, decay_);
-    }
-  }
+  struct Slots {
+    const UpdateRule<Real>& rule;
+    R load(int which, int i) const { return Lanes<R>::load(rule.slots[which] + i * kLanes); }
+    void store(int which, int i, R value) const { Lanes<R>::store(rule.slots[which] + i * kLanes, value); }
+  };
 
   const TrainJob<Real>& job_;
   const UpdateRule<Real>& rule_;

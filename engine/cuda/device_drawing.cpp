@@ -65,7 +65,7 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
   draws_.residuals = task.residuals.rows() > 0 ? place(rounded(task.residuals)) : nullptr;
   draws_.dataset_size = static_cast<std::uint32_t>(task.dataset.rows());
   draws_.replacement = task.replacement;
-  draws_.full_batch = problem.optimizer.kind == OptimizerKind::kGd;
+  draws_.full_batch = problem.full_batch();
   draws_.training = stream_key(task.seed, Stream::kTraining);
   draws_.noise_signs = stream_key(task.seed, Stream::kNoiseSigns);
   draws_.sample_index = stream_key(task.seed, Stream::kSampleIndex);

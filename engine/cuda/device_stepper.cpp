@@ -63,8 +63,8 @@ DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const De
   momenta_ = packed(problem_.momenta);
   weight_decays_ = packed(problem_.weight_decays);
   sam_radii_ = packed(problem_.sam_radii);
-  const bool fixed_rule = problem_.plain() && problem_.optimizer.kind == OptimizerKind::kSgd;
-  if (fixed_rule && drawing_.plain()) fixed_ = lanes::find_fixed_step(plan_.host(), teacher_.host(), problem_.batch);
+  if (problem_.plain() && drawing_.plain())
+    fixed_ = lanes::find_fixed_step(plan_.host(), teacher_.host(), problem_.batch);
 
   job_.network = plan_.view();
   job_.teacher = teacher_.view();
@@ -72,11 +72,7 @@ DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const De
   for (std::size_t i = 0; fixed_ >= 0 && i < teacher.size(); ++i) {
     job_.inline_teacher[i] = static_cast<float>(teacher[i]);
   }
-  job_.rule.plain = problem_.plain();
-  job_.rule.adam = problem_.optimizer.kind == OptimizerKind::kAdam;
-  job_.rule.sam = problem_.optimizer.kind == OptimizerKind::kSam;
-  job_.rule.beta1 = problem_.optimizer.beta1;
-  job_.rule.beta2 = problem_.optimizer.beta2;
+  job_.rule = problem_.rule<float>();
   job_.divergence_loss = static_cast<float>(kDivergenceLoss);
   place_arrays();
 }
@@ -107,7 +103,7 @@ void DeviceStepper::place_arrays() {
   give(job_.teacher_values, batch * job_.teacher.size);
   give(job_.noise, batch * draws.outputs);
   give(job_.draw_space, lanes::draw_elements(draws));
-  give(job_.perturbed, job_.rule.sam ? job_.network.parameter_count : 0);
+  give(job_.perturbed, job_.rule.uphill ? job_.network.parameter_count : 0);
 }
 
 std::int64_t DeviceStepper::groups_at_once() const {

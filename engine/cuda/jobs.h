@@ -6,7 +6,7 @@
 #include "core/philox.h"
 #include "engine/kernels/noise_kind.h"
 #include "engine/kernels/plan.h"
-#include "engine/kernels/step_scale.h"
+#include "engine/kernels/update_rule.h"
 
 namespace sharpseek::lanes {
 
@@ -43,20 +43,6 @@ struct DeviceDraws {
   PhiloxKey fixed_signs;
 };
 
-/// The optimiser (engine/optimizer.h) of G groups.
-struct DeviceRule {
-  bool plain;  ///< w <- w - eta g; nothing else is read
-  bool adam;
-  bool sam;
-  double beta1;
-  double beta2;
-  const float* momenta;        ///< [G][32], or null: 0
-  const float* weight_decays;  ///< [G][32], or null: 0
-  const float* sam_radii;      ///< [G][32]
-  float* slots[2];             ///< [G][P][32] in and out, or null: velocity, or first and second moment
-  const StepScale* scales;     ///< [steps]
-};
-
 /// Where an array of a training replica lies: element i of replica r of a group at base[(offset + i) x 32 + r], base
 /// being the warp's part of shared memory or of the workspace.
 struct DevicePlace {
@@ -73,7 +59,7 @@ struct DeviceTrainJob {
   float inline_teacher[kInlineTeacher];  ///< teacher_weights once more, for kernels of fixed sizes
   const float* teacher_weights;          ///< [P of the teacher][32], the same in all lanes
 
-  DeviceRule rule;
+  UpdateRule<float> rule;
 
   DevicePlace weights, gradient, values, value_gradients, draw_space, inputs, noise, teacher_values;
   DevicePlace perturbed;   ///< weights uphill, for SAM only

@@ -4,7 +4,7 @@
 
 #include "engine/cuda/draw.h"
 #include "engine/kernels/passes.h"
-#include "engine/kernels/update_rule.h"
+#include "engine/kernels/update.h"
 
 SHARPSEEK_LANES_BEGIN
 
@@ -83,39 +83,29 @@ SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes
   job.loss_count[at] += taken;
 }
 
+/// The optimiser's state of a thread's replica, whose numbers begin at `first`.
+struct DeviceSlots {
+  const UpdateRule<float>& rule;
+  std::int64_t first;
+  SHARPSEEK_HOST_DEVICE float load(int which, int i) const { return (rule.slots[which] + first)[i * kDeviceLanes]; }
+  SHARPSEEK_HOST_DEVICE void store(int which, int i, float x) const {
+    (rule.slots[which] + first)[i * kDeviceLanes] = x;
+  }
+};
+
 /// One update of any optimiser with the gradient in f.weight_gradient; taken counts the job's steps from 0.
 template <class P>
 SHARPSEEK_HOST_DEVICE void optimise(const DeviceTrainJob& job, const Frame<P>& f, int at, std::int64_t taken,
                                     float rate) {
-  const DeviceRule& rule = job.rule;
+  const UpdateRule<float>& rule = job.rule;
   const int count = f.plan.parameter_count;
   const StepScale scale = rule.scales[taken];
   const float now = rate * static_cast<float>(scale.rate);
   const float momentum = rule.momenta != nullptr ? rule.momenta[at] : 0.f;
   const float decay = rule.weight_decays != nullptr ? rule.weight_decays[at] : 0.f;
-  const auto slot = [&](int which) {
-    const std::int64_t first = std::int64_t{at / kDeviceLanes} * count * kDeviceLanes;
-    return Strided<float, kDeviceLanes>{rule.slots[which] + first + at % kDeviceLanes};
-  };
-  if (rule.adam) {
-    const auto first = slot(0);
-    const auto second = slot(1);
-    const AdamRule<float> adam(rule.beta1, rule.beta2, scale);
-    for (int i = 0; i < count; ++i) {
-      f.weights[i] =
-          stepped(float(f.weights[i]), adam.direction(f.weight_gradient[i], first[i], second[i]), now, decay);
-    }
-    return;
-  }
-  for (int i = 0; i < count; ++i) {
-    float d = f.weight_gradient[i];
-    if (rule.slots[0] != nullptr) {
-      const auto velocity = slot(0);
-      d = fused(momentum, velocity[i], d);
-      velocity[i] = d;
-    }
-    f.weights[i] = stepped(float(f.weights[i]), d, now, decay);
-  }
+  const std::int64_t first = std::int64_t{at / kDeviceLanes} * count * kDeviceLanes;
+  update_weights(rule, scale, now, momentum, decay, count, f.weights, f.weight_gradient,
+                 DeviceSlots{rule, first + at % kDeviceLanes});
 }
 
 /// Passes of any program: plans are read as they go.
@@ -133,7 +123,7 @@ struct GeneralPasses {
                                                  float rate) const {
     backward(f);
     if (job.rule.plain) return update(f, rate, 0, f.plan.parameter_count);
-    if (job.rule.sam) differentiate_uphill(f, labels, a, job.rule.sam_radii[at]);
+    if (job.rule.uphill) differentiate_uphill(f, labels, a, job.rule.sam_radii[at]);
     optimise(job, f, at, taken, rate);
   }
 

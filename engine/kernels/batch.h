@@ -45,6 +45,11 @@ SHARPSEEK_HOST_DEVICE Batch<T, A> step(Batch<T, A> x) {
   return xsimd::select(x > Batch<T, A>(T(0)), Batch<T, A>(T(1)), Batch<T, A>(T(0)));
 }
 template <class T, class A>
+SHARPSEEK_HOST_DEVICE Batch<T, A> signum(Batch<T, A> x) {
+  const Batch<T, A> zero(T(0));
+  return xsimd::select(x > zero, Batch<T, A>(T(1)), xsimd::select(x < zero, Batch<T, A>(T(-1)), x));
+}
+template <class T, class A>
 SHARPSEEK_HOST_DEVICE Batch<T, A> positive_part(Batch<T, A> x) {
   return xsimd::select(x <= Batch<T, A>(T(0)), Batch<T, A>(T(0)), x);
 }

@@ -58,6 +58,11 @@ template <Scalar T>
 SHARPSEEK_HOST_DEVICE T step(T x) {
   return x > 0 ? T(1) : T(0);
 }
+/// 1, -1, or x itself where it is 0 or NaN.
+template <Scalar T>
+SHARPSEEK_HOST_DEVICE T signum(T x) {
+  return x > 0 ? T(1) : x < 0 ? T(-1) : x;
+}
 /// max(x, 0).
 template <Scalar T>
 SHARPSEEK_HOST_DEVICE T positive_part(T x) {

@@ -1,44 +1,33 @@
 #pragma once
 
-#include "engine/kernels/scalar.h"
-#include "engine/kernels/step_scale.h"
+#include "engine/kernels/optimizer_traits.h"
 
-SHARPSEEK_LANES_BEGIN
+namespace sharpseek {
 
-/// The update rules of engine/optimizer.h for one parameter of every lane of R.
-
-/// w - eta (d + lambda w); rate is -eta.
-template <class R>
-SHARPSEEK_HOST_DEVICE R stepped(R weight, R direction, R rate, R decay) {
-  return fused(rate, fused(decay, weight, direction), weight);
-}
-
-/// What Adam's direction is made of at one step.
-template <class R>
-struct AdamRule {
-  R keep1, take1;   ///< b1 and 1 - b1
-  R keep2, take2;   ///< b2 and 1 - b2
-  R first, second;  ///< 1 / (1 - b1^t) and 1 / (1 - b2^t)
-  SHARPSEEK_HOST_DEVICE AdamRule(double beta1, double beta2, const StepScale& scale)
-      : keep1(constant<R>(beta1)),
-        take1(constant<R>(1 - beta1)),
-        keep2(constant<R>(beta2)),
-        take2(constant<R>(1 - beta2)),
-        first(constant<R>(scale.first)),
-        second(constant<R>(scale.second)) {}
-
-  /// d = m' / (sqrt(v') + 1e-8); m and v become those of this step.
-  SHARPSEEK_HOST_DEVICE R direction(R g, R& m, R& v) const {
-    m = fused(keep1, m, take1 * g);
-    v = fused(keep2, v, take2 * g * g);
-    return m * first * inverted(square_root(v * second) + constant<R>(kAdamEpsilon));
-  }
+/// What a step multiplies by: the rate's factor, and 1 / (1 - b1^t) and 1 / (1 - b2^t).
+struct StepScale {
+  double rate = 1;
+  double first = 1;
+  double second = 1;
 };
 
-/// SAM: rho / |g| from |g|^2.
-template <class R>
-SHARPSEEK_HOST_DEVICE R uphill_scale(R radius, R squares) {
-  return radius * inverted(square_root(squares) + constant<R>(kSamEpsilon));
-}
+namespace lanes {
 
-SHARPSEEK_LANES_END
+/// The optimiser (engine/optimizer.h) of groups of L lanes as kernels take it. Real is float or double; "[M][L]" is M
+/// values of the lanes, lane fastest. CPU kernels get one group, a device's [G] of them.
+template <class Real>
+struct UpdateRule {
+  bool plain = true;  ///< w <- w - eta g; nothing else is read
+  OptimizerKind kind = OptimizerKind::kSgd;
+  bool uphill = false;  ///< the gradient is that at w + rho g / |g|
+  double beta1 = 0;
+  double beta2 = 0;
+  const Real* momenta = nullptr;        ///< [L], or null: 0
+  const Real* weight_decays = nullptr;  ///< [L], or null: 0
+  const Real* sam_radii = nullptr;      ///< [L]
+  Real* slots[2] = {nullptr, nullptr};  ///< [P][L] in and out, or null
+  const StepScale* scales = nullptr;    ///< [steps]
+};
+
+}  // namespace lanes
+}  // namespace sharpseek

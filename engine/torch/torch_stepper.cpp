@@ -15,7 +15,9 @@
 
 #include "core/error.h"
 #include "data/batch.h"
+#include "engine/kernels/update.h"
 #include "engine/torch/lowering.h"
+#include "engine/torch/tensor_number.h"
 
 namespace sharpseek {
 namespace {
@@ -103,22 +105,23 @@ LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at:
   return {loss.detach(), torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front()};
 }
 
+at::Tensor TorchStepper::new_direction(TrainingState& state, const at::Tensor& g, const StepScale& scale) const {
+  using lanes::TensorNumber;
+  const OptimizerOptions& options = problem_.optimizer;
+  const lanes::StepNumbers<TensorNumber> step(TensorNumber(momenta_), options.beta1, options.beta2, scale);
+  std::vector<TensorNumber> slots(state.slots.begin(), state.slots.end());
+  at::Tensor direction;
+  lanes::visit(options.kind,
+               [&](auto rule) { direction = rule.direction(step, TensorNumber(g), slots.data()).tensor; });
+  for (std::size_t k = 0; k < slots.size(); ++k) state.slots[k] = slots[k].tensor;
+  return direction;
+}
+
 void TorchStepper::update(TrainingState& state, const at::Tensor& g, std::int64_t step) const {
   const StepScale scale = step_scale(problem_.optimizer, step);
-  at::Tensor direction = g;
-  if (problem_.optimizer.kind == OptimizerKind::kAdam) {
-    const double beta1 = problem_.optimizer.beta1;
-    const double beta2 = problem_.optimizer.beta2;
-    at::Tensor& m = state.slots[0];
-    at::Tensor& v = state.slots[1];
-    m = beta1 * m + (1 - beta1) * g;
-    v = beta2 * v + (1 - beta2) * g.square();
-    direction = m * scale.first / ((v * scale.second).sqrt() + kAdamEpsilon);
-  } else if (!state.slots.empty()) {
-    direction = state.slots[0] = momenta_ * state.slots[0] + g;
-  }
-  if (!problem_.weight_decays.empty()) direction = direction + weight_decays_ * state.parameters;
-  state.parameters = state.parameters - learning_rates_ * scale.rate * direction;
+  const at::Tensor direction = problem_.slots() > 0 ? new_direction(state, g, scale) : g;
+  const at::Tensor decayed = problem_.weight_decays.empty() ? direction : direction + weight_decays_ * state.parameters;
+  state.parameters = state.parameters - learning_rates_ * scale.rate * decayed;
 }
 
 void TorchStepper::record_step(const TrainingState& state) {
@@ -151,8 +154,8 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
     LossGradient at_weights = loss_gradient(state.parameters, inputs, targets);
     losses.push_back(at_weights.loss);
     at::Tensor g = at_weights.gradient;
-    if (problem_.optimizer.kind == OptimizerKind::kSam) {
-      const at::Tensor norm = g.square().sum(1, true).sqrt() + kSamEpsilon;
+    if (traits(problem_.optimizer.kind).uphill) {
+      const at::Tensor norm = g.square().sum(1, true).sqrt() + lanes::kUphillEpsilon;
       g = loss_gradient(state.parameters + sam_radii_ * g / norm, inputs, targets).gradient;
     }
     update(state, g, state.step + s);

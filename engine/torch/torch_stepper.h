@@ -58,11 +58,13 @@ class TorchStepper : public Stepper {
   void train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps);
   /// Loss [E] and gradient [E, P] on one mini-batch.
   LossGradient loss_gradient(const at::Tensor& parameters, const at::Tensor& inputs, const at::Tensor& targets) const;
+  /// The direction d of an optimiser with state, which it replaces.
+  at::Tensor new_direction(TrainingState& state, const at::Tensor& g, const StepScale& scale) const;
   /// One update (engine/optimizer.h) of parameters and slots with the gradient g [E, P] at step `step`.
   void update(TrainingState& state, const at::Tensor& g, std::int64_t step) const;
   /// Records a step of plain SGD on fixed_.
   void record_step(const TrainingState& state);
-  bool full_batch() const { return problem_.optimizer.kind == OptimizerKind::kGd; }
+  bool full_batch() const { return problem_.full_batch(); }
 
   const Program& program_;
   at::TensorOptions options_;

@@ -156,7 +156,7 @@ TEST(ChunkedEngine, GivesEachPartItsReplicasOptimisersAndSlots) {
   const at::Tensor start = random_weights(program, 5);
   for (TrainingProblem problem : optimizer_problems(model, 5)) {
     // The parts of replicas without momentum have no velocity of their own.
-    if (problem.optimizer.kind != OptimizerKind::kAdam) problem.momenta[0] = problem.momenta[3] = 0;
+    if (traits(problem.optimizer.kind).momentum) problem.momenta[0] = problem.momenta[3] = 0;
     TorchEngine whole(program, at::TensorOptions().dtype(at::kDouble));
     TrainingState b = initial_state(start, problem.slots());
     whole.stepper(problem)->advance(b, 20);

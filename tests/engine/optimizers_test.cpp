@@ -83,6 +83,12 @@ at::Tensor by_definition(const Program& program, const TrainingProblem& problem,
       const at::Tensor mean = m / (1 - std::pow(0.8, step + 1.0));
       const at::Tensor square = v / (1 - std::pow(0.95, step + 1.0));
       w = decayed - rate * mean / (square.sqrt() + 1e-8);
+    } else if (kind == OptimizerKind::kRmsProp) {
+      v = v + 0.05 * (g * g - v);
+      w = decayed - rate * g / (v.sqrt() + 1e-8);
+    } else if (kind == OptimizerKind::kLion) {
+      w = decayed - rate * (g + 0.8 * (m - g)).sign();
+      m = m + 0.05 * (g - m);
     } else {
       velocity = problem.momenta[e] * velocity + g;
       w = decayed - rate * velocity;
@@ -100,8 +106,9 @@ TEST_P(Optimizers, TakeTheStepsOfTheDefinition) {
       for (std::size_t e = 0; e < 3; ++e) {
         const auto i = static_cast<std::int64_t>(e);
         const at::Tensor w = by_definition(program, problem, e, start.narrow(0, i, 1).clone(), 20, narrow());
-        // Adam divides by roots of squares that may be tiny: float32 rounding is amplified there.
-        const double limit = !narrow() ? 1e-9 : problem.optimizer.kind == OptimizerKind::kAdam ? 2e-3 : 5e-5;
+        // Roots of squares, and with them the divisors, may be tiny, and so may be what a sign is taken of: float32
+        // rounding is amplified there.
+        const double limit = !narrow() ? 1e-9 : traits(problem.optimizer.kind).betas ? 2e-3 : 5e-5;
         EXPECT_LT(relative_difference(state.parameters[i], w[0]), limit)
             << network.name << " " << name_of(problem.optimizer.kind) << " " << problem.optimizer.schedule.text();
       }
@@ -148,6 +155,14 @@ class Quadratic {
   double s = 0;
 };
 
+/// Every step takes all samples, without label noise: the full gradient.
+void take_whole_batches(Quadratic& q) {
+  Task task = *q.problem.task;
+  task.replacement = false;
+  q.problem.task = std::make_shared<const Task>(std::move(task));
+  q.problem.noise[0].factor *= 0;
+}
+
 TEST_P(Optimizers, GradientDescentContractsByTheCurvatureAndDecayShiftsTheFixedPoint) {
   Quadratic q("gd", 0.05);
   q.problem.weight_decays = {0.3};
@@ -175,25 +190,59 @@ TEST_P(Optimizers, HeavyBallFollowsItsCharacteristicRoots) {
 TEST_P(Optimizers, SamStepsAsIfTheWeightsWereARadiusFurtherOut) {
   Quadratic q("sam", 0.02);
   q.problem.sam_radii = {0.4};
-  // A whole pass without label noise, in batches of all samples without replacement: the full gradient.
-  Task task = *q.problem.task;
-  task.replacement = false;
-  q.problem.task = std::make_shared<const Task>(std::move(task));
-  q.problem.noise[0].factor *= 0;
+  take_whole_batches(q);
   // u_(t+1) = u_t - 2 eta s (u_t + rho) while u > 0.
   const double w = run(q.program, q.problem, at::full({1, 1}, 7.0), {25}).parameters.item<double>();
   EXPECT_NEAR(w, q.v + (5 + 0.4) * std::pow(1 - 2 * 0.02 * q.s, 25) - 0.4, narrow() ? 1e-5 : 1e-12);
 }
 
-TEST_P(Optimizers, AdamWithoutMemoryMovesByTheRate) {
-  Quadratic q("adam", 0.01);
-  q.problem.optimizer.beta1 = q.problem.optimizer.beta2 = 0;
-  Task task = *q.problem.task;
-  task.replacement = false;
-  q.problem.task = std::make_shared<const Task>(std::move(task));
-  q.problem.noise[0].factor *= 0;
-  const double w = run(q.program, q.problem, at::full({1, 1}, 3.0), {50}).parameters.item<double>();
-  EXPECT_NEAR(w, 2.5, 1e-5);  // 1e-8 beside |g| >= 0.5
+TEST_P(Optimizers, WithoutMemoryAdamAndRmsPropMoveByTheRate) {
+  for (const char* kind : {"adam", "rmsprop"}) {
+    Quadratic q(kind, 0.01);
+    q.problem.optimizer.beta1 = q.problem.optimizer.beta2 = 0;
+    take_whole_batches(q);
+    const double w = run(q.program, q.problem, at::full({1, 1}, 3.0), {50}).parameters.item<double>();
+    EXPECT_NEAR(w, 2.5, 1e-5) << kind;  // 1e-8 beside |g| >= 0.5
+  }
+}
+
+TEST_P(Optimizers, RmsPropsFirstStepIsLongerBecauseItsSquareStartsAtZero) {
+  Quadratic q("rmsprop", 0.01);
+  q.problem.optimizer.beta2 = 0.96;
+  take_whole_batches(q);
+  const double w = run(q.program, q.problem, at::full({1, 1}, 3.0), {1}).parameters.item<double>();
+  EXPECT_NEAR(w, 3 - 0.01 / std::sqrt(0.04), narrow() ? 1e-6 : 1e-8);
+}
+
+TEST_P(Optimizers, LionTakesStepsOfOneLengthWhateverTheGradientAndDecayShortensThem) {
+  Quadratic q("lion", 0.01);
+  q.problem.weight_decays = {0.3};
+  take_whole_batches(q);
+  // w_(t+1) = w_t - eta (1 + lambda w_t): towards -1 / lambda by 1 - eta lambda a step, as long as w > v.
+  const double w = run(q.program, q.problem, at::full({1, 1}, 3.0), {40}).parameters.item<double>();
+  EXPECT_NEAR(w, (3 + 1 / 0.3) * std::pow(1 - 0.01 * 0.3, 40) - 1 / 0.3, narrow() ? 1e-5 : 1e-12);
+  // Past the minimum the memory points on for a while: the weight swings.
+  Quadratic back("lion", 0.05);
+  back.problem.optimizer.beta1 = 0.5;
+  back.problem.optimizer.beta2 = 0.5;
+  take_whole_batches(back);
+  double expected = 1.913, m = 0;
+  for (int t = 0; t < 30; ++t) {
+    const double g = 2 * back.s * (expected - Quadratic::v);
+    const double blend = 0.5 * m + 0.5 * g;
+    m = 0.5 * m + 0.5 * g;
+    expected -= blend > 0 ? 0.05 : -0.05;
+  }
+  const double end =
+      run(back.program, back.problem, at::full({1, 1}, 1.913, at::kDouble), {30}).parameters.item<double>();
+  EXPECT_NEAR(end, expected, narrow() ? 1e-5 : 1e-12);
+}
+
+TEST(OptimizerKind, HasANameThatIsReadBack) {
+  for (OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kGd, OptimizerKind::kSam, OptimizerKind::kAdam,
+                             OptimizerKind::kRmsProp, OptimizerKind::kLion}) {
+    EXPECT_EQ(optimizer_kind(name_of(kind)), kind);
+  }
 }
 
 TEST_P(Optimizers, FreshNoiseAveragesOutOfGradientDescentAndFixedNoiseStays) {
@@ -243,8 +292,8 @@ TEST(Validate, NamesTheOptimisersKeyAndValue) {
     return std::string("(no error)");
   };
   using testing::HasSubstr;
-  EXPECT_THAT(refusal([](auto& p) { p.optimizer.kind = optimizer_kind("lion"); }),
-              HasSubstr("training.optimizer = lion"));
+  EXPECT_THAT(refusal([](auto& p) { p.optimizer.kind = optimizer_kind("lamb"); }),
+              HasSubstr("training.optimizer = lamb: must be sgd | gd | sam | adam | rmsprop | lion"));
   EXPECT_THAT(refusal([](auto& p) { p.optimizer.kind = OptimizerKind::kGd; }), HasSubstr("data.samples"));
   EXPECT_THAT(refusal([](auto& p) { p.optimizer.beta2 = 1; }), HasSubstr("training.betas"));
   EXPECT_THAT(refusal([](auto& p) { p.momenta = {0, 1}; }), HasSubstr("training.momentum = 1"));

@@ -53,19 +53,18 @@ inline TrainingProblem chosen(const TrainingProblem& problem, const std::vector<
 /// The rules with everything on, different in every replica.
 inline std::vector<TrainingProblem> optimizer_problems(const ModelOptions& model, std::size_t replicas) {
   std::vector<TrainingProblem> all;
-  for (const char* kind : {"sgd", "sam", "adam", "gd"}) {
+  for (const char* kind : {"sgd", "sam", "adam", "gd", "rmsprop", "lion"}) {
     for (const char* schedule : {"constant", "cosine:0.1"}) {
       TrainingProblem problem = problem_of(model, replicas, 0.004);
       problem.optimizer = {
           .kind = optimizer_kind(kind), .beta1 = 0.8, .beta2 = 0.95, .schedule = RateSchedule(schedule, 20)};
       for (std::size_t e = 0; e < replicas; ++e) {
-        problem.momenta.push_back(problem.optimizer.kind == OptimizerKind::kAdam ? 0
-                                                                                 : 0.5 + 0.1 * static_cast<double>(e));
+        problem.momenta.push_back(traits(problem.optimizer.kind).momentum ? 0.5 + 0.1 * static_cast<double>(e) : 0);
         problem.weight_decays.push_back(0.1 * static_cast<double>(e));
         problem.sam_radii.push_back(0.05 + 0.05 * static_cast<double>(e));
       }
       // Noise of every kind on the way: dependent on the input, residuals of a data set, fresh and fixed.
-      if (problem.optimizer.kind == OptimizerKind::kAdam) problem.noise[1].heteroscedastic = 0.6;
+      if (traits(problem.optimizer.kind).betas) problem.noise[1].heteroscedastic = 0.6;
       if (problem.optimizer.kind == OptimizerKind::kGd || problem.optimizer.kind == OptimizerKind::kSam) {
         TaskOptions options = task_for(model);
         options.samples = 7;
