@@ -67,6 +67,14 @@ struct Plan {
   int size = 0;  ///< workspace elements of one sample
 };
 
+/// So many copies: std::vector's own constructor is no constant expression to clang 14.
+template <class T>
+constexpr std::vector<T> filled(std::size_t count, T value) {
+  std::vector<T> values;
+  for (std::size_t i = 0; i < count; ++i) values.push_back(value);
+  return values;
+}
+
 /// Compiles a Network for kernels, when the program runs or when it is compiled:
 ///  - every value gets a place in a workspace; kFlatten becomes another name for the same place;
 ///  - element-wise ops work in place where nobody else reads their input and no backward pass needs its old value;
@@ -77,9 +85,8 @@ class PlanCompiler {
  public:
   constexpr explicit PlanCompiler(const Network& network)
       : network_(network),
-        root_(network.values.size()),
-        readers_(network.values.size(), 0),
-        producer_(network.values.size(), OpKind::kFlatten) {}
+        readers_(filled(network.values.size(), 0)),
+        producer_(filled(network.values.size(), OpKind::kFlatten)) {}
 
   constexpr Plan compile() {
     name_storage();
@@ -93,7 +100,7 @@ class PlanCompiler {
 
   /// Finds each value's root, the value whose place it names, and the root's readers and producer.
   constexpr void name_storage() {
-    for (std::size_t i = 0; i < root_.size(); ++i) root_[i] = static_cast<int>(i);
+    for (std::size_t i = 0; i < network_.values.size(); ++i) root_.push_back(static_cast<int>(i));
     for (const Op& op : network_.ops) {
       if (op.kind == OpKind::kFlatten) {
         root_[at(op.output)] = root_[at(op.inputs[0])];
@@ -109,7 +116,8 @@ class PlanCompiler {
   /// Plans the ops in order, each with a place for its output and its scratch.
   constexpr void place_values() {
     for (const ValueShape& shape : network_.values) plan_.values.push_back({-1, shape.tokens, shape.features});
-    std::vector<bool> absorbed(network_.values.size(), false);  // sums that became part of a linear op, by output
+    std::vector<char> absorbed =
+        filled(network_.values.size(), char{0});  // sums that became part of a linear op, by output
     for (const Op& op : network_.ops) {
       if (absorbed[at(op.output)]) continue;
       if (op.kind == OpKind::kFlatten) {
@@ -121,7 +129,7 @@ class PlanCompiler {
                      Put::kNone};
       if (op.parameter >= 0) planned.parameter = network_.parameters[at(op.parameter)];
       if (sum != nullptr) {
-        absorbed[at(sum->output)] = true;
+        absorbed[at(sum->output)] = 1;
         planned.out = sum->output;
         planned.in[1] = sum->inputs[0] == op.output ? sum->inputs[1] : sum->inputs[0];
       }
@@ -170,32 +178,32 @@ class PlanCompiler {
 
   /// Backwards: the first pass that meets a gradient stores it, later ones add.
   constexpr void direct_gradients() {
-    const std::vector<bool> wanted = depend_on_parameters();
-    std::vector<bool> seen(network_.values.size(), false);
-    std::vector<bool> seen_parameter(at(network_.parameter_count) + 1, false);
+    const std::vector<char> wanted = depend_on_parameters();
+    std::vector<char> seen = filled(network_.values.size(), char{0});
+    std::vector<char> seen_parameter = filled(at(network_.parameter_count) + 1, char{0});
     for (std::size_t k = plan_.ops.size(); k-- > 0;) {
       PlanOp& op = plan_.ops[k];
       for (int i = 0; i < 3; ++i) {
         if (op.in[i] < 0 || !wanted[at(op.in[i])]) continue;
         const std::size_t source = at(root_[at(op.in[i])]);
         op.put[i] = seen[source] ? Put::kAdd : Put::kStore;
-        seen[source] = true;
+        seen[source] = 1;
         const bool in_place = plan_.values[at(op.in[i])].offset == plan_.values[at(op.out)].offset;
         if (in_place && traits(op.kind).passes_gradient) op.put[i] = Put::kNone;
       }
       if (traits(op.kind).parameter == OpParameter::kNone) continue;
       op.put_parameter = seen_parameter[at(op.parameter)] ? Put::kAdd : Put::kStore;
-      seen_parameter[at(op.parameter)] = true;
+      seen_parameter[at(op.parameter)] = 1;
     }
   }
 
   /// Which values have a gradient that anybody wants.
-  constexpr std::vector<bool> depend_on_parameters() const {
-    std::vector<bool> depends(network_.values.size(), false);
+  constexpr std::vector<char> depend_on_parameters() const {
+    std::vector<char> depends = filled(network_.values.size(), char{0});
     for (const Op& op : network_.ops) {
       bool own = op.parameter >= 0;
-      for (int input : op.inputs) own = own || (input >= 0 && depends[at(input)]);
-      depends[at(op.output)] = own;
+      for (int input : op.inputs) own = own || (input >= 0 && depends[at(input)] != 0);
+      depends[at(op.output)] = own ? 1 : 0;
     }
     return depends;
   }
