@@ -144,7 +144,7 @@ MeasureSettings measure_of(const Point& point) {
 std::int64_t SettingsReader::step_batch(const Point& point, const Settings& settings) {
   const std::int64_t batch = point.integer("training.batch");
   require(batch >= 1 && batch <= kMostBatch, "training.batch = ", batch, ": must be from 1 to ", kMostBatch);
-  if (settings.optimizer.kind != OptimizerKind::kGd) return batch;
+  if (!traits(settings.optimizer.kind).full_batch) return batch;
   const TaskOptions& task = settings.task;
   if (!task.dataset.empty()) {
     const auto [entry, added] = rows_.try_emplace(task.dataset, 0);
