@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "data/task.h"
@@ -58,6 +59,8 @@ struct Settings {
 
   MeasureSettings measure;
 
+  /// For messages: "key = value", the value as it was written.
+  std::string written(std::string_view key) const { return std::string(key) + " = " + values.text(key); }
   /// Rescaled time of the whole run at a constant rate.
   double end_time() const { return time > 0 ? time : rescaled_time(learning_rate, batch, schedule.steps); }
 };

@@ -61,7 +61,7 @@ std::string plain_sgd_refusal(const Settings& settings) {
                                                       {"noise.heteroscedastic", settings.noise.heteroscedastic}};
   for (const auto& [key, value] : additions) {
     if (value == 0) continue;
-    return concat(key, " = ", value,
+    return concat(settings.written(key),
                   ": the slow-manifold flow is that of plain sgd under label noise of one covariance (0)");
   }
   if (!settings.optimizer.schedule.constant()) {

@@ -27,8 +27,8 @@ constexpr std::int64_t kMostRecords = 1'000'000;
 /// Throws UserError where balances are to be measured of a network that has none.
 void require_balances(const Settings& settings, const Program& program) {
   for (const Quantity* quantity : select_quantities(settings.measure.probe.quantities)) {
-    require(quantity->name != "balance" || !find_balances(program).empty(),
-            "measure.quantities = balance: model.kind = ", settings.model.kind, " of depth ", settings.model.depth,
+    require(quantity->name != "balance" || !find_balances(program).empty(), settings.written("measure.quantities"),
+            ": model.kind = ", settings.model.kind, " of depth ", settings.model.depth,
             " has no two factors that can be rescaled against each other, hence no balance to measure");
   }
 }
