@@ -74,7 +74,8 @@ TEST(Noise, EveryRotationKeepsTheSpectrumAndFactorsTheCovariance) {
     const Noise noise = make_noise(options, 3, &s, 1);
     EXPECT_LT((noise.factor * noise.factor.transpose() - noise.covariance).norm(), kFewOperations) << rotation;
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(noise.covariance);
-    EXPECT_LT((eigen.eigenvalues() - noise_variances({.total = 3, .condition = 100}, 3)).norm(), kManyOperations) << rotation;
+    EXPECT_LT((eigen.eigenvalues() - noise_variances({.total = 3, .condition = 100}, 3)).norm(), kManyOperations)
+        << rotation;
   }
 }
 
