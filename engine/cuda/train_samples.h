@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/cuda/fixed_steps.h"
 #include "engine/cuda/train.h"
 #include "engine/kernels/fixed_passes.h"

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include "engine/kernels/fixed_plan.h"
 #include "engine/kernels/passes.h"
