@@ -183,7 +183,9 @@ def string_keys(tree: Tree, keys: Iterable[str]) -> list[str]:
     A key in a message, "model.depth = ", or as the name that a checking function puts into one, is fine.
     """
     key = '"(?:' + "|".join(re.escape(name) for name in keys) + ')"'
-    look_up = re.compile(rf"(?:\.|->)(?!written\()\w+\(\s*{key}|\bfind_option\(\s*{key}|\[\s*{key}|[=!]=\s*{key}|{key}\s*[=!]=")
+    look_up = re.compile(
+        rf"(?:\.|->)(?!written\()\w+\(\s*{key}|\bfind_option\(\s*{key}|\[\s*{key}|[=!]=\s*{key}|{key}\s*[=!]="
+    )
     return [
         f"{path}: {found.group()}: read the typed Settings instead"
         for path, text in tree.texts.items()
