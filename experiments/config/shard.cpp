@@ -13,17 +13,10 @@
 namespace sharpseek {
 namespace {
 
-std::optional<std::int64_t> integer(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::int64_t variable(const char* name, const char* because) {
   const char* text = std::getenv(name);
   require(text != nullptr, because, " is set, but ", name, " is not; give --shard I/N");
-  const std::optional<std::int64_t> value = integer(text);
+  const std::optional<std::int64_t> value = whole_number(text);
   require(value.has_value(), name, " = ", text, ": must be an integer; give --shard I/N");
   return *value;
 }
@@ -35,11 +28,19 @@ Shard checked(std::int64_t index, std::int64_t count, const std::string& where) 
 
 }  // namespace
 
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
 Shard parse_shard(const std::string& text, const std::string& where) {
   const std::size_t slash = text.find('/');
   const std::string_view all = text;
-  const std::optional<std::int64_t> index = integer(all.substr(0, slash));
-  const std::optional<std::int64_t> count = slash == std::string::npos ? std::nullopt : integer(all.substr(slash + 1));
+  const std::optional<std::int64_t> index = whole_number(all.substr(0, slash));
+  const std::optional<std::int64_t> count =
+      slash == std::string::npos ? std::nullopt : whole_number(all.substr(slash + 1));
   const std::string what = where + " " + text;
   require(index && count, what, ": must be I/N with 0 <= I < N");
   return checked(*index, *count, what);

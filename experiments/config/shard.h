@@ -1,11 +1,17 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "experiments/config/sweep.h"
 
 namespace sharpseek {
+
+/// A text that is an integer and nothing else.
+std::optional<std::int64_t> whole_number(std::string_view text);
 
 /// "I/N" with 0 <= I < N. Throws UserError headed by `where`.
 Shard parse_shard(const std::string& text, const std::string& where);

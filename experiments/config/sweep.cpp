@@ -78,10 +78,6 @@ std::string canonical(const ConfigOption& option, const std::string& text) {
                                                                                    : text;
 }
 
-std::uint64_t replica_key(const Point& point, std::int64_t seed) {
-  return mix64(point_hash(point) + static_cast<std::uint64_t>(seed));
-}
-
 std::vector<std::string> replica_axes(const Config& config) {
   std::vector<std::string> axes;
   for (const ConfigOption& option : option_table()) {

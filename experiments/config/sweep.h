@@ -16,6 +16,8 @@ namespace sharpseek {
 struct Replica {
   std::shared_ptr<const Settings> settings;  ///< shared by the seeds of a point
   std::int64_t seed = 0;                     ///< 0 .. experiment.replicas - 1
+  /// A 64-bit hash of its data, noise and model settings, learning rate, batch and seed, and of nothing else: neither
+  /// of its position, nor of an axis's other values, the run's length or what is measured.
   std::uint64_t key = 0;
 };
 
@@ -60,10 +62,5 @@ bool counts_for_groups(const ConfigOption& option);
 
 /// A value as it counts: numbers in their shortest form, so that 1, 1.0 and 1e0 are the same.
 std::string canonical(const ConfigOption& option, const std::string& text);
-
-/// The random-number key of a replica: a 64-bit hash of its data, noise and model settings, learning rate, batch and
-/// seed, and of nothing else. It does not depend on position, on the other values of an axis, on the run's length or on
-/// what is measured.
-std::uint64_t replica_key(const Point& point, std::int64_t seed);
 
 }  // namespace sharpseek

@@ -1,14 +1,13 @@
 #include "experiments/run/shard_folders.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "core/error.h"
+#include "experiments/config/shard.h"
 #include "experiments/run/index.h"
 
 namespace sharpseek {
@@ -16,20 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<std::int64_t> number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// I and N of "shard-I-of-N".
 std::optional<Shard> shard_of_name(const std::string& name) {
   Shard shard;
   const std::size_t of = name.find("-of-");
   if (!name.starts_with("shard-") || of == std::string::npos) return std::nullopt;
-  const std::optional<std::int64_t> index = number(std::string_view(name).substr(6, of - 6));
-  const std::optional<std::int64_t> count = number(std::string_view(name).substr(of + 4));
+  const std::optional<std::int64_t> index = whole_number(std::string_view(name).substr(6, of - 6));
+  const std::optional<std::int64_t> count = whole_number(std::string_view(name).substr(of + 4));
   if (!index || !count || *index < 0 || *count < 1) return std::nullopt;
   return Shard{.index = *index, .count = *count};
 }
