@@ -29,8 +29,8 @@ double element_size(const EngineOptions& engine) { return engine.dtype == "float
 
 [[noreturn]] void refuse(const Config& config, double replicas, const std::string& parameters, double need,
                          double available) {
-  throw UserError(concat("experiment.replicas = ", plain(config.seeds()), ": ", replicas, " replicas", parameters, " need ",
-                         in_bytes(need), " of memory, ", in_bytes(available),
+  throw UserError(concat("experiment.replicas = ", plain(config.seeds()), ": ", replicas, " replicas", parameters,
+                         " need ", in_bytes(need), " of memory, ", in_bytes(available),
                          " are available; take fewer, smaller networks, or a part of them by --shard"));
 }
 
