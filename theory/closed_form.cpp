@@ -22,9 +22,23 @@ ReducedSvd reduced_svd(const Matrix& m) {
   return {svd.matrixU().leftCols(rank), svd.singularValues().head(rank), svd.matrixV().leftCols(rank)};
 }
 
-bool commute(const Matrix& a, const Matrix& b) { return (a * b - b * a).norm() <= 1e-10 * a.norm() * b.norm(); }
+/// Of products of matrices, relative to the product of their norms.
+constexpr double kRounding = 1e-10;
 
 }  // namespace
+
+bool commutes(const Matrix& teacher, const Matrix& input_covariance, const Matrix& noise_covariance) {
+  const Matrix signal = teacher * input_covariance * teacher.transpose();
+  return (noise_covariance * signal - signal * noise_covariance).norm() <=
+         kRounding * noise_covariance.norm() * signal.norm();
+}
+
+bool sharpens_without_bound(const Matrix& teacher, const Matrix& input_covariance, const Matrix& noise_covariance) {
+  if (!is_singular(noise_covariance)) return false;
+  const Matrix noisy = reduced_svd(noise_covariance).u;
+  const Matrix moved = teacher * input_covariance * teacher.transpose() * noisy;
+  return (moved - noisy * (noisy.transpose() * moved)).norm() <= kRounding * moved.norm();
+}
 
 ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_covariance,
                        const Matrix& noise_covariance) {
@@ -60,7 +74,7 @@ ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_cov
   // Flattest: 2 D (dy Tr Sigma_x)^(1/D) T0^(2(D-1)/D), T0 = nuclear norm of V Sigma_x^(1/2).
   const double t0 = reduced_svd(teacher * input_root).values.sum();
   result.flattest_trace = 2 * d * std::pow(outputs * input_total, 1 / d) * std::pow(t0, 2 * (d - 1) / d);
-  result.commutes = commute(noise_covariance, teacher * input_covariance * teacher.transpose());
+  result.commutes = commutes(teacher, input_covariance, noise_covariance);
 
   // Weights with U_i = I [rank, rank]: p_i = Tr Sigma_eps (T^2 / c)^(D-i), a_i = sqrt(p_i S' / T);
   // W_D = Sigma_eps^(-1/2) P a_(D-1), W_i = a_(i-1) / a_i, W_1 = (S' / a_1) Q' Sigma_x^(-1/2).

@@ -17,13 +17,20 @@ struct ClosedForm {
   double layer_fluctuation = 0;     ///< each layer's share: gradient_fluctuation / D (equipartition)
   double sharpness = 0;             ///< lambda_max of the Hessian there
   int rank = 0;                     ///< of V Sigma_x^(1/2); hidden layers need at least this width
-  bool commutes = false;        ///< Sigma_eps commutes with V Sigma_x V' (relative 1e-10): SGD goes here as eta -> 0
-  std::vector<Matrix> weights;  ///< W_1 .. W_D of the solution with hidden width = rank
+  bool commutes = false;            ///< commutes() below: SGD goes here as eta -> 0
+  std::vector<Matrix> weights;      ///< W_1 .. W_D of the solution with hidden width = rank
 };
 
 /// Evaluates it for depth D >= 2 from V [outputs, n], Sigma_x [n, n] and Sigma_eps [outputs, outputs], both positive
 /// definite. Throws UserError for depth < 2, shapes that do not fit, or V = 0.
 ClosedForm closed_form(int depth, const Matrix& teacher, const Matrix& input_covariance,
                        const Matrix& noise_covariance);
+
+/// Whether Sigma_eps commutes with V Sigma_x V' (relative 1e-10).
+bool commutes(const Matrix& teacher, const Matrix& input_covariance, const Matrix& noise_covariance);
+
+/// Whether V Sigma_x V' maps the range of a singular Sigma_eps into itself (relative 1e-10): noise and signal then
+/// commute on the outputs without noise, and the sharpness has no bound (docs/beyond.md).
+bool sharpens_without_bound(const Matrix& teacher, const Matrix& input_covariance, const Matrix& noise_covariance);
 
 }  // namespace sharpseek

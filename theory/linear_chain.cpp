@@ -43,6 +43,12 @@ std::vector<Matrix> LinearChain::pull(const Matrix& change) const {
   return result;
 }
 
+bool is_singular(const Matrix& covariance) {
+  constexpr double kSingular = 1e-13;
+  const Vector eigenvalues = Eigen::SelfAdjointEigenSolver<Matrix>(covariance, Eigen::EigenvaluesOnly).eigenvalues();
+  return eigenvalues.minCoeff() <= kSingular * eigenvalues.maxCoeff();
+}
+
 Matrix symmetric_power(const Matrix& covariance, double exponent) {
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(covariance);
   return eigen.eigenvectors() * eigen.eigenvalues().array().pow(exponent).matrix().asDiagonal() *

@@ -25,6 +25,9 @@ struct LinearChain {
   std::vector<Matrix> pull(const Matrix& change) const;
 };
 
+/// Whether the smallest eigenvalue is so far below the largest (1e-13) that an inverse means nothing in float64.
+bool is_singular(const Matrix& covariance);
+
 /// A power of a symmetric positive definite matrix.
 Matrix symmetric_power(const Matrix& covariance, double exponent);
 

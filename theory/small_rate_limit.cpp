@@ -19,6 +19,8 @@ constexpr int kMostIterations = 200;
 constexpr double kDifference = 1e-7;
 /// A Newton step below this share of |theta| is the end.
 constexpr double kConverged = 1e-11;
+/// And the undamped one below this: where the flow is slow, rounding in it makes more of a step.
+constexpr double kNewtonConverged = 1e-7;
 
 /// d theta of rotating hidden frame i (between W_i and W_(i+1), counted from 0) by the antisymmetric `omega`.
 std::vector<Matrix> rotate(const std::vector<Matrix>& weights, std::size_t i, const Matrix& omega) {
@@ -125,6 +127,51 @@ std::vector<Matrix> with_spare_unit(std::vector<Matrix> weights, std::size_t i) 
   return weights;
 }
 
+/// Where the flow modulo rotations led to.
+struct Search {
+  std::vector<Matrix> weights;
+  Linearisation end;
+  int iterations = 0;
+  bool converged = false;
+};
+
+/// Follows the flow by implicit Euler steps of length `pause`, (1/pause - Jacobian) step = flow, which become Newton's
+/// as the pause grows.
+Search follow(const SlowManifold& manifold, std::vector<Matrix> start) {
+  Search search;
+  search.weights = std::move(start);
+  manifold.retract(search.weights);
+  search.end = linearise(manifold, search.weights);
+  double pause = 0.3 / std::max(search.end.jacobian.norm(), 1e-300);
+  for (; search.iterations < kMostIterations; ++search.iterations) {
+    const Linearisation& here = search.end;
+    const Eigen::Index m = here.residual.size();
+    const Vector step = (Matrix::Identity(m, m) / pause - here.jacobian).partialPivLu().solve(here.residual);
+    const Vector theta = flatten(search.weights);
+    if (step.norm() < kConverged * theta.norm()) {
+      // A short pause makes a short step too: only Newton's own says that this is the end.
+      search.converged = here.jacobian.partialPivLu().solve(here.residual).norm() < kNewtonConverged * theta.norm();
+      if (search.converged) break;
+      pause *= 1e3;
+      continue;
+    }
+    std::vector<Matrix> next = unflatten(theta + here.at.horizontal * step, search.weights);
+    if (step.norm() > 0.2 * theta.norm() || !manifold.retract(next)) {
+      pause /= 4;
+      continue;
+    }
+    Linearisation there = linearise(manifold, next);
+    if (there.residual.norm() > 2 * here.residual.norm()) {
+      pause /= 4;
+      continue;
+    }
+    pause *= std::clamp(here.residual.norm() / there.residual.norm(), 2.0, 1e6);
+    search.weights = std::move(next);
+    search.end = std::move(there);
+  }
+  return search;
+}
+
 }  // namespace
 
 std::string to_string(LimitStatus status) {
@@ -138,54 +185,38 @@ std::string to_string(LimitStatus status) {
 
 SmallRateLimit small_rate_limit(int depth, int width, const LinearTask& task) {
   const SlowManifold manifold(task);
-  const ClosedForm start = closed_form(depth, task.teacher, task.input_covariance, task.noise_covariance);
-  require(width >= start.rank, "small-rate limit: width ", width, " is below the teacher's rank ", start.rank);
+  const ClosedForm flattest = closed_form(depth, task.teacher, task.input_covariance,
+                                          Matrix::Identity(task.teacher.rows(), task.teacher.rows()));
+  require(width >= flattest.rank, "small-rate limit: width ", width, " is below the teacher's rank ", flattest.rank);
+
+  // The minimal-fluctuation solution is nearest, but far off or none where some output has hardly any noise.
+  Search search;
+  if (!is_singular(task.noise_covariance)) {
+    search = follow(manifold, closed_form(depth, task.teacher, task.input_covariance, task.noise_covariance).weights);
+  }
+  if (!search.converged) search = follow(manifold, flattest.weights);
 
   SmallRateLimit limit;
-  limit.weights = start.weights;
-  manifold.retract(limit.weights);
-  Linearisation here = linearise(manifold, limit.weights);
-  // (1/pause - Jacobian) step = flow: an implicit Euler step of length `pause`, Newton's as it grows.
-  double pause = 0.3 / std::max(here.jacobian.norm(), 1e-300);
-  for (; limit.iterations < kMostIterations; ++limit.iterations) {
-    const Eigen::Index m = here.residual.size();
-    const Vector step = (Matrix::Identity(m, m) / pause - here.jacobian).partialPivLu().solve(here.residual);
-    const Vector theta = flatten(limit.weights);
-    if (step.norm() < kConverged * theta.norm()) {
-      limit.status = LimitStatus::kConverged;
-      break;
-    }
-    std::vector<Matrix> next = unflatten(theta + here.at.horizontal * step, limit.weights);
-    if (step.norm() > 0.2 * theta.norm() || !manifold.retract(next)) {
-      pause /= 4;
-      continue;
-    }
-    Linearisation there = linearise(manifold, next);
-    if (there.residual.norm() > 2 * here.residual.norm()) {
-      pause /= 4;
-      continue;
-    }
-    pause *= std::clamp(here.residual.norm() / there.residual.norm(), 2.0, 1e6);
-    limit.weights = std::move(next);
-    here = std::move(there);
-  }
-
+  limit.weights = std::move(search.weights);
+  limit.iterations = search.iterations;
   limit.reading = manifold.read(limit.weights);
   for (std::size_t i = 0; i + 1 < limit.weights.size(); ++i) {
     limit.rotation.emplace_back(Matrix::Zero(limit.weights[i].rows(), limit.weights[i].rows()));
   }
-  for (std::size_t g = 0; g < here.at.generators.size(); ++g) {
-    const auto& [frame, omega] = here.at.generators[g];
-    limit.rotation[frame] += here.rotation(static_cast<Eigen::Index>(g)) * omega;
+  for (std::size_t g = 0; g < search.end.at.generators.size(); ++g) {
+    const auto& [frame, omega] = search.end.at.generators[g];
+    limit.rotation[frame] += search.end.rotation(static_cast<Eigen::Index>(g)) * omega;
   }
-  if (limit.status != LimitStatus::kConverged) return limit;
-  double growth = largest_real_part(here.jacobian);
-  const bool full_rank = start.rank == std::min(task.teacher.rows(), task.teacher.cols());
-  for (std::size_t i = 0; width > start.rank && full_rank && i + 1 < limit.weights.size(); ++i) {
+  if (!search.converged) return limit;
+
+  // Every deviation must decay, spare hidden units among them.
+  double growth = largest_real_part(search.end.jacobian);
+  const bool full_rank = flattest.rank == std::min(task.teacher.rows(), task.teacher.cols());
+  for (std::size_t i = 0; width > flattest.rank && full_rank && i + 1 < limit.weights.size(); ++i) {
     growth = std::max(growth, largest_real_part(linearise(manifold, with_spare_unit(limit.weights, i)).jacobian));
   }
   limit.relaxation_rate = -growth;
-  if (growth >= 0) limit.status = LimitStatus::kUnstable;
+  limit.status = growth < 0 ? LimitStatus::kConverged : LimitStatus::kUnstable;
   return limit;
 }
 

@@ -31,8 +31,9 @@ struct SmallRateLimit {
 /// Finds it by Newton steps in the horizontal space (tangent to the minima, orthogonal to rotations of the frames),
 /// damped at first so that they follow the flow (pseudo-transient continuation), from the minimal-fluctuation solution,
 /// at width rank V; hidden units beyond the rank die out, and their decay rates count in relaxation_rate for `width` >
-/// rank V = full rank. Cost: (D-1) r (r+1)/2 evaluations of the flow an iteration, about 15 iterations. Throws
-/// UserError for depth < 2, width < rank V, or a singular Sigma_eps.
+/// rank V = full rank. Cost: (D-1) r (r+1)/2 evaluations of the flow an iteration, about 15 iterations. Sigma_eps may
+/// be singular: the start is then the flattest minimum, and kNotConverged where its range is one that V Sigma_x V' maps
+/// into itself, because nothing then bounds the weights. Throws UserError for depth < 2 or width < rank V.
 SmallRateLimit small_rate_limit(int depth, int width, const LinearTask& task);
 
 }  // namespace sharpseek

@@ -113,6 +113,7 @@ nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) 
     }
     if (!found.empty() && found.back()["at"] == name) continue;
     if (!linear_theory_refusal(task, group.noise[e]).empty()) return nullptr;
+    if (is_singular(group.noise[e].covariance)) continue;
     const ClosedForm form =
         closed_form(model.depth, *task.teacher.matrix, task.input_covariance, group.noise[e].covariance);
     found.push_back({{"at", name},

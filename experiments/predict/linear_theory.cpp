@@ -14,8 +14,6 @@
 namespace sharpseek {
 namespace {
 
-/// Smallest over largest noise variance below which the theory's Sigma_eps^-1 means nothing in float64.
-constexpr double kSingular = 1e-13;
 /// Horizontal directions times (outputs n)^3: minutes of work.
 constexpr double kMostWork = 1e9;
 
@@ -23,9 +21,21 @@ bool is_linear(const ModelOptions& model) {
   return model.kind == "linear" || (model.kind == "mlp" && model.activation == "identity");
 }
 
-bool singular(const Matrix& covariance) {
-  const Vector eigenvalues = Eigen::SelfAdjointEigenSolver<Matrix>(covariance, Eigen::EigenvaluesOnly).eigenvalues();
-  return eigenvalues.minCoeff() <= kSingular * eigenvalues.maxCoeff();
+/// Computes the small-rate limit, or says why there is none.
+void add_limit(Prediction& prediction, const ModelOptions& model, const LinearTask& task, int rank) {
+  const double directions = (model.depth - 1) * rank * (rank + 1) / 2.0;
+  if (sharpens_without_bound(task.teacher, task.input_covariance, task.noise_covariance)) {
+    prediction.warnings.push_back("small_lr_limit: none, sharpness grows without bound (docs/beyond.md)");
+  } else if (directions * std::pow(task.teacher.size(), 3) > kMostWork) {
+    prediction.warnings.push_back("small_lr_limit is not computed: too expensive at this size");
+  } else {
+    SmallRateLimit limit = small_rate_limit(model.depth, model.width, task);
+    if (limit.status == LimitStatus::kConverged) {
+      prediction.limit = std::move(limit);
+    } else {
+      prediction.warnings.push_back("small_lr_limit: " + to_string(limit.status));
+    }
+  }
 }
 
 bool theory_applies(const PreparedGroup& prepared) {
@@ -75,17 +85,16 @@ Prediction predict(const ModelOptions& model, const Task& task, const Noise& noi
         "once");
   }
   const Matrix& teacher = *task.teacher.matrix;
-  if (singular(noise.covariance)) {
-    prediction.warnings.push_back(
-        "the noise covariance is singular: some output has no noise, the minimum of the fluctuation is not attained");
-    return prediction;
-  }
-  if (singular(task.input_covariance)) {
+  const LinearTask linear{teacher, task.input_covariance, noise.covariance};
+  if (is_singular(task.input_covariance)) {
     prediction.warnings.push_back("the input covariance is singular: some direction of the inputs is never seen");
     return prediction;
   }
-  ClosedForm closed = closed_form(model.depth, teacher, task.input_covariance, noise.covariance);
-  prediction.commutes = closed.commutes;
+  // The closed form of isotropic noise knows the rank, whatever the noise.
+  const bool noiseless = is_singular(noise.covariance);
+  ClosedForm closed = closed_form(model.depth, teacher, task.input_covariance,
+                                  noiseless ? Matrix::Identity(task.outputs, task.outputs) : noise.covariance);
+  prediction.commutes = commutes(teacher, task.input_covariance, noise.covariance);
   if (!std::isfinite(closed.trace) || !std::isfinite(closed.sharpness) || !std::isfinite(closed.gradient_fluctuation)) {
     prediction.warnings.push_back("the closed form is not finite: teacher, inputs or noise are too large or too small");
     return prediction;
@@ -100,22 +109,14 @@ Prediction predict(const ModelOptions& model, const Task& task, const Noise& noi
     prediction.warnings.push_back(concat("the teacher has rank ", closed.rank, " of ", full,
                                          ": zero singular values are dropped; valid for hidden width ", closed.rank));
   }
-  if (!closed.commutes) {
+  if (noiseless) {
+    prediction.warnings.push_back(
+        "the noise covariance is singular: some output has no noise, the minimum of the fluctuation is not attained");
+  } else if (!prediction.commutes) {
     prediction.warnings.push_back("noise and signal do not commute: SGD settles at small_lr_limit, not at closed_form");
   }
-  const double directions = (model.depth - 1) * closed.rank * (closed.rank + 1) / 2.0;
-  if (directions * std::pow(teacher.size(), 3) > kMostWork) {
-    prediction.warnings.push_back("small_lr_limit is not computed: too expensive at this size");
-  } else {
-    SmallRateLimit limit =
-        small_rate_limit(model.depth, model.width, {teacher, task.input_covariance, noise.covariance});
-    if (limit.status == LimitStatus::kConverged) {
-      prediction.limit = std::move(limit);
-    } else {
-      prediction.warnings.push_back("small_lr_limit: " + to_string(limit.status));
-    }
-  }
-  prediction.closed_form = std::move(closed);
+  add_limit(prediction, model, linear, closed.rank);
+  if (!noiseless) prediction.closed_form = std::move(closed);
   return prediction;
 }
 

@@ -16,7 +16,9 @@ struct Prediction {
   bool commutes = false;  ///< noise and signal commute: both predictions are the same
   /// None where Sigma_eps is singular, no global minimum exists or linear_theory_refusal() has a reason.
   std::optional<ClosedForm> closed_form;
-  std::optional<SmallRateLimit> limit;  ///< none there, or where the search did not converge or is too expensive
+  /// Also where Sigma_eps is singular. None where sharpness has no bound, the search did not converge or is too
+  /// expensive, or no global minimum exists.
+  std::optional<SmallRateLimit> limit;
   std::vector<std::string> warnings;
 };
 

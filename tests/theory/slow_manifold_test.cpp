@@ -27,6 +27,8 @@ constexpr double kThroughSolve = 1e-9;
 constexpr double kThirdDecimal = 5.1e-4;
 constexpr double kFourthDecimal = 5.1e-5;
 constexpr double kFifthDecimal = 5.1e-6;
+/// Of digits that were printed to this relative rounding.
+constexpr double kReference = 1e-7;
 
 Matrix generic_teacher() { return read_matrix(SHARPSEEK_TEST_DATA "/teacher_generic.csv"); }
 
@@ -301,6 +303,45 @@ TEST(SmallRateLimitTest, ThereTheFlowIsARotationOfTheHiddenFrames) {
     }
     EXPECT_LT(relative_error(SlowManifold(task).drift(limit.weights), expected), 1e-8);
   }
+}
+
+TEST(SmallRateLimitTest, SharpeningSaturatesWhereNoiseAndSignalDoNotCommute) {
+  // Digits of analysis/sharpseek/saturation.py, which shares no formula: noise on the last output alone.
+  const auto one_noisy_output = [](int output) {
+    LinearTask task = reference_task(1);
+    task.noise_covariance = Matrix::Zero(3, 3);
+    task.noise_covariance(output, output) = 3;
+    return task;
+  };
+  const SmallRateLimit limit = small_rate_limit(2, 3, one_noisy_output(2));
+  ASSERT_EQ(limit.status, LimitStatus::kConverged);
+  EXPECT_NEAR(limit.reading.trace / 251.1604105482715, 1, kThroughSolve);
+  EXPECT_NEAR(limit.reading.sharpness / 59.95468761558021, 1, kThroughSolve);
+  EXPECT_NEAR(small_rate_limit(2, 3, one_noisy_output(0)).reading.trace / 100.58636749963664, 1, kReference);
+
+  // The way to an infinite condition number does not matter, and three layers saturate as well.
+  for (const int depth : {2, 3}) {
+    const SmallRateLimit end = small_rate_limit(depth, 3, one_noisy_output(2));
+    const SmallRateLimit near = small_rate_limit(depth, 3, reference_task(1e12));
+    ASSERT_EQ(end.status, LimitStatus::kConverged) << depth;
+    ASSERT_EQ(near.status, LimitStatus::kConverged) << depth;
+    EXPECT_NEAR(near.reading.trace / end.reading.trace, 1, 5e-3) << depth;
+    EXPECT_NE(near.reading.trace, end.reading.trace) << depth;
+  }
+}
+
+TEST(SmallRateLimitTest, SharpeningHasNoBoundWhereTheOutputsWithoutNoiseCommute) {
+  const Matrix inputs = Matrix::Identity(3, 3);
+  Matrix teacher = Vector::LinSpaced(3, 0.5, 1.5).asDiagonal();
+  Matrix noise = Vector{{0, 1, 2}}.asDiagonal();
+  EXPECT_TRUE(sharpens_without_bound(teacher, inputs, noise));
+  // Mixing noisy outputs among themselves changes nothing; mixing in the quiet one does.
+  teacher(1, 2) = 0.4;
+  EXPECT_TRUE(sharpens_without_bound(teacher, inputs, noise));
+  EXPECT_FALSE(commutes(teacher, inputs, noise));
+  teacher(0, 2) = 0.1;
+  EXPECT_FALSE(sharpens_without_bound(teacher, inputs, noise));
+  EXPECT_FALSE(sharpens_without_bound(teacher, inputs, inputs)) << "regular noise";
 }
 
 TEST(SmallRateLimitTest, RelaxationRateIsTheRateOfApproach) {
