@@ -85,23 +85,23 @@ void validate(const TrainingProblem& problem, const Program& program) {
 namespace {
 
 /// A v - B v.
-class Difference : public HessianProduct {
+class Difference : public CurvatureMatrix {
  public:
-  Difference(std::unique_ptr<HessianProduct> a, std::unique_ptr<HessianProduct> b)
-      : a_(std::move(a)), b_(std::move(b)) {}
+  Difference(const at::Tensor& parameters, std::unique_ptr<LinearOperator> a, std::unique_ptr<LinearOperator> b)
+      : CurvatureMatrix(parameters), a_(std::move(a)), b_(std::move(b)) {}
   at::Tensor apply(const at::Tensor& vectors) override { return a_->apply(vectors) - b_->apply(vectors); }
 
  private:
-  std::unique_ptr<HessianProduct> a_;
-  std::unique_ptr<HessianProduct> b_;
+  std::unique_ptr<LinearOperator> a_;
+  std::unique_ptr<LinearOperator> b_;
 };
 
 }  // namespace
 
-std::unique_ptr<HessianProduct> Engine::residual_curvature(const at::Tensor& parameters, const Samples& samples) {
+std::unique_ptr<LinearOperator> Engine::residual_curvature(const at::Tensor& parameters, const Samples& samples) {
   const double scale = 2.0 / static_cast<double>(samples.inputs.size(0));
   const at::Tensor metric = scale * at::eye(program().outputs(), options());
-  return std::make_unique<Difference>(hessian(parameters, samples),
+  return std::make_unique<Difference>(parameters, hessian(parameters, samples),
                                       gauss_newton(parameters, samples.inputs, metric.unsqueeze(0).unsqueeze(0)));
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/task.h"
+#include "engine/linear_operator.h"
 #include "engine/optimizer.h"
 #include "models/program.h"
 
@@ -35,14 +36,6 @@ struct LossGradient {
 struct PullbackSums {
   at::Tensor sum;      ///< sum_n p_n [E, P]
   at::Tensor squares;  ///< sum_n p_n^2 [E, P]
-};
-
-/// v -> A v for a curvature matrix A of fixed parameters on fixed samples, for E replicas at once.
-class HessianProduct {
- public:
-  virtual ~HessianProduct() = default;
-  /// vectors [E, K, P] -> products [E, K, P]; exact up to rounding (no finite differences).
-  virtual at::Tensor apply(const at::Tensor& vectors) = 0;
 };
 
 /// The stochastic problem that E replicas of one Program train on. The Task is shared; noise, key and rates are each
@@ -119,15 +112,15 @@ class Engine {
   virtual at::Tensor loss(const at::Tensor& parameters, const Samples& samples) = 0;
   virtual LossGradient loss_gradient(const at::Tensor& parameters, const Samples& samples) = 0;
   /// The Hessian of the loss at these parameters. Keeps what can be kept between products.
-  virtual std::unique_ptr<HessianProduct> hessian(const at::Tensor& parameters, const Samples& samples) = 0;
+  virtual std::unique_ptr<LinearOperator> hessian(const at::Tensor& parameters, const Samples& samples) = 0;
   /// The matrix sum_n J_n' M_n J_n with symmetric `metric` M [E or 1, N or 1, outputs, outputs], M_n in the space of
   /// outputs: 2/N I gives the generalised Gauss-Newton matrix of the loss, 1/N times the second moment of d l_n / d f_n
   /// that of the sample gradients.
-  virtual std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+  virtual std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                        const at::Tensor& metric) = 0;
   /// The Hessian without its Gauss-Newton part: (2/N) sum_n sum_o r_no d^2 f_o(x_n), r the residuals. This one takes
   /// the difference of two products.
-  virtual std::unique_ptr<HessianProduct> residual_curvature(const at::Tensor& parameters, const Samples& samples);
+  virtual std::unique_ptr<LinearOperator> residual_curvature(const at::Tensor& parameters, const Samples& samples);
   /// J_n' c_n for every sample: [E, N, P], with cotangents c [E, N, outputs] (or [1, N, outputs], shared). J_n =
   /// d f(x_n) / d parameters. The caller bounds memory by giving few samples at once.
   virtual at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,

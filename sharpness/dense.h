@@ -1,7 +1,7 @@
 #pragma once
 
+#include "engine/linear_operator.h"
 #include "sharpness/lanczos.h"
-#include "sharpness/linear_operator.h"
 
 namespace sharpseek {
 

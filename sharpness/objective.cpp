@@ -9,7 +9,6 @@
 
 #include "core/random.h"
 #include "sharpness/block.h"
-#include "sharpness/hessian_operator.h"
 
 namespace sharpseek {
 
@@ -52,15 +51,14 @@ std::vector<Block> EngineObjective::blocks() const {
 }
 
 std::shared_ptr<LinearOperator> EngineObjective::hessian() {
-  if (!hessian_) hessian_ = std::make_shared<HessianOperator>(engine_, parameters_, samples_);
+  if (!hessian_) hessian_ = engine_.hessian(parameters_, samples_);
   return hessian_;
 }
 
 std::shared_ptr<LinearOperator> EngineObjective::gauss_newton() {
   const at::Tensor metric =
       at::eye(engine_.program().outputs(), parameters_.options()) * (2.0 / static_cast<double>(samples()));
-  return std::make_shared<HessianOperator>(
-      engine_.gauss_newton(parameters_, samples_.inputs, metric.unsqueeze(0).unsqueeze(0)), parameters_);
+  return engine_.gauss_newton(parameters_, samples_.inputs, metric.unsqueeze(0).unsqueeze(0));
 }
 
 Objective::SplitHessian EngineObjective::split_hessian() {
@@ -72,8 +70,7 @@ Objective::SplitHessian EngineObjective::split_hessian() {
     const at::Tensor unit = units[o].expand({1, samples(), outputs});
     known += engine_.pullback_sums(parameters_, samples_.inputs, unit).squares.to(at::kCPU, at::kDouble).sum(1);
   }
-  return {known * (2.0 / static_cast<double>(samples())),
-          std::make_shared<HessianOperator>(engine_.residual_curvature(parameters_, samples_), parameters_)};
+  return {known * (2.0 / static_cast<double>(samples())), engine_.residual_curvature(parameters_, samples_)};
 }
 
 std::shared_ptr<LinearOperator> EngineObjective::gradient_second_moment() {
@@ -85,7 +82,7 @@ std::shared_ptr<LinearOperator> EngineObjective::gradient_second_moment() {
     moment = moment + at::matmul(factors, factors.transpose(2, 3));
   }
   const at::Tensor metric = moment * (4.0 / static_cast<double>(samples()));
-  return std::make_shared<HessianOperator>(engine_.gauss_newton(parameters_, samples_.inputs, metric), parameters_);
+  return engine_.gauss_newton(parameters_, samples_.inputs, metric);
 }
 
 const GradientMoments& EngineObjective::moments() {
@@ -138,7 +135,7 @@ BatchSampling EngineObjective::sampling(std::int64_t size) const {
 
 std::shared_ptr<LinearOperator> EngineObjective::training_hessian() {
   if (!training_.labels.defined()) return hessian();
-  if (!training_hessian_) training_hessian_ = std::make_shared<HessianOperator>(engine_, parameters_, labelled_);
+  if (!training_hessian_) training_hessian_ = engine_.hessian(parameters_, labelled_);
   return training_hessian_;
 }
 

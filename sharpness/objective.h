@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/linear_operator.h"
 #include "sharpness/gradient_noise.h"
-#include "sharpness/linear_operator.h"
 #include "sharpness/mini_batches.h"
 
 namespace sharpseek {

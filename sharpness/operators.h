@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "sharpness/linear_operator.h"
+#include "engine/linear_operator.h"
 
 namespace sharpseek {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "sharpness/linear_operator.h"
+#include "engine/linear_operator.h"
 
 namespace sharpseek {
 

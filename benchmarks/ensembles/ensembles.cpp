@@ -143,7 +143,7 @@ double measure_product(const Network& network, const std::string& engine_name) {
   const Samples samples{at::randn({kSamples, network.model.sequence, network.model.inputs}, engine->options()),
                         at::randn({kSamples, network.model.outputs}, engine->options())};
   const at::Tensor vectors = at::randn({kReplicas, kVectors, program.parameter_count()}, engine->options());
-  const std::unique_ptr<HessianProduct> hessian = engine->hessian(weights, samples);
+  const std::unique_ptr<LinearOperator> hessian = engine->hessian(weights, samples);
   double best = 1e30;
   for (int i = 0; i < 10; ++i) {
     const auto start = std::chrono::steady_clock::now();

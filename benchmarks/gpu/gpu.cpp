@@ -24,7 +24,6 @@
 #include "engine/torch/torch_engine.h"
 #include "models/initialisation.h"
 #include "models/model.h"
-#include "sharpness/hessian_operator.h"
 #include "sharpness/lanczos.h"
 
 namespace sharpseek {
@@ -196,8 +195,8 @@ nlohmann::json spectra(const Settings& settings) {
     LanczosOptions options;
     options.count = 5;
     const auto solve = [&] {
-      HessianOperator hessian(*engine, w, samples);
-      matvecs = lanczos(hessian, options).matvecs;
+      const std::unique_ptr<LinearOperator> hessian = engine->hessian(w, samples);
+      matvecs = lanczos(*hessian, options).matvecs;
     };
     solve();
     const double took = timed(settings, solve);
@@ -222,7 +221,7 @@ nlohmann::json large_products(const Settings& settings) {
     const Samples samples{at::randn({count, model.sequence, model.inputs}, engine->options()),
                           at::randn({count, model.outputs}, engine->options())};
     const at::Tensor v = at::randn({1, 1, program.parameter_count()}, engine->options());
-    const std::unique_ptr<HessianProduct> hessian = engine->hessian(w, samples);
+    const std::unique_ptr<LinearOperator> hessian = engine->hessian(w, samples);
     hessian->apply(v);
     double took = 1e30;
     for (int i = 0; i < 5; ++i) took = std::min(took, timed(settings, [&] { hessian->apply(v); }));

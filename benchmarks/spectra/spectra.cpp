@@ -18,7 +18,6 @@
 #include "engine/make_engine.h"
 #include "engine/torch/torch_engine.h"
 #include "models/model.h"
-#include "sharpness/hessian_operator.h"
 #include "sharpness/lanczos.h"
 
 namespace sharpseek {
@@ -57,11 +56,12 @@ ModelOptions mlp(int inputs, int width, int outputs, int depth) {
 /// Worst |H v - lambda v| / lambda over replicas and pairs, in float64 by this engine.
 double true_residual(const Problem& problem, const std::string& engine_name, const at::Tensor& vectors) {
   const std::unique_ptr<Engine> engine = make_engine(problem.program, {.engine = engine_name, .dtype = "float64"});
-  HessianOperator op(*engine, problem.weights.to(at::kDouble),
-                     {problem.samples.inputs.to(at::kDouble), problem.samples.targets.to(at::kDouble)});
+  const std::unique_ptr<LinearOperator> op =
+      engine->hessian(problem.weights.to(at::kDouble),
+                      {problem.samples.inputs.to(at::kDouble), problem.samples.targets.to(at::kDouble)});
   at::Tensor v = vectors.to(at::kDouble);
   v = v / v.norm(2, 2, true);
-  const at::Tensor hv = op.apply(v);
+  const at::Tensor hv = op->apply(v);
   const at::Tensor values = (v * hv).sum(2, true);
   return ((hv - values * v).norm(2, 2) / values.squeeze(2).abs()).max().item<double>();
 }
@@ -74,8 +74,9 @@ nlohmann::json measure(const Problem& problem, const std::string& name, const st
   double best = 1e30;
   for (int i = 0; i < repeats; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    HessianOperator op(*engine, problem.weights, problem.samples);  // its first product is part of the time
-    found = lanczos(op, options);
+    // The operator's first product is part of the time.
+    const std::unique_ptr<LinearOperator> op = engine->hessian(problem.weights, problem.samples);
+    found = lanczos(*op, options);
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   const double residual = true_residual(problem, checking, found.vectors);
@@ -101,12 +102,12 @@ nlohmann::json million() {
   problem.samples = {at::randn({1024, 1, 512}), at::randn({1024, 1})};
   constexpr std::int64_t kMemory = std::int64_t{64} << 20;
   TorchEngine engine(problem.program, at::TensorOptions().dtype(at::kFloat), kMemory);
-  HessianOperator op(engine, problem.weights, problem.samples);
+  const std::unique_ptr<LinearOperator> op = engine.hessian(problem.weights, problem.samples);
   LanczosOptions options;
   options.basis = 32;
   options.multiplicities = false;
   const auto start = std::chrono::steady_clock::now();
-  const Spectrum found = lanczos(op, options);
+  const Spectrum found = lanczos(*op, options);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double residual = (found.residuals / found.values.abs()).max().item<double>();
   return {{"parameters", p},      {"samples", 1024},        {"seconds", seconds},         {"products", found.matvecs},

@@ -76,13 +76,14 @@ at::Tensor flat(const at::Tensor& values) {
 
 /// A kernel's products with vectors (H v, or D^3 L[v, v, .]), everything but the vectors packed once.
 template <class Real>
-class LaneHessian : public HessianProduct {
+class LaneHessian : public CurvatureMatrix {
  public:
   using Kernel = void (*)(const lanes::ProductJob<Real>&);
 
   LaneHessian(const lanes::PlanView& plan, Kernel kernel, ThreadPool& pool, LaneLayout layout,
               const at::Tensor& parameters, const Samples& samples, bool residual_only = false)
-      : plan_(plan),
+      : CurvatureMatrix(parameters),
+        plan_(plan),
         kernel_(kernel),
         pool_(pool),
         layout_(layout),
@@ -129,10 +130,14 @@ class LaneHessian : public HessianProduct {
 };
 
 /// sum_n J_n' M_n J_n v: outputs' tangents, the metric, and each sample's pullback, a few samples at a time.
-class LaneGaussNewton : public HessianProduct {
+class LaneGaussNewton : public CurvatureMatrix {
  public:
   LaneGaussNewton(Engine& engine, at::Tensor parameters, at::Tensor inputs, at::Tensor metric)
-      : engine_(engine), parameters_(std::move(parameters)), inputs_(std::move(inputs)), metric_(std::move(metric)) {}
+      : CurvatureMatrix(parameters),
+        engine_(engine),
+        parameters_(std::move(parameters)),
+        inputs_(std::move(inputs)),
+        metric_(std::move(metric)) {}
 
   at::Tensor apply(const at::Tensor& vectors) override {
     // Few samples at once bound the memory; how many must not depend on the number of replicas, as the order of the
@@ -238,20 +243,20 @@ LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const
 }
 
 template <class Real>
-std::unique_ptr<HessianProduct> LaneEngine<Real>::hessian(const at::Tensor& parameters, const Samples& samples) {
+std::unique_ptr<LinearOperator> LaneEngine<Real>::hessian(const at::Tensor& parameters, const Samples& samples) {
   return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
                                              samples);
 }
 
 template <class Real>
-std::unique_ptr<HessianProduct> LaneEngine<Real>::residual_curvature(const at::Tensor& parameters,
+std::unique_ptr<LinearOperator> LaneEngine<Real>::residual_curvature(const at::Tensor& parameters,
                                                                      const Samples& samples) {
   return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
                                              samples, /*residual_only=*/true);
 }
 
 template <class Real>
-std::unique_ptr<HessianProduct> LaneEngine<Real>::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+std::unique_ptr<LinearOperator> LaneEngine<Real>::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                                const at::Tensor& metric) {
   return std::make_unique<LaneGaussNewton>(*this, parameters, inputs, metric);
 }

@@ -27,9 +27,9 @@ class LaneEngine : public Engine {
   at::Tensor outputs(const at::Tensor& parameters, const at::Tensor& inputs) override;
   at::Tensor loss(const at::Tensor& parameters, const Samples& samples) override;
   LossGradient loss_gradient(const at::Tensor& parameters, const Samples& samples) override;
-  std::unique_ptr<HessianProduct> hessian(const at::Tensor& parameters, const Samples& samples) override;
-  std::unique_ptr<HessianProduct> residual_curvature(const at::Tensor& parameters, const Samples& samples) override;
-  std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+  std::unique_ptr<LinearOperator> hessian(const at::Tensor& parameters, const Samples& samples) override;
+  std::unique_ptr<LinearOperator> residual_curvature(const at::Tensor& parameters, const Samples& samples) override;
+  std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                const at::Tensor& metric) override;
   at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                  const at::Tensor& cotangents) override;

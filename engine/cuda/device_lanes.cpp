@@ -120,11 +120,11 @@ class SampleLaunch {
 };
 
 /// H v with everything but the vectors packed once.
-class DeviceHessian : public HessianProduct {
+class DeviceHessian : public CurvatureMatrix {
  public:
   DeviceHessian(const LaneDevice& device, const DevicePlan& plan, const at::Tensor& parameters, const Samples& samples,
                 bool residual_only)
-      : launch_(device, plan, parameters, samples.inputs) {
+      : CurvatureMatrix(parameters), launch_(device, plan, parameters, samples.inputs) {
     launch_.targets(samples.targets);
     if (residual_only) launch_.residual_only();
   }
@@ -196,17 +196,17 @@ LossGradient DeviceLaneEngine::loss_gradient(const at::Tensor& parameters, const
   return {layout.unpack(sum_of_slices(loss) * share).view({layout.replicas()}), layout.unpack(sum_of_slices(gradient))};
 }
 
-std::unique_ptr<HessianProduct> DeviceLaneEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
+std::unique_ptr<LinearOperator> DeviceLaneEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
   if (samples.inputs.dim() == 4) return others_->hessian(parameters, samples);
   return std::make_unique<DeviceHessian>(device_, plan_, parameters, samples, /*residual_only=*/false);
 }
 
-std::unique_ptr<HessianProduct> DeviceLaneEngine::residual_curvature(const at::Tensor& parameters,
+std::unique_ptr<LinearOperator> DeviceLaneEngine::residual_curvature(const at::Tensor& parameters,
                                                                      const Samples& samples) {
   return std::make_unique<DeviceHessian>(device_, plan_, parameters, samples, /*residual_only=*/true);
 }
 
-std::unique_ptr<HessianProduct> DeviceLaneEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+std::unique_ptr<LinearOperator> DeviceLaneEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                                const at::Tensor& metric) {
   return others_->gauss_newton(parameters, inputs, metric);
 }

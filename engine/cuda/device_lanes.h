@@ -25,8 +25,8 @@ class DeviceLaneEngine : public Engine {
   at::Tensor outputs(const at::Tensor& parameters, const at::Tensor& inputs) override;
   at::Tensor loss(const at::Tensor& parameters, const Samples& samples) override;
   LossGradient loss_gradient(const at::Tensor& parameters, const Samples& samples) override;
-  std::unique_ptr<HessianProduct> hessian(const at::Tensor& parameters, const Samples& samples) override;
-  std::unique_ptr<HessianProduct> residual_curvature(const at::Tensor& parameters, const Samples& samples) override;
+  std::unique_ptr<LinearOperator> hessian(const at::Tensor& parameters, const Samples& samples) override;
+  std::unique_ptr<LinearOperator> residual_curvature(const at::Tensor& parameters, const Samples& samples) override;
   at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                  const at::Tensor& cotangents) override;
   PullbackSums pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
@@ -34,7 +34,7 @@ class DeviceLaneEngine : public Engine {
   at::Tensor jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
                               const at::Tensor& vectors) override;
   /// These three by the other engine.
-  std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+  std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                const at::Tensor& metric) override;
   at::Tensor third_derivative(const at::Tensor& parameters, const Samples& samples, const at::Tensor& vectors) override;
   at::Tensor pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs, const at::Tensor& cotangents,

@@ -21,10 +21,11 @@ at::Tensor gradient(const at::Tensor& output, const at::Tensor& input, const at:
   return torch::autograd::grad({output}, {input}, {cotangent}, /*retain_graph=*/true, create_graph).front();
 }
 
-class TorchHessian : public HessianProduct {
+class TorchHessian : public CurvatureMatrix {
  public:
   TorchHessian(const Program& program, at::Tensor parameters, Samples samples)
-      : program_(program),
+      : CurvatureMatrix(parameters),
+        program_(program),
         parameters_(std::move(parameters)),
         samples_(std::move(samples)),
         most_copies_(most_copies(program, parameters_.size(0), samples_.inputs.size(0))) {}
@@ -91,7 +92,7 @@ at::Tensor ProductGraph::third_derivative(const at::Tensor& vectors) const {
   return gradient_or_zero(gradient(gradient_, parameters_, vectors, true), parameters_, vectors, false);
 }
 
-std::unique_ptr<HessianProduct> autograd_hessian(const Program& program, const at::Tensor& parameters,
+std::unique_ptr<LinearOperator> autograd_hessian(const Program& program, const at::Tensor& parameters,
                                                  const Samples& samples) {
   return std::make_unique<TorchHessian>(program, parameters, samples);
 }

@@ -32,7 +32,7 @@ at::Tensor gradient_or_zero(const at::Tensor& output, const at::Tensor& input, c
 /// Hessian products by double backward through evaluate() with the gradient's graph kept: the reference that
 /// TangentProduct is tested against. Several vectors at once run as replicas of one graph, as many as
 /// most_copies() allows. `program` must outlive the product.
-std::unique_ptr<HessianProduct> autograd_hessian(const Program& program, const at::Tensor& parameters,
+std::unique_ptr<LinearOperator> autograd_hessian(const Program& program, const at::Tensor& parameters,
                                                  const Samples& samples);
 
 }  // namespace sharpseek

@@ -77,13 +77,13 @@ at::Tensor joined(std::int64_t replicas, std::int64_t chunk, const Program& prog
   return parts.size() == 1 ? parts.front() : at::cat(parts);
 }
 
-class ChunkedProduct : public HessianProduct {
+class ChunkedProduct : public CurvatureMatrix {
  public:
   /// The inner engine's product for the replicas first .. first + count - 1.
-  using Make = std::function<std::unique_ptr<HessianProduct>(std::int64_t first, std::int64_t count)>;
+  using Make = std::function<std::unique_ptr<LinearOperator>(std::int64_t first, std::int64_t count)>;
 
-  ChunkedProduct(const Program& program, std::int64_t chunk, Make make)
-      : program_(program), chunk_(chunk), make_(std::move(make)) {}
+  ChunkedProduct(const at::Tensor& parameters, const Program& program, std::int64_t chunk, Make make)
+      : CurvatureMatrix(parameters), program_(program), chunk_(chunk), make_(std::move(make)) {}
 
   at::Tensor apply(const at::Tensor& vectors) override {
     const std::int64_t replicas = vectors.size(0);
@@ -104,7 +104,7 @@ class ChunkedProduct : public HessianProduct {
   const Program& program_;
   std::int64_t chunk_;
   Make make_;
-  std::unique_ptr<HessianProduct> whole_;  ///< kept where one chunk holds all replicas
+  std::unique_ptr<LinearOperator> whole_;  ///< kept where one chunk holds all replicas
 };
 
 /// One stepper for each chunk of replicas.
@@ -225,27 +225,27 @@ LossGradient ChunkedEngine::loss_gradient(const at::Tensor& parameters, const Sa
   return {at::cat(losses), gradient};
 }
 
-std::unique_ptr<HessianProduct> ChunkedEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
-  return std::make_unique<ChunkedProduct>(program(), replicas_that_fit(1, kPassCopies),
+std::unique_ptr<LinearOperator> ChunkedEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
+  return std::make_unique<ChunkedProduct>(parameters, program(), replicas_that_fit(1, kPassCopies),
                                           [this, parameters, samples](std::int64_t first, std::int64_t count) {
                                             return engine_->hessian(parameters.narrow(0, first, count),
                                                                     part_of(samples, first, count));
                                           });
 }
 
-std::unique_ptr<HessianProduct> ChunkedEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+std::unique_ptr<LinearOperator> ChunkedEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                             const at::Tensor& metric) {
   return std::make_unique<ChunkedProduct>(
-      program(), replicas_that_fit(1, kPassCopies),
+      parameters, program(), replicas_that_fit(1, kPassCopies),
       [this, parameters, inputs, metric](std::int64_t first, std::int64_t count) {
         const at::Tensor own = metric.size(0) > 1 ? metric.narrow(0, first, count) : metric;
         return engine_->gauss_newton(parameters.narrow(0, first, count), inputs, own);
       });
 }
 
-std::unique_ptr<HessianProduct> ChunkedEngine::residual_curvature(const at::Tensor& parameters,
+std::unique_ptr<LinearOperator> ChunkedEngine::residual_curvature(const at::Tensor& parameters,
                                                                   const Samples& samples) {
-  return std::make_unique<ChunkedProduct>(program(), replicas_that_fit(1, 2 * kPassCopies),
+  return std::make_unique<ChunkedProduct>(parameters, program(), replicas_that_fit(1, 2 * kPassCopies),
                                           [this, parameters, samples](std::int64_t first, std::int64_t count) {
                                             return engine_->residual_curvature(parameters.narrow(0, first, count),
                                                                                part_of(samples, first, count));

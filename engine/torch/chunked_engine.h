@@ -27,10 +27,10 @@ class ChunkedEngine : public Engine {
   LossGradient loss_gradient(const at::Tensor& parameters, const Samples& samples) override;
   /// In one chunk the inner engine's product, with what it keeps; in several each product starts anew, because what
   /// all chunks keep would not fit.
-  std::unique_ptr<HessianProduct> hessian(const at::Tensor& parameters, const Samples& samples) override;
-  std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+  std::unique_ptr<LinearOperator> hessian(const at::Tensor& parameters, const Samples& samples) override;
+  std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                const at::Tensor& metric) override;
-  std::unique_ptr<HessianProduct> residual_curvature(const at::Tensor& parameters, const Samples& samples) override;
+  std::unique_ptr<LinearOperator> residual_curvature(const at::Tensor& parameters, const Samples& samples) override;
   at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                  const at::Tensor& cotangents) override;
   PullbackSums pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,

@@ -28,7 +28,8 @@ std::int64_t values_of(const Program& program) {
 
 TangentProduct::TangentProduct(const Program& program, const at::Tensor& parameters, Samples samples,
                                std::int64_t memory)
-    : pass_(program),
+    : CurvatureMatrix(parameters),
+      pass_(program),
       parameters_(parameters.detach()),
       inputs_(samples.inputs.dim() == 4 ? samples.inputs : samples.inputs.unsqueeze(0)),
       targets_(std::move(samples.targets)),
@@ -38,7 +39,8 @@ TangentProduct::TangentProduct(const Program& program, const at::Tensor& paramet
 
 TangentProduct::TangentProduct(const Program& program, const at::Tensor& parameters, const at::Tensor& inputs,
                                at::Tensor metric, std::int64_t memory)
-    : pass_(program),
+    : CurvatureMatrix(parameters),
+      pass_(program),
       parameters_(parameters.detach()),
       inputs_(inputs.unsqueeze(0)),
       metric_(std::move(metric)),

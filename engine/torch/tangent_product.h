@@ -10,7 +10,7 @@ namespace sharpseek {
 /// Products of a Program's Hessian or Gauss-Newton matrix on fixed samples by tangent passes (tangent_pass.h), in
 /// chunks of samples. The values of as many chunks as fit into `memory` bytes are kept between products, the others
 /// computed again at each product. Chunks are sums over their own samples, so that a ragged last one needs no weight.
-class TangentProduct : public HessianProduct {
+class TangentProduct : public CurvatureMatrix {
  public:
   /// Hessian of the mean over samples of squared errors.
   TangentProduct(const Program& program, const at::Tensor& parameters, Samples samples, std::int64_t memory);

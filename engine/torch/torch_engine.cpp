@@ -67,11 +67,11 @@ LossGradient TorchEngine::loss_gradient(const at::Tensor& parameters, const Samp
   return {losses.detach(), gradient(losses, p, at::ones_like(losses), false, false)};
 }
 
-std::unique_ptr<HessianProduct> TorchEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
+std::unique_ptr<LinearOperator> TorchEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
   return std::make_unique<TangentProduct>(program_, parameters, samples, memory_);
 }
 
-std::unique_ptr<HessianProduct> TorchEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+std::unique_ptr<LinearOperator> TorchEngine::gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                           const at::Tensor& metric) {
   return std::make_unique<TangentProduct>(program_, parameters, inputs, metric, memory_);
 }

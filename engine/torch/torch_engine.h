@@ -25,8 +25,8 @@ class TorchEngine : public Engine {
   at::Tensor loss(const at::Tensor& parameters, const Samples& samples) override;
   LossGradient loss_gradient(const at::Tensor& parameters, const Samples& samples) override;
   /// By tangent passes that keep what does not depend on the vector: about 14 matrix products for three layers.
-  std::unique_ptr<HessianProduct> hessian(const at::Tensor& parameters, const Samples& samples) override;
-  std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
+  std::unique_ptr<LinearOperator> hessian(const at::Tensor& parameters, const Samples& samples) override;
+  std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                const at::Tensor& metric) override;
   at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                  const at::Tensor& cotangents) override;

@@ -5,8 +5,8 @@
 
 #include <cstdio>
 
+#include "engine/linear_operator.h"
 #include "sharpness/lanczos.h"
-#include "sharpness/linear_operator.h"
 
 namespace {
 

@@ -37,11 +37,11 @@ class SmallEngine : public TorchEngine {
     check(p.size(0));
     return TorchEngine::loss_gradient(p, s);
   }
-  std::unique_ptr<HessianProduct> hessian(const at::Tensor& p, const Samples& s) override {
+  std::unique_ptr<LinearOperator> hessian(const at::Tensor& p, const Samples& s) override {
     check(p.size(0));
     return TorchEngine::hessian(p, s);
   }
-  std::unique_ptr<HessianProduct> gauss_newton(const at::Tensor& p, const at::Tensor& x,
+  std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& p, const at::Tensor& x,
                                                const at::Tensor& metric) override {
     check(p.size(0));
     return TorchEngine::gauss_newton(p, x, metric);
@@ -106,7 +106,7 @@ TEST(ChunkedEngine, GivesTheWholeCallsNumbersWhenMemoryRunsOut) {
     const LossGradient b = whole.loss_gradient(w, {x, y});
     EXPECT_LT(relative_difference(a.loss, b.loss), kFewOperations);
     EXPECT_LT(relative_difference(a.gradient, b.gradient), kFewOperations);
-    const std::unique_ptr<HessianProduct> product = chunked.engine->hessian(w, {x, y});
+    const std::unique_ptr<LinearOperator> product = chunked.engine->hessian(w, {x, y});
     for (int repeat = 0; repeat < 2; ++repeat) {
       EXPECT_LT(relative_difference(product->apply(v), whole.hessian(w, {x, y})->apply(v)), kReorderedSums);
     }

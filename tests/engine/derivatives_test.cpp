@@ -106,7 +106,7 @@ TEST_P(Derivatives, GradientEqualsCentralDifferences) {
 TEST_P(Derivatives, HessianProductEqualsTheDenseOracle) {
   const Samples few{samples_.inputs.narrow(0, 0, 2), samples_.targets.narrow(0, 0, 2)};
   const at::Tensor vectors = random_tensor({kReplicas, 4, program_.parameter_count()}, 4);
-  const std::unique_ptr<HessianProduct> hessian = engine_->hessian(weights_, few);
+  const std::unique_ptr<LinearOperator> hessian = engine_->hessian(weights_, few);
   const at::Tensor products = hessian->apply(vectors);
   for (std::int64_t e : {std::int64_t{0}, kReplicas - 1}) {
     EXPECT_LT(relative_difference(products[e], vectors[e].matmul(oracle_hessian(e, few))), 1e-10);
@@ -122,9 +122,9 @@ TEST_P(Derivatives, HessianProductInSmallMemoryIsTheSame) {
   // From one sample at a time (nothing kept), over a ragged last chunk (5 = 2 + 2 + 1, some kept), to all at once.
   for (std::int64_t memory : {std::int64_t{1}, std::int64_t{100'000}, std::int64_t{1} << 30}) {
     TorchEngine engine(program_, at::TensorOptions().dtype(at::kDouble), memory);
-    const std::unique_ptr<HessianProduct> hessian = engine.hessian(weights_, samples_);
+    const std::unique_ptr<LinearOperator> hessian = engine.hessian(weights_, samples_);
     for (int call = 0; call < 2; ++call) EXPECT_LT(relative_difference(hessian->apply(vectors), expected), 1e-12);
-    const std::unique_ptr<HessianProduct> one = engine.hessian(weights_.narrow(0, 1, 1), samples_);
+    const std::unique_ptr<LinearOperator> one = engine.hessian(weights_.narrow(0, 1, 1), samples_);
     EXPECT_LT(relative_difference(one->apply(vectors.narrow(0, 1, 1)), expected.narrow(0, 1, 1)), 1e-12);
   }
 }

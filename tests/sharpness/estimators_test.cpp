@@ -11,9 +11,9 @@
 #include "engine/cases.h"
 #include "engine/make_engine.h"
 #include "sharpness/dense.h"
+#include "sharpness/dense_operator.h"
 #include "sharpness/density.h"
 #include "sharpness/flatness.h"
-#include "sharpness/hessian_operator.h"
 #include "sharpness/trace.h"
 
 namespace sharpseek {

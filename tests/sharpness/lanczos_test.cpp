@@ -15,7 +15,7 @@
 #include "engine/engine.h"
 #include "engine/make_engine.h"
 #include "sharpness/dense.h"
-#include "sharpness/hessian_operator.h"
+#include "sharpness/dense_operator.h"
 #include "sharpness/trace.h"
 #include "tests/tolerances.h"
 
@@ -249,22 +249,22 @@ TEST(Spectrum, OfEveryArchitectureEqualsDenseFloat64) {
     const Samples samples{random_tensor({20, network.options.sequence, network.options.inputs}, 1),
                           random_tensor({20, network.options.outputs}, 2)};
     const std::unique_ptr<Engine> exact = make_engine(program, {.engine = "lanes", .dtype = "float64"});
-    HessianOperator reference(*exact, weights, samples);
-    const at::Tensor values = dense_spectrum(reference, 1).all_values;  // ascending
-    const at::Tensor dense = dense_matrix(reference).matrix;
+    const std::unique_ptr<LinearOperator> reference = exact->hessian(weights, samples);
+    const at::Tensor values = dense_spectrum(*reference, 1).all_values;  // ascending
+    const at::Tensor dense = dense_matrix(*reference).matrix;
     const at::Tensor scale = values.abs().amax(1, true);
     for (const char* engine_name : {"torch", "lanes"}) {
       for (const char* dtype : {"float64", "float32"}) {
         const bool single = std::string(dtype) == "float32";
         const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name, .dtype = dtype});
         const Samples cast{samples.inputs.to(engine->options()), samples.targets.to(engine->options())};
-        HessianOperator op(*engine, weights.to(engine->options()), cast);
+        const std::unique_ptr<LinearOperator> op = engine->hessian(weights.to(engine->options()), cast);
         LanczosOptions options;
-        options.count = std::min<std::int64_t>(5, op.dimension());
+        options.count = std::min<std::int64_t>(5, op->dimension());
         options.end = SpectrumEnd::kBoth;
         options.tolerance = single ? 1e-6 : 1e-12;
         options.vectors = true;
-        const Spectrum found = lanczos(op, options);
+        const Spectrum found = lanczos(*op, options);
         const at::Tensor expected =
             at::cat({values.flip(1).narrow(1, 0, options.count), values.narrow(1, 0, options.count)}, 1);
         EXPECT_LT(((found.values - expected).abs() / scale).max().item<double>(), single ? 1e-5 : kValues)
@@ -289,15 +289,15 @@ TEST(Spectrum, OfANetworkIsTheSameByLanczosAndDense) {
   const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
   const at::Tensor weights = testing_support::random_weights(program, 3);
   const Samples samples{random_tensor({40, 1, 4}, 1), random_tensor({40, 3}, 2)};
-  HessianOperator op(*engine, weights, samples);
+  const std::unique_ptr<LinearOperator> op = engine->hessian(weights, samples);
   LanczosOptions lanczos_options;
   lanczos_options.count = 5;
   lanczos_options.tolerance = kTight;
-  const Spectrum iterative = lanczos(op, lanczos_options);
-  const DenseSpectrum dense = dense_spectrum(op, 5);
+  const Spectrum iterative = lanczos(*op, lanczos_options);
+  const DenseSpectrum dense = dense_spectrum(*op, 5);
   EXPECT_LT((iterative.values - dense.spectrum.values).abs().max().item<double>(), kOfTight);
   EXPECT_LT((dense.all_values.sum(1) - dense.trace).abs().max().item<double>(), 1e-9);
-  EXPECT_LT(dense_matrix(op).asymmetry.max().item<double>(), kReorderedSums);
+  EXPECT_LT(dense_matrix(*op).asymmetry.max().item<double>(), kReorderedSums);
 }
 
 TEST(HutchinsonTrace, ErrsAsMuchAsItSays) {

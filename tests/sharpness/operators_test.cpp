@@ -11,7 +11,7 @@
 #include "engine/cases.h"
 #include "engine/make_engine.h"
 #include "sharpness/dense.h"
-#include "sharpness/hessian_operator.h"
+#include "sharpness/dense_operator.h"
 #include "sharpness/objective.h"
 #include "tests/tolerances.h"
 

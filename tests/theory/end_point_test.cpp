@@ -185,7 +185,7 @@ TEST(Rescaling, OfADeepReluNetworkLeavesTheFunctionAndBalancesEveryUnit) {
     EXPECT_NEAR(in / out, 1, 1e-9);
   }
   // The curvature's diagonal is the Hessian's: its sum is the trace.
-  const std::unique_ptr<HessianProduct> hessian = engine->hessian(theta, samples);
+  const std::unique_ptr<LinearOperator> hessian = engine->hessian(theta, samples);
   const at::Tensor dense = hessian->apply(at::eye(theta.size(1), at::kDouble).unsqueeze(0))[0];
   EXPECT_LT(relative_difference(before.curvature[0], dense.diagonal()), 1e-10);
 }
