@@ -83,18 +83,21 @@ Matrix read_covariance(const std::string& file, int size, bool may_be_singular) 
   return m;
 }
 
+Matrix diagonal_covariance(const std::string& key, const std::string& specification, int size,
+                           const std::string& size_key) {
+  const std::vector<double> variances = parse_numbers(key, specification.substr(specification.find(':') + 1));
+  require(static_cast<int>(variances.size()) == size, key, " = ", specification, ": has ", variances.size(),
+          " variances, ", size_key, " is ", size);
+  for (double v : variances) require(v > 0, key, " = ", specification, ": variance ", v, " must be above 0");
+  return Eigen::Map<const Vector>(variances.data(), size).asDiagonal();
+}
+
 Matrix input_covariance(const std::string& specification, int inputs) {
   if (specification == "identity") return Matrix::Identity(inputs, inputs);
   if (specification.starts_with("file:")) return read_covariance(specification.substr(5), inputs);
   require(specification.starts_with("diagonal:"), "data.input_covariance = ", specification,
           ": must be identity | diagonal:a,b,.. | file:M.csv");
-  const std::vector<double> variances = parse_numbers("data.input_covariance", specification.substr(9));
-  require(static_cast<int>(variances.size()) == inputs, "data.input_covariance = ", specification, ": has ",
-          variances.size(), " variances, data.inputs is ", inputs);
-  for (double v : variances) {
-    require(v > 0, "data.input_covariance = ", specification, ": variance ", v, " must be above 0");
-  }
-  return Eigen::Map<const Vector>(variances.data(), inputs).asDiagonal();
+  return diagonal_covariance("data.input_covariance", specification, inputs, "data.inputs");
 }
 
 Matrix symmetric_square_root(const Matrix& covariance) {

@@ -16,6 +16,11 @@ Matrix read_matrix(const std::string& file);
 /// largest entry. Throws UserError naming the file and the offending row, value or eigenvalue.
 Matrix read_covariance(const std::string& file, int size, bool may_be_singular = false);
 
+/// The covariance [size, size] of "diagonal:a,b,..": so many variances above 0. Messages name the key, and `size_key`
+/// as what says how many. Throws UserError.
+Matrix diagonal_covariance(const std::string& key, const std::string& specification, int size,
+                           const std::string& size_key);
+
 /// Sigma_x [inputs, inputs] of one token from data.input_covariance: identity | diagonal:a,b,.. (variances) |
 /// file:M.csv.
 Matrix input_covariance(const std::string& specification, int inputs);

@@ -108,9 +108,12 @@ Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal,
           "noise.heteroscedastic = ", shortest(options.heteroscedastic), ": must be from 0 to 1");
   noise.heteroscedastic = options.heteroscedastic;
   if (!options.covariance.empty()) {
-    require(options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance, ": must be file:S.csv");
+    const bool diagonal = options.covariance.starts_with("diagonal:");
+    require(diagonal || options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance,
+            ": must be diagonal:a,b,.. | file:S.csv");
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(
-        read_covariance(options.covariance.substr(5), outputs, /*may_be_singular=*/true));
+        diagonal ? diagonal_covariance("noise.covariance", options.covariance, outputs, "data.outputs")
+                 : read_covariance(options.covariance.substr(5), outputs, /*may_be_singular=*/true));
     noise.factor = eigen.eigenvectors() * eigen.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
   } else {
     const Vector variances = noise_variances(options, outputs);

@@ -23,7 +23,7 @@ struct NoiseOptions {
   std::string rotation =
       "axes";  ///< axes | teacher | teacher-reversed | random | file:M.csv (orthogonal, columns = directions)
   std::string distribution = "gaussian";  ///< gaussian | rademacher | measured
-  std::string covariance = {};            ///< file:S.csv replaces all of the above
+  std::string covariance = {};            ///< diagonal:a,b,.. | file:S.csv replaces all of the above
   std::string redraw = "fresh";           ///< fresh: drawn at every use | fixed: once per sample of a finite set
   double heteroscedastic = 0;             ///< a in [0, 1]: how much the covariance depends on the input, see Noise
 };

@@ -49,7 +49,7 @@ def test_descent_stays_or_does_not() -> None:
 
 
 def test_every_ablation_of_the_table_has_one_experiment_that_names_it() -> None:
-    presets = Path(__file__).resolve().parents[2] / "experiments" / "presets" / "paper"
+    presets = Path(__file__).resolve().parents[2] / "experiments" / "presets" / "full"
     named = [
         line.split("=")[1].strip()
         for f in presets.glob("ablation-*.ini")

@@ -24,8 +24,8 @@ SHORT = [
 ]
 LONGER = ["--set=training.steps=4000", "--set=training.learning_rate=0.02", "--set=measure.records=60"]
 LINEAR = ["--preset=smoke", "--only=linear-2"]
-BATCH = ["--preset=paper", "--only=ablation-batch", "--set=training.until=steps"]
-DECAY = ["--preset=paper", "--only=ablation-decay", "--set=training.until=steps"]
+BATCH = ["--preset=full", "--only=ablation-batch", "--set=training.until=steps"]
+DECAY = ["--preset=full", "--only=ablation-decay", "--set=training.until=steps"]
 UNUSUAL = {
     "an axis of an ablation left unswept": [*BATCH, "--set=training.batch=4"],
     "another axis left unswept": [*DECAY, "--set=training.weight_decay=0.01"],
