@@ -12,8 +12,10 @@ differences: no formula is shared with the C++ program.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from sharpseek.theory import symmetric_power
 
@@ -179,3 +181,20 @@ def small_rate_limit(
         float(trace), float(sharpness), float(fluctuation), float(circulation), network.matrices(theta),
         _rotation(network, theta, _velocity(network, theta, noise)[0]), time, bool(change < tolerance),
     )  # fmt: skip
+
+
+def slow_flow_traces(
+    weights: list[np.ndarray], teacher: np.ndarray, input_covariance: np.ndarray, noise: np.ndarray, times: np.ndarray
+) -> np.ndarray:
+    """[time] trace along the slow flow from `weights` (retracted to the minima first) at rescaled times, the first of
+    which is 0. Raises ValueError for depths other than 2 to 5."""
+    if not 2 <= len(weights) <= 5:
+        raise ValueError(f"weights: {len(weights)} matrices, must be 2 to 5")
+    network = _Network([w.shape for w in weights], teacher, input_covariance)
+    theta = _retract(network, np.concatenate([w.ravel() for w in weights]))
+    found = [float((2 * network.jacobian(theta) ** 2).sum())]
+    for begin, end in pairwise(times):
+        path = solve_ivp(lambda _, x: _velocity(network, x, noise)[0], (begin, end), theta, rtol=1e-5, atol=1e-8)
+        theta = _retract(network, path.y[:, -1])
+        found.append(float((2 * network.jacobian(theta) ** 2).sum()))
+    return np.array(found)

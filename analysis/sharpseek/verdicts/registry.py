@@ -8,6 +8,13 @@ from sharpseek.verdicts.circulation import CIRCULATION
 from sharpseek.verdicts.flow import FLOW
 from sharpseek.verdicts.fluctuation import FLUCTUATION
 from sharpseek.verdicts.imbalance import FLATTEST, IMBALANCE
+from sharpseek.verdicts.paper_forks import FORKS
+from sharpseek.verdicts.paper_labels import LABELS
+from sharpseek.verdicts.paper_layers import LAYERS
+from sharpseek.verdicts.paper_linear import DEPTHS, EIGENVALUE, ISOTROPIC, SCALES, THEOREM_1
+from sharpseek.verdicts.paper_networks import CROSS_ENTROPY, SQUARED
+from sharpseek.verdicts.paper_plateau import PLATEAU
+from sharpseek.verdicts.paper_power import POWER_LAWS
 from sharpseek.verdicts.rivals import RIVALS
 from sharpseek.verdicts.rules import Claim
 from sharpseek.verdicts.sharpening import SHARPENING
@@ -29,4 +36,16 @@ CLAIMS: list[Claim] = [
     *ABLATIONS,
     SHARPENING,
     FLOW,
+    THEOREM_1,
+    ISOTROPIC,
+    SCALES,
+    DEPTHS,
+    EIGENVALUE,
+    FORKS,
+    LABELS,
+    LAYERS,
+    SQUARED,
+    CROSS_ENTROPY,
+    POWER_LAWS,
+    PLATEAU,
 ]

@@ -11,6 +11,7 @@ from scipy import stats
 from sharpseek.summaries import on_manifold, usable
 from sharpseek.verdicts.effect import (
     Effect,
+    Interval,
     evidence_of,
     exponential,
     no_effect,
@@ -97,14 +98,30 @@ def quotient_effect(run: xr.Dataset, variable: str, above: np.ndarray, below: np
     used = sum(len(sample) for sample in logs)
     if min(len(sample) for sample in logs) < 2:
         return no_effect(used, replicas)
-    parts = [float(np.var(sample, ddof=1) / len(sample)) for sample in logs]
+    value, around = _welch(logs)
+    sound = enough(run, above, use) and enough(run, below, use)
+    return Effect(float(np.exp(value)), exponential(around), used, replicas, sound)
+
+
+def difference_effect(above: np.ndarray, below: np.ndarray) -> Effect:
+    """Mean of one sample less that of another; NaN is a replica that cannot be used. Welch's interval."""
+    samples = [values[np.isfinite(values)] for values in (above, below)]
+    used, replicas = sum(map(len, samples)), len(above) + len(below)
+    if min(map(len, samples)) < 2:
+        return no_effect(used, replicas)
+    value, interval = _welch(samples)
+    enough_of_both = all(sufficient(len(s), len(v)) for s, v in zip(samples, (above, below), strict=True))
+    return Effect(value, interval, used, replicas, enough_of_both)
+
+
+def _welch(samples: list[np.ndarray]) -> tuple[float, Interval]:
+    """Difference of two means and its interval, with Satterthwaite's degrees of freedom."""
+    parts = [float(np.var(sample, ddof=1) / len(sample)) for sample in samples]
     spread = sum(parts)
-    # Satterthwaite's degrees of freedom
-    weights = sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, logs, strict=True))
+    weights = sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True))
     freedom = spread**2 / weights if weights > 0 else np.inf
-    value = float(logs[0].mean() - logs[1].mean())
-    interval = exponential(student_interval(value, float(np.sqrt(spread)), freedom + 1))
-    return Effect(float(np.exp(value)), interval, used, replicas, enough(run, above, use) and enough(run, below, use))
+    value = float(samples[0].mean() - samples[1].mean())
+    return value, student_interval(value, float(np.sqrt(spread)), freedom + 1)
 
 
 def rate_effect(run: xr.Dataset, select: np.ndarray, ratio: np.ndarray) -> Effect:

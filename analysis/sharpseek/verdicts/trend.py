@@ -29,22 +29,22 @@ def judge_trend(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return []
     if len(conditions(run)) < 2:
         return [missing("a slope needs two kappas or more")]
-    evidence = []
-    for name in ("trace", "sharpness"):
-        run = asked(run, _own_margin(run, f"{name}_mean"), name)
-        rises, falls = ordered_p(run, f"{name}_mean")
-        found = evidence_of(slope_effect(run, f"{name}_mean"), name, ABOVE_0)
-        agreed = {SUPPORTED: rises < LEVEL, REFUTED: falls < LEVEL}.get(found.outcome, True)
-        # Both tests must agree, so that the larger p is the rule's.
-        evidence.append(
-            replace(
-                found,
-                outcome=found.outcome if agreed else UNDECIDED,
-                p=float(np.fmax(found.p, rises)),
-                p_against=float(np.maximum(found.p_against, falls)),
-            )
-        )
-    return evidence
+    return [trend_evidence(run, name) for name in ("trace", "sharpness")]
+
+
+def trend_evidence(run: xr.Dataset, name: str) -> Evidence:
+    """The slope of a quantity's logarithm over log kappa, and Jonckheere's test: they must agree."""
+    run = asked(run, _own_margin(run, f"{name}_mean"), name)
+    rises, falls = ordered_p(run, f"{name}_mean")
+    found = evidence_of(slope_effect(run, f"{name}_mean"), name, ABOVE_0)
+    agreed = {SUPPORTED: rises < LEVEL, REFUTED: falls < LEVEL}.get(found.outcome, True)
+    # Both tests must agree, so that the larger p is the rule's.
+    return replace(
+        found,
+        outcome=found.outcome if agreed else UNDECIDED,
+        p=float(np.fmax(found.p, rises)),
+        p_against=float(np.maximum(found.p_against, falls)),
+    )
 
 
 def _own_margin(run: xr.Dataset, variable: str) -> float:

@@ -74,21 +74,29 @@ def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
 def _judge_few_rates(run: xr.Dataset) -> list[Evidence]:
     if "small_lr_limit_trace" not in run:
         return []
-    evidence = []
+    return [
+        piece
+        for name, margin in MARGINS.items()
+        for piece in few_rates_evidence(run, name, f"small_lr_limit_{name}", margin)
+    ]
+
+
+def few_rates_evidence(run: xr.Dataset, name: str, predicted: str, margin: float) -> list[Evidence]:
+    """Measured over predicted quantity at every condition: at rate 0 by the two smallest rates, or at the only one,
+    which cannot refute a limit of small rates."""
+    run = asked(run, margin, name)
+    ratio = run[f"{name}_mean"].values / run[predicted].values
     several_rates = "learning_rate" in run.coords and len(np.unique(run["learning_rate"])) > 1
-    for name, margin in MARGINS.items():
-        run = asked(run, margin, name)
-        ratio = run[f"{name}_mean"].values / run[f"small_lr_limit_{name}"].values
-        for condition in conditions(run):
-            select = at(run, condition)
-            if several_rates:
-                subject = ", ".join(filter(None, (name, label(condition), "rate to 0")))
-                evidence.append(evidence_of(rate_effect(run, select, ratio), subject, near(margin)))
-                continue
-            # The theory is the limit of small rates. One rate can agree with it but not refute it.
-            region = Region(1 - margin, 1 + margin, -np.inf, np.inf)
-            subject = ", ".join(filter(None, (name, label(condition))))
-            evidence.append(ratio_evidence(run, select, ratio, subject, region))
+    evidence = []
+    for condition in conditions(run):
+        select = at(run, condition)
+        if several_rates:
+            subject = ", ".join(filter(None, (name, label(condition), "rate to 0")))
+            evidence.append(evidence_of(rate_effect(run, select, ratio), subject, near(margin)))
+            continue
+        region = Region(1 - margin, 1 + margin, -np.inf, np.inf)
+        subject = ", ".join(filter(None, (name, label(condition))))
+        evidence.append(ratio_evidence(run, select, ratio, subject, region))
     return evidence
 
 
