@@ -84,11 +84,16 @@ Matrix read_covariance(const std::string& file, int size, bool may_be_singular) 
 }
 
 Matrix diagonal_covariance(const std::string& key, const std::string& specification, int size,
-                           const std::string& size_key) {
+                           const std::string& size_key, bool may_be_singular) {
   const std::vector<double> variances = parse_numbers(key, specification.substr(specification.find(':') + 1));
   require(static_cast<int>(variances.size()) == size, key, " = ", specification, ": has ", variances.size(),
           " variances, ", size_key, " is ", size);
-  for (double v : variances) require(v > 0, key, " = ", specification, ": variance ", v, " must be above 0");
+  for (double v : variances) {
+    require(may_be_singular ? v >= 0 : v > 0, key, " = ", specification, ": variance ", v, " must ",
+            may_be_singular ? "not be below 0" : "be above 0");
+  }
+  require(*std::max_element(variances.begin(), variances.end()) > 0, key, " = ", specification,
+          ": some variance must be above 0");
   return Eigen::Map<const Vector>(variances.data(), size).asDiagonal();
 }
 

@@ -16,10 +16,10 @@ Matrix read_matrix(const std::string& file);
 /// largest entry. Throws UserError naming the file and the offending row, value or eigenvalue.
 Matrix read_covariance(const std::string& file, int size, bool may_be_singular = false);
 
-/// The covariance [size, size] of "diagonal:a,b,..": so many variances above 0. Messages name the key, and `size_key`
-/// as what says how many. Throws UserError.
+/// The covariance [size, size] of "diagonal:a,b,..": so many variances above 0, or, where it may be singular, not below
+/// 0 and not all 0. Messages name the key, and `size_key` as what says how many. Throws UserError.
 Matrix diagonal_covariance(const std::string& key, const std::string& specification, int size,
-                           const std::string& size_key);
+                           const std::string& size_key, bool may_be_singular = false);
 
 /// Sigma_x [inputs, inputs] of one token from data.input_covariance: identity | diagonal:a,b,.. (variances) |
 /// file:M.csv.

@@ -112,7 +112,8 @@ Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal,
     require(diagonal || options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance,
             ": must be diagonal:a,b,.. | file:S.csv");
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(
-        diagonal ? diagonal_covariance("noise.covariance", options.covariance, outputs, "data.outputs")
+        diagonal ? diagonal_covariance("noise.covariance", options.covariance, outputs, "data.outputs",
+                                       /*may_be_singular=*/true)
                  : read_covariance(options.covariance.substr(5), outputs, /*may_be_singular=*/true));
     noise.factor = eigen.eigenvectors() * eigen.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
   } else {

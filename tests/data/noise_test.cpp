@@ -71,7 +71,8 @@ TEST(Noise, ADiagonalCovarianceIsWrittenByItsVariances) {
   Matrix expected = Matrix::Zero(3, 3);
   expected.diagonal() << 0.25, 9, 1;
   EXPECT_TRUE(make_noise(options, 3, nullptr, 1).covariance.isApprox(expected, 1e-15));
-  for (const char* bad : {"diagonal:1,2", "diagonal:1,2,0", "diagonal:1,x,2", "diagonals:1,2,3", "1,2,3"}) {
+  for (const char* bad :
+       {"diagonal:1,2", "diagonal:1,2,-1", "diagonal:0,0,0", "diagonal:1,x,2", "diagonals:1,2,3", "1,2,3"}) {
     options.covariance = bad;
     EXPECT_THROW(make_noise(options, 3, nullptr, 1), UserError) << bad;
   }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from program import Run
-from sharpseek import open_run, theory, theory_limit
+from sharpseek import open_run, saturation, theory, theory_limit
 
 
 def files(folder: Path) -> set[str]:
@@ -201,6 +201,28 @@ def test_theory_warns_where_its_formulas_do_not_apply(sharpseek: Run, config: Pa
         (point,) = json.loads(result.stdout)["points"]
         assert any(warning in w for w in point["warnings"])
         assert (point["closed_form"] is not None) == (point["small_lr_limit"] is not None) == applies
+
+
+def test_sharpening_saturates_where_noise_and_signal_do_not_commute(sharpseek: Run, tmp_path: Path) -> None:
+    examples = Path(__file__).resolve().parents[2] / "examples"
+    (tmp_path / "examples").symlink_to(examples)
+    result = sharpseek("theory", "examples/saturation.ini", "--format", "json")
+    assert result.returncode == 0, result.stderr
+    points = json.loads(result.stdout)["points"]
+    teacher = np.loadtxt(examples / "rotated.csv", delimiter=",")
+    for point in points:
+        variances = [float(v) for v in point["point"]["noise.covariance"].removeprefix("diagonal:").split(",")]
+        end = saturation.settle(teacher, np.diag(variances))
+        assert point["small_lr_limit"]["trace"] == pytest.approx(end.trace, rel=1e-8)
+        assert point["small_lr_limit"]["sharpness"] == pytest.approx(end.sharpness, rel=1e-8)
+    *regular, quiet = points
+    assert quiet["closed_form"] is None
+    assert regular[-1]["closed_form"]["trace"] > 1000 * regular[-1]["small_lr_limit"]["trace"]
+    # No noise at all on an output, and nothing that mixes it with the others: no bound.
+    settings = ["data.teacher=diagonal:1.5,0.7", "noise.covariance=diagonal:0,1"]
+    result = sharpseek("theory", "examples/saturation.ini", *[f"--set={s}" for s in settings])
+    assert result.returncode == 0, result.stderr
+    assert "grows without bound" in result.stdout
 
 
 def test_the_path_ends_at_the_limit(sharpseek: Run, config: Path) -> None:
