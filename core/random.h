@@ -22,6 +22,9 @@ enum class Stream : std::uint32_t {
   kPermutation = 10,  ///< order of a finite set within an epoch
   kFixedSigns = 11,   ///< per sample of a finite set: Rademacher label noise drawn once
   kFreshInputs = 12,  ///< per record: inputs of measurements that take new ones
+  kLabels = 13,       ///< per step: classes of sampled labels
+  kFixedLabels = 14,  ///< per sample of a finite set: its class, drawn once
+  kLabelNodes = 15,   ///< per sample: noise that the mean of soft labels is taken over
 };
 
 /// 64-bit finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a bijection that spreads every input bit.

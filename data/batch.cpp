@@ -1,6 +1,7 @@
 #include "data/batch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <type_traits>
 #include <vector>
@@ -101,6 +102,32 @@ void fresh_draws(const Task& task, const Noise& noise, std::uint64_t seed, std::
   }
 }
 
+/// What sampled labels are drawn with: u of each sample in its first place.
+template <class Real>
+void uniform_draws(std::uint64_t seed, Stream stream, std::uint64_t key, std::uint32_t step, int outputs,
+                   std::span<Real> out) {
+  std::vector<std::uint32_t> words(out.size() / static_cast<std::size_t>(outputs));
+  random_words(seed, stream, key, step, words);
+  std::fill(out.begin(), out.end(), Real(0));
+  for (std::size_t k = 0; k < words.size(); ++k) {
+    out[k * static_cast<std::size_t>(outputs)] = label_uniform<Real>(words[k]);
+  }
+}
+
+/// Adds the logits of row `row` of the data set, where it has some.
+template <class Real>
+void add_logits(const Task& task, std::uint32_t row, std::span<Real> sample) {
+  for (std::size_t o = 0; o < sample.size() && task.logits.rows() > 0; ++o) {
+    sample[o] += static_cast<Real>(task.logits(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(o)));
+  }
+}
+
+/// Row n of a matrix [N, outputs] of draws.
+template <class Real>
+std::span<Real> sample_of(std::span<Real> all, std::size_t n, std::size_t outputs) {
+  return all.subspan(n * outputs, outputs);
+}
+
 /// draw_batch() with what is drawn anew drawn from `seed`.
 template <class Real>
 void draw(const Task& task, const Noise& noise, std::uint64_t seed, std::uint64_t replica_key, std::uint32_t step,
@@ -137,6 +164,19 @@ void draw(const Task& task, const Noise& noise, std::uint64_t seed, std::uint64_
     }
   }
 
+  // Sampled labels: a number each, fresh at this step, or the sample's own.
+  if (task.labels.kind == LabelKind::kSampled) {
+    if (!noise.fixed) {
+      return uniform_draws(seed, Stream::kLabels, replica_key, step, task.outputs, label_noise);
+    }
+    SHARPSEEK_ASSERT(!task.online());
+    for (std::size_t k = 0; k < samples; ++k) {
+      uniform_draws(task.seed, Stream::kFixedLabels, replica_key, rows[k], task.outputs,
+                    sample_of(label_noise, k, outputs));
+    }
+    return;
+  }
+
   // Label noise: fresh at this step, or the sample's own.
   const std::span<Real> draws = std::span<Real>(z).subspan(input_draws);
   if (noise.fixed) {
@@ -148,9 +188,41 @@ void draw(const Task& task, const Noise& noise, std::uint64_t seed, std::uint64_
     fresh_draws(task, noise, seed, replica_key, step, draws);
   }
   shape_noise<Real>(noise, inputs, draws, label_noise);
+  for (std::size_t k = 0; k < rows.size(); ++k) add_logits(task, rows[k], sample_of(label_noise, k, outputs));
 }
 
 }  // namespace
+
+template <class Real>
+void label_samples(const Labels& labels, int outputs, std::span<const Real> logits, std::span<Real> draws) {
+  const auto classes = static_cast<std::size_t>(outputs);
+  SHARPSEEK_ASSERT(logits.size() == draws.size());
+  if (!labels.distributions()) {
+    for (std::size_t i = 0; i < draws.size(); ++i) draws[i] += logits[i];
+    return;
+  }
+  std::vector<Real> e(classes);
+  for (std::size_t first = 0; first < draws.size(); first += classes) {
+    const std::span<Real> y = draws.subspan(first, classes);
+    const bool soft = labels.kind == LabelKind::kSoft;
+    for (std::size_t c = 0; c < classes; ++c) e[c] = soft ? logits[first + c] + y[c] : logits[first + c];
+    const Real top = *std::max_element(e.begin(), e.end());
+    Real sum = 0;
+    for (Real& value : e) sum += value = std::exp(value - top);
+    if (soft) {
+      for (std::size_t c = 0; c < classes; ++c) y[c] = e[c] / sum;
+    } else {
+      const Real point = y[0] * sum;
+      std::size_t chosen = 0;
+      for (Real reached = e[0]; chosen + 1 < classes && reached < point; reached += e[chosen]) ++chosen;
+      for (std::size_t c = 0; c < classes; ++c) y[c] = c == chosen ? Real(1) : Real(0);
+    }
+    for (std::size_t c = 0; c < classes; ++c) {
+      const auto at = static_cast<Eigen::Index>(c);
+      y[c] = static_cast<Real>(labels.scale(at)) * y[c] + static_cast<Real>(labels.offset(at));
+    }
+  }
+}
 
 template <class Real>
 void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::uint32_t step, int batch,
@@ -191,13 +263,45 @@ void draw_full_batch(const Task& task, const Noise& noise, std::uint64_t replica
   std::vector<Real> z(size * outputs, Real(0));
   for (std::size_t row = 0; row < size; ++row) {
     copy_inputs(task, static_cast<std::uint32_t>(row), inputs.subspan(row * n, n));
-    if (!noise.fixed) continue;
+    if (!noise.fixed || task.labels.kind == LabelKind::kSampled) continue;
     own_draws<Real>(task, noise, replica_key, static_cast<std::uint32_t>(row),
                     std::span(z).subspan(row * outputs, outputs));
   }
   shape_noise<Real>(noise, inputs, std::span(z), label_noise);
+  for (std::size_t row = 0; row < size; ++row) {
+    const std::span<Real> own = sample_of(label_noise, row, outputs);
+    add_logits(task, static_cast<std::uint32_t>(row), own);
+    if (task.labels.kind == LabelKind::kSampled && noise.fixed) {
+      uniform_draws(task.seed, Stream::kFixedLabels, replica_key, static_cast<std::uint32_t>(row), task.outputs, own);
+    }
+  }
 }
 
+template <class Real>
+std::vector<Real> full_batch_labels(const Task& task, const Noise& noise, std::uint64_t replica_key) {
+  const Matrix clean = teacher_outputs(task, task.dataset);
+  std::vector<Real> labels(static_cast<std::size_t>(clean.size()));
+  if (!noise.fixed) {
+    const Matrix logits = task.logits.rows() > 0 ? task.logits : clean;
+    const Matrix mean =
+        label_moments(task.labels, noise, task.seed, task.dataset, logits, label_nodes(clean.rows())).mean;
+    std::transform(mean.data(), mean.data() + mean.size(), labels.begin(),
+                   [](double y) { return static_cast<Real>(y); });
+    return labels;
+  }
+  std::vector<Real> inputs(static_cast<std::size_t>(task.dataset.size()));
+  draw_full_batch<Real>(task, noise, replica_key, inputs, labels);
+  std::vector<Real> logits(labels.size());
+  std::transform(clean.data(), clean.data() + clean.size(), logits.begin(),
+                 [](double f) { return static_cast<Real>(f); });
+  label_samples<Real>(task.labels, task.outputs, logits, labels);
+  return labels;
+}
+
+template void label_samples<float>(const Labels&, int, std::span<const float>, std::span<float>);
+template void label_samples<double>(const Labels&, int, std::span<const double>, std::span<double>);
+template std::vector<float> full_batch_labels<float>(const Task&, const Noise&, std::uint64_t);
+template std::vector<double> full_batch_labels<double>(const Task&, const Noise&, std::uint64_t);
 template void draw_full_batch<float>(const Task&, const Noise&, std::uint64_t, std::span<float>, std::span<float>);
 template void draw_full_batch<double>(const Task&, const Noise&, std::uint64_t, std::span<double>, std::span<double>);
 template void draw_probe_batch<float>(const Task&, const Noise&, std::uint64_t, std::int64_t, std::uint32_t, int,

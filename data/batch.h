@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "data/task.h"
 
@@ -22,10 +23,22 @@ namespace sharpseek {
 /// p / N (see data/permutation.h). Fixed noise of sample n: the same maps on Stream::kFixedNoise or kFixedSigns at step
 /// n.
 ///
+/// Labels that are distributions (data/labels.h) are made of the sample's logits and its draws by label_samples(). The
+/// draws of soft ones are the noise eps, to which Task::logits of the sample's row are added where there are some.
+/// Those of sampled ones are, instead of noise, u = ((w >> 9) + 1/2) 2^-23 in their first place and 0 in the others,
+/// with w word k of Stream::kLabels at this step, or word 0 of Stream::kFixedLabels at step n where sample n has its
+/// label for good.
+///
 /// Writes inputs x [batch, n] and noise eps [batch, outputs]; Real is float or double and selects the map to normals.
 template <class Real>
 void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::uint32_t step, int batch,
                 std::span<Real> inputs, std::span<Real> label_noise);
+
+/// The labels of samples with the logits f* [count, outputs]: y takes the place of what was drawn for them [count,
+/// outputs]. Values: y = f* + eps. Soft: y = softmax(f* + eps). Sampled: 1 for class c, 0 for the others, c the first
+/// with u sum_i e_i <= e_0 + .. + e_c, where e_i = exp(f*_i - max f*). Then scale and offset of Labels.
+template <class Real>
+void label_samples(const Labels& labels, int outputs, std::span<const Real> logits, std::span<Real> draws);
 
 /// A mini-batch as draw_batch() makes them, for measurements: its draws are those of the seed probe_seed(task.seed,
 /// record) at step `index`, so that batches of other records, replicas and indices are independent of each other and of
@@ -45,5 +58,11 @@ double variance_factor(const Task& task, int batch);
 template <class Real>
 void draw_full_batch(const Task& task, const Noise& noise, std::uint64_t replica_key, std::span<Real> inputs,
                      std::span<Real> label_noise);
+
+/// The labels [N, outputs] that gradient descent sees of the whole finite set, where labels are distributions: their
+/// means (label_moments() of the task's seed and label_nodes()) where they are drawn fresh, because the loss is linear
+/// in them, and each sample's own where they are fixed. Real selects the map to normals.
+template <class Real>
+std::vector<Real> full_batch_labels(const Task& task, const Noise& noise, std::uint64_t replica_key);
 
 }  // namespace sharpseek

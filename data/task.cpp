@@ -1,5 +1,6 @@
 #include "data/task.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -66,7 +67,16 @@ void read_dataset(const TaskOptions& options, Task& task) {
   task.input_covariance = tokens.transpose() * tokens / static_cast<double>(tokens.rows());
   task.identity_inputs = false;
   task.input_factor = symmetric_square_root(task.input_covariance);
-  if (rows.cols() == n || !task.teacher.linear) return;
+  if (rows.cols() > n && task.labels.kind == LabelKind::kSoft) {
+    require(options.teacher.specification == TeacherOptions().specification,
+            "data.teacher = ", options.teacher.specification,
+            ": is not used where data.labels = soft takes the measured outputs of ", file);
+    task.logits = rows.rightCols(task.outputs);
+    std::fill(task.teacher.parameters.begin(), task.teacher.parameters.end(), 0.0);
+    task.teacher.matrix->setZero();
+    return;
+  }
+  if (rows.cols() == n || !task.teacher.linear || task.labels.distributions()) return;
   Matrix residuals = rows.rightCols(task.outputs) - task.dataset * task.teacher.matrix->transpose();
   task.residual_mean = residuals.colwise().mean().transpose();
   residuals.rowwise() -= task.residual_mean.transpose();
@@ -87,6 +97,19 @@ Matrix Task::signal() const {
   if (!measured || tokens == 1) return colour(*teacher.matrix, *this);
   // The tokens of a data set may depend on each other.
   return *teacher.matrix * symmetric_square_root(dataset.transpose() * dataset / static_cast<double>(dataset.rows()));
+}
+
+Matrix teacher_outputs(const Task& task, const Matrix& inputs) {
+  if (task.teacher.matrix) {
+    const Matrix signal = inputs * task.teacher.matrix->transpose();
+    return task.teacher.linear ? signal : Matrix(signal.array().tanh());
+  }
+  // V2 tanh(V1 x), in parameter order.
+  const Eigen::Index width = static_cast<Eigen::Index>(task.teacher.parameters.size()) / (inputs.cols() + task.outputs);
+  const double* first = task.teacher.parameters.data();
+  const Eigen::Map<const Matrix> in(first, width, inputs.cols());
+  const Eigen::Map<const Matrix> out(first + in.size(), task.outputs, width);
+  return Matrix((inputs * in.transpose()).array().tanh()) * out.transpose();
 }
 
 std::string removed_mean(const Task& task) {
@@ -126,6 +149,7 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
   task.input_covariance = input_covariance(options.input_covariance, options.inputs);
   task.identity_inputs = task.input_covariance.isIdentity(0);
   task.input_factor = symmetric_square_root(task.input_covariance);
+  task.labels = make_labels(options.labels, options.outputs);
   task.teacher = make_teacher(options.teacher, options.sequence, options.inputs, options.outputs, seed);
   task.replacement = options.replacement;
   task.seed = seed;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/matrix.h"
+#include "data/labels.h"
 #include "data/noise.h"
 #include "data/teacher.h"
 
@@ -16,13 +17,14 @@ struct TaskOptions {
   int sequence = 1;                           ///< tokens of a sample, independent of each other
   std::string input_covariance = "identity";  ///< of one token: identity | diagonal:a,b,.. | file:M.csv
   TeacherOptions teacher;
+  LabelOptions labels;
   std::int64_t samples = 0;  ///< 0: online, every sample is new; N: a finite set of N inputs drawn once
   bool replacement = true;   ///< finite set: drawn with replacement, or by a new random order each epoch
   std::string dataset;       ///< file:D.csv, a row per sample: its inputs, then its measured outputs; replaces samples
 };
 
-/// y = f*(x) + eps, x [tokens, inputs] with independent tokens ~ N(0, Sigma_x). Shared by all replicas of a group; the
-/// noise is each replica's own.
+/// y = f*(x) + eps, or what data/labels.h makes of the two, x [tokens, inputs] with independent tokens ~ N(0, Sigma_x).
+/// Shared by all replicas of a group; the noise is each replica's own.
 struct Task {
   int tokens = 1;
   int inputs = 0;
@@ -40,6 +42,10 @@ struct Task {
   bool measured = false;  ///< the finite set is the user's; input_covariance is its second moment, where tokens = 1
   bool replacement = true;
   std::uint64_t seed = 0;
+  Labels labels;
+  /// [N, outputs] of a data set with measured outputs whose labels are soft: these, which stand for f*; the teacher's
+  /// matrix is then 0. Otherwise empty.
+  Matrix logits;
 
   int input_size() const { return tokens * inputs; }
   bool online() const { return dataset.rows() == 0; }
@@ -49,6 +55,9 @@ struct Task {
   /// the flattened samples of a data set. Requires teacher.matrix.
   Matrix signal() const;
 };
+
+/// f*(x) [count, outputs] of these inputs [count, tokens x inputs], but for `logits`.
+Matrix teacher_outputs(const Task& task, const Matrix& inputs);
 
 /// One line that says what mean was removed from the measured noise; empty where there was none.
 std::string removed_mean(const Task& task);

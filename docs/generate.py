@@ -49,12 +49,14 @@ def schema(program: Path) -> str:
     quantities = ",".join(dict.fromkeys(q["quantity"] for q in json.loads(listed)["quantities"]))
     found: dict[str, tuple[str, str, str]] = {}
     attributes: dict[str, None] = {}
-    config = "[noise]\ncondition = 1 10\n[measure]\nkeep_parameters = true\nrivals = 1\nsamples = 16\n"
+    config = "[noise]\ncondition = 1 10\n[measure]\nkeep_parameters = true\nsamples = 16\n"
+    rivals = "rivals = 1\n"
+    soft = "[data]\nlabels = soft\n[training]\nloss = cross-entropy\n"
     with tempfile.TemporaryDirectory() as folder:
-        for kind in ("linear", "mlp"):
-            file = Path(folder) / f"{kind}.ini"
-            file.write_text(f"[experiment]\nname = {kind}\n[model]\nkind = {kind}\n{config}")
-            out = Path(folder) / "out" / kind
+        for name, kind, more in (("linear", "linear", rivals), ("mlp", "mlp", rivals), ("soft", "mlp", soft)):
+            file = Path(folder) / f"{name}.ini"
+            file.write_text(f"[experiment]\nname = {name}\n[model]\nkind = {kind}\n{config}{more}")
+            out = Path(folder) / "out" / name
             command = [program, "run", file, "--out", out, f"--set=measure.quantities={quantities}", *SMALL]
             subprocess.run(command, check=True, cwd=folder)
             with sharpseek.open_run(out) as run:

@@ -56,6 +56,10 @@ void validate(const TrainingProblem& problem, const Program& program) {
   require(problem.batch >= 1, "training.batch = ", problem.batch, ": must be at least 1");
   for (double rate : problem.learning_rates) SHARPSEEK_ASSERT(std::isfinite(rate) && rate > 0);
   validate(problem.optimizer);
+  const LossTraits loss = traits(problem.loss);
+  const LabelKind labels = task.labels.kind;
+  require(loss.distributions == task.labels.distributions(), "training.loss = ", loss.name,
+          ": needs data.labels = ", loss.distributions ? "sampled | soft" : "values", ", not ", name_of(labels));
   const OptimizerTraits optimizer = traits(problem.optimizer.kind);
   const auto check = [&](const std::vector<double>& values, const char* key, bool wanted, auto&& fine,
                          const char* rule) {
@@ -75,6 +79,8 @@ void validate(const TrainingProblem& problem, const Program& program) {
           ": needs a finite set of samples (data.samples = N), not online data");
   SHARPSEEK_ASSERT(!optimizer.full_batch || problem.batch == task.dataset.rows());
   for (const Noise& noise : problem.noise) {
+    require(noise.distribution != NoiseDistribution::kMeasured || !task.labels.distributions(),
+            "noise.distribution = measured: needs data.labels = values, not ", name_of(labels));
     require(noise.distribution != NoiseDistribution::kMeasured || task.residuals.rows() > 0,
             "noise.distribution = measured: needs data.dataset with measured outputs, and a linear data.teacher");
     require(!noise.fixed || !task.online(),
@@ -99,10 +105,17 @@ class Difference : public CurvatureMatrix {
 }  // namespace
 
 std::unique_ptr<LinearOperator> Engine::residual_curvature(const at::Tensor& parameters, const Samples& samples) {
-  const double scale = 2.0 / static_cast<double>(samples.inputs.size(0));
-  const at::Tensor metric = scale * at::eye(program().outputs(), options());
+  const at::Tensor metric = output_metric(samples, outputs(parameters, samples.inputs));
   return std::make_unique<Difference>(parameters, hessian(parameters, samples),
-                                      gauss_newton(parameters, samples.inputs, metric.unsqueeze(0).unsqueeze(0)));
+                                      gauss_newton(parameters, samples.inputs, metric));
+}
+
+at::Tensor output_metric(const Samples& samples, const at::Tensor& f) {
+  const double scale = traits(samples.loss).scale / static_cast<double>(samples.count());
+  const at::Tensor root = curvature_root(samples.loss, f, samples.targets);
+  const at::Tensor metric = root.dim() == 2 ? root : at::matmul(root, root.transpose(-2, -1));
+  return (metric * scale)
+      .view({root.dim() > 3 ? root.size(0) : 1, root.dim() > 3 ? root.size(1) : 1, f.size(2), f.size(2)});
 }
 
 PullbackSums Engine::pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,

@@ -10,6 +10,7 @@
 
 #include "data/task.h"
 #include "engine/linear_operator.h"
+#include "engine/loss.h"
 #include "engine/optimizer.h"
 #include "models/program.h"
 
@@ -21,6 +22,7 @@ struct Samples {
   /// features].
   at::Tensor inputs;
   at::Tensor targets;  ///< [N, outputs], shared by replicas, or [E, N, outputs]
+  LossKind loss = LossKind::kSquared;
 
   /// N.
   std::int64_t count() const { return inputs.size(inputs.dim() - 3); }
@@ -49,6 +51,7 @@ struct TrainingProblem {
   std::vector<double> weight_decays;        ///< [E], or empty: 0
   std::vector<double> sam_radii;            ///< [E] where the optimiser takes them
   OptimizerOptions optimizer;
+  LossKind loss = LossKind::kSquared;
   int batch = 1;  ///< of a full batch the number of samples of the finite set
 
   /// The problem of these replicas alone.
@@ -93,7 +96,7 @@ class Stepper {
 };
 
 /// Evaluates and trains E replicas of one Program. Parameters are [E, P], contiguous, of the engine's dtype and device.
-/// The loss is the mean over samples of the *sum* over outputs of squared error, no 1/2 (design: see docs/theory.md).
+/// The loss is the mean over samples of theirs (engine/loss.h): of squared errors the *sum* over outputs, no 1/2.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -114,12 +117,12 @@ class Engine {
   /// The Hessian of the loss at these parameters. Keeps what can be kept between products.
   virtual std::unique_ptr<LinearOperator> hessian(const at::Tensor& parameters, const Samples& samples) = 0;
   /// The matrix sum_n J_n' M_n J_n with symmetric `metric` M [E or 1, N or 1, outputs, outputs], M_n in the space of
-  /// outputs: 2/N I gives the generalised Gauss-Newton matrix of the loss, 1/N times the second moment of d l_n / d f_n
-  /// that of the sample gradients.
+  /// outputs: 1/N d2 l_n / d f_n2, 2/N I of squared errors, gives the generalised Gauss-Newton matrix of the loss, 1/N
+  /// times the second moment of d l_n / d f_n that of the sample gradients.
   virtual std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                        const at::Tensor& metric) = 0;
-  /// The Hessian without its Gauss-Newton part: (2/N) sum_n sum_o r_no d^2 f_o(x_n), r the residuals. This one takes
-  /// the difference of two products.
+  /// The Hessian without its Gauss-Newton part: (1/N) sum_n sum_o (d l_n / d f_no) d^2 f_o(x_n). This one takes the
+  /// difference of two products.
   virtual std::unique_ptr<LinearOperator> residual_curvature(const at::Tensor& parameters, const Samples& samples);
   /// J_n' c_n for every sample: [E, N, P], with cotangents c [E, N, outputs] (or [1, N, outputs], shared). J_n =
   /// d f(x_n) / d parameters. The caller bounds memory by giving few samples at once.
@@ -146,9 +149,12 @@ class Engine {
   virtual std::unique_ptr<Stepper> stepper(const TrainingProblem& problem) = 0;
 };
 
-/// Throws UserError unless the optimiser's options make sense together and with the task. Sizes that do not fit each
-/// other, and rates that are not finite and above 0, are faults of the program.
+/// Throws UserError unless the loss fits the labels and the optimiser's options make sense together and with the task.
+/// Sizes that do not fit each other, and rates that are not finite and above 0, are faults of the program.
 void validate(const TrainingProblem& problem, const Program& program);
+
+/// 1/N d2 l_n / d f_n2 [E or 1, N or 1, outputs, outputs] at outputs f [E, N, outputs]: the metric of Gauss-Newton.
+at::Tensor output_metric(const Samples& samples, const at::Tensor& f);
 
 /// Fresh state at step 0 for these parameters [E, P] and so many optimiser slots (TrainingProblem::slots).
 TrainingState initial_state(at::Tensor parameters, int slots);

@@ -25,6 +25,12 @@ BlockProbe::BlockProbe(Engine& engine, const EvaluationData& data, const Trainin
   }
 }
 
+at::Tensor BlockProbe::label_error() const {
+  std::vector<at::Tensor> parts;
+  for (const auto& probe : probes_) parts.push_back(probe->label_error());
+  return parts.front().defined() ? at::cat(parts) : at::Tensor();
+}
+
 std::optional<Measurement> BlockProbe::measure(const at::Tensor& parameters, std::int64_t step,
                                                const Interruption& interrupted) {
   std::map<std::string, std::vector<at::Tensor>> parts;

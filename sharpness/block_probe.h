@@ -19,6 +19,8 @@ class BlockProbe {
   const std::vector<const Quantity*>& quantities() const { return probes_.front()->quantities(); }
   const std::vector<Balance>& balances() const { return probes_.front()->balances(); }
   std::int64_t eigenvalues() const { return probes_.front()->eigenvalues(); }
+  /// Of all replicas, as Probe has it.
+  at::Tensor label_error() const;
 
   /// Probe::measure of all replicas; nothing if interrupted before the last block.
   std::optional<Measurement> measure(const at::Tensor& parameters, std::int64_t step, const Interruption& interrupted);

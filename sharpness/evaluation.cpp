@@ -13,7 +13,11 @@ namespace {
 /// Inputs [N, tokens x inputs] with clean labels.
 Samples labelled(const Task& task, Matrix inputs, at::TensorOptions options) {
   const at::Tensor x = at::from_blob(inputs.data(), {inputs.rows(), task.tokens, task.inputs}, at::kDouble).clone();
-  const at::Tensor y = clean_labels(*make_teacher(task), task, x);
+  at::Tensor y = clean_labels(*make_teacher(task), task, x);
+  if (task.logits.rows() > 0) {
+    y = at::from_blob(const_cast<double*>(task.logits.data()), {task.logits.rows(), task.logits.cols()}, at::kDouble)
+            .clone();
+  }
   return {x.to(options), y.to(options)};
 }
 

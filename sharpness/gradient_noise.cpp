@@ -17,23 +17,25 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
   const std::int64_t count = samples.inputs.size(0);
   const std::int64_t chunk = std::clamp<std::int64_t>(elements / (replicas_of_block(dimension) * dimension), 1, count);
   GradientMoments moments{at::zeros({replicas, dimension}, at::kDouble), at::zeros({replicas, dimension}, at::kDouble),
-                          noise.factors.defined() ? at::zeros({replicas, dimension}, at::kDouble) : at::Tensor()};
+                          noise.defined() ? at::zeros({replicas, dimension}, at::kDouble) : at::Tensor()};
 
+  const double scale = traits(samples.loss).scale;
   for (std::int64_t first = 0; first < count; first += chunk) {
     const std::int64_t size = std::min(chunk, count - first);
     const at::Tensor x = samples.inputs.narrow(0, first, size);
     const at::Tensor targets = samples.targets.narrow(samples.targets.dim() - 2, first, size);
-    // J_n' r_n.
-    const at::Tensor residual = engine.outputs(parameters, x) - targets;
-    const PullbackSums signal = engine.pullback_sums(parameters, x, residual);
-    moments.mean += 2 * signal.sum.to(at::kCPU, at::kDouble);
-    moments.second_moment += 4 * signal.squares.to(at::kCPU, at::kDouble);
-    if (!noise.factors.defined()) continue;
-    // J_n' F_k D_kk(x_n) for each column of the noise factor.
-    const at::Tensor columns = noise.at(x);
+    // J_n' c_n.
+    const at::Tensor f = engine.outputs(parameters, x);
+    const PullbackSums signal = engine.pullback_sums(parameters, x, output_gradient(samples.loss, f, targets));
+    moments.mean += scale * signal.sum.to(at::kCPU, at::kDouble);
+    moments.second_moment += scale * scale * signal.squares.to(at::kCPU, at::kDouble);
+    if (!noise.defined()) continue;
+    // J_n' A_n L_n column by column.
+    const at::Tensor columns = label_columns(samples.loss, f, noise.at(x, first));
     for (std::int64_t k = 0; k < columns.size(3); ++k) {
       const at::Tensor column = columns.select(3, k).expand({replicas, size, columns.size(2)});
-      const at::Tensor part = 4 * engine.pullback_sums(parameters, x, column).squares.to(at::kCPU, at::kDouble);
+      const at::Tensor part =
+          scale * scale * engine.pullback_sums(parameters, x, column).squares.to(at::kCPU, at::kDouble);
       moments.second_moment += part;
       moments.fresh_noise += part;
     }
@@ -55,7 +57,14 @@ at::Tensor batch_second_moment(const GradientMoments& moments, const BatchSampli
   return squared_mean + variance / sampling.size;
 }
 
-at::Tensor NoiseFactors::at(const at::Tensor& inputs) const {
+NoiseFactors NoiseFactors::of(const at::Tensor& chosen) const {
+  NoiseFactors part = *this;
+  if (own.defined()) part.own = own.index_select(1, chosen);
+  return part;
+}
+
+at::Tensor NoiseFactors::at(const at::Tensor& inputs, std::int64_t first) const {
+  if (own.defined()) return own.narrow(1, first, inputs.size(0));
   at::Tensor constant = factors.unsqueeze(1);
   if (!heteroscedastic.defined()) return constant;
   // D_kk(x)^2 = 1 + a s(x) (-1)^k, as noise_scale() of data/noise.h has it.
@@ -75,7 +84,7 @@ NoiseFactors noise_factors(const std::vector<Noise>& noise, at::TensorOptions op
     factors.push_back(at::from_blob(factor.data(), {factor.rows(), factor.cols()}, at::kDouble).clone());
     heteroscedastic.push_back(one.heteroscedastic);
   }
-  NoiseFactors result{at::stack(factors).to(options), {}};
+  NoiseFactors result{at::stack(factors).to(options), {}, {}};
   if (std::any_of(heteroscedastic.begin(), heteroscedastic.end(), [](double a) { return a > 0; })) {
     result.heteroscedastic = at::tensor(heteroscedastic, at::kDouble).to(options);
   }

@@ -25,21 +25,29 @@ struct BatchSampling {
 /// E g_B^2 [E, P], element by element.
 at::Tensor batch_second_moment(const GradientMoments& moments, const BatchSampling& sampling);
 
-/// The label noise of E replicas that is drawn at every use, as moments need it: eps = F D(x) z (data/noise.h).
+/// How the labels of E replicas that are drawn at every use vary about their mean, as moments need it: y = E y + L_n z
+/// with uncorrelated z of variance 1. Values have L_n = F D(x_n) (data/noise.h), distributions one for each sample.
 struct NoiseFactors {
   at::Tensor factors;          ///< F [E, outputs, outputs], 0 for replicas without such noise; undefined: 0 for all
   at::Tensor heteroscedastic;  ///< a [E]; undefined where it is 0 for all
+  at::Tensor own;              ///< L_n [E or 1, N, outputs, outputs], of distributions; then factors are undefined
 
-  /// F D(x_n) for inputs [N, tokens, features]: [E, N, outputs, outputs], or [E, 1, ..] where it is the same for all.
-  at::Tensor at(const at::Tensor& inputs) const;
+  bool defined() const { return factors.defined() || own.defined(); }
+  /// L_n [E or 1, N, outputs, outputs], or [E, 1, ..] where it is the same for all, of inputs [N, tokens, features],
+  /// which are samples first .. first + N - 1.
+  at::Tensor at(const at::Tensor& inputs, std::int64_t first = 0) const;
+  /// Those of the samples with these numbers.
+  NoiseFactors of(const at::Tensor& chosen) const;
 };
 
-/// With the residual r_n = f(x_n) - y_n of the samples' targets, to which fresh noise eps with Sigma_eps = F F' is
-/// added:
-///     g_n = 2 J_n' (r_n - eps),  E g = 2 mean_n J_n' r_n,  E g_p^2 = 4 mean_n [ (J_n' r_n)_p^2 + sum_k (J_n' F_k)_p^2
-///     ].
-/// F_k is column k of F, times D_kk(x_n) where the noise depends on the input. Cost: 1 + outputs backward passes over
-/// the samples, done in chunks of samples so that of a block of replicas (sharpness/block.h) no more than `elements`
+/// With the gradient c_n of the loss with respect to the outputs f(x_n) at the samples' targets, which are mean labels,
+/// and A_n = d c_n / d y, for labels that vary by L_n z about them:
+///     g_n = J_n' (c_n + A_n L_n z),  E g = mean_n J_n' c_n,
+///     E g_p^2 = mean_n [ (J_n' c_n)_p^2 + sum_k (J_n' A_n L_n)_pk^2 ],
+/// exactly, as c_n is linear in y. Squared errors: c_n = 2 (f - y), A_n = -2; cross-entropy: c_n = Y p - y, A_n = p 1'
+/// -
+/// 1. Cost: 1 + outputs backward passes over the samples, in chunks of samples so that of a block of replicas
+/// (sharpness/block.h) no more than `elements`
 /// gradient elements are held at once.
 GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                                  const NoiseFactors& noise, std::int64_t elements = std::int64_t{1} << 22);

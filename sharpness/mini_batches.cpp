@@ -48,11 +48,15 @@ BatchSampling MiniBatches::sampling() const {
   return {.size = size, .samples = variance_factor(*problem_.task, problem_.batch)};
 }
 
-at::Tensor MiniBatches::own_noise() const {
+at::Tensor MiniBatches::own_labels(const Samples& samples) const {
   if (std::none_of(problem_.noise.begin(), problem_.noise.end(), [](const Noise& noise) { return noise.fixed; })) {
     return {};
   }
-  return options_.dtype() == at::kDouble ? own_noise_as<double>() : own_noise_as<float>();
+  const bool exact = options_.dtype() == at::kDouble;
+  if (problem_.task->labels.distributions()) {
+    return exact ? own_distributions<double>(samples) : own_distributions<float>(samples);
+  }
+  return samples.targets + (exact ? own_noise<double>() : own_noise<float>());
 }
 
 Samples MiniBatches::draw(std::int64_t record, std::int64_t first, std::int64_t count) const {
@@ -60,7 +64,7 @@ Samples MiniBatches::draw(std::int64_t record, std::int64_t first, std::int64_t 
 }
 
 template <class Real>
-at::Tensor MiniBatches::own_noise_as() const {
+at::Tensor MiniBatches::own_noise() const {
   const Task& task = *problem_.task;
   const std::int64_t samples = task.dataset.rows();
   const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
@@ -71,6 +75,22 @@ at::Tensor MiniBatches::own_noise_as() const {
     draw_full_batch<Real>(task, problem_.noise[at], problem_.replica_keys[at], inputs, row_of<Real>(noise, e));
   }
   return noise.to(options_);
+}
+
+template <class Real>
+at::Tensor MiniBatches::own_distributions(const Samples& samples) const {
+  std::vector<at::Tensor> labels;
+  for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
+    const at::Tensor& mean = samples.targets;
+    if (!problem_.noise[e].fixed) {
+      labels.push_back(mean.dim() == 3 ? mean[static_cast<std::int64_t>(e)] : mean);
+      continue;
+    }
+    labels.push_back(at::tensor(full_batch_labels<Real>(*problem_.task, problem_.noise[e], problem_.replica_keys[e]))
+                         .view({-1, problem_.task->outputs})
+                         .to(options_));
+  }
+  return at::stack(labels);
 }
 
 template <class Real>
@@ -86,8 +106,14 @@ Samples MiniBatches::draw_as(std::int64_t record, std::int64_t first, std::int64
                            static_cast<std::uint32_t>(first + row % count), problem_.batch, row_of<Real>(x, row),
                            row_of<Real>(noise, row));
   }
-  const at::Tensor clean = clean_labels(*teacher_, task, x.flatten(0, 1).to(at::kDouble)).view(noise.sizes());
-  return {x.to(options_), (clean + noise).to(options_)};
+  const at::Tensor clean =
+      clean_labels(*teacher_, task, x.flatten(0, 1).to(at::kDouble)).view(noise.sizes()).contiguous();
+  if (!task.labels.distributions()) return {x.to(options_), (clean + noise).to(options_)};
+  const at::Tensor labels = noise.to(at::kDouble);
+  label_samples<double>(task.labels, task.outputs,
+                        {clean.const_data_ptr<double>(), static_cast<std::size_t>(clean.numel())},
+                        {labels.data_ptr<double>(), static_cast<std::size_t>(labels.numel())});
+  return {x.to(options_), labels.to(options_), problem_.loss};
 }
 
 }  // namespace sharpseek

@@ -9,7 +9,7 @@
 namespace sharpseek {
 
 /// The mini-batches of the E replicas of a training problem, for measurements: each replica's own, drawn as training
-/// draws them (data/batch.h, draw_probe_batch) with labels f*(x) + eps. Those of another record, replica or index are
+/// draws them (data/batch.h, draw_probe_batch), labels included. Those of another record, replica or index are
 /// independent. For gd the one mini-batch is the whole finite set.
 class MiniBatches {
  public:
@@ -20,9 +20,9 @@ class MiniBatches {
   bool whole() const { return problem_.full_batch(); }
   /// How the mean gradient of a mini-batch varies.
   BatchSampling sampling() const;
-  /// Label noise [E, N, outputs] that the samples of the finite set have for good; 0 for replicas whose noise is drawn
-  /// at every use, undefined where it is for all.
-  at::Tensor own_noise() const;
+  /// The labels [E, N, outputs] of the samples of the finite set, whose mean labels `samples` has, where a replica's
+  /// were drawn once; the mean ones for replicas whose labels are drawn at every use. Undefined where they are for all.
+  at::Tensor own_labels(const Samples& samples) const;
   /// Mini-batches first .. first + count - 1 of `record`: inputs [E x count, batch, tokens, features] and targets
   /// [E x count, batch, outputs], those of a replica one after the other.
   Samples draw(std::int64_t record, std::int64_t first, std::int64_t count) const;
@@ -31,7 +31,9 @@ class MiniBatches {
   template <class Real>
   Samples draw_as(std::int64_t record, std::int64_t first, std::int64_t count) const;
   template <class Real>
-  at::Tensor own_noise_as() const;
+  at::Tensor own_noise() const;
+  template <class Real>
+  at::Tensor own_distributions(const Samples& samples) const;
 
   TrainingProblem problem_;
   at::TensorOptions options_;

@@ -14,6 +14,8 @@ namespace sharpseek {
 
 Objective::SplitHessian Objective::split_hessian() { return {at::zeros({replicas()}, at::kDouble), hessian()}; }
 
+at::Tensor Objective::least_loss() { return at::zeros({replicas()}, at::kDouble); }
+
 BatchCurvature Objective::batches(std::int64_t count, std::int64_t size) {
   std::vector<at::Tensor> square, own, full;
   for (std::int64_t b = 0; b < count; ++b) {
@@ -42,7 +44,11 @@ EngineObjective::EngineObjective(Engine& engine, at::Tensor parameters, Samples 
       samples_(std::move(samples)),
       noise_(std::move(noise)),
       training_(std::move(training)),
-      labelled_{samples_.inputs, training_.labels.defined() ? training_.labels : samples_.targets} {}
+      labelled_{samples_.inputs, training_.labels.defined() ? training_.labels : samples_.targets, samples_.loss} {}
+
+at::Tensor EngineObjective::least_loss() {
+  return sharpseek::least_loss(samples_.loss, samples_.targets.to(at::kCPU, at::kDouble)).mean(-1).expand({replicas()});
+}
 
 std::vector<Block> EngineObjective::blocks() const {
   std::vector<Block> blocks;
@@ -56,32 +62,35 @@ std::shared_ptr<LinearOperator> EngineObjective::hessian() {
 }
 
 std::shared_ptr<LinearOperator> EngineObjective::gauss_newton() {
-  const at::Tensor metric =
-      at::eye(engine_.program().outputs(), parameters_.options()) * (2.0 / static_cast<double>(samples()));
-  return engine_.gauss_newton(parameters_, samples_.inputs, metric.unsqueeze(0).unsqueeze(0));
+  const at::Tensor metric = output_metric(samples_, engine_.outputs(parameters_, samples_.inputs));
+  return engine_.gauss_newton(parameters_, samples_.inputs, metric);
 }
 
 Objective::SplitHessian EngineObjective::split_hessian() {
-  // tr (2/N) J'J = (2/N) sum_n sum_o |J_n' e_o|^2
-  const std::int64_t outputs = engine_.program().outputs();
-  const at::Tensor units = at::eye(outputs, parameters_.options());
+  // tr (1/N) sum_n J_n' R_n R_n' J_n = (1/N) sum_n sum_o |J_n' R_n e_o|^2
+  const at::Tensor f = engine_.outputs(parameters_, samples_.inputs);
+  const at::Tensor root = curvature_root(samples_.loss, f, samples_.targets);
   at::Tensor known = at::zeros({replicas()}, at::kDouble);
-  for (std::int64_t o = 0; o < outputs; ++o) {
-    const at::Tensor unit = units[o].expand({1, samples(), outputs});
-    known += engine_.pullback_sums(parameters_, samples_.inputs, unit).squares.to(at::kCPU, at::kDouble).sum(1);
+  for (std::int64_t o = 0; o < f.size(2); ++o) {
+    const at::Tensor column = root.select(-1, o);
+    const at::Tensor all = column.expand({column.dim() == 3 ? column.size(0) : 1, samples(), f.size(2)});
+    known += engine_.pullback_sums(parameters_, samples_.inputs, all).squares.to(at::kCPU, at::kDouble).sum(1);
   }
-  return {known * (2.0 / static_cast<double>(samples())), engine_.residual_curvature(parameters_, samples_)};
+  return {known * (traits(samples_.loss).scale / static_cast<double>(samples())),
+          engine_.residual_curvature(parameters_, samples_)};
 }
 
 std::shared_ptr<LinearOperator> EngineObjective::gradient_second_moment() {
-  // g_n = 2 J_n' (r_n - eps), so that E g g' = mean_n J_n' [4 (r_n r_n' + Sigma_eps)] J_n.
-  const at::Tensor r = engine_.outputs(parameters_, labelled_.inputs) - labelled_.targets;
-  at::Tensor moment = r.unsqueeze(3) * r.unsqueeze(2);
-  if (noise_.factors.defined()) {
-    const at::Tensor factors = noise_.at(samples_.inputs);
-    moment = moment + at::matmul(factors, factors.transpose(2, 3));
+  // g_n = J_n' (c_n + A_n L_n z), so that E g g' = mean_n J_n' [c_n c_n' + A_n L_n (A_n L_n)'] J_n.
+  const at::Tensor f = engine_.outputs(parameters_, labelled_.inputs);
+  const at::Tensor c = output_gradient(labelled_.loss, f, labelled_.targets);
+  at::Tensor moment = c.unsqueeze(3) * c.unsqueeze(2);
+  if (noise_.defined()) {
+    const at::Tensor columns = label_columns(labelled_.loss, f, noise_.at(samples_.inputs));
+    moment = moment + at::matmul(columns, columns.transpose(2, 3));
   }
-  const at::Tensor metric = moment * (4.0 / static_cast<double>(samples()));
+  const double scale = traits(labelled_.loss).scale;
+  const at::Tensor metric = moment * (scale * scale / static_cast<double>(samples()));
   return engine_.gauss_newton(parameters_, samples_.inputs, metric);
 }
 
@@ -101,8 +110,8 @@ BatchCurvature EngineObjective::batch(std::int64_t index, std::int64_t size) {
   // Each replica's labels: clean ones plus its own noise.
   const at::Tensor inputs = samples_.inputs.index_select(0, chosen);
   at::Tensor labels = labelled_.targets.index_select(labelled_.targets.dim() - 2, chosen);
-  if (noise_.factors.defined()) labels = labels + at::matmul(noise_.at(inputs), z.unsqueeze(3)).squeeze(3);
-  const BatchCurvature found = curvature_of({inputs, labels.contiguous()}, 1);
+  if (noise_.defined()) labels = labels + at::matmul(noise_.of(chosen).at(inputs), z.unsqueeze(3)).squeeze(3);
+  const BatchCurvature found = curvature_of({inputs, labels.contiguous(), samples_.loss}, 1);
   return {found.square[0], found.own[0], found.full[0]};
 }
 

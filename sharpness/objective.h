@@ -39,6 +39,9 @@ class Objective {
 
   /// Loss [E] at other weights [E, P].
   virtual at::Tensor loss(const at::Tensor& parameters) = 0;
+  /// The least loss [E] that any outputs have on these labels, float64 on the CPU: 0, or where it is known their
+  /// entropy.
+  virtual at::Tensor least_loss();
   virtual LossGradient loss_gradient(const at::Tensor& parameters) = 0;
   virtual std::shared_ptr<LinearOperator> hessian() = 0;
   virtual std::shared_ptr<LinearOperator> gauss_newton() = 0;
@@ -74,10 +77,10 @@ struct TrainingView {
   std::int64_t record = 0;  ///< step of the record: other mini-batches at each
 };
 
-/// An engine's ensemble on samples with clean labels, which loss and curvature have. Gradients of single samples are
-/// those of training: label noise of these factors is integrated out exactly where they are squared, noise that was
-/// drawn once is that of the samples. Mini-batches are drawn as training does, or, where that is not known, from these
-/// samples with normal noise.
+/// An engine's ensemble on samples with mean labels (of values the clean ones), which loss and curvature have.
+/// Gradients of single samples are those of training: label noise of these factors is integrated out exactly where they
+/// are squared, noise that was drawn once is that of the samples. Mini-batches are drawn as training does, or, where
+/// that is not known, from these samples with normal noise.
 class EngineObjective : public Objective {
  public:
   EngineObjective(Engine& engine, at::Tensor parameters, Samples samples, NoiseFactors noise,
@@ -86,6 +89,7 @@ class EngineObjective : public Objective {
   const at::Tensor& parameters() const override { return parameters_; }
   std::vector<Block> blocks() const override;
   std::int64_t samples() const override { return samples_.inputs.size(0); }
+  at::Tensor least_loss() override;
   at::Tensor loss(const at::Tensor& parameters) override { return engine_.loss(parameters, samples_); }
   LossGradient loss_gradient(const at::Tensor& parameters) override {
     return engine_.loss_gradient(parameters, samples_);

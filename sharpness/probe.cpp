@@ -10,8 +10,16 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "data/labels.h"
+#include "sharpness/population.h"
 
 namespace sharpseek {
+namespace {
+
+/// Values of the noise of soft labels for each of a record's fresh samples: their errors average out over samples.
+constexpr int kFreshNodes = 32;
+
+}  // namespace
 
 Probe::Probe(Engine& engine, EvaluationData data, const std::vector<Noise>& noise, int batch, ProbeOptions options)
     : engine_(engine),
@@ -29,12 +37,25 @@ Probe::Probe(Engine& engine, EvaluationData data, const TrainingProblem& problem
   batches_ = std::make_shared<const MiniBatches>(problem, engine.options());
   seed_ = problem.task->seed;
   keys_ = problem.replica_keys;
+  if (problem.task->labels.distributions()) {
+    problem_ = std::make_shared<const TrainingProblem>(problem);
+    Population fixed = population(problem, data_.fixed, seed_, label_nodes(data_.fixed.count()));
+    data_.fixed = std::move(fixed.samples);
+    noise_factors_ = std::move(fixed.noise);
+    label_error_ = std::move(fixed.standard_error);
+  }
   // The samples of a finite set are the evaluation set, in the same order.
-  const at::Tensor noise = batches_->own_noise();
-  if (noise.defined()) labels_ = data_.fixed.targets + noise;
+  labels_ = batches_->own_labels(data_.fixed);
 }
 
 std::int64_t Probe::eigenvalues() const { return std::min(options_.eigenvalues, engine_.program().parameter_count()); }
+
+GradientMoments Probe::fresh_moments(const at::Tensor& parameters, std::int64_t step) {
+  const Samples clean = data_.fresh(step);
+  if (!problem_) return gradient_moments(engine_, parameters, clean, noise_factors_);
+  const Population now = population(*problem_, clean, probe_seed(seed_, step), kFreshNodes);
+  return gradient_moments(engine_, parameters, now.samples, now.noise);
+}
 
 Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step) {
   // Diverged replicas are measured at zero weights and their values replaced, so that one of them costs no other's.
@@ -42,7 +63,7 @@ Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step) {
   const at::Tensor safe = at::where(finite.unsqueeze(1), parameters, at::zeros({}, parameters.options()));
   EngineObjective objective(engine_, safe, data_.fixed, noise_factors_, {batches_, labels_, step});
   std::function<GradientMoments()> fresh;
-  if (data_.fresh) fresh = [&] { return gradient_moments(engine_, safe, data_.fresh(step), noise_factors_); };
+  if (data_.fresh) fresh = [&] { return fresh_moments(safe, step); };
   MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_, {probe_seed(seed_, step), keys_});
   Measurement result;
   for (const Quantity* quantity : quantities_) quantity->measure(context, result);

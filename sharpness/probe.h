@@ -29,14 +29,21 @@ class Probe {
   /// Eigenvalues per replica: options.eigenvalues, at most P.
   std::int64_t eigenvalues() const;
 
+  /// Standard error of the mean labels (sharpness/population.h) [E]; undefined where they are exact.
+  const at::Tensor& label_error() const { return label_error_; }
+
   /// `step` selects the fresh samples, mini-batches and random probes. Replicas whose parameters are not finite get
   /// NaN.
   Measurement measure(const at::Tensor& parameters, std::int64_t step);
 
  private:
+  GradientMoments fresh_moments(const at::Tensor& parameters, std::int64_t step);
+
   Engine& engine_;
   EvaluationData data_;
   NoiseFactors noise_factors_;
+  std::shared_ptr<const TrainingProblem> problem_;  ///< null where labels are values
+  at::Tensor label_error_;
   std::shared_ptr<const MiniBatches> batches_;  ///< null where training is not known
   at::Tensor labels_;                           ///< of data_.fixed, where noise was drawn once
   std::uint64_t seed_ = 0;

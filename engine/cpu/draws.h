@@ -39,11 +39,12 @@ class Draws {
     rows_ = reinterpret_cast<std::uint32_t*>(take(job.batch));
     residual_rows_ = reinterpret_cast<std::uint32_t*>(take(job.batch));
     for (int i = 0; i < job.outputs * job.outputs; ++i) factor_[i] = Lanes<R>::load(job.noise_factor + i * kLanes);
-    for (int l = 0; l < kLanes; ++l) has_[static_cast<int>(job.noise_kinds[l])] = true;
+    // Sampled labels are drawn by a number of their own, not by noise.
+    for (int l = 0; l < kLanes && !sampled(); ++l) has_[static_cast<int>(job.noise_kinds[l])] = true;
   }
 
-  R* inputs() const { return inputs_; }      ///< [batch x tokens x inputs]
-  const R* noise() const { return noise_; }  ///< [batch x outputs]
+  R* inputs() const { return inputs_; }  ///< [batch x tokens x inputs]
+  R* noise() const { return noise_; }    ///< [batch x outputs]; of labels that are no values what they are made from
 
   /// Draws the mini-batch of this step.
   void draw(std::uint32_t step) {
@@ -56,6 +57,11 @@ class Draws {
       choose_samples(step);
       if (has(NoiseKind::kGaussian)) normals(z, noise_count_, keys_, step, training_);
     }
+    if (job_.whole_labels != nullptr) {
+      for (int i = 0; i < noise_count_; ++i) noise_[i] = Lanes<R>::load(job_.whole_labels + i * kLanes);
+      return;
+    }
+    if (sampled()) return draw_uniforms(step);
     if (job_.full_batch) {
       for (int i = 0; i < noise_count_; ++i) z[i] = constant<R>(0);  // fresh noise averages out
     }
@@ -67,9 +73,11 @@ class Draws {
     }
     if (job_.heteroscedastic != nullptr) scale_noise(z);
     shape_noise(z);
+    if (job_.logits != nullptr) add_logits();
   }
 
  private:
+  bool sampled() const { return job_.labels.kind == LabelKind::kSampled; }
   bool has(NoiseKind kind) const { return has_[static_cast<int>(kind)]; }
 
   /// x = Sigma_x^(1/2) z for each token.
@@ -112,6 +120,38 @@ class Draws {
         R sum = constant<R>(0);
         for (int i = 0; i < outputs; ++i) sum = fused(factor_[o * outputs + i], z[first + i], sum);
         noise_[first + o] = sum;
+      }
+    }
+  }
+
+  /// The uniform number of each sample's class in its first place: fresh at this step, or the row's own.
+  void draw_uniforms(std::uint32_t step) {
+    const StreamKey<R> fresh(stream_key(job_.seed, Stream::kLabels));
+    const StreamKey<R> fixed(stream_key(job_.seed, Stream::kFixedLabels));
+    Real* to = reinterpret_cast<Real*>(noise_);
+    alignas(64) std::uint32_t words[4 * kLanes];
+    alignas(64) std::uint32_t own[4 * kLanes];
+    for (int k = 0; k < job_.batch; ++k) {
+      if (k % 4 == 0) {
+        block_words(words, lane_numbers(static_cast<std::uint32_t>(k / 4)).of, lane_numbers(step).of, keys_, fresh);
+      }
+      if (job_.dataset != nullptr) block_words(own, lane_numbers(0).of, rows_ + k * kLanes, keys_, fixed);
+      for (int l = 0; l < kLanes; ++l) {
+        const bool once = job_.dataset != nullptr && drawn_once(job_.noise_kinds[l]);
+        Real* sample = to + k * job_.outputs * kLanes + l;
+        sample[0] = label_uniform<Real>(once ? own[l] : words[k % 4 * kLanes + l]);
+        for (int o = 1; o < job_.outputs; ++o) sample[o * kLanes] = 0;
+      }
+    }
+  }
+
+  /// The logits of each sample's row.
+  void add_logits() {
+    Real* to = reinterpret_cast<Real*>(noise_);
+    for (int k = 0; k < job_.batch; ++k) {
+      for (int l = 0; l < kLanes; ++l) {
+        const Real* from = job_.logits + std::size_t{rows_[k * kLanes + l]} * static_cast<std::size_t>(job_.outputs);
+        for (int o = 0; o < job_.outputs; ++o) to[(k * job_.outputs + o) * kLanes + l] += from[o];
       }
     }
   }

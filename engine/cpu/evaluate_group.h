@@ -7,6 +7,7 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/workspace.h"
 #include "engine/kernels/jet.h"
+#include "engine/kernels/losses/losses.h"
 #include "engine/kernels/passes.h"
 
 SHARPSEEK_LANES_BEGIN
@@ -88,6 +89,26 @@ class SampleChunks {
   R* value_gradients_;
 };
 
+/// Numbers [M][L] as lanes read them.
+template <class R>
+struct PackedNumbers {
+  const typename LaneTraits<R>::Real* p;
+  SHARPSEEK_HOST_DEVICE R operator[](Index i) const { return Lanes<R>::load(p + i * Lanes<R>::kCount); }
+};
+
+/// The gradient of a loss with respect to the outputs of a frame's samples, times `weight`, from their packed targets;
+/// returns sum + their losses. R is a lane, its Dual or its Jet, T the lane.
+template <class R, class T, class Real>
+T differentiate_loss(LossKind kind, const Frame<R*>& f, const Real* targets, T weight, T sum) {
+  const int output = f.plan.output;
+  const LabelArray<PackedNumbers<T>> labels{{targets}};
+  visit(kind, [&](auto loss) {
+    sum = loss.gradient(f.rows(output), f.plan.features(output), f.value(output), labels, weight, f.gradient(output),
+                        sum);
+  });
+  return sum;
+}
+
 template <class R, class Real>
 void evaluate_outputs(const OutputJob<Real>& job) {
   constexpr int kLanes = Lanes<R>::kCount;
@@ -110,18 +131,12 @@ void evaluate_gradient(const GradientJob<Real>& job) {
   const int outputs = job.network.outputs;
   for (int i = 0; i < parameters; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
   R loss = constant<R>(0);
-  const R scale = constant<R>(2.0 / job.samples);
+  const R share = constant<R>(1.0 / job.samples);
   chunks.each_summed([&](int first, const Frame<R*>& f) {
-    const R* y = f.value(job.network.output);
-    R* dy = f.gradient(job.network.output);
-    for (int i = 0; i < f.batch * outputs; ++i) {
-      const R r = y[i] - Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
-      loss = fused(r, r, loss);
-      dy[i] = r * scale;
-    }
+    loss = differentiate_loss(job.kind, f, job.targets + std::ptrdiff_t{first} * outputs * kLanes, share, loss);
     backward(f);
   });
-  Lanes<R>::store(job.loss, loss * constant<R>(1.0 / job.samples));
+  Lanes<R>::store(job.loss, loss * share);
   for (int i = 0; i < parameters; ++i) Lanes<R>::store(job.gradient + i * kLanes, chunks.weight_gradient()[i]);
 }
 
@@ -148,19 +163,18 @@ void evaluate_products_of(const ProductJob<Real>& job, const Real* directions, R
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
   const std::ptrdiff_t stride = std::ptrdiff_t{parameters} * kLanes;
-  const R scale = constant<R>(2.0 / job.samples);
-  const R tangent_scale = job.residual_only ? constant<R>(0) : scale;
+  const R share = constant<R>(1.0 / job.samples);
   for (int i = 0; i < parameters; ++i) {
     V direction;
     for (int k = 0; k < K; ++k) part_of(direction, k) = Lanes<R>::load(directions + k * stride + i * kLanes);
     chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), direction);
   }
   chunks.each_summed([&](int first, const Frame<D*>& f) {
-    const D* y = f.value(job.network.output);
-    D* dy = f.gradient(job.network.output);
-    for (int i = 0; i < f.batch * outputs; ++i) {
-      const R target = Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
-      dy[i] = D((y[i].value - target) * scale, y[i].tangent * tangent_scale);
+    const Real* targets = job.targets + std::ptrdiff_t{first} * outputs * kLanes;
+    differentiate_loss(job.kind, f, targets, share, constant<R>(0));
+    if (job.residual_only) {
+      D* dy = f.gradient(job.network.output);
+      for (int i = 0; i < f.batch * outputs; ++i) dy[i].tangent = dy[i].tangent * constant<R>(0);
     }
     backward(f);
   });
@@ -190,19 +204,15 @@ void evaluate_third_derivative(const ProductJob<Real>& job) {
   SampleChunks<J> chunks(job.network, job.inputs, job.samples);
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
-  const R scale = constant<R>(2.0 / job.samples);
+  const R share = constant<R>(1.0 / job.samples);
   for (int k = 0; k < job.vectors; ++k) {
     const Real* direction = job.directions + std::ptrdiff_t{k} * parameters * kLanes;
     for (int i = 0; i < parameters; ++i) {
       chunks.weights()[i] = J(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
     }
     chunks.each_summed([&](int first, const Frame<J*>& f) {
-      const J* y = f.value(job.network.output);
-      J* dy = f.gradient(job.network.output);
-      for (int i = 0; i < f.batch * outputs; ++i) {
-        const R target = Lanes<R>::load(job.targets + (std::ptrdiff_t{first} * outputs + i) * kLanes);
-        dy[i] = J((y[i].value - target) * scale, y[i].first * scale, y[i].second * scale);
-      }
+      const Real* targets = job.targets + std::ptrdiff_t{first} * outputs * kLanes;
+      differentiate_loss(job.kind, f, targets, share, constant<R>(0));
       backward(f);
     });
     Real* to = job.products + std::ptrdiff_t{k} * parameters * kLanes;

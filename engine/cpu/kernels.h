@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "data/label_kind.h"
+#include "engine/kernels/loss_traits.h"
 #include "engine/kernels/noise_kind.h"
 #include "engine/kernels/plan.h"
 #include "engine/kernels/update_rule.h"
@@ -31,6 +33,9 @@ struct DrawJob {
   const NoiseKind* noise_kinds;           ///< [L]
   const Real* noise_factor;               ///< [outputs x outputs][L]
   bool diagonal_noise;                    ///< of every lane: the off-diagonal elements are not read
+  LabelRule<Real> labels = {};            ///< of values nothing is read
+  const Real* logits = nullptr;           ///< [samples, outputs] added to the noise of a sample, or null
+  const Real* whole_labels = nullptr;  ///< [samples x outputs][L]: gradient descent's labels where they are no values
 };
 
 /// What a step does; benchmarks leave parts out to see what each costs.
@@ -44,6 +49,7 @@ struct TrainJob {
   const Real* teacher_weights;
   DrawJob<Real> draws;
   UpdateRule<Real> rule;
+  LossKind loss = LossKind::kSquared;
   unsigned parts = kWholeStep;
 
   std::int64_t first_step;
@@ -93,6 +99,7 @@ struct OutputJob : SampleJob<Real> {
 template <class Real>
 struct GradientJob : SampleJob<Real> {
   const Real* targets = nullptr;
+  LossKind kind = LossKind::kSquared;
   Real* loss = nullptr;
   Real* gradient = nullptr;
 };
@@ -101,6 +108,7 @@ struct GradientJob : SampleJob<Real> {
 template <class Real>
 struct ProductJob : SampleJob<Real> {
   const Real* targets = nullptr;
+  LossKind kind = LossKind::kSquared;
   int vectors = 0;
   const Real* directions = nullptr;
   Real* products = nullptr;

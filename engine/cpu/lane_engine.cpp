@@ -108,6 +108,7 @@ class LaneHessian : public CurvatureMatrix {
       lanes::ProductJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
       const std::int64_t offset = group * packed.stride(0) + first * parameters * layout_.lanes();
       job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
+      job.kind = samples_.loss;
       job.vectors = static_cast<int>(std::min(piece, count - first));
       job.directions = packed.data_ptr<Real>() + offset;
       job.products = products.data_ptr<Real>() + offset;
@@ -221,7 +222,7 @@ at::Tensor LaneEngine<Real>::outputs(const at::Tensor& parameters, const at::Ten
 
 template <class Real>
 at::Tensor LaneEngine<Real>::loss(const at::Tensor& parameters, const Samples& samples) {
-  return (outputs(parameters, samples.inputs) - samples.targets).square().sum(2).mean(1);
+  return loss_values(samples.loss, outputs(parameters, samples.inputs), samples.targets).mean(1);
 }
 
 template <class Real>
@@ -235,6 +236,7 @@ LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const
   pool_.run(groups.groups(), [&](std::int64_t group) {
     lanes::GradientJob<Real> job{sample_job<Real>(plan_.view(), samples, x, weights, group)};
     job.targets = targets.data_ptr<Real>() + group * targets.stride(0);
+    job.kind = samples.loss;
     job.loss = losses.data_ptr<Real>() + group * losses.stride(0);
     job.gradient = gradient.data_ptr<Real>() + group * gradient.stride(0);
     kernels_.gradient(job);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "data/batch.h"
 
 namespace sharpseek::lanes {
 namespace {
@@ -71,6 +72,22 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
     diagonal_.push_back(diagonal);
   }
   heteroscedastic_ = at::tensor(heteroscedastic, at::kDouble).to(kType);
+  if (task.labels.distributions()) prepare_labels();
+}
+
+template <class Real>
+void LaneStepper<Real>::prepare_labels() {
+  const Task& task = *problem_.task;
+  const auto outputs = static_cast<std::size_t>(task.outputs);
+  label_scale_ = rounded<Real>(task.labels.scale.data(), outputs);
+  label_offset_ = rounded<Real>(task.labels.offset.data(), outputs);
+  logits_ = rounded<Real>(task.logits.data(), static_cast<std::size_t>(task.logits.size()));
+  if (!problem_.full_batch()) return;
+  std::vector<at::Tensor> rows;
+  for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
+    rows.push_back(at::tensor(full_batch_labels<Real>(task, problem_.noise[e], problem_.replica_keys[e])));
+  }
+  whole_labels_ = layout_.pack(at::stack(rows));
 }
 
 template <class Real>
@@ -99,6 +116,9 @@ DrawJob<Real> LaneStepper<Real>::draw_job(std::int64_t group) const {
   job.noise_kinds = kinds_.data() + first;
   job.noise_factor = noise_factors_.data_ptr<Real>() + group * noise_factors_.stride(0);
   job.diagonal_noise = diagonal_[static_cast<std::size_t>(group)];
+  job.labels = {task.labels.kind, label_scale_.data(), label_offset_.data()};
+  job.logits = logits_.empty() ? nullptr : logits_.data();
+  if (whole_labels_.defined()) job.whole_labels = whole_labels_.data_ptr<Real>() + group * whole_labels_.stride(0);
   return job;
 }
 
@@ -158,6 +178,7 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     job.learning_rates = rates_packed.data_ptr<Real>() + first;
     std::vector<StepScale> scales;
     job.rule = rule;
+    job.loss = problem_.loss;
     if (!rule.plain) {
       for (std::int64_t s = 0; s < job.steps; ++s) scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
       const auto of_group = [&](const at::Tensor& values) {

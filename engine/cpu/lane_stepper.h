@@ -25,6 +25,8 @@ class LaneStepper : public Stepper {
  private:
   /// What the mini-batches of a group are.
   DrawJob<Real> draw_job(std::int64_t group) const;
+  /// What labels that are distributions are made of.
+  void prepare_labels();
   /// The replica that lane `lane` of `group` holds; filled-up lanes repeat the last one.
   std::size_t replica(std::int64_t group, std::int64_t lane) const;
 
@@ -45,6 +47,10 @@ class LaneStepper : public Stepper {
   std::vector<Real> residuals_;      ///< [N, outputs] of a data set with measured outputs
   at::Tensor heteroscedastic_;       ///< [G L]
   bool depends_on_input_ = false;    ///< some noise does
+  std::vector<Real> label_scale_;    ///< [outputs] of labels that are distributions
+  std::vector<Real> label_offset_;   ///< [outputs]
+  std::vector<Real> logits_;         ///< [N, outputs] of Task::logits
+  at::Tensor whole_labels_;          ///< [G, N x outputs, L] of gradient descent on labels that are distributions
 };
 
 }  // namespace sharpseek::lanes

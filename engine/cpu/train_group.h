@@ -6,6 +6,7 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/update.h"
 #include "engine/cpu/workspace.h"
+#include "engine/kernels/losses/losses.h"
 #include "engine/kernels/passes.h"
 
 SHARPSEEK_LANES_BEGIN
@@ -19,12 +20,7 @@ class TrainGroup {
 
  public:
   explicit TrainGroup(const TrainJob<Real>& job)
-      : job_(job),
-        batch_(job.draws.batch),
-        residual_count_(job.draws.batch * job.network.outputs),
-        space_(need(job)),
-        draws_(job.draws, space_),
-        update_(job) {
+      : job_(job), batch_(job.draws.batch), space_(need(job)), draws_(job.draws, space_), update_(job) {
     const auto take = [&](int count) { return space_.take(static_cast<std::size_t>(count)); };
     weights_ = take(job.network.parameter_count);
     gradient_ = take(job.network.parameter_count);
@@ -49,11 +45,11 @@ class TrainGroup {
       const std::int64_t step = job_.first_step + s;
       if (s == 0 || !job_.draws.full_batch) {
         if (does(kDrawing)) draws_.draw(static_cast<std::uint32_t>(step));
-        if (does(kTeaching)) forward(teacher);
+        if (does(kTeaching)) teach(teacher);
       }
       if (does(kForward)) {
         forward(network);
-        if (!record_loss(residuals(network, teacher), step)) update_.load_rates();
+        if (!record_loss(differentiate_loss(network, teacher), step)) update_.load_rates();
       }
       if (does(kBackward)) backward(network);
       if (job_.rule.uphill) differentiate_uphill(network, teacher);
@@ -75,20 +71,31 @@ class TrainGroup {
 
   bool does(StepPart part) const { return (job_.parts & part) != 0; }
 
-  /// Writes the gradient of the batch loss with respect to the outputs, 2 (f - f* - eps) / b, and returns the loss.
-  R residuals(const Frame<R*>& network, const Frame<R*>& teacher) {
-    const R* y = network.value(job_.network.output);
-    const R* clean = teacher.value(job_.teacher.output);
-    const R* noise = draws_.noise();
-    R* dy = network.gradient(job_.network.output);
-    const R scale = constant<R>(2.0 / batch_);
+  /// The teacher's outputs f*, and from them and the draws the labels, where they are no values f* + eps.
+  void teach(const Frame<R*>& teacher) {
+    forward(teacher);
+    const LabelRule<Real>& labels = job_.draws.labels;
+    if (labels.kind == LabelKind::kValues || job_.draws.whole_labels != nullptr) return;
+    label_samples(labels, batch_, job_.network.outputs, teacher.value(job_.teacher.output), draws_.noise());
+  }
+
+  /// Writes the gradient of the batch loss with respect to the outputs and returns the loss.
+  R differentiate_loss(const Frame<R*>& network, const Frame<R*>& teacher) {
+    const int output = job_.network.output;
+    const R share = constant<R>(1.0 / batch_);
     R sum = constant<R>(0);
-    for (int i = 0; i < residual_count_; ++i) {
-      const R r = y[i] - clean[i] - noise[i];
-      dy[i] = r * scale;
-      sum = fused(r, r, sum);
-    }
-    return sum * constant<R>(1.0 / batch_);
+    visit(job_.loss, [&](auto loss) {
+      const auto from = [&](const auto& labels) {
+        return loss.gradient(network.rows(output), network.features(output), network.value(output), labels, share,
+                             network.gradient(output), sum);
+      };
+      if constexpr (traits(decltype(loss)::kKind).distributions) {
+        sum = from(LabelArray<R*>{draws_.noise()});
+      } else {
+        sum = from(NoisyLabels<R*>{teacher.value(job_.teacher.output), draws_.noise()});
+      }
+    });
+    return sum * share;
   }
 
   /// SAM: replaces the gradient by the one at w + rho g / |g|, on the same mini-batch.
@@ -97,7 +104,7 @@ class TrainGroup {
     Frame<R*> there = network;
     there.weights = perturbed_;
     forward(there);
-    residuals(there, teacher);
+    differentiate_loss(there, teacher);
     backward(there);
   }
 
@@ -139,7 +146,6 @@ class TrainGroup {
 
   const TrainJob<Real>& job_;
   int batch_;
-  int residual_count_;
   Workspace<R> space_;
   Draws<R> draws_;
   Update<R> update_;

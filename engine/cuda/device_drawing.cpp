@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/random.h"
+#include "data/batch.h"
 
 namespace sharpseek {
 
@@ -14,10 +15,25 @@ using lanes::kDeviceLanes;
 
 namespace {
 
-std::vector<float> rounded(const Matrix& matrix) {
+template <class Values>
+std::vector<float> rounded(const Values& matrix) {
   std::vector<float> values;
   for (Eigen::Index i = 0; i < matrix.size(); ++i) values.push_back(static_cast<float>(matrix.data()[i]));
   return values;
+}
+
+/// Gradient descent's labels [G][N x outputs][32] where they are no values.
+std::vector<float> whole_labels(const TrainingProblem& problem, std::size_t places) {
+  const Task& task = *problem.task;
+  const auto size = static_cast<std::size_t>(task.dataset.rows() * task.outputs);
+  std::vector<float> packed(places * size);
+  std::vector<float> own;
+  for (std::size_t at = 0; at < places; ++at) {
+    if (at < problem.noise.size()) own = full_batch_labels<float>(task, problem.noise[at], problem.replica_keys[at]);
+    const std::size_t first = at / kDeviceLanes * size * kDeviceLanes + at % kDeviceLanes;
+    for (std::size_t i = 0; i < size; ++i) packed[first + i * kDeviceLanes] = own[i];
+  }
+  return packed;
 }
 
 }  // namespace
@@ -72,6 +88,12 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
   draws_.permutation = stream_key(task.seed, Stream::kPermutation);
   draws_.fixed_noise = stream_key(task.seed, Stream::kFixedNoise);
   draws_.fixed_signs = stream_key(task.seed, Stream::kFixedSigns);
+  draws_.label_words = stream_key(task.seed, Stream::kLabels);
+  draws_.fixed_labels = stream_key(task.seed, Stream::kFixedLabels);
+  if (!task.labels.distributions()) return;
+  draws_.labels = {task.labels.kind, place(rounded(task.labels.scale)), place(rounded(task.labels.offset))};
+  draws_.logits = task.logits.rows() > 0 ? place(rounded(task.logits)) : nullptr;
+  if (problem.full_batch()) draws_.whole_labels = place(whole_labels(problem, places));
 }
 
 lanes::DeviceDraws DeviceDrawing::from_group(std::int64_t first) const {
@@ -81,6 +103,7 @@ lanes::DeviceDraws DeviceDrawing::from_group(std::int64_t first) const {
   part.noise_kind += places;
   if (part.heteroscedastic != nullptr) part.heteroscedastic += places;
   part.keys += places;
+  if (part.whole_labels != nullptr) part.whole_labels += places * part.batch * part.outputs;
   return part;
 }
 

@@ -60,7 +60,7 @@ class SampleLaunch {
     job_.slices = (job_.samples + kSliceSamples - 1) / kSliceSamples;
     job_.vectors = 1;
     job_.chunk = kChunkSamples;
-    job_.scale = job_.tangent_scale = static_cast<float>(2.0 / job_.samples);
+    job_.share = static_cast<float>(1.0 / job_.samples);
     job_.inputs = inputs_.data_ptr<float>();
     job_.weights = weights_.data_ptr<float>();
   }
@@ -69,7 +69,12 @@ class SampleLaunch {
   const DeviceSampleJob& job() const { return job_; }
   at::TensorOptions options() const { return weights_.options(); }
 
-  void targets(const at::Tensor& values) {
+  void targets(const Samples& samples) {
+    job_.kind = samples.loss;
+    cotangents(samples.targets);
+  }
+
+  void cotangents(const at::Tensor& values) {
     const at::Tensor rows = flat(values);
     job_.targets_shared = rows.size(0) == 1;
     targets_ = job_.targets_shared ? rows.reshape({-1, 1}).expand({rows.size(1), kDeviceLanes}).contiguous()
@@ -78,7 +83,7 @@ class SampleLaunch {
   }
 
   /// Hessian products without the Gauss-Newton part.
-  void residual_only() { job_.tangent_scale = 0; }
+  void residual_only() { job_.residual_only = true; }
 
   /// Runs `task`; directions [G, K P, 32] or undefined, result of the task's shape.
   void run(DeviceTask task, const at::Tensor& directions, at::Tensor& result, at::Tensor* loss,
@@ -125,7 +130,7 @@ class DeviceHessian : public CurvatureMatrix {
   DeviceHessian(const LaneDevice& device, const DevicePlan& plan, const at::Tensor& parameters, const Samples& samples,
                 bool residual_only)
       : CurvatureMatrix(parameters), launch_(device, plan, parameters, samples.inputs) {
-    launch_.targets(samples.targets);
+    launch_.targets(samples);
     if (residual_only) launch_.residual_only();
   }
 
@@ -180,13 +185,13 @@ at::Tensor DeviceLaneEngine::outputs(const at::Tensor& parameters, const at::Ten
 }
 
 at::Tensor DeviceLaneEngine::loss(const at::Tensor& parameters, const Samples& samples) {
-  return (outputs(parameters, samples.inputs) - samples.targets).square().sum(2).mean(1);
+  return loss_values(samples.loss, outputs(parameters, samples.inputs), samples.targets).mean(1);
 }
 
 LossGradient DeviceLaneEngine::loss_gradient(const at::Tensor& parameters, const Samples& samples) {
   if (samples.inputs.dim() == 4) return others_->loss_gradient(parameters, samples);
   SampleLaunch launch(device_, plan_, parameters, samples.inputs);
-  launch.targets(samples.targets);
+  launch.targets(samples);
   const LaneLayout& layout = launch.layout();
   const std::int64_t slices = launch.job().slices;
   at::Tensor gradient = at::empty({slices, layout.groups(), program_.parameter_count(), kDeviceLanes}, options());
@@ -214,7 +219,7 @@ std::unique_ptr<LinearOperator> DeviceLaneEngine::gauss_newton(const at::Tensor&
 at::Tensor DeviceLaneEngine::per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                                  const at::Tensor& cotangents) {
   SampleLaunch launch(device_, plan_, parameters, inputs);
-  launch.targets(cotangents);
+  launch.cotangents(cotangents);
   const LaneLayout& layout = launch.layout();
   const std::int64_t samples = inputs.size(0);
   at::Tensor result = at::empty({layout.groups(), samples * program_.parameter_count(), kDeviceLanes}, options());
@@ -225,7 +230,7 @@ at::Tensor DeviceLaneEngine::per_sample_pullback(const at::Tensor& parameters, c
 PullbackSums DeviceLaneEngine::pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
                                              const at::Tensor& cotangents) {
   SampleLaunch launch(device_, plan_, parameters, inputs);
-  launch.targets(cotangents);
+  launch.cotangents(cotangents);
   const LaneLayout& layout = launch.layout();
   at::Tensor sums =
       at::empty({launch.job().slices, layout.groups(), program_.parameter_count(), kDeviceLanes}, options());

@@ -63,7 +63,7 @@ DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const De
   momenta_ = packed(problem_.momenta);
   weight_decays_ = packed(problem_.weight_decays);
   sam_radii_ = packed(problem_.sam_radii);
-  if (problem_.plain() && drawing_.plain())
+  if (problem_.plain() && drawing_.plain() && problem_.loss == LossKind::kSquared)
     fixed_ = lanes::find_fixed_step(plan_.host(), teacher_.host(), problem_.batch);
 
   job_.network = plan_.view();
@@ -73,6 +73,7 @@ DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const De
     job_.inline_teacher[i] = static_cast<float>(teacher[i]);
   }
   job_.rule = problem_.rule<float>();
+  job_.loss = problem_.loss;
   job_.divergence_loss = static_cast<float>(kDivergenceLoss);
   place_arrays();
 }

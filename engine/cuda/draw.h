@@ -81,6 +81,20 @@ SHARPSEEK_HOST_DEVICE void scale_noise(const DeviceDraws& d, float heteroscedast
   }
 }
 
+/// What sampled labels are drawn with: u of every sample in its first place (data/batch.h).
+template <class P>
+SHARPSEEK_HOST_DEVICE void draw_uniforms(const DeviceDraws& d, NoiseKind kind, std::uint64_t key, std::uint32_t step,
+                                         P draws) {
+  for (int k = 0; k < d.batch; ++k) {
+    const bool once = drawn_once(kind);
+    const std::uint32_t word = once ? 0 : static_cast<std::uint32_t>(k);
+    const PhiloxBlock words = philox(philox_counter(word / 4, once ? sample_row(d, key, step, k) : step, key),
+                                     once ? d.fixed_labels : d.label_words);
+    draws[k * d.outputs] = label_uniform<float>(words[static_cast<std::size_t>(word % 4)]);
+    for (int o = 1; o < d.outputs; ++o) draws[k * d.outputs + o] = 0.f;
+  }
+}
+
 /// eps = factor z for every sample; z may be padded, eps is not.
 template <class P>
 SHARPSEEK_HOST_DEVICE void shape_noise(const float* factor, int batch, int outputs, P z, P noise) {
@@ -125,12 +139,22 @@ SHARPSEEK_HOST_DEVICE void draw_any(const DeviceDraws& d, int at, std::uint32_t 
     for (int i = 0; i < input_count; ++i) inputs[i] = float(space[i]);
   }
 
+  const int group = at / kDeviceLanes;
+  if (d.whole_labels != nullptr) {
+    const float* own = d.whole_labels + std::int64_t{group} * noise_count * kDeviceLanes + at % kDeviceLanes;
+    for (int i = 0; i < noise_count; ++i) noise[i] = own[std::int64_t{i} * kDeviceLanes];
+    return;
+  }
+  if (d.labels.kind == LabelKind::kSampled) return draw_uniforms(d, d.noise_kind[at], key, step, noise);
   const P z = space + input_draws;
   draw_noise(d, d.noise_kind[at], key, step, z);
   if (d.heteroscedastic != nullptr) scale_noise(d, d.heteroscedastic[at], inputs, z);
-  const int group = at / kDeviceLanes;
   shape_noise(d.noise_factor + std::int64_t{group} * d.outputs * d.outputs * kDeviceLanes + at % kDeviceLanes, d.batch,
               d.outputs, z, noise);
+  for (int k = 0; d.logits != nullptr && k < d.batch; ++k) {
+    const float* row = d.logits + std::int64_t{sample_row(d, key, step, k)} * d.outputs;
+    for (int o = 0; o < d.outputs; ++o) noise[k * d.outputs + o] = noise[k * d.outputs + o] + row[o];
+  }
 }
 
 /// Mini-batch `index` = step x E + replica of a draw job.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/cuda/jobs.h"
+#include "engine/kernels/losses/losses.h"
 #include "engine/kernels/passes.h"
 
 SHARPSEEK_LANES_BEGIN
@@ -73,16 +74,16 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
     }
     const auto targets = at(job.targets, job.targets_shared ? first : sample, outputs);
     const P dy = f.gradient(net.output);
-    for (int i = 0; i < batch * outputs; ++i) {
+    if (job.task == DeviceTask::kPullback || squared) {
+      if constexpr (!kDual) {
+        for (int i = 0; i < batch * outputs; ++i) dy[i] = targets[i];
+      }
+    } else {
+      visit(job.kind, [&](auto form) {
+        loss = form.gradient(batch, outputs, y, LabelArray<decltype(targets)>{targets}, job.share, dy, loss);
+      });
       if constexpr (kDual) {
-        const R now = y[i];
-        dy[i] = R((now.value - targets[i]) * job.scale, now.tangent * job.tangent_scale);
-      } else if (job.task == DeviceTask::kPullback || squared) {
-        dy[i] = targets[i];
-      } else {
-        const float r = y[i] - targets[i];
-        loss = fused(r, r, loss);
-        dy[i] = r * job.scale;
+        for (int i = 0; i < batch * outputs && job.residual_only; ++i) dy[i] = R(R(dy[i]).value, 0.f);
       }
     }
     backward(f);

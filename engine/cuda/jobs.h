@@ -4,6 +4,8 @@
 
 #include "core/macros.h"
 #include "core/philox.h"
+#include "data/label_kind.h"
+#include "engine/kernels/loss_traits.h"
 #include "engine/kernels/noise_kind.h"
 #include "engine/kernels/plan.h"
 #include "engine/kernels/update_rule.h"
@@ -41,6 +43,11 @@ struct DeviceDraws {
   PhiloxKey permutation;
   PhiloxKey fixed_noise;
   PhiloxKey fixed_signs;
+  LabelRule<float> labels;    ///< of values nothing is read
+  const float* logits;        ///< [dataset_size, outputs] added to the noise of a sample, or null
+  const float* whole_labels;  ///< [G][batch x outputs][32]: gradient descent's labels where they are no values, or null
+  PhiloxKey label_words;
+  PhiloxKey fixed_labels;
 };
 
 /// Where an array of a training replica lies: element i of replica r of a group at base[(offset + i) x 32 + r], base
@@ -75,6 +82,7 @@ struct DeviceTrainJob {
   std::int64_t* loss_count;     ///< [G][32] added to
   std::int64_t* diverged_at;    ///< [G][32] -1 until the replica diverges, which then rests
   float divergence_loss;
+  LossKind loss;  ///< kernels of fixed sizes take squared errors only
 };
 
 /// What a sample job computes.
@@ -92,13 +100,14 @@ struct DeviceSampleJob {
   DeviceTask task;
   PlanView network;
   int groups;
-  int samples;           ///< N
-  int slice_samples;     ///< N = slice_samples S, the last slice may be shorter
-  int slices;            ///< S
-  int vectors;           ///< K
-  int chunk;             ///< samples of one pass over the plan
-  float scale;           ///< 2 / N: of residuals in the gradient
-  float tangent_scale;   ///< of their tangents: the same, or 0 for the Hessian without its Gauss-Newton part
+  int samples;        ///< N
+  int slice_samples;  ///< N = slice_samples S, the last slice may be shorter
+  int slices;         ///< S
+  int vectors;        ///< K
+  int chunk;          ///< samples of one pass over the plan
+  LossKind kind;
+  float share;           ///< 1 / N
+  bool residual_only;    ///< the Hessian without its Gauss-Newton part
   const float* inputs;   ///< [N, input_size]
   const float* weights;  ///< [G][P][32]
   const float* targets;  ///< [G][N outputs][32], or with one group for all where targets_shared
@@ -119,7 +128,7 @@ struct DeviceDrawJob {
   std::int64_t first_step;
   int steps;
   float* inputs;  ///< [steps, E, batch, input_size]
-  float* noise;   ///< [steps, E, batch, outputs]
+  float* noise;   ///< [steps, E, batch, outputs], what labels are made from (data/batch.h)
   float* space;   ///< [steps, E, draw_elements(draws)]
 };
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/cuda/draw.h"
+#include "engine/kernels/losses/losses.h"
 #include "engine/kernels/passes.h"
 #include "engine/kernels/update.h"
 
@@ -32,28 +33,29 @@ SHARPSEEK_HOST_DEVICE void update(const F& f, float rate, int first, int count) 
 }
 
 /// Writes the gradient of the loss of a mini-batch of `batch` samples with respect to the outputs of the frame's
-/// samples, 2 (f - f* - eps) / batch, and returns their part of the loss.
-template <class F, class L>
-SHARPSEEK_HOST_DEVICE auto residuals(const F& student, const L& labels, typename F::Pointer noise, int batch) {
+/// samples and returns their part of the loss. Labels are f* + noise, or, where they are no values, what stands in the
+/// place of the noise.
+template <class Loss, class F, class L>
+SHARPSEEK_HOST_DEVICE auto differentiate_loss(const F& student, const L& teacher, typename F::Pointer noise,
+                                              int batch) {
   using P = typename F::Pointer;
   using R = Element<P>;
   const P y = student.value(student.plan.output);
-  const P clean = labels.value(labels.plan.output);
   const P dy = student.gradient(student.plan.output);
-  const float share = 1.f / static_cast<float>(batch);
-  R sum = constant<R>(0);
-  SHARPSEEK_UNROLL_FIXED
-  for (int i = 0; i < student.batch * student.plan.outputs; ++i) {
-    const R r = y[i] - clean[i] - noise[i];
-    dy[i] = r * R(2 * share);
-    sum = fused(r, r, sum);
+  const R share = R(1.f / static_cast<float>(batch));
+  const auto from = [&](const auto& labels) {
+    return Loss::gradient(student.batch, student.plan.outputs, y, labels, share, dy, constant<R>(0)) * share;
+  };
+  if constexpr (traits(Loss::kKind).distributions) {
+    return from(LabelArray<P>{noise});
+  } else {
+    return from(NoisyLabels<P>{teacher.value(teacher.plan.output), noise});
   }
-  return sum * R(share);
 }
 
 /// Takes job.steps steps of the replica at place `at` of [G][32], whose weights are in a.weights: the one loop that all
-/// training kernels with one thread a replica share. Passes has same_batch, draw and backward_and_update. No thread
-/// ever waits for another.
+/// training kernels with one thread a replica share. Passes has same_batch, draw, label, loss and backward_and_update.
+/// No thread ever waits for another.
 template <class Passes, class P, class F, class L>
 SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes& passes, const F& student,
                                          const L& labels, const TrainArrays<P>& a, int at) {
@@ -69,9 +71,10 @@ SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes
     if (taken == 0 || !passes.same_batch(job)) {
       passes.draw(job, at, static_cast<std::uint32_t>(step), a);
       forward(labels);
+      passes.label(job, labels, a);
     }
     forward(student);
-    const float loss = residuals(student, labels, a.noise, student.batch);
+    const float loss = passes.loss(job, student, labels, a);
     if (!(loss < job.divergence_loss)) {
       job.diverged_at[at] = step;
       break;
@@ -118,20 +121,33 @@ struct GeneralPasses {
     draw_any(job.draws, at, step, a.draws, a.inputs, a.noise);
   }
   template <class P>
+  SHARPSEEK_HOST_DEVICE void label(const DeviceTrainJob& job, const Frame<P>& teacher, const TrainArrays<P>& a) const {
+    const DeviceDraws& d = job.draws;
+    if (d.labels.kind == LabelKind::kValues || d.whole_labels != nullptr) return;
+    label_samples(d.labels, d.batch, d.outputs, teacher.value(teacher.plan.output), a.noise);
+  }
+  template <class P>
+  SHARPSEEK_HOST_DEVICE float loss(const DeviceTrainJob& job, const Frame<P>& f, const Frame<P>& labels,
+                                   const TrainArrays<P>& a) const {
+    float sum = 0;
+    visit(job.loss, [&](auto loss) { sum = differentiate_loss<decltype(loss)>(f, labels, a.noise, f.batch); });
+    return sum;
+  }
+  template <class P>
   SHARPSEEK_HOST_DEVICE void backward_and_update(const DeviceTrainJob& job, const Frame<P>& f, const Frame<P>& labels,
                                                  const TrainArrays<P>& a, int at, std::int64_t taken,
                                                  float rate) const {
     backward(f);
     if (job.rule.plain) return update(f, rate, 0, f.plan.parameter_count);
-    if (job.rule.uphill) differentiate_uphill(f, labels, a, job.rule.sam_radii[at]);
+    if (job.rule.uphill) differentiate_uphill(job, f, labels, a, job.rule.sam_radii[at]);
     optimise(job, f, at, taken, rate);
   }
 
  private:
   /// SAM: replaces the gradient g by the one at w + rho g / |g|, on the same mini-batch.
   template <class P>
-  static SHARPSEEK_HOST_DEVICE void differentiate_uphill(const Frame<P>& f, const Frame<P>& labels,
-                                                         const TrainArrays<P>& a, float radius) {
+  SHARPSEEK_HOST_DEVICE void differentiate_uphill(const DeviceTrainJob& job, const Frame<P>& f, const Frame<P>& labels,
+                                                  const TrainArrays<P>& a, float radius) const {
     const int count = f.plan.parameter_count;
     float squares = 0;
     for (int i = 0; i < count; ++i) squares = fused(float(f.weight_gradient[i]), float(f.weight_gradient[i]), squares);
@@ -141,7 +157,7 @@ struct GeneralPasses {
     }
     const Frame<P> there{f.plan, f.batch, a.perturbed, f.weight_gradient, f.inputs, f.values, f.gradients};
     forward(there);
-    residuals(there, labels, a.noise, f.batch);
+    loss(job, there, labels, a);
     backward(there);
   }
 };

@@ -23,6 +23,12 @@ struct FixedPasses {
     shape_noise(job.draws.noise_factor + std::int64_t{group} * (kOutputs * kOutputs * kDeviceLanes) + at % kDeviceLanes,
                 fixed.batch, kOutputs, a.draws + kInputs, a.noise);
   }
+  template <class L, class P>
+  SHARPSEEK_HOST_DEVICE void label(const DeviceTrainJob&, const L&, const TrainArrays<P>&) const {}
+  template <class F, class L, class P>
+  SHARPSEEK_HOST_DEVICE float loss(const DeviceTrainJob&, const F& f, const L& labels, const TrainArrays<P>& a) const {
+    return differentiate_loss<Squared>(f, labels, a.noise, f.batch);
+  }
   /// A layer's weights are updated as soon as its backward pass is done with them, so that the gradient of one layer
   /// is all that registers must hold.
   template <class F, class L, class P>

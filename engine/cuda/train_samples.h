@@ -196,7 +196,7 @@ SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& 
     }
     forward(labels);
     forward(student);
-    V loss = residuals(student, labels, static_cast<V*>(noise), kBatch);
+    V loss = differentiate_loss<Squared>(student, labels, static_cast<V*>(noise), kBatch);
     SHARPSEEK_UNROLL_FIXED
     for (int mask = kReplicas; mask < Team::kLanes; mask *= 2) loss = loss + team.exchange(loss, mask);
     team.each([&](int lane, int slot) {

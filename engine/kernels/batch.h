@@ -33,6 +33,10 @@ SHARPSEEK_HOST_DEVICE Batch<T, A> exponential(Batch<T, A> x) {
   return xsimd::exp(x);
 }
 template <class T, class A>
+SHARPSEEK_HOST_DEVICE Batch<T, A> logarithm(Batch<T, A> x) {
+  return xsimd::log(x);
+}
+template <class T, class A>
 SHARPSEEK_HOST_DEVICE Batch<T, A> normal_distribution(Batch<T, A> x) {
   return Batch<T, A>(T(0.5)) * xsimd::erfc(-x * Batch<T, A>(T(0.70710678118654752440)));
 }

@@ -87,6 +87,15 @@ template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> operator*(Dual<T, V> a, Dual<T, V> b) {
   return {a.value * b.value, fused(a.value, b.tangent, a.tangent * b.value)};
 }
+/// With a constant.
+template <class T, class V>
+SHARPSEEK_HOST_DEVICE Dual<T, V> operator-(Dual<T, V> a, T b) {
+  return {a.value - b, a.tangent};
+}
+template <class T, class V>
+SHARPSEEK_HOST_DEVICE Dual<T, V> operator*(Dual<T, V> a, T b) {
+  return {a.value * b, a.tangent * b};
+}
 template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> fused(Dual<T, V> a, Dual<T, V> b, Dual<T, V> c) {
   return {fused(a.value, b.value, c.value), fused(a.value, b.tangent, fused(a.tangent, b.value, c.tangent))};

@@ -40,6 +40,15 @@ SHARPSEEK_HOST_DEVICE Jet<T> operator*(Jet<T> a, Jet<T> b) {
   return {a.value * b.value, fused(a.value, b.first, a.first * b.value),
           fused(a.value, b.second, fused(a.first, b.first, a.second * b.value))};
 }
+/// With a constant.
+template <class T>
+SHARPSEEK_HOST_DEVICE Jet<T> operator-(Jet<T> a, T b) {
+  return {a.value - b, a.first, a.second};
+}
+template <class T>
+SHARPSEEK_HOST_DEVICE Jet<T> operator*(Jet<T> a, T b) {
+  return {a.value * b, a.first * b, a.second * b};
+}
 template <class T>
 SHARPSEEK_HOST_DEVICE Jet<T> fused(Jet<T> a, Jet<T> b, Jet<T> c) {
   return {fused(a.value, b.value, c.value), fused(a.value, b.first, fused(a.first, b.value, c.first)),

@@ -42,6 +42,10 @@ SHARPSEEK_HOST_DEVICE T exponential(T x) {
   return std::exp(x);
 }
 template <Scalar T>
+SHARPSEEK_HOST_DEVICE T logarithm(T x) {
+  return std::log(x);
+}
+template <Scalar T>
 SHARPSEEK_HOST_DEVICE T hyperbolic_tangent(T x) {
   return std::tanh(x);
 }

@@ -80,7 +80,7 @@ ProductGraph::ProductGraph(const Program& program, const at::Tensor& parameters,
   const at::Tensor targets =
       samples.targets.dim() == 3 ? samples.targets.repeat_interleave(copies, 0) : samples.targets;
   const at::Tensor outputs = evaluate(program, parameters_, samples.inputs.unsqueeze(0));
-  const at::Tensor losses = (outputs - targets).square().sum(2).mean(1);
+  const at::Tensor losses = loss_values(samples.loss, outputs, targets).mean(1);
   gradient_ = gradient(losses, parameters_, at::ones_like(losses), true);
 }
 

@@ -65,7 +65,7 @@ at::Tensor part_of(const at::Tensor& values, std::int64_t first, std::int64_t co
 
 Samples part_of(const Samples& samples, std::int64_t first, std::int64_t count) {
   return {samples.inputs.dim() == 4 ? samples.inputs.narrow(0, first, count) : samples.inputs,
-          part_of(samples.targets, first, count)};
+          part_of(samples.targets, first, count), samples.loss};
 }
 
 /// Values of body(first, count) for consecutive chunks, one behind the other.

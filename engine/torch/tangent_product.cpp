@@ -33,6 +33,7 @@ TangentProduct::TangentProduct(const Program& program, const at::Tensor& paramet
       parameters_(parameters.detach()),
       inputs_(samples.inputs.dim() == 4 ? samples.inputs : samples.inputs.unsqueeze(0)),
       targets_(std::move(samples.targets)),
+      loss_(samples.loss),
       values_per_sample_(values_of(program)) {
   plan(memory);
 }
@@ -68,10 +69,11 @@ at::Tensor TangentProduct::part(Tape& tape, std::int64_t first, std::int64_t cou
   const DualTensor y = pass_.forward(tape, parameters_, directions, inputs_.narrow(1, first, count));
   DualTensor gradient;
   if (targets_.defined()) {
-    // L = sum |y - t|^2 / N: the gradient 2 (y - t) / N and its tangent.
-    const double scale = 2.0 / static_cast<double>(inputs_.size(1));
-    gradient.value = tape.keep([&] { return (y.value - targets_.narrow(targets_.dim() - 2, first, count)) * scale; });
-    gradient.tangent = y.tangent * scale;
+    // The gradient of the loss with respect to the outputs and its tangent.
+    const double scale = traits(loss_).scale / static_cast<double>(inputs_.size(1));
+    const at::Tensor targets = targets_.narrow(targets_.dim() - 2, first, count);
+    gradient.value = tape.keep([&] { return output_gradient(loss_, y.value, targets) * scale; });
+    gradient.tangent = output_curvature(loss_, y.value, targets, y.tangent) * scale;
   } else {
     // The gradient's value is zero and its tangent M J v: what remains of the Hessian's backward pass is J'.
     const at::Tensor m = metric_.size(1) == 1 ? metric_ : metric_.narrow(1, first, count);

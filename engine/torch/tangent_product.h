@@ -12,7 +12,7 @@ namespace sharpseek {
 /// computed again at each product. Chunks are sums over their own samples, so that a ragged last one needs no weight.
 class TangentProduct : public CurvatureMatrix {
  public:
-  /// Hessian of the mean over samples of squared errors.
+  /// Hessian of the mean loss.
   TangentProduct(const Program& program, const at::Tensor& parameters, Samples samples, std::int64_t memory);
   /// sum_n J_n' M_n J_n with `metric` M [E or 1, N or 1, outputs, outputs].
   TangentProduct(const Program& program, const at::Tensor& parameters, const at::Tensor& inputs, at::Tensor metric,
@@ -30,7 +30,8 @@ class TangentProduct : public CurvatureMatrix {
   at::Tensor parameters_;
   at::Tensor inputs_;   ///< [1 or E, N, tokens, features]
   at::Tensor targets_;  ///< Hessian: [N, outputs] or [E, N, outputs]; else undefined
-  at::Tensor metric_;   ///< Gauss-Newton matrix only
+  LossKind loss_ = LossKind::kSquared;
+  at::Tensor metric_;  ///< Gauss-Newton matrix only
   std::int64_t values_per_sample_ = 0;
   std::int64_t chunk_ = 1;
   std::int64_t kept_chunks_ = 0;

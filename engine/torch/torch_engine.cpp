@@ -31,9 +31,9 @@ at::Tensor gradient(const at::Tensor& output, const at::Tensor& input, const at:
   return torch::autograd::grad({output}, {input}, {cotangent}, keep_graph, create_graph).front();
 }
 
-/// Mean over samples of the sum over outputs of squared error: [E].
-at::Tensor mean_squared_error(const at::Tensor& outputs, const at::Tensor& targets) {
-  return (outputs - targets).square().sum(2).mean(1);
+/// Mean over samples [E].
+at::Tensor mean_loss(const at::Tensor& outputs, const Samples& samples) {
+  return loss_values(samples.loss, outputs, samples.targets).mean(1);
 }
 
 }  // namespace
@@ -58,12 +58,12 @@ at::Tensor TorchEngine::outputs(const at::Tensor& parameters, const at::Tensor& 
 
 at::Tensor TorchEngine::loss(const at::Tensor& parameters, const Samples& samples) {
   const c10::AutoGradMode no_graph(false);
-  return mean_squared_error(evaluate(program_, parameters, with_replicas(samples.inputs)), samples.targets);
+  return mean_loss(evaluate(program_, parameters, with_replicas(samples.inputs)), samples);
 }
 
 LossGradient TorchEngine::loss_gradient(const at::Tensor& parameters, const Samples& samples) {
   const at::Tensor p = leaf(parameters);
-  const at::Tensor losses = mean_squared_error(evaluate(program_, p, with_replicas(samples.inputs)), samples.targets);
+  const at::Tensor losses = mean_loss(evaluate(program_, p, with_replicas(samples.inputs)), samples);
   return {losses.detach(), gradient(losses, p, at::ones_like(losses), false, false)};
 }
 

@@ -39,6 +39,14 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
   }
   const Teacher& teacher = problem_.task->teacher;
   teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
+  if (const Labels& labels = problem_.task->labels; labels.distributions()) {
+    const auto row = [&](const Vector& values) {
+      return at::tensor(at::ArrayRef<double>(values.data(), static_cast<std::size_t>(values.size())), at::kDouble)
+          .to(options_);
+    };
+    label_scale_ = row(labels.scale);
+    label_offset_ = row(labels.offset);
+  }
   const auto column = [&](const std::vector<double>& values) {
     if (values.empty()) return at::zeros({static_cast<std::int64_t>(problem_.noise.size()), 1}, options_);
     return at::tensor(values, at::kDouble).to(options_).unsqueeze(1);
@@ -63,6 +71,9 @@ void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* input
       const std::span<Real> eps(noise, noise_size);
       if (full_batch()) {
         draw_full_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], x, eps);
+        if (task.labels.distributions()) {
+          std::ranges::copy(full_batch_labels<Real>(task, problem_.noise[e], problem_.replica_keys[e]), eps.begin());
+        }
       } else {
         draw_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], static_cast<std::uint32_t>(first_step + s),
                          problem_.batch, x, eps);
@@ -93,15 +104,35 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   inputs = inputs.to(options_.device());
   const at::Tensor clean =
       evaluate(task.teacher.program, teacher_parameters_, inputs.reshape({1, -1, task.tokens, task.inputs}));
-  return {index, inputs, noise.to(options_.device()) + clean.reshape(noise.sizes())};
+  return {index, inputs, labels(clean.reshape(noise.sizes()), noise.to(options_.device()))};
+}
+
+at::Tensor TorchStepper::labels(const at::Tensor& clean, const at::Tensor& drawn) const {
+  const Labels& form = problem_.task->labels;
+  if (form.distributions() && full_batch()) return drawn;  // which are the labels then
+  at::Tensor y;
+  switch (form.kind) {
+    case LabelKind::kValues: return drawn + clean;
+    case LabelKind::kSoft: y = at::softmax(clean + drawn, -1); break;
+    case LabelKind::kSampled: {
+      const at::Tensor reached = at::cumsum(at::exp(clean - clean.amax(-1, /*keepdim=*/true)), -1);
+      const at::Tensor point = drawn.narrow(-1, 0, 1) * reached.narrow(-1, -1, 1);
+      const at::Tensor chosen = (reached.slice(-1, 0, -1) < point).sum(-1);
+      y = at::one_hot(chosen, clean.size(-1)).to(clean.scalar_type());
+      break;
+    }
+  }
+  return y * label_scale_ + label_offset_;
 }
 
 LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at::Tensor& inputs,
                                          const at::Tensor& targets) const {
-  // Mean over the batch of the summed squared error.
   const at::Tensor p = parameters.detach().requires_grad_(true);
-  const at::Tensor residual = evaluate(program_, p, inputs) - targets;
-  const at::Tensor loss = residual.square().sum({1, 2}) / problem_.batch;
+  const at::Tensor outputs = evaluate(program_, p, inputs);
+  // Squared errors are summed over samples and outputs at once.
+  const at::Tensor sum = problem_.loss == LossKind::kSquared ? (outputs - targets).square().sum({1, 2})
+                                                             : loss_values(problem_.loss, outputs, targets).sum(1);
+  const at::Tensor loss = sum / problem_.batch;
   return {loss.detach(), torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front()};
 }
 

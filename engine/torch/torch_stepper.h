@@ -14,8 +14,8 @@ namespace sharpseek {
 struct TorchAcceleration {
   /// Records a body whose tensors stay where they are; null: every step is launched anew.
   std::function<std::unique_ptr<CapturedGraph>(const std::function<void()>& body)> capture;
-  /// Fills float32 inputs [steps, E, b, ..] and noise [steps, E, b, outputs], which lie on the device, with the
-  /// mini-batches of the steps from first_step on.
+  /// Fills float32 inputs [steps, E, b, ..] and noise (data/batch.h) [steps, E, b, outputs], which lie on the device,
+  /// with the mini-batches of the steps from first_step on.
   using Draw = std::function<void(std::int64_t first_step, const at::Tensor& inputs, const at::Tensor& noise)>;
   /// What draws float32 mini-batches of a problem where the tensors live; null: the CPU draws and sends them.
   std::function<Draw(const TrainingProblem& problem)> drawing;
@@ -51,6 +51,8 @@ class TorchStepper : public Stepper {
     at::Tensor losses;  ///< [E]
   };
   Chunk draw(std::int64_t index) const;
+  /// Labels from the teacher's outputs and what was drawn for them: label_samples() of data/batch.h.
+  at::Tensor labels(const at::Tensor& clean, const at::Tensor& drawn) const;
   template <class Real>
   void fill(std::int64_t first_step, std::int64_t steps, Real* inputs, Real* noise) const;
   /// The chunk of this index; the following one is drawn in the background unless the device draws.
@@ -70,6 +72,8 @@ class TorchStepper : public Stepper {
   at::TensorOptions options_;
   TrainingProblem problem_;
   TorchAcceleration acceleration_;
+  at::Tensor label_scale_;         ///< [outputs] of labels that are distributions
+  at::Tensor label_offset_;        ///< [outputs]
   at::Tensor teacher_parameters_;  ///< [1, P of the teacher]
   at::Tensor learning_rates_;      ///< [E, 1]
   at::Tensor momenta_;             ///< [E, 1]

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/machine.h"
 #include "engine/cuda/cuda.h"
+#include "engine/loss.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
 #include "experiments/config/option_table.h"
@@ -35,6 +36,13 @@ nlohmann::json everything() {
   nlohmann::json result;
   for (const ModelKind& model : model_registry()) {
     result["models"].push_back({{"name", model.name}, {"description", model.description}});
+  }
+  for (int i = 0; name_of(static_cast<LossKind>(i)) != nullptr; ++i) {
+    const LossTraits loss = traits(static_cast<LossKind>(i));
+    result["losses"].push_back({{"name", loss.name},
+                                {"definition", loss.definition},
+                                {"units", loss.units},
+                                {"labels", loss.distributions ? "sampled | soft" : "values"}});
   }
   for (const PresetFile& file : preset_files()) {
     const Config config(file.text, file.path);
@@ -92,6 +100,11 @@ int command_list(const std::vector<std::string>& arguments) {
   std::cout << "models (model.kind):\n";
   for (const auto& model : all["models"])
     std::cout << "  " << column(model, "name", 14) << model["description"].get<std::string>() << '\n';
+  std::cout << "losses (training.loss; of one sample with outputs f and labels y, data.labels):\n";
+  for (const auto& loss : all["losses"]) {
+    std::cout << "  " << column(loss, "name", 14) << column(loss, "labels", 16) << loss["definition"].get<std::string>()
+              << '\n';
+  }
   std::cout << "devices (--device):\n";
   for (const auto& entry : all["devices"]) {
     std::cout << "  " << column(entry, "device", 14) << entry["description"].get<std::string>() << '\n';

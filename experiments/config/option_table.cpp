@@ -38,6 +38,14 @@ constexpr std::array kOptions{
                  "finite set: draw with replacement, or in a new random order each epoch"},
     ConfigOption{"data.dataset", kText, "", kGroup,
                  "file:D.csv: a row per sample, its inputs, then its measured outputs"},
+    ConfigOption{
+        "data.labels", kText, "values", kGroup,
+        "values | sampled | soft: teacher plus noise; a class from softmax(teacher); softmax(teacher plus noise), "
+        "or of a data set's measured outputs plus noise"},
+    ConfigOption{"data.smoothing", kNumber, "0", kGroup,
+                 "s in [0, 1): sampled and soft labels y <- (1 - s) y + s / outputs"},
+    ConfigOption{"data.class_weights", kText, "", kGroup,
+                 "w1,w2,..: sampled and soft labels y_c <- w_c y_c, one for each output; empty = all 1"},
     ConfigOption{"noise.total", kNumber, "3", kReplica, "trace of the label noise covariance (noise.normalise)"},
     ConfigOption{"noise.normalise", kText, "total", kReplica,
                  "total | largest: what noise.total is, the sum of the variances or the largest of them"},
@@ -67,6 +75,7 @@ constexpr std::array kOptions{
     ConfigOption{"model.init_scale", kNumber, "1", kReplica, "multiplies the initial weights"},
     ConfigOption{"model.init_imbalance", kNumber, "1", kReplica,
                  "r: last matrix times r, first one divided by r: a sharper start"},
+    ConfigOption{"training.loss", kText, "squared", kGroup, "squared | cross-entropy"},
     ConfigOption{"training.optimizer", kText, "sgd", kGroup, "sgd | gd | sam | adam | rmsprop | lion"},
     ConfigOption{"training.learning_rate", kNumber, "0.002", kReplica, "eta"},
     ConfigOption{"training.batch", kInteger, "1", kGroup, "samples per step; gd takes all samples instead"},

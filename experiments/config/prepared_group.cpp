@@ -14,6 +14,7 @@ TrainingProblem training_problem(const PreparedGroup& prepared) {
   problem.task = prepared.task;
   problem.noise = prepared.noise;
   problem.optimizer = settings.optimizer;
+  problem.loss = settings.loss;
   problem.batch = static_cast<int>(settings.batch);
   for (const Replica& replica : prepared.group.replicas) {
     problem.replica_keys.push_back(replica.key);

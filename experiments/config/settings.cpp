@@ -8,6 +8,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "engine/loss.h"
+#include "experiments/config/option_table.h"
 
 namespace sharpseek {
 namespace {
@@ -30,6 +32,9 @@ TaskOptions task_of(const Point& point) {
     require(options.samples >= 1, "data.samples = ", options.samples, ": must be online or at least 1");
   }
   options.replacement = point.boolean("data.replacement");
+  options.labels = {.kind = point.text("data.labels"),
+                    .smoothing = point.number("data.smoothing"),
+                    .class_weights = point.text("data.class_weights")};
   options.dataset = point.text("data.dataset");
   return options;
 }
@@ -70,6 +75,28 @@ Start start_of(const Point& point) {
   if (start == "limit") return Start::kLimit;
   require(start == "manifold", "model.init = ", start, ": must be random | limit | manifold");
   return Start::kManifold;
+}
+
+bool is_default(const ConfigOption& option, const std::string& text) {
+  return option.type == OptionType::kNumber ? parse_double(text) == parse_double(option.default_value)
+                                            : text == option.default_value;
+}
+
+/// Throws UserError for a loss that does not take these labels, or noise that sampled labels do not have.
+LossKind loss_of(const Point& point) {
+  const LossKind loss = loss_kind(point.text("training.loss"));
+  const std::string& labels = point.text("data.labels");
+  if (labels != "values" && labels != "sampled" && labels != "soft") return loss;  // make_labels() refuses it
+  const bool distributions = traits(loss).distributions;
+  require(distributions == (labels != "values"), "training.loss = ", name_of(loss),
+          ": needs data.labels = ", distributions ? "sampled | soft" : "values", ", not ", labels);
+  if (labels != "sampled") return loss;
+  for (const ConfigOption& option : option_table()) {
+    if (option.section() != "noise" || option.key == "noise.redraw") continue;
+    require(is_default(option, point.text(option.key)), option.key, " = ", point.text(option.key),
+            ": has no effect with data.labels = sampled, whose noise is the draw of the class");
+  }
+  return loss;
 }
 
 OptimizerOptions optimizer_of(const Point& point) {
@@ -170,6 +197,7 @@ Settings SettingsReader::read(const Point& point) {
                              .imbalance = point.number("model.init_imbalance")};
   settings.start = start_of(point);
 
+  settings.loss = loss_of(point);
   settings.optimizer = optimizer_of(point);
   settings.learning_rate = point.number("training.learning_rate");
   require(settings.learning_rate > 0, "training.learning_rate = ", settings.learning_rate, ": must be above 0");

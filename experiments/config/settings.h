@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/task.h"
+#include "engine/kernels/loss_traits.h"
 #include "engine/optimizer.h"
 #include "experiments/config/config.h"
 #include "models/initialisation.h"
@@ -46,6 +47,7 @@ struct Settings {
   InitialisationOptions initialisation;
   Start start = Start::kRandom;
 
+  LossKind loss = LossKind::kSquared;
   OptimizerOptions optimizer;
   double learning_rate = 0;
   double momentum = 0;

@@ -28,6 +28,7 @@ std::unique_ptr<Engine> flow_engine(const Program& program) {
 
 /// Why the flow does not describe this replica; empty if it does.
 std::string refusal(const Program& program, const Settings& settings) {
+  if (settings.loss != LossKind::kSquared) return plain_sgd_refusal(settings);
   if (!program.smooth()) {
     return concat("model.activation = ", settings.model.activation,
                   ": the slow-manifold flow needs a smooth network (tanh, gelu): where a unit of relu switches the "
@@ -52,6 +53,9 @@ bool starts_on_manifold(const Settings& settings) { return settings.start == Sta
 }  // namespace
 
 std::string plain_sgd_refusal(const Settings& settings) {
+  if (settings.loss != LossKind::kSquared) {
+    return concat("training.loss = ", name_of(settings.loss), ": the slow-manifold flow is that of squared error");
+  }
   if (settings.optimizer.kind != OptimizerKind::kSgd) {
     return concat("training.optimizer = ", name_of(settings.optimizer.kind),
                   ": the slow-manifold flow is that of plain sgd");
@@ -104,6 +108,8 @@ void start_on_manifold(PreparedGroup& prepared) {
   for (std::size_t e = 0; e < prepared.group.replicas.size(); ++e) {
     const Settings& settings = *prepared.group.replicas[e].settings;
     if (!starts_on_manifold(settings)) continue;
+    require(settings.loss == LossKind::kSquared, "model.init = manifold: needs training.loss = squared, not ",
+            name_of(settings.loss), ", which no weights bring to 0");
     require(!prepared.task->online(),
             "model.init = manifold: needs a finite set of samples (data.samples = N), which the weights then fit");
     const InitialisationOptions& initial = settings.initialisation;

@@ -32,7 +32,8 @@ Samples interpolated_samples(const PreparedGroup& prepared);
 void start_on_manifold(PreparedGroup& prepared);
 
 /// The flow of a group's replicas at times [E][R], each distinct one integrated once. Throws UserError where the flow
-/// does not apply, with the reason: relu, noise drawn once, an optimiser other than plain SGD, data that do not fit.
+/// does not apply, with the reason: cross-entropy, relu, noise drawn once, an optimiser other than plain SGD, data that
+/// do not fit.
 FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std::vector<double>>& times,
                             SlowDrive drive = SlowDrive::kNoise);
 

@@ -53,6 +53,9 @@ std::string linear_theory_refusal(const Task& task, const Noise& noise) {
 }
 
 std::string linear_theory_refusal(const ModelOptions& model, const Task& task) {
+  if (task.labels.distributions()) {
+    return concat("data.labels = ", name_of(task.labels.kind), ": this theory is for squared error, not cross-entropy");
+  }
   if (!is_linear(model)) return concat("model.kind = ", model.kind, ": this theory is for linear networks");
   if (model.depth < 2) {
     return concat("model.depth = ", model.depth, ": this theory needs at least 2 (one matrix has a single minimum)");

@@ -22,8 +22,8 @@ struct Prediction {
   std::vector<std::string> warnings;
 };
 
-/// Why the linear theory does not apply, naming the key: it is for a linear network of two or more matrices without
-/// offsets, one token, a linear teacher. Empty if it does.
+/// Why the linear theory does not apply, naming the key: it is for squared error of a linear network of two or more
+/// matrices without offsets, one token, a linear teacher. Empty if it does.
 std::string linear_theory_refusal(const ModelOptions& model, const Task& task);
 
 /// Why the linear theory says nothing about this noise on this task; empty if it does. Noise whose covariance depends

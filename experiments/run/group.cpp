@@ -18,6 +18,7 @@
 #include "experiments/run/checkpoint.h"
 #include "experiments/run/continuation.h"
 #include "experiments/run/layout.h"
+#include "experiments/run/loss_record.h"
 #include "experiments/run/observer.h"
 #include "experiments/run/record.h"
 #include "experiments/run/summaries.h"
@@ -47,7 +48,8 @@ RunSummary summary_of(const fs::path& directory) {
 }
 
 /// Makes the file of a new run, with everything that is known before the first step.
-void create_record(const PreparedGroup& prepared, const Schedule& schedule, RunRecord& record) {
+void create_record(const PreparedGroup& prepared, const Schedule& schedule, const at::Tensor& label_error,
+                   RunRecord& record) {
   const std::size_t replicas = prepared.noise.size();
   record.create(*prepared.task, prepared.noise);
   record.replica_variable({"status",
@@ -60,6 +62,7 @@ void create_record(const PreparedGroup& prepared, const Schedule& schedule, RunR
                            "first step whose mini-batch loss was not below 1e10; -1 = never"});
   record.replica_variable({"stationary", std::vector<std::int64_t>(replicas, 0), "",
                            "1 where the last half of the records passes the two-window test (docs/sharpness.md)"});
+  if (label_error.defined()) record.replica_variable(label_error_column(label_error));
   record.add(predict_linear(prepared));
   record.add(predict_flow_of_records(prepared, schedule.record_steps()));
 }
@@ -112,7 +115,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   // The record, new or from where it stopped.
   const RecordLayout layout = run_layout(prepared, config, engine, probe, schedule);
   RunRecord record(directory, layout);
-  const auto create = [&] { create_record(prepared, schedule, record); };
+  const auto create = [&] { create_record(prepared, schedule, probe.label_error(), record); };
   Position position;
   if (earlier) {
     position = continue_record(directory, *earlier, schedule, engine.options(), options, record, create);

@@ -11,11 +11,13 @@
 #include "experiments/config/input_directory.h"
 #include "experiments/run/coordinates.h"
 #include "experiments/run/fingerprint.h"
+#include "experiments/run/loss_record.h"
 #include "experiments/run/provenance.h"
 
 namespace sharpseek {
 RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, const Engine& engine,
                         const BlockProbe& probe, const Schedule& schedule) {
+  const Settings& settings = prepared.settings();
   RecordLayout layout;
   layout.replicas = static_cast<std::int64_t>(prepared.noise.size());
   layout.records = schedule.records();
@@ -29,7 +31,7 @@ RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, con
     layout.variables.insert(layout.variables.end(), quantity->variables.begin(), quantity->variables.end());
     if (quantity->name == "balance") layout.balances = probe.balances();
   }
-  layout.keep_parameters = prepared.settings().measure.keep_parameters;
+  layout.keep_parameters = settings.measure.keep_parameters;
   layout.attributes = provenance();
   layout.attributes["config"] = config.json().dump();
   layout.attributes["experiment"] = config.name();
@@ -37,13 +39,16 @@ RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, con
   layout.attributes["seed"] = config.seed();
   layout.attributes["engine"] = engine.description();
   layout.attributes["threads"] = std::to_string(engine.threads());
-  layout.attributes["hessian"] = prepared.program.smooth()
-                                     ? "of the loss with clean labels"
-                                     : "of the loss with clean labels, almost everywhere (relu: second derivative 0)";
+  layout.attributes["hessian"] =
+      concat("of the loss with ", traits(settings.loss).distributions ? "mean" : "clean", " labels",
+             prepared.program.smooth() ? "" : ", almost everywhere (relu: second derivative 0)");
+  for (const auto& [name, value] : loss_attributes(settings.loss, prepared.task->labels.kind)) {
+    layout.attributes[name] = value;
+  }
   std::string remarks;
   for (const std::string& remark : prepared.remarks) remarks += concat(remarks.empty() ? "" : "\n", remark);
   if (!remarks.empty()) layout.attributes["remarks"] = remarks;
-  layout.batch = prepared.settings().batch;
+  layout.batch = settings.batch;
   layout.attributes["started"] = utc_now();
   if (names_relative_files(config)) layout.attributes["working_directory"] = std::filesystem::current_path().string();
   return layout;

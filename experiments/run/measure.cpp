@@ -15,6 +15,7 @@
 #include "experiments/config/input_directory.h"
 #include "experiments/run/coordinates.h"
 #include "experiments/run/fingerprint.h"
+#include "experiments/run/loss_record.h"
 #include "experiments/run/prepare.h"
 #include "experiments/run/tensors.h"
 #include "files/netcdf_file.h"
@@ -120,6 +121,10 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   record.replica_columns.push_back({"stability_threshold", thresholds, "1",
                                     "2 / learning_rate: the sharpness (or batch sharpness) at which plain (mini-batch) "
                                     "gradient descent stops lowering the loss"});
+  if (probe.label_error().defined()) record.replica_columns.push_back(label_error_column(probe.label_error()));
+  for (const auto& [name, value] : loss_attributes(problem.loss, prepared.task->labels.kind)) {
+    record.attributes[name] = value;
+  }
   record.attributes["config"] = json.dump();
   record.attributes["run"] = path;
   record.attributes["group"] = prepared.group.name;

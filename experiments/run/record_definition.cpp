@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/not_measured.h"
 #include "experiments/run/schema.h"
 #include "files/column.h"
 
@@ -104,11 +105,14 @@ void write_task(File& file, const Task& task, const std::vector<Noise>& noise) {
   file.write("input_covariance", {0, 0}, {inputs, inputs}, task.input_covariance.data());
   file.variable("noise_covariance", {"replica", "output", "output_b"});
   describe(file, "noise_covariance", "1",
-           "Sigma_eps of the distribution that label noise is drawn from; where it depends on the input, its mean over "
-           "the inputs");
+           task.labels.kind == LabelKind::kSampled ? "NaN: sampled labels have no noise but the draw of the class"
+                                                   : "Sigma_eps of the distribution that label noise is drawn from; "
+                                                     "where it depends on the input, its mean over "
+                                                     "the inputs");
   std::vector<double> covariances;
   for (const Noise& own : noise) {
-    const Matrix mean = mean_noise_covariance(task, own);
+    Matrix mean = mean_noise_covariance(task, own);
+    if (task.labels.kind == LabelKind::kSampled) mean.setConstant(kNotMeasured);
     covariances.insert(covariances.end(), mean.data(), mean.data() + mean.size());
   }
   file.write("noise_covariance", {0, 0, 0}, {noise.size(), outputs, outputs}, covariances.data());

@@ -53,6 +53,24 @@ TEST(Config, NumbersAtTheEndsOfTheirRangeAreRefused) {
   EXPECT_EQ(expand(Config("[measure]\nrecords = 9223372036854775807\n", "x.ini")).front().settings().schedule.every, 1);
 }
 
+TEST(Config, ALossTakesItsLabelsOnly) {
+  const auto with = [](const std::string& loss, const std::string& data, const std::string& noise = "") {
+    return refusal(concat("[training]\nloss = ", loss, "\n[data]\n", data, "\n[noise]\n", noise, "\n"));
+  };
+  EXPECT_EQ(with("hinge", ""), "training.loss = hinge: must be squared | cross-entropy");
+  EXPECT_EQ(with("cross-entropy", ""), "training.loss = cross-entropy: needs data.labels = sampled | soft, not values");
+  EXPECT_EQ(with("squared", "labels = soft"), "training.loss = squared: needs data.labels = values, not soft");
+  EXPECT_EQ(with("squared cross-entropy", "labels = sampled"),
+            "training.loss = squared: needs data.labels = values, not sampled");
+  EXPECT_EQ(with("cross-entropy", "labels = sampled", "condition = 1 10"),
+            "noise.condition = 10: has no effect with data.labels = sampled, whose noise is the draw of the class");
+  EXPECT_EQ(with("cross-entropy", "labels = sampled", "rotation = random"),
+            "noise.rotation = random: has no effect with data.labels = sampled, whose noise is the draw of the class");
+  EXPECT_EQ(with("cross-entropy", "labels = sampled\nsamples = 9", "redraw = fixed\ntotal = 3.0"), "(no error)");
+  EXPECT_EQ(with("cross-entropy", "labels = soft\nsmoothing = 0.1\nclass_weights = 1,2,3", "condition = 1 10"),
+            "(no error)");
+}
+
 TEST(Config, EqualIntervalsComeAsNearToTheRecordsAskedForAsTheyCan) {
   const auto records = [](std::int64_t steps, std::int64_t asked) {
     const Config config(concat("[training]\nsteps = ", steps, "\n[measure]\nrecords = ", asked, "\n"), "x.ini");

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "data/batch.h"
 #include "engine/cases.h"
 #include "engine/cuda/cuda.h"
@@ -178,6 +179,63 @@ TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
          cpu->pullback_derivative(w, x, cotangents, directions), "pullback derivative");
     near(ours->jacobian_product(cast(w), cast(x), cast(v.select(1, 0))), cpu->jacobian_product(w, x, v.select(1, 0)),
          "pushforward");
+  }
+}
+
+TEST_P(Device, CrossEntropyGivesTheCpusValuesGradientsAndProducts) {
+  for (const Case& c : network_cases()) {
+    const Program program = make_model(c.options);
+    const std::unique_ptr<Engine> ours = engine(program);
+    const std::unique_ptr<Engine> cpu = make_engine(program, {.engine = "lanes", .device = "cpu", .dtype = "float64"});
+    const at::Tensor w = random_weights(program, 37);
+    const at::Tensor v = random_tensor({37, 3, program.parameter_count()}, 3);
+    const Samples samples{random_tensor({41, c.options.sequence, c.options.inputs}, 1),
+                          random_tensor({41, c.options.outputs}, 2).square(), LossKind::kCrossEntropy};
+    const auto cast = [&](const at::Tensor& t) { return t.to(ours->options()); };
+    const Samples own{cast(samples.inputs), cast(samples.targets), samples.loss};
+    const LossGradient a = ours->loss_gradient(cast(w), own);
+    const LossGradient b = cpu->loss_gradient(w, samples);
+    const auto near = [&](const at::Tensor& value, const at::Tensor& reference, const char* what) {
+      EXPECT_LT(relative_difference(value.to(at::kCPU), reference), kProducts32) << c.name << " " << what;
+    };
+    near(a.loss, b.loss, "loss");
+    near(ours->loss(cast(w), own), b.loss, "loss alone");
+    near(a.gradient, b.gradient, "gradient");
+    near(ours->hessian(cast(w), own)->apply(cast(v)), cpu->hessian(w, samples)->apply(v), "product");
+    if (c.name != "linear1") {  // which has no such part
+      near(ours->residual_curvature(cast(w), own)->apply(cast(v)), cpu->residual_curvature(w, samples)->apply(v),
+           "residual curvature");
+    }
+  }
+}
+
+TEST_P(Device, TrainsOnLabelsThatAreDistributionsAsTheCpu) {
+  ModelOptions model;
+  const Program program = make_model(model);
+  const at::Tensor start = random_weights(program, 35);
+  for (const char* kind : {"sampled", "soft"}) {
+    for (const char* optimizer : {"sgd", "sam", "adam", "gd"}) {
+      for (const std::int64_t samples : {0, 9}) {
+        TrainingProblem problem = problem_of(model, 35, 0.02, 5);
+        problem.optimizer.kind = optimizer_kind(optimizer);
+        if (problem.full_batch() && samples == 0) continue;
+        if (problem.full_batch()) problem.batch = 9;
+        TaskOptions options = task_for(model);
+        options.samples = samples;
+        options.labels = {.kind = kind, .smoothing = 0.2, .class_weights = "1,3,0.5"};
+        Task task = make_task(options, 1);
+        if (samples > 0 && std::string(kind) == "soft") task.logits = Matrix::Random(samples, 3);
+        problem.task = std::make_shared<const Task>(std::move(task));
+        problem.loss = LossKind::kCrossEntropy;
+        problem.sam_radii.assign(35, 0.1);
+        for (std::size_t e = 0; samples > 0 && e < 35; e += 3) problem.noise[e].fixed = true;
+        const TrainingState ours = train(program, problem, start, {7, 33});
+        const TrainingState cpu = train_on_cpu(program, problem, start, 40);
+        const std::string name = concat(kind, " ", optimizer, " ", samples);
+        EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kOptimisers32) << name;
+        for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << name;
+      }
+    }
   }
 }
 

@@ -203,11 +203,12 @@ void compare(const Program& program, FuzzedDataProvider& bytes) {
   const std::int64_t count = bytes.ConsumeIntegralInRange(1, 5);
   at::manual_seed(bytes.ConsumeIntegral<std::uint8_t>());
   const at::Tensor weights = 0.7 * at::randn({replicas, program.parameter_count()}, at::kDouble);
-  const Samples samples{at::randn({count, program.input().tokens, program.input().features}, at::kDouble),
-                        at::randn({count, program.outputs()}, at::kDouble)};
+  Samples samples{at::randn({count, program.input().tokens, program.input().features}, at::kDouble),
+                  at::randn({count, program.outputs()}, at::kDouble)};
+  samples.loss = bytes.PickValueInArray({LossKind::kSquared, LossKind::kCrossEntropy});
+  if (traits(samples.loss).distributions) samples.targets = samples.targets.square();
   const at::Tensor vectors = at::randn({replicas, 2, program.parameter_count()}, at::kDouble);
-  const at::Tensor metric =
-      at::eye(program.outputs(), at::kDouble).reshape({1, 1, program.outputs(), program.outputs()});
+  const at::Tensor metric = output_metric(samples, torch->outputs(weights, samples.inputs));
   const at::Tensor vector = vectors.select(1, 0).contiguous();
 
   const auto check = [&](const char* what, const auto& quantity) {
@@ -217,6 +218,8 @@ void compare(const Program& program, FuzzedDataProvider& bytes) {
   check("losses", [&](Engine& e) { return e.loss(weights, samples); });
   check("gradients", [&](Engine& e) { return e.loss_gradient(weights, samples).gradient; });
   check("Hessian products", [&](Engine& e) { return e.hessian(weights, samples)->apply(vectors); });
+  check("Hessian products without Gauss-Newton",
+        [&](Engine& e) { return e.residual_curvature(weights, samples)->apply(vectors); });
   check("Gauss-Newton products",
         [&](Engine& e) { return e.gauss_newton(weights, samples.inputs, metric)->apply(vectors); });
   check("Jacobian products", [&](Engine& e) { return e.jacobian_product(weights, samples.inputs, vector); });
