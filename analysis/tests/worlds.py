@@ -20,6 +20,7 @@ from sharpseek.verdicts import REFUTED, SUPPORTED, judge, overall
 from synthetic import make_dataset
 from test_rivals import ends
 from test_sharpening import experiment as sharpening
+from worlds_paper import BORDERS
 
 Make = Callable[[int], list[Experiment]]
 NETWORK = {"linear": False, "noise": 0.02}
@@ -318,6 +319,11 @@ WORLDS: list[World] = [
     World("C9s", "small batches that fluctuate as much at one rate", S, partial(edge, natural=15.0, calm=2.0)),
     World("C9s", "full batches at 1.1 of 2 / rate, small ones fluctuate as much", R,
           partial(edge, edge=1.1, calm=2.0, everywhere=True)),
+    World("P2", "isotropic noise 2 % above the flattest minimum", S, partial(flattest, at=(1.0,), claim="P2")),
+    World("P2", "trace 2 % above the flattest everywhere", R, partial(flattest, at=(1.0, 10.0, 100.0), claim="P2")),
+    World("P3", "starts that end 5 % apart, at one kappa", S, partial(starts, everywhere=False, claim="P3")),
+    World("P3", "starts that end 5 % apart, everywhere", R, partial(starts, everywhere=True, claim="P3")),
+    *[World(*border) for border in BORDERS],
     World("any", "a report of C2, C5 and C7, all on their borders", S, nothing_true),
     World("any", "a report of C2, C5 and C7, all on their borders", R, nothing_true),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import xarray as xr
@@ -42,15 +43,35 @@ def quarters(run: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 def predicted(run: xr.Dataset, times: np.ndarray, moving: bool) -> np.ndarray:
     """[replica, 1 + time] trace at the minimum next to the first weights, then along the slow flow; that minimum's
     where nothing moves it."""
-    weights = linear_weights(run)
-    found = []
-    for e in range(run.sizes["replica"]):
-        own = [w[e, 0].astype(float) for w in weights]
-        setting = (run["teacher"].values, run["input_covariance"].values, run["noise_covariance"].values[e])
-        at_times = np.concatenate([[0.0], times]) if moving else np.zeros(1)
-        path = slow_flow_traces(own, *setting, at_times)
-        found.append(path if moving else np.repeat(path, 1 + len(times)))
-    return np.array(found)
+    first = [w[:, 0] for w in linear_weights(run)]
+    shared = [run[name].values.tolist() for name in ("teacher", "input_covariance")]
+    at_times = (0.0, *times.tolist()) if moving else (0.0,)
+    found = [
+        _flow(
+            tuple(_frozen(w[e].tolist()) for w in first),
+            *map(_frozen, shared),
+            _frozen(run["noise_covariance"].values[e].tolist()),
+            at_times,
+        )
+        for e in range(run.sizes["replica"])
+    ]
+    return np.array(found) if moving else np.repeat(np.array(found), 1 + len(times), axis=1)
+
+
+Frozen = tuple[tuple[float, ...], ...]
+
+
+def _frozen(matrix: list[list[float]]) -> Frozen:
+    return tuple(map(tuple, matrix))
+
+
+@lru_cache(maxsize=1024)
+def _flow(
+    weights: tuple[Frozen, ...], teacher: Frozen, inputs: Frozen, noise: Frozen, times: tuple[float, ...]
+) -> np.ndarray:
+    return slow_flow_traces(
+        [np.array(w) for w in weights], np.array(teacher), np.array(inputs), np.array(noise), np.array(times)
+    )
 
 
 def judge_forks(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
