@@ -103,7 +103,8 @@ def summary_table(experiments: list[Experiment]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame()
     everything = pd.concat(tables, ignore_index=True).replace(np.inf, np.nan)
-    axes = [a for e in experiments for run in e.runs.values() for a in swept(run)]
+    # Of runs that measured something of this: the others have no rows.
+    axes = [a for e in experiments for run in e.runs.values() for a in swept(run) if a in everything]
     counts = ["replicas", "stationary", "usable", "diverged"]
     last = [*counts, "mean", "low", "high", "left_low", "left_high", "relaxation_time"]
     return everything[["experiment", "quantity", *dict.fromkeys(axes), *last]]

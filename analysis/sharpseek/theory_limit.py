@@ -194,7 +194,7 @@ def slow_flow_traces(
     theta = _retract(network, np.concatenate([w.ravel() for w in weights]))
     found = [float((2 * network.jacobian(theta) ** 2).sum())]
     for begin, end in pairwise(times):
-        path = solve_ivp(lambda _, x: _velocity(network, x, noise)[0], (begin, end), theta, rtol=1e-5, atol=1e-8)
+        path = solve_ivp(lambda _, x: _velocity(network, x, noise)[0], (begin, end), theta, rtol=1e-7, atol=1e-9)
         theta = _retract(network, path.y[:, -1])
         found.append(float((2 * network.jacobian(theta) ** 2).sum()))
     return np.array(found)

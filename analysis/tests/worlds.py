@@ -72,9 +72,10 @@ def starts(seed: int, *, everywhere: bool, claim: str = "C2", axis: str = "init_
     return single(run.rename({"init_imbalance": axis}), claim, "tanh mlp")
 
 
-def flattest(seed: int, *, at: tuple[float, ...], claim: str = "C3") -> list[Experiment]:
+def flattest(seed: int, *, at: tuple[float, ...], claim: str = "C3", noise: float = 0.01,
+             **options: object) -> list[Experiment]:  # fmt: skip
     """C3: the trace 2 % above the flattest minimum at these kappas, and well on its side at the others."""
-    run = make_dataset(generator_seed=seed, slope=0.1, noise=0.01)
+    run = make_dataset(generator_seed=seed, slope=0.1, noise=noise, **options)
     for condition in at:
         run = bumped(run, "trace_mean", 1.02 * condition**-0.1, condition=condition)
     return single(run, claim)
@@ -319,8 +320,10 @@ WORLDS: list[World] = [
     World("C9s", "small batches that fluctuate as much at one rate", S, partial(edge, natural=15.0, calm=2.0)),
     World("C9s", "full batches at 1.1 of 2 / rate, small ones fluctuate as much", R,
           partial(edge, edge=1.1, calm=2.0, everywhere=True)),
-    World("P2", "isotropic noise 2 % above the flattest minimum", S, partial(flattest, at=(1.0,), claim="P2")),
-    World("P2", "trace 2 % above the flattest everywhere", R, partial(flattest, at=(1.0, 10.0, 100.0), claim="P2")),
+    World("P2", "isotropic noise 2 % above the flattest minimum, one rate", S,
+          partial(flattest, at=(1.0,), claim="P2")),
+    World("P2", "T 2 % above the flattest at rate 0, everywhere", R,
+          partial(flattest, at=(1.0, 10.0, 100.0), claim="P2", noise=0.003, rates=(0.001, 0.002), deficit=0.05)),
     World("P3", "starts that end 5 % apart, at one kappa", S, partial(starts, everywhere=False, claim="P3")),
     World("P3", "starts that end 5 % apart, everywhere", R, partial(starts, everywhere=True, claim="P3")),
     *[World(*border) for border in BORDERS],

@@ -11,7 +11,8 @@ from recompute_verdicts import differences
 from scipy.signal import lfilter
 from sharpseek.relaxation import left_to_go
 from sharpseek.report import write_report
-from synthetic import write_reproduction
+from synthetic import write_reproduction, write_run
+from worlds_paper import BORDERS
 
 LINEAR = {"claims": ["C1", "C2", "C3", "C4", "C5", "C6a", "C6b"]}
 NETWORK = {"claims": ["C2", "C5", "C7", "C9d"], "architecture": "rnn", "linear": False}
@@ -39,6 +40,24 @@ def test_made_up_reproductions_are_judged_alike(tmp_path: Path) -> None:
     assert compared > 400
     outcomes = {c["claim"]: c["outcome"] for c in json.loads((directory / "verdicts.json").read_text())["claims"]}
     assert outcomes["C2"] == "refuted"
+
+
+def test_the_paper_s_claims_are_judged_alike(tmp_path: Path) -> None:
+    index = {"schema_version": 1, "preset": "paper", "version": "0.1.0", "started": "a", "finished": "b"}
+    index["experiments"] = []
+    for number, (claim, _, _, make) in enumerate(BORDERS):
+        (experiment,) = make(number)
+        name = f"{claim}-{number}"
+        (tmp_path / name).mkdir()
+        write_run(tmp_path / name, experiment.run)
+        index["experiments"].append(
+            {"name": name, "path": name, "title": name, "claims": [claim], "architecture": experiment.architecture}
+        )
+    (tmp_path / "reproduce.json").write_text(json.dumps(index))
+    write_report(tmp_path, figures=False)
+    problems, compared = differences(tmp_path)
+    assert problems == []
+    assert compared > 300
 
 
 def test_what_is_left_to_go_is_the_same_by_a_regression_on_three_waves() -> None:

@@ -11,7 +11,6 @@ from sharpseek.files import Experiment
 from sharpseek.linear_settings import settings_table
 from sharpseek.summaries import asked
 from sharpseek.verdicts.effect import evidence_of
-from sharpseek.verdicts.imbalance import judge_flattest
 from sharpseek.verdicts.rules import (
     NETWORK_MARGIN,
     SHARPNESS_MARGIN,
@@ -23,7 +22,15 @@ from sharpseek.verdicts.rules import (
     near,
 )
 from sharpseek.verdicts.starts import judge_uniqueness
-from sharpseek.verdicts.statistics import at, conditions, label, quotient_effect, slope_effect
+from sharpseek.verdicts.statistics import (
+    at,
+    conditions,
+    label,
+    quotient_effect,
+    rate_effect,
+    ratio_evidence,
+    slope_effect,
+)
 from sharpseek.verdicts.value import few_rates_evidence, setting_effect
 
 AT_RATE_0 = (
@@ -58,6 +65,28 @@ def judge_theorem_1(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
 def judge_largest_eigenvalue(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
     """P5: lambda_max at rate 0 over its closed form."""
     return theorem_evidence(experiment, "sharpness", SHARPNESS_MARGIN)
+
+
+def judge_isotropic(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
+    """P2: T at rate 0 over T_min, at kappa 1 and at every other condition. It needs both."""
+    if "closed_form_flattest_trace" not in run:
+        return []
+    levels = conditions(run)
+    if levels[0] != 1 or len(levels) < 2:
+        return [missing("kappa 1 and a larger one are needed")]
+    run = asked(run, TRACE_MARGIN, "trace")
+    ratio = run["trace_mean"].values / run["closed_form_flattest_trace"].values
+    several = "learning_rate" in run.coords and len(np.unique(run["learning_rate"])) > 1
+    evidence = []
+    for condition in levels:
+        region = near(TRACE_MARGIN) if condition == 1 else Region(low=1 + TRACE_MARGIN)
+        if several:
+            effect = rate_effect(run, at(run, condition), ratio)
+            evidence.append(evidence_of(effect, f"{label(condition)}, rate to 0", region))
+        else:  # away from rate 0 a true claim may look false
+            region = replace(region, refuted_below=-np.inf, refuted_above=np.inf)
+            evidence.append(ratio_evidence(run, at(run, condition), ratio, label(condition), region))
+    return evidence
 
 
 COLLAPSE = 1.5
@@ -108,11 +137,12 @@ THEOREM_1 = Claim(
 ISOTROPIC = Claim(
     "P2",
     "Corollary 2: SGD ends at the flattest minimum if and only if the label noise is isotropic.",
-    "T / T_min",
-    "Student t interval over seeds of the log ratio, smallest rate",
+    "T at rate 0 / T_min",
+    "a straight line through the two smallest rates; Student t with the smaller of the two degrees of freedom",
     f"Supported if the interval lies within {TRACE_MARGIN:.0%} of 1 at kappa 1 and above 1 + {TRACE_MARGIN:.0%} at "
-    "every other kappa; refuted if the first lies entirely outside or another entirely below (the rule of C3).",
-    judge_flattest,
+    "every other kappa; refuted if the first lies entirely outside or another entirely below, but not by one rate.",
+    judge_isotropic,
+    every_rate=True,
     needs=("trace_mean",),
 )
 SCALES = Claim(
