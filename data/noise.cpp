@@ -72,6 +72,14 @@ std::optional<int> large_variances(const std::string& profile, int outputs) {
   return static_cast<int>(*count);
 }
 
+/// I_tokens kron m.
+Matrix for_each_token(const Matrix& m, int tokens) {
+  if (tokens == 1) return m;
+  Matrix whole = Matrix::Zero(tokens * m.rows(), tokens * m.cols());
+  for (int t = 0; t < tokens; ++t) whole.block(t * m.rows(), t * m.cols(), m.rows(), m.cols()) = m;
+  return whole;
+}
+
 }  // namespace
 
 Vector noise_variances(const NoiseOptions& options, int outputs) {
@@ -92,6 +100,12 @@ Vector noise_variances(const NoiseOptions& options, int outputs) {
 }
 
 Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal, std::uint64_t seed) {
+  SHARPSEEK_ASSERT(outputs % options.tokens == 0);
+  const int own = outputs / options.tokens;  // outputs of a token
+  require(options.tokens == 1 || (options.heteroscedastic == 0 && !options.rotation.starts_with("teacher")),
+          "model.readout = tokens: every token has the same noise, which noise.heteroscedastic = ",
+          shortest(options.heteroscedastic), " with noise.rotation = ", options.rotation,
+          " is not; must be 0 and a rotation other than the teacher's");
   Noise noise;
   if (options.distribution == "rademacher") {
     noise.distribution = NoiseDistribution::kRademacher;
@@ -112,14 +126,15 @@ Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal,
     require(diagonal || options.covariance.starts_with("file:"), "noise.covariance = ", options.covariance,
             ": must be diagonal:a,b,.. | file:S.csv");
     const Eigen::SelfAdjointEigenSolver<Matrix> eigen(
-        diagonal ? diagonal_covariance("noise.covariance", options.covariance, outputs, "data.outputs",
+        diagonal ? diagonal_covariance("noise.covariance", options.covariance, own, "data.outputs",
                                        /*may_be_singular=*/true)
-                 : read_covariance(options.covariance.substr(5), outputs, /*may_be_singular=*/true));
+                 : read_covariance(options.covariance.substr(5), own, /*may_be_singular=*/true));
     noise.factor = eigen.eigenvectors() * eigen.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
   } else {
-    const Vector variances = noise_variances(options, outputs);
-    noise.factor = noise_directions(options.rotation, outputs, signal, seed) * variances.cwiseSqrt().asDiagonal();
+    const Vector variances = noise_variances(options, own);
+    noise.factor = noise_directions(options.rotation, own, signal, seed) * variances.cwiseSqrt().asDiagonal();
   }
+  noise.factor = for_each_token(noise.factor, options.tokens);
   noise.covariance = noise.factor * noise.factor.transpose();
   if (noise.distribution == NoiseDistribution::kMeasured) noise.factor = symmetric_square_root(noise.covariance);
   return noise;

@@ -26,6 +26,7 @@ struct NoiseOptions {
   std::string covariance = {};            ///< diagonal:a,b,.. | file:S.csv replaces all of the above
   std::string redraw = "fresh";           ///< fresh: drawn at every use | fixed: once per sample of a finite set
   double heteroscedastic = 0;             ///< a in [0, 1]: how much the covariance depends on the input, see Noise
+  int tokens = 1;                         ///< of an output: all the above is one token's, tokens are independent
 };
 
 /// Label noise eps = factor D(x) z, z standard normal or random signs. D(x) is the identity unless heteroscedastic = a
@@ -53,7 +54,8 @@ Vector noise_variances(const NoiseOptions& options, int outputs);
 
 /// Builds the noise. `signal` is V Sigma_x^(1/2) [outputs, n] for the rotations teacher (the o-th variance lies on its
 /// o-th left singular vector, largest singular value first) and teacher-reversed; nullptr if the teacher has no matrix.
-/// random: Haar, from Stream::kRotation of (seed, replica key 0). Throws UserError naming the key and value.
+/// random: Haar, from Stream::kRotation of (seed, replica key 0). `outputs` counts those of all tokens. Throws
+/// UserError naming the key and value.
 Noise make_noise(const NoiseOptions& options, int outputs, const Matrix* signal, std::uint64_t seed);
 
 }  // namespace sharpseek

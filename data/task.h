@@ -12,8 +12,8 @@ namespace sharpseek {
 
 /// The [data] section: what a sample is.
 struct TaskOptions {
-  int inputs = 4;  ///< features of a token
-  int outputs = 3;
+  int inputs = 4;                             ///< features of a token
+  int outputs = 3;                            ///< of all tokens of an output
   int sequence = 1;                           ///< tokens of a sample, independent of each other
   std::string input_covariance = "identity";  ///< of one token: identity | diagonal:a,b,.. | file:M.csv
   TeacherOptions teacher;

@@ -10,6 +10,7 @@
 #include "core/random.h"
 #include "core/text.h"
 #include "data/covariance.h"
+#include "models/initialisation.h"
 
 namespace sharpseek {
 namespace {
@@ -36,7 +37,7 @@ Matrix teacher_matrix(const TeacherOptions& options, int n, int outputs, const s
     }
   } else {
     require(kind.starts_with("diagonal:"), "data.teacher = ", kind,
-            ": must be aligned | generic | tanh | mlp | diagonal:a,b,.. | file:V.csv");
+            ": must be aligned | generic | tanh | mlp | network | diagonal:a,b,.. | file:V.csv");
     diagonal = parse_numbers("data.teacher", kind.substr(9));
     require(static_cast<int>(diagonal.size()) == rank, "data.teacher = ", kind, ": has ", diagonal.size(),
             " values, needs ", rank);
@@ -46,12 +47,27 @@ Matrix teacher_matrix(const TeacherOptions& options, int n, int outputs, const s
   return v;
 }
 
+/// The students' architecture at the teacher's width.
+Teacher network_teacher(const TeacherOptions& options, std::uint64_t seed) {
+  ModelOptions model = options.network;
+  (model.kind == "transformer" ? model.mlp_width : model.width) = options.width;
+  Teacher teacher;
+  teacher.program = make_model(model);
+  teacher.parameters = initial_parameters(teacher.program, {}, seed, 0, Stream::kTeacher);
+  const auto& blocks = teacher.program.parameters();
+  const auto last = std::find_if(blocks.rbegin(), blocks.rend(), [](const Parameter& block) { return block.scaled; });
+  const auto first = teacher.parameters.begin() + last->offset;
+  std::for_each(first, first + last->size(), [&](double& w) { w *= options.scale; });
+  return teacher;
+}
+
 }  // namespace
 
 Teacher make_teacher(const TeacherOptions& options, int tokens, int inputs, int outputs, std::uint64_t seed) {
   require(std::isfinite(options.scale) && options.scale > 0, "data.teacher_scale = ", options.scale,
           ": must be finite and above 0");
   require(options.width >= 1, "data.teacher_width = ", options.width, ": must be at least 1");
+  if (options.specification == "network") return network_teacher(options, seed);
   const int n = tokens * inputs;
   const bool two_layers = options.specification == "mlp";
   const int width = two_layers ? options.width : outputs;

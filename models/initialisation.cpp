@@ -18,9 +18,9 @@ void multiply(const Parameter& block, double factor, std::vector<double>& weight
 }  // namespace
 
 std::vector<double> initial_parameters(const Program& program, const InitialisationOptions& options, std::uint64_t seed,
-                                       std::uint64_t replica_key) {
+                                       std::uint64_t replica_key, Stream stream) {
   std::vector<double> weights(static_cast<std::size_t>(program.parameter_count()));
-  standard_normals(seed, Stream::kWeights, replica_key, 0, weights);
+  standard_normals(seed, stream, replica_key, 0, weights);
   for (const Parameter& block : program.parameters()) multiply(block, block.standard_deviation, weights);
   rescale(program, options, weights);
   return weights;

@@ -6,6 +6,7 @@ namespace sharpseek {
 Program linear_network(const ModelOptions& options) {
   ModelOptions linear = options;
   linear.activation = "identity";
+  linear.initialisation = "lecun";  // nothing goes into an activation
   return mlp(linear);
 }
 

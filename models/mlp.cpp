@@ -13,7 +13,8 @@ Program mlp(const ModelOptions& options) {
   for (int layer = 1; layer <= options.depth; ++layer) {
     const bool last = layer == options.depth;
     const int width = last ? options.outputs : options.width;
-    h = net.linear(h, net.matrix(concat("W_", layer), width, net.shape(h).features));
+    const double gain = last ? 1 : hidden_gain(options);
+    h = net.linear(h, net.matrix(concat("W_", layer), width, net.shape(h).features, gain));
     if (options.bias) h = net.bias(h, net.parameter(concat("b_", layer), 1, width, 0));
     if (!last) h = activate(net, h, options.activation);
   }

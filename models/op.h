@@ -5,6 +5,29 @@
 
 namespace sharpseek {
 
+/// The activations, element-wise functions of one value: the op's kind, its name in configurations and messages, and
+/// its traits. All that lists activations (kinds, traits, kernels' passes, names) is made of these rows; what a row
+/// needs besides is a struct in engine/kernels/ops/activations.h and a line in engine/torch/activations.cpp.
+///   tanh      y = tanh x
+///   relu      y = max(x, 0); derivative 0 at 0
+///   gelu      y = x Phi(x), Phi the normal distribution function (exact, not the tanh form)
+///   softplus  y = log(1 + exp x)
+///   silu      y = x / (1 + exp(-x))
+#define SHARPSEEK_ACTIVATIONS(ROW)                                                                   \
+  ROW(kTanh, "tanh", .overwrites = true, .reads_output = true)                                       \
+  ROW(kRelu, "relu", .homogeneous = true, .smooth = false, .overwrites = true, .reads_output = true) \
+  ROW(kGelu, "gelu", .smooth = true)                                                                 \
+  ROW(kSoftplus, "softplus", .smooth = true)                                                         \
+  ROW(kSilu, "silu", .smooth = true)
+
+/// The names with " | " after each.
+#define SHARPSEEK_ACTIVATION_NAME(kind, name, ...) name " | "
+#define SHARPSEEK_ACTIVATION_NAMES SHARPSEEK_ACTIVATIONS(SHARPSEEK_ACTIVATION_NAME)
+
+/// `case OpKind::kTanh:` and so on: the activations in a switch over all ops.
+#define SHARPSEEK_ACTIVATION_CASE(kind, ...) case OpKind::kind:
+#define SHARPSEEK_ACTIVATION_CASES SHARPSEEK_ACTIVATIONS(SHARPSEEK_ACTIVATION_CASE)
+
 /// What an op computes, for every sample on its own. T = tokens, n = features of the first input.
 enum class OpKind {
   kFlatten,       ///< [T, n] -> [1, T n], row-major
@@ -13,13 +36,13 @@ enum class OpKind {
   kAddParameter,  ///< y = x + p, p [T, n] (learned position)
   kAdd,           ///< y = a + b
   kMultiply,      ///< y = a * b, element by element
-  kTanh,          ///< y = tanh x
-  kRelu,          ///< y = max(x, 0); derivative 0 at 0
-  kGelu,          ///< y = x Phi(x), Phi the normal distribution function (exact, not the tanh form)
-  kLayerNorm,     ///< y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
-  kAttention,     ///< softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
-  kSelect,        ///< [T, n] -> [1, n]: one token
-  kMean,          ///< [T, n] -> [1, n]: mean over tokens
+#define SHARPSEEK_KIND(kind, ...) kind,
+  SHARPSEEK_ACTIVATIONS(SHARPSEEK_KIND)
+#undef SHARPSEEK_KIND
+      kLayerNorm,  ///< y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
+  kAttention,      ///< softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
+  kSelect,         ///< [T, n] -> [1, n]: one token
+  kMean,           ///< [T, n] -> [1, n]: mean over tokens
 };
 
 /// The parameter block that an op reads, for an output of m features.
@@ -42,6 +65,8 @@ struct OpTraits {
   const char* name = "?";  ///< in messages
   OpParameter parameter = OpParameter::kNone;
   OpScratch scratch = OpScratch::kNone;
+  bool activation = false;    ///< a row of SHARPSEEK_ACTIVATIONS
+  bool homogeneous = false;   ///< an activation with f(a x) = a f(x) for a > 0
   bool smooth = true;         ///< second and third derivatives exist everywhere
   bool overwrites = false;    ///< element by element, and its backward pass reads no input: y may take x's place
   bool reads_output = false;  ///< its backward pass reads y, which nothing may overwrite
@@ -60,9 +85,10 @@ constexpr OpTraits traits(OpKind kind) {
       return {.name = "add parameter", .parameter = OpParameter::kTokens, .overwrites = true, .passes_gradient = true};
     case OpKind::kAdd: return {.name = "add", .overwrites = true, .passes_gradient = true};
     case OpKind::kMultiply: return {.name = "multiply"};
-    case OpKind::kTanh: return {.name = "tanh", .overwrites = true, .reads_output = true};
-    case OpKind::kRelu: return {.name = "relu", .smooth = false, .overwrites = true, .reads_output = true};
-    case OpKind::kGelu: return {.name = "gelu"};
+#define SHARPSEEK_TRAITS(kind, text, ...) \
+  case OpKind::kind: return {.name = text, .activation = true, __VA_ARGS__};
+      SHARPSEEK_ACTIVATIONS(SHARPSEEK_TRAITS)
+#undef SHARPSEEK_TRAITS
     case OpKind::kLayerNorm: return {.name = "layer norm", .scratch = OpScratch::kTokens, .reads_output = true};
     case OpKind::kAttention: return {.name = "attention", .scratch = OpScratch::kScores};
     case OpKind::kSelect: return {.name = "select"};
@@ -70,6 +96,11 @@ constexpr OpTraits traits(OpKind kind) {
   }
   return {};
 }
+
+/// All activations.
+#define SHARPSEEK_KIND(kind, ...) OpKind::kind,
+inline constexpr std::array kActivations{SHARPSEEK_ACTIVATIONS(SHARPSEEK_KIND)};
+#undef SHARPSEEK_KIND
 
 /// The name of an op kind in messages: "linear", "tanh", ...
 constexpr const char* name_of(OpKind kind) { return traits(kind).name; }

@@ -108,9 +108,10 @@ ValueId ProgramBuilder::multiply(ValueId a, ValueId b) {
   return append(OpKind::kMultiply, {a.index, b.index, -1}, shape(a));
 }
 
-ValueId ProgramBuilder::tanh(ValueId x) { return append(OpKind::kTanh, {x.index, -1, -1}, shape(x)); }
-ValueId ProgramBuilder::relu(ValueId x) { return append(OpKind::kRelu, {x.index, -1, -1}, shape(x)); }
-ValueId ProgramBuilder::gelu(ValueId x) { return append(OpKind::kGelu, {x.index, -1, -1}, shape(x)); }
+ValueId ProgramBuilder::activation(OpKind kind, ValueId x) {
+  SHARPSEEK_ASSERT(traits(kind).activation);
+  return append(kind, {x.index, -1, -1}, shape(x));
+}
 ValueId ProgramBuilder::layer_norm(ValueId x) { return append(OpKind::kLayerNorm, {x.index, -1, -1}, shape(x)); }
 
 ValueId ProgramBuilder::attention(ValueId query, ValueId key, ValueId value, int heads) {

@@ -83,9 +83,9 @@ class ProgramBuilder {
   ValueId add_parameter(ValueId x, ParameterId parameter);
   ValueId add(ValueId a, ValueId b);
   ValueId multiply(ValueId a, ValueId b);
-  ValueId tanh(ValueId x);
-  ValueId relu(ValueId x);
-  ValueId gelu(ValueId x);
+  /// One of kActivations.
+  ValueId activation(OpKind kind, ValueId x);
+  ValueId tanh(ValueId x) { return activation(OpKind::kTanh, x); }
   ValueId layer_norm(ValueId x);
   ValueId attention(ValueId query, ValueId key, ValueId value, int heads);
   ValueId select(ValueId x, int token);

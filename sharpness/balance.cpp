@@ -71,8 +71,10 @@ void add_hidden_layer(const Graph& graph, const Op& in, std::vector<Balance>& ba
     next = graph.only_reader(next->output);
   }
   std::string kind = "linear";
-  if (next != nullptr && (next->kind == OpKind::kRelu || next->kind == OpKind::kTanh || next->kind == OpKind::kGelu)) {
+  bool law = true;  // at every rate
+  if (next != nullptr && traits(next->kind).activation) {
     kind = name_of(next->kind);
+    law = traits(next->kind).homogeneous;
     next = graph.only_reader(next->output);
   }
   const Op* out = graph.sole_linear(next);
@@ -81,7 +83,7 @@ void add_hidden_layer(const Graph& graph, const Op& in, std::vector<Balance>& ba
   const Parameter& w_out = graph.block(*out);
 
   const auto units = [&](int first, int count, const std::string& suffix) {
-    Balance balance{kind, w_in.name + "|" + w_out.name + suffix, kind == "linear" || kind == "relu", {}, {}};
+    Balance balance{kind, w_in.name + "|" + w_out.name + suffix, law, {}, {}};
     append_rows(w_in, first, count, balance.in);
     if (bias != nullptr) append_columns(graph.block(*bias), first, count, balance.in);
     append_columns(w_out, first, count, balance.out);

@@ -16,7 +16,7 @@ std::span<const Quantity> quantity_registry() {
   static const std::vector<Quantity> quantities{
       excess_risk_quantity(),    spectrum_quantity(),        gradient_quantity(), balance_quantity(),
       smallest_quantity(),       gauss_newton_quantity(),    layers_quantity(),   density_quantity(),
-      noise_spectrum_quantity(), batch_sharpness_quantity(), flatness_quantity(),
+      noise_spectrum_quantity(), batch_sharpness_quantity(), flatness_quantity(), layer_condition_quantity(),
   };
   return quantities;
 }

@@ -113,6 +113,7 @@ Quantity balance_quantity();
 Quantity smallest_quantity();
 Quantity gauss_newton_quantity();
 Quantity layers_quantity();
+Quantity layer_condition_quantity();
 Quantity density_quantity();
 Quantity noise_spectrum_quantity();
 Quantity batch_sharpness_quantity();

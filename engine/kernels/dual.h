@@ -106,6 +106,10 @@ SHARPSEEK_HOST_DEVICE Dual<T, V> exponential(Dual<T, V> x) {
   return {e, e * x.tangent};
 }
 template <class T, class V>
+SHARPSEEK_HOST_DEVICE Dual<T, V> logarithm(Dual<T, V> x) {
+  return {logarithm(x.value), inverted(x.value) * x.tangent};
+}
+template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> hyperbolic_tangent(Dual<T, V> x) {
   const T t = hyperbolic_tangent(x.value);
   return {t, fused(t * x.tangent, constant<T>(0) - t, x.tangent)};

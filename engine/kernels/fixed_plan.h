@@ -74,7 +74,7 @@ class NetworkBuilder {
     return append({.kind = OpKind::kAddParameter, .inputs = {x, -1, -1}, .parameter = parameter}, shape(x));
   }
   constexpr int add(int a, int b) { return append({.kind = OpKind::kAdd, .inputs = {a, b, -1}}, shape(a)); }
-  /// kTanh, kRelu or kGelu.
+  /// One of kActivations.
   constexpr int activation(OpKind kind, int x) { return append({.kind = kind, .inputs = {x, -1, -1}}, shape(x)); }
   constexpr int attention(int query, int key, int value, int heads) {
     return append({.kind = OpKind::kAttention, .inputs = {query, key, value}, .heads = heads}, shape(query));

@@ -65,6 +65,11 @@ SHARPSEEK_HOST_DEVICE Jet<T> exponential(Jet<T> x) {
   return composed(x, e, e, constant<T>(0.5) * e);
 }
 template <class T>
+SHARPSEEK_HOST_DEVICE Jet<T> logarithm(Jet<T> x) {
+  const T slope = inverted(x.value);
+  return composed(x, logarithm(x.value), slope, constant<T>(-0.5) * slope * slope);
+}
+template <class T>
 SHARPSEEK_HOST_DEVICE Jet<T> hyperbolic_tangent(Jet<T> x) {
   const T t = hyperbolic_tangent(x.value);
   const T slope = constant<T>(1) - t * t;

@@ -23,9 +23,10 @@ SHARPSEEK_HOST_DEVICE void visit(OpKind kind, Body body) {
     case OpKind::kAddParameter: body(OpPasses<OpKind::kAddParameter>()); break;
     case OpKind::kAdd: body(OpPasses<OpKind::kAdd>()); break;
     case OpKind::kMultiply: body(OpPasses<OpKind::kMultiply>()); break;
-    case OpKind::kTanh: body(OpPasses<OpKind::kTanh>()); break;
-    case OpKind::kRelu: body(OpPasses<OpKind::kRelu>()); break;
-    case OpKind::kGelu: body(OpPasses<OpKind::kGelu>()); break;
+#define SHARPSEEK_VISIT(activation, ...) \
+  case OpKind::activation: body(OpPasses<OpKind::activation>()); break;
+      SHARPSEEK_ACTIVATIONS(SHARPSEEK_VISIT)
+#undef SHARPSEEK_VISIT
     case OpKind::kLayerNorm: body(OpPasses<OpKind::kLayerNorm>()); break;
     case OpKind::kAttention: body(OpPasses<OpKind::kAttention>()); break;
     case OpKind::kSelect: body(OpPasses<OpKind::kSelect>()); break;

@@ -2,9 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-#include <numbers>
-
 namespace sharpseek {
 
 std::int64_t Tape::bytes() const {
@@ -49,44 +46,6 @@ at::Tensor add_product(at::Tensor c, const at::Tensor& a, const at::Tensor& b) {
 
 at::Tensor times(const at::Tensor& a, const at::Tensor& b) { return a.defined() && b.defined() ? a * b : at::Tensor(); }
 
-at::Tensor normal_density(const at::Tensor& x) {
-  return at::exp(x.square() * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
-}
-at::Tensor normal_distribution(const at::Tensor& x) { return 0.5 * at::erfc(x * -std::numbers::sqrt2 / 2); }
-
-at::Tensor function(Elementwise f, const at::Tensor& x) {
-  switch (f) {
-    case Elementwise::kTanh: return at::tanh(x);
-    case Elementwise::kRelu: return at::relu(x);
-    case Elementwise::kGelu: return at::gelu(x);
-    case Elementwise::kReciprocalRoot: return at::rsqrt(x);
-  }
-  return {};
-}
-
-at::Tensor first_derivative(Elementwise f, const at::Tensor& x) {
-  switch (f) {
-    case Elementwise::kTanh: return 1 - at::tanh(x).square();
-    case Elementwise::kRelu: return (x > 0).to(x.scalar_type());
-    case Elementwise::kGelu: return normal_distribution(x) + x * normal_density(x);
-    case Elementwise::kReciprocalRoot: return -0.5 * x.pow(-1.5);
-  }
-  return {};
-}
-
-at::Tensor second_derivative(Elementwise f, const at::Tensor& x) {
-  switch (f) {
-    case Elementwise::kTanh: {
-      const at::Tensor y = at::tanh(x);
-      return -2 * y * (1 - y.square());
-    }
-    case Elementwise::kRelu: return {};
-    case Elementwise::kGelu: return (2 - x.square()) * normal_density(x);
-    case Elementwise::kReciprocalRoot: return 0.75 * x.pow(-2.5);
-  }
-  return {};
-}
-
 }  // namespace
 
 DualTensor add(Tape& tape, const DualTensor& a, const DualTensor& b) {
@@ -118,18 +77,17 @@ DualTensor softmax(Tape& tape, const DualTensor& x) {
   return {a, a * (x.tangent - (a * x.tangent).sum(-1, /*keepdim=*/true))};
 }
 
-DualTensor apply(Tape& tape, Elementwise f, const DualTensor& x) {
-  const at::Tensor y = tape.keep([&] { return function(f, x.value); });
-  const at::Tensor slope = tape.keep([&] { return first_derivative(f, x.value); });
+DualTensor apply(Tape& tape, const Elementwise& f, const DualTensor& x) {
+  const at::Tensor y = tape.keep([&] { return f.value(x.value); });
+  const at::Tensor slope = tape.keep([&] { return f.slope(x.value); });
   return {y, times(slope, x.tangent)};
 }
 
-DualTensor apply_derivative(Tape& tape, Elementwise f, const DualTensor& x, const DualTensor& g) {
-  const at::Tensor slope = tape.keep([&] { return first_derivative(f, x.value); });
+DualTensor apply_derivative(Tape& tape, const Elementwise& f, const DualTensor& x, const DualTensor& g) {
+  const at::Tensor slope = tape.keep([&] { return f.slope(x.value); });
   const at::Tensor value = tape.keep([&] { return times(slope, g.value); });
   // d (f'(x) g) = f'(x) dg + (f''(x) g) dx
-  const at::Tensor bend =
-      tape.keep([&] { return g.value.defined() ? times(second_derivative(f, x.value), g.value) : at::Tensor(); });
+  const at::Tensor bend = tape.keep([&] { return g.value.defined() ? times(f.bend(x.value), g.value) : at::Tensor(); });
   const at::Tensor straight = times(slope, g.tangent);
   if (!bend.defined() || !x.tangent.defined()) return {value, straight};
   return {value, straight.defined() ? at::addcmul(straight, bend, x.tangent) : bend * x.tangent};

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/torch/activations.h"
+
 namespace sharpseek {
 
 /// A tensor and its derivative along one direction (or K directions in the leading dimension, where the value has a
@@ -33,9 +35,6 @@ class Tape {
   std::size_t next_ = 0;
 };
 
-/// f, f' and f'' of an element-wise function.
-enum class Elementwise { kTanh, kRelu, kGelu, kReciprocalRoot };
-
 /// Rules of differentiation: the value by the tape, the tangent anew. All take and give DualTensors.
 namespace dual {
 
@@ -49,8 +48,8 @@ DualTensor matmul(Tape& tape, const DualTensor& a, const DualTensor& b);
 at::Tensor matmul_tangent(const DualTensor& a, const DualTensor& b);
 DualTensor softmax(Tape& tape, const DualTensor& x);
 /// f(x), and for a function's backward pass f'(x) g.
-DualTensor apply(Tape& tape, Elementwise f, const DualTensor& x);
-DualTensor apply_derivative(Tape& tape, Elementwise f, const DualTensor& x, const DualTensor& g);
+DualTensor apply(Tape& tape, const Elementwise& f, const DualTensor& x);
+DualTensor apply_derivative(Tape& tape, const Elementwise& f, const DualTensor& x, const DualTensor& g);
 
 /// A linear map of both parts: views by linear, what computes by mapped.
 template <class Map>

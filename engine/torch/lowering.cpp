@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "engine/torch/activations.h"
 
 namespace sharpseek {
 namespace {
@@ -63,10 +64,11 @@ at::Tensor evaluate(const Program& program, const at::Tensor& parameters, const 
       case OpKind::kBias:
       case OpKind::kAddParameter: y = in(0) + block().unsqueeze(1); break;
       case OpKind::kAdd: y = in(0) + in(1); break;
-      case OpKind::kMultiply: y = in(0) * in(1); break;
-      case OpKind::kTanh: y = at::tanh(in(0)); break;
-      case OpKind::kRelu: y = at::relu(in(0)); break;
-      case OpKind::kGelu: y = at::gelu(in(0)); break;
+      case OpKind::kMultiply:
+        y = in(0) * in(1);
+        break;
+        SHARPSEEK_ACTIVATION_CASES y = function_of(op.kind).value(in(0));
+        break;
       case OpKind::kLayerNorm: y = normalise(in(0)); break;
       case OpKind::kAttention: y = attend(in(0), in(1), in(2), op.heads); break;
       case OpKind::kSelect: y = in(0).select(2, op.token).unsqueeze(2); break;

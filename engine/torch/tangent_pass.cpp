@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "core/error.h"
+#include "engine/torch/activations.h"
 
 namespace sharpseek {
 namespace {
@@ -54,25 +54,6 @@ DualTensor without_heads(const DualTensor& x) {
   return dual::linear(x, [](const Tensor& t) { return t.transpose(2, 3).flatten(3, 4); });
 }
 
-Elementwise function_of(OpKind kind) {
-  switch (kind) {
-    case OpKind::kTanh: return Elementwise::kTanh;
-    case OpKind::kRelu: return Elementwise::kRelu;
-    case OpKind::kGelu: return Elementwise::kGelu;
-    case OpKind::kFlatten:
-    case OpKind::kLinear:
-    case OpKind::kBias:
-    case OpKind::kAddParameter:
-    case OpKind::kAdd:
-    case OpKind::kMultiply:
-    case OpKind::kLayerNorm:
-    case OpKind::kAttention:
-    case OpKind::kSelect:
-    case OpKind::kMean: break;
-  }
-  throw InternalError(concat("op ", name_of(kind), " is no element-wise function"));
-}
-
 /// Attention weights softmax(q k' / sqrt(d)), all by head.
 DualTensor attention_weights(Tape& tape, const DualTensor& q, const DualTensor& k, double scale) {
   return dual::softmax(tape, scaled(tape, dual::matmul(tape, q, transposed(k)), scale));
@@ -86,7 +67,7 @@ Normalised normalise(Tape& tape, const DualTensor& x) {
   const DualTensor c = dual::subtract(tape, x, mean_last(tape, x));
   DualTensor variance = mean_last(tape, dual::multiply(tape, c, c));
   variance.value = tape.keep([&] { return variance.value + 1e-5; });
-  const DualTensor s = dual::apply(tape, Elementwise::kReciprocalRoot, variance);
+  const DualTensor s = dual::apply(tape, reciprocal_root(), variance);
   return {s, dual::multiply(tape, c, s)};
 }
 
@@ -126,10 +107,12 @@ DualTensor TangentPass::forward(Tape& tape, const Tensor& parameters, const Tens
         break;
       }
       case OpKind::kAdd: y = dual::add(tape, in(0), in(1)); break;
-      case OpKind::kMultiply: y = dual::multiply(tape, in(0), in(1)); break;
-      case OpKind::kTanh:
-      case OpKind::kRelu:
-      case OpKind::kGelu: y = dual::apply(tape, function_of(op.kind), in(0)); break;
+      case OpKind::kMultiply:
+        y = dual::multiply(tape, in(0), in(1));
+        break;
+        SHARPSEEK_ACTIVATION_CASES
+        y = dual::apply(tape, function_of(op.kind), in(0));
+        break;
       case OpKind::kLayerNorm: y = normalise(tape, in(0)).y; break;
       case OpKind::kAttention: {
         const DualTensor q = by_head(in(0), op.heads);
@@ -199,9 +182,9 @@ Tensor TangentPass::backward(Tape& tape, const DualTensor& output_gradient) {
         if (needs(0)) put(op.inputs[0], dual::multiply(tape, g, in(1)));
         if (needs(1)) put(op.inputs[1], dual::multiply(tape, g, in(0)));
         break;
-      case OpKind::kTanh:
-      case OpKind::kRelu:
-      case OpKind::kGelu: put(op.inputs[0], dual::apply_derivative(tape, function_of(op.kind), in(0), g)); break;
+        SHARPSEEK_ACTIVATION_CASES
+        put(op.inputs[0], dual::apply_derivative(tape, function_of(op.kind), in(0), g));
+        break;
       case OpKind::kLayerNorm: {
         // dc = s (g - y mean(g y)), dx = dc - mean dc
         const Normalised n = normalise(tape, in(0));

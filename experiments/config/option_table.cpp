@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "models/op.h"
 
 namespace sharpseek {
 namespace {
@@ -26,13 +27,14 @@ constexpr std::array kOptions{
     ConfigOption{"experiment.seed", kInteger, "1", kSingle, "base of all random numbers"},
     ConfigOption{"experiment.replicas", kInteger, "8", kSingle, "seeds per sweep point"},
     ConfigOption{"data.inputs", kInteger, "4", kGroup, "features of a token"},
-    ConfigOption{"data.outputs", kInteger, "3", kGroup, "outputs"},
+    ConfigOption{"data.outputs", kInteger, "3", kGroup, "outputs, of each token where all are read out"},
     ConfigOption{"data.sequence", kInteger, "1", kGroup, "tokens of a sample"},
     ConfigOption{"data.input_covariance", kText, "identity", kGroup, "identity | diagonal:a,b,.. | file:M.csv"},
-    ConfigOption{"data.teacher", kText, "aligned", kGroup,
-                 "aligned | generic | tanh | mlp | diagonal:a,b,.. | file:V.csv"},
+    ConfigOption{
+        "data.teacher", kText, "aligned", kGroup,
+        "aligned | generic | tanh | mlp | network (of the model's architecture) | diagonal:a,b,.. | file:V.csv"},
     ConfigOption{"data.teacher_scale", kNumber, "1", kGroup, "s: scales the teacher"},
-    ConfigOption{"data.teacher_width", kInteger, "8", kGroup, "hidden features of the mlp teacher"},
+    ConfigOption{"data.teacher_width", kInteger, "8", kGroup, "hidden features of the mlp and network teachers"},
     ConfigOption{"data.samples", kText, "online", kGroup, "online | N inputs drawn once"},
     ConfigOption{"data.replacement", kBoolean, "true", kGroup,
                  "finite set: draw with replacement, or in a new random order each epoch"},
@@ -60,15 +62,20 @@ constexpr std::array kOptions{
     ConfigOption{"noise.redraw", kText, "fresh", kReplica, "fresh | fixed (once per sample of a finite set)"},
     ConfigOption{"noise.heteroscedastic", kNumber, "0", kReplica,
                  "a in [0, 1]: alternate noise directions have variance 1 + a or 1 - a by the sign of the first input"},
-    ConfigOption{"model.kind", kText, "linear", kGroup, "linear | mlp | rnn | transformer"},
+    ConfigOption{"model.kind", kText, "linear", kGroup, "linear | mlp | gated-mlp | rnn | transformer"},
     ConfigOption{"model.width", kInteger, "8", kGroup, "features of hidden values"},
     ConfigOption{"model.depth", kInteger, "2", kGroup,
-                 "linear, mlp: matrices; rnn: stacked layers; transformer: blocks"},
-    ConfigOption{"model.activation", kText, "tanh", kGroup, "mlp, transformer: tanh | relu | gelu | identity"},
+                 "linear, mlp: matrices; gated-mlp: layers; rnn: stacked layers; transformer: blocks"},
+    ConfigOption{"model.activation", kText, "tanh", kGroup,
+                 "mlp, gated-mlp, transformer: " SHARPSEEK_ACTIVATION_NAMES "identity"},
     ConfigOption{"model.heads", kInteger, "1", kGroup, "transformer: attention heads"},
     ConfigOption{"model.mlp_width", kInteger, "0", kGroup, "transformer: hidden features of a block; 0 = width"},
     ConfigOption{"model.layer_norm", kBoolean, "false", kGroup, "transformer: layer norm before attention and MLP"},
-    ConfigOption{"model.bias", kBoolean, "false", kGroup, "linear, mlp, rnn: offsets, initially zero"},
+    ConfigOption{"model.bias", kBoolean, "false", kGroup, "linear, mlp, gated-mlp, rnn: offsets, initially zero"},
+    ConfigOption{"model.readout", kText, "", kGroup,
+                 "transformer: mean (default) | last | tokens (each token has outputs of its own)"},
+    ConfigOption{"model.initialisation", kText, "lecun", kGroup,
+                 "lecun: variance 1 / fan-in | kaiming: 2 / fan-in where an activation follows"},
     ConfigOption{
         "model.init", kText, "random", kReplica,
         "random | limit (linear: where theory says that small rates end) | manifold (weights that fit the samples)"},

@@ -63,10 +63,20 @@ ModelOptions model_of(const Point& point) {
   options.mlp_width = point.small_integer("model.mlp_width");
   options.layer_norm = point.boolean("model.layer_norm");
   options.bias = point.boolean("model.bias");
+  options.readout = point.text("model.readout");
+  options.initialisation = point.text("model.initialisation");
   options.inputs = point.small_integer("data.inputs");
   options.outputs = point.small_integer("data.outputs");
   options.sequence = point.small_integer("data.sequence");
   return options;
+}
+
+/// Outputs of all tokens.
+int all_outputs(const ModelOptions& model) {
+  const std::int64_t outputs = std::int64_t{model.outputs} * output_tokens(model);
+  require(outputs <= std::numeric_limits<int>::max(), "model.readout = ", model.readout, ": ", model.sequence,
+          " tokens of data.outputs = ", model.outputs, " are too many outputs");
+  return static_cast<int>(outputs);
 }
 
 Start start_of(const Point& point) {
@@ -193,6 +203,9 @@ Settings SettingsReader::read(const Point& point) {
   settings.task = task_of(point);
   settings.noise = noise_of(point);
   settings.model = model_of(point);
+  settings.task.teacher.network = settings.model;
+  settings.noise.tokens = output_tokens(settings.model);
+  settings.task.outputs = all_outputs(settings.model);
   settings.initialisation = {.scale = point.number("model.init_scale"),
                              .imbalance = point.number("model.init_imbalance")};
   settings.start = start_of(point);

@@ -33,7 +33,7 @@ void define_balances(File& file, const std::vector<Balance>& balances) {
   describe(file, "balance", "", "incoming|outgoing parameters of a rescaling symmetry (docs/architectures.md)");
   file.string_variable("balance_kind", "balance", kinds);
   describe(file, "balance_kind", "",
-           "linear, relu, attention-qk, attention-vp: balanced at every rate; tanh, gelu: the control");
+           "linear, relu, attention-qk, attention-vp: balanced at every rate; other activations: the control");
 }
 
 void define_dimensions(File& file, const RecordLayout& layout, const Task& task) {

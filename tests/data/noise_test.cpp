@@ -156,5 +156,32 @@ TEST(NoiseVariances, NameTheOptionThatIsWrong) {
   EXPECT_THROW(noise_variances({.normalise = "smallest"}, 3), UserError);
 }
 
+TEST(Noise, OfSeveralTokensIsThatOfOneForEach) {
+  for (const char* rotation : {"axes", "random"}) {
+    NoiseOptions options;
+    options.total = 2;
+    options.condition = 50;
+    options.rotation = rotation;
+    const Noise one = make_noise(options, 2, nullptr, 4);
+    options.tokens = 3;
+    const Noise all = make_noise(options, 6, nullptr, 4);
+    for (int t = 0; t < 3; ++t) {
+      for (int u = 0; u < 3; ++u) {
+        const Matrix expected = t == u ? one.covariance : Matrix::Zero(2, 2);
+        EXPECT_NEAR((all.covariance.block(2 * t, 2 * u, 2, 2) - expected).norm(), 0, kLastBits) << rotation;
+      }
+    }
+    EXPECT_NEAR((all.factor * all.factor.transpose() - all.covariance).norm(), 0, kLastBits);
+  }
+  NoiseOptions options{.condition = 2, .rotation = "teacher"};
+  options.tokens = 3;
+  const Matrix v = signal();
+  EXPECT_THROW(make_noise(options, 3, &v, 1), UserError);
+  options.rotation = "axes";
+  options.condition = 1;
+  options.heteroscedastic = 0.5;
+  EXPECT_THROW(make_noise(options, 6, nullptr, 1), UserError);
+}
+
 }  // namespace
 }  // namespace sharpseek

@@ -283,7 +283,7 @@ TEST_P(TorchSteps, ProductsAreThoseOfTheCpu) {
     const Program program = make_model(c.options);
     const at::Tensor w = random_weights(program, 3);
     const at::Tensor x = random_tensor({9, c.options.sequence, c.options.inputs}, 1);
-    const at::Tensor y = random_tensor({9, c.options.outputs}, 2);
+    const at::Tensor y = random_tensor({9, program.outputs()}, 2);
     const at::Tensor v = random_tensor({3, 2, program.parameter_count()}, 3);
     TorchEngine device(program, options(at::kDouble));
     TorchEngine cpu(program, at::TensorOptions().dtype(at::kDouble));

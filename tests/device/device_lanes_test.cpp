@@ -137,7 +137,7 @@ TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
     const at::Tensor w = random_weights(program, kReplicas);
     const at::Tensor x = random_tensor({kSamples, c.options.sequence, c.options.inputs}, 1);
     const at::Tensor v = random_tensor({kReplicas, 3, program.parameter_count()}, 3);
-    const at::Tensor cotangents = random_tensor({kReplicas, kSamples, c.options.outputs}, 4);
+    const at::Tensor cotangents = random_tensor({kReplicas, kSamples, program.outputs()}, 4);
     const auto cast = [&](const at::Tensor& t) { return t.to(ours->options()); };
     const auto near = [&](const at::Tensor& value, const at::Tensor& reference, const char* what) {
       ASSERT_EQ(value.sizes(), reference.sizes()) << c.name << " " << what;
@@ -148,7 +148,7 @@ TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
       EXPECT_LT(relative_difference(value.to(at::kCPU), reference), kProducts32) << c.name << " " << what;
     };
     near(ours->outputs(cast(w), cast(x)), cpu->outputs(w, x), "outputs");
-    for (const at::Tensor& y : {random_tensor({kSamples, c.options.outputs}, 2), cotangents}) {  // shared, and own
+    for (const at::Tensor& y : {random_tensor({kSamples, program.outputs()}, 2), cotangents}) {  // shared, and own
       const LossGradient a = ours->loss_gradient(cast(w), {cast(x), cast(y)});
       const LossGradient b = cpu->loss_gradient(w, {x, y});
       near(a.loss, b.loss, "loss");
@@ -164,7 +164,7 @@ TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
       near(a.sum, b.sum, "sums");
       near(a.squares, b.squares, "squares");
     }
-    const at::Tensor root = random_tensor({kReplicas, kSamples, c.options.outputs, c.options.outputs}, 5);
+    const at::Tensor root = random_tensor({kReplicas, kSamples, program.outputs(), program.outputs()}, 5);
     const at::Tensor metric = at::matmul(root, root.transpose(2, 3));
     near(ours->gauss_newton(cast(w), cast(x), cast(metric))->apply(cast(v)), cpu->gauss_newton(w, x, metric)->apply(v),
          "Gauss-Newton product");
@@ -172,7 +172,7 @@ TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
          "pullback");
     near(ours->per_sample_pullback(cast(w), cast(x), cast(cotangents.narrow(0, 0, 1))),
          cpu->per_sample_pullback(w, x, cotangents.narrow(0, 0, 1)), "shared pullback");
-    const at::Tensor y = random_tensor({kSamples, c.options.outputs}, 2);
+    const at::Tensor y = random_tensor({kSamples, program.outputs()}, 2);
     near(ours->third_derivative(cast(w), {cast(x), cast(y)}, cast(v)), cpu->third_derivative(w, {x, y}, v), "third");
     const at::Tensor directions = random_tensor({kReplicas, kSamples, program.parameter_count()}, 6);
     near(ours->pullback_derivative(cast(w), cast(x), cast(cotangents), cast(directions)),

@@ -36,11 +36,17 @@ inline std::vector<Case> network_cases() {
   add("linear1", "linear", 5, 1, same);
   add("linear2", "linear", 5, 2, same);
   add("linear4", "linear", 5, 4, [](ModelOptions& o) { o.bias = true; });
-  for (const char* activation : {"tanh", "relu", "gelu", "identity"}) {
+  for (const char* activation : {"tanh", "relu", "gelu", "softplus", "silu", "identity"}) {
     add(std::string("mlp_") + activation, "mlp", 6, 3, [&](ModelOptions& o) { o.activation = activation; });
   }
   add("mlp_bias", "mlp", 6, 2, [](ModelOptions& o) { o.bias = true; });
   add("mlp_sequence", "mlp", 6, 2, [](ModelOptions& o) { o.sequence = 2; });
+  add("gated_mlp", "gated-mlp", 5, 3, same);
+  add("gated_mlp_silu", "gated-mlp", 5, 2, [](ModelOptions& o) { o.activation = "silu"; });
+  add("gated_mlp_bias", "gated-mlp", 4, 2, [](ModelOptions& o) {
+    o.sequence = 2;
+    o.bias = true;
+  });
   add("rnn", "rnn", 5, 1, same);
   add("rnn_deep", "rnn", 4, 2, [](ModelOptions& o) { o.bias = true; });
   add("transformer", "transformer", 6, 1, same);
@@ -51,6 +57,11 @@ inline std::vector<Case> network_cases() {
     o.activation = "gelu";
   });
   add("transformer_relu", "transformer", 4, 1, [](ModelOptions& o) { o.activation = "relu"; });
+  add("transformer_last", "transformer", 4, 1, [](ModelOptions& o) { o.readout = "last"; });
+  add("transformer_tokens", "transformer", 4, 1, [](ModelOptions& o) {
+    o.readout = "tokens";
+    o.activation = "softplus";
+  });
   return cases;
 }
 

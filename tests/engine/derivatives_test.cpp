@@ -39,7 +39,7 @@ class Derivatives : public testing::TestWithParam<Setting> {
         engine_(make_engine(program_, {.engine = GetParam().engine, .dtype = "float64"})),
         weights_(random_weights(program_, kReplicas)),
         samples_{random_tensor({kSamples, options_.sequence, options_.inputs}, 1),
-                 random_tensor({kSamples, options_.outputs}, 2)} {}
+                 random_tensor({kSamples, program_.outputs()}, 2)} {}
 
   /// The Hessian [P, P] of replica e, row by row through the oracle's double backward pass.
   at::Tensor oracle_hessian(std::int64_t e, const Samples& samples) const {
@@ -63,7 +63,7 @@ class Derivatives : public testing::TestWithParam<Setting> {
 
 TEST_P(Derivatives, ReplicasMayHaveInputsOfTheirOwn) {
   const Samples own{random_tensor({kReplicas, kSamples, options_.sequence, options_.inputs}, 8),
-                    random_tensor({kReplicas, kSamples, options_.outputs}, 9)};
+                    random_tensor({kReplicas, kSamples, program_.outputs()}, 9)};
   EXPECT_EQ(own.count(), kSamples);
   const at::Tensor v = random_tensor({kReplicas, 1, program_.parameter_count()}, 7);
   const LossGradient found = engine_->loss_gradient(weights_, own);
@@ -165,7 +165,7 @@ TEST_P(Derivatives, HessianProductEqualsDifferencesOfGradients) {
 }
 
 TEST_P(Derivatives, PerSamplePullbacksAreEachSamplesGradient) {
-  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, options_.outputs}, 6);
+  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, program_.outputs()}, 6);
   const at::Tensor pulled = engine_->per_sample_pullback(weights_, samples_.inputs, cotangents);
   for (std::int64_t e = 0; e < kReplicas; ++e) {
     for (std::int64_t n = 0; n < kSamples; ++n) {
@@ -174,7 +174,7 @@ TEST_P(Derivatives, PerSamplePullbacksAreEachSamplesGradient) {
       EXPECT_LT(relative_difference(pulled[e][n], torch::autograd::grad({y}, {w}).front()), 1e-12);
     }
   }
-  const at::Tensor shared = random_tensor({1, kSamples, options_.outputs}, 7);
+  const at::Tensor shared = random_tensor({1, kSamples, program_.outputs()}, 7);
   EXPECT_LT(
       relative_difference(engine_->per_sample_pullback(weights_, samples_.inputs, shared),
                           engine_->per_sample_pullback(weights_, samples_.inputs, shared.repeat({kReplicas, 1, 1}))),
@@ -184,7 +184,7 @@ TEST_P(Derivatives, PerSamplePullbacksAreEachSamplesGradient) {
 TEST_P(Derivatives, ResidualCurvatureIsTheHessianWithoutGaussNewton) {
   const at::Tensor vectors = random_tensor({kReplicas, 3, program_.parameter_count()}, 32);
   const double scale = 2.0 / static_cast<double>(samples_.inputs.size(0));
-  const at::Tensor metric = (scale * at::eye(options_.outputs, at::kDouble)).unsqueeze(0).unsqueeze(0);
+  const at::Tensor metric = (scale * at::eye(program_.outputs(), at::kDouble)).unsqueeze(0).unsqueeze(0);
   const at::Tensor whole = engine_->hessian(weights_, samples_)->apply(vectors);
   const at::Tensor part = engine_->gauss_newton(weights_, samples_.inputs, metric)->apply(vectors);
   const at::Tensor rest = engine_->residual_curvature(weights_, samples_)->apply(vectors);
@@ -194,7 +194,7 @@ TEST_P(Derivatives, ResidualCurvatureIsTheHessianWithoutGaussNewton) {
 
 TEST_P(Derivatives, PullbackSumsAddUpPerSamplePullbacks) {
   const at::Tensor inputs = random_tensor({21, options_.sequence, options_.inputs}, 30);  // lanes: three pieces
-  const at::Tensor cotangents = random_tensor({kReplicas, 21, options_.outputs}, 31);
+  const at::Tensor cotangents = random_tensor({kReplicas, 21, program_.outputs()}, 31);
   const at::Tensor pulled = engine_->per_sample_pullback(weights_, inputs, cotangents);
   const PullbackSums sums = engine_->pullback_sums(weights_, inputs, cotangents);
   EXPECT_LT(relative_difference(sums.sum, pulled.sum(1)), 1e-13);
@@ -210,7 +210,7 @@ TEST_P(Derivatives, PullbackSumsAddUpPerSamplePullbacks) {
 
 TEST_P(Derivatives, JacobianProductIsTheTransposeOfThePullback) {
   const at::Tensor vectors = random_tensor({kReplicas, program_.parameter_count()}, 8);
-  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, options_.outputs}, 9);
+  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, program_.outputs()}, 9);
   const at::Tensor forward = engine_->jacobian_product(weights_, samples_.inputs, vectors);
   const at::Tensor backward = engine_->per_sample_pullback(weights_, samples_.inputs, cotangents);
   // <c_n, J_n v> = <J_n' c_n, v>
@@ -247,7 +247,7 @@ TEST_P(Derivatives, ThirdDerivativeEqualsTheReferenceEngine) {
 
 TEST_P(Derivatives, PullbackDerivativeEqualsDifferencesOfPullbacks) {
   if (!program_.smooth()) GTEST_SKIP() << "a step across a ReLU kink has no derivative";
-  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, options_.outputs}, 12);
+  const at::Tensor cotangents = random_tensor({kReplicas, kSamples, program_.outputs()}, 12);
   const at::Tensor directions = random_tensor({kReplicas, kSamples, program_.parameter_count()}, 13);
   const at::Tensor exact = engine_->pullback_derivative(weights_, samples_.inputs, cotangents, directions);
   at::Tensor difference = at::zeros_like(exact);

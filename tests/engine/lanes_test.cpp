@@ -104,7 +104,8 @@ TEST(Lanes, EveryInstructionSetGivesTheSameToRounding) {
       const Program program = make_model(c.options);
       const TrainingProblem problem = problem_of(c.options, 5, 0.004);
       const at::Tensor start = random_weights(program, 5);
-      const Samples samples{random_tensor({11, c.options.sequence, c.options.inputs}, 1), random_tensor({11, 3}, 2)};
+      const Samples samples{random_tensor({11, c.options.sequence, c.options.inputs}, 1),
+                            random_tensor({11, program.outputs()}, 2)};
       const at::Tensor vectors = random_tensor({5, 5, program.parameter_count()}, 3);
       for (const auto& [dtype, tolerance] : {std::pair{"float32", 3e-5}, std::pair{"float64", 1e-11}}) {
         const EngineOptions options{.engine = "lanes", .dtype = dtype, .isa = set.name};

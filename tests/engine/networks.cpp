@@ -28,6 +28,8 @@ at::Tensor phi(const at::Tensor& a, const std::string& activation) {
   if (activation == "tanh") return at::tanh(a);
   if (activation == "relu") return a * (a > 0).to(a.dtype());
   if (activation == "gelu") return a * 0.5 * (1 + at::erf(a / std::sqrt(2.0)));
+  if (activation == "softplus") return at::log(1 + at::exp(a));
+  if (activation == "silu") return a / (1 + at::exp(-a));
   return a;
 }
 
@@ -39,6 +41,19 @@ at::Tensor layered(const ModelOptions& o, const std::string& activation, Blocks 
     if (i < o.depth) h = phi(h, activation);
   }
   return h;
+}
+
+at::Tensor gated(const ModelOptions& o, Blocks blocks, at::Tensor h) {
+  const auto affine = [&](int width) {
+    const at::Tensor y = at::mv(blocks.matrix(width, static_cast<int>(h.size(0))), h);
+    return o.bias ? y + blocks.vector(width) : y;
+  };
+  for (int i = 1; i < o.depth; ++i) {
+    const at::Tensor gate = affine(o.width);
+    const at::Tensor up = affine(o.width);
+    h = phi(gate, o.activation) * up;
+  }
+  return affine(o.outputs);
 }
 
 at::Tensor recurrent(const ModelOptions& o, Blocks blocks, const at::Tensor& x) {
@@ -92,13 +107,17 @@ at::Tensor attentive(const ModelOptions& o, Blocks blocks, const at::Tensor& x) 
     const at::Tensor a = at::mm(normalised(z, o.layer_norm), blocks.matrix(hidden, o.width).t());
     z = z + at::mm(phi(a, o.activation), blocks.matrix(o.width, hidden).t());
   }
-  return at::mv(blocks.matrix(o.outputs, o.width), normalised(z, o.layer_norm).mean(0));
+  const at::Tensor read = normalised(z, o.layer_norm);
+  const at::Tensor w_out = blocks.matrix(o.outputs, o.width);
+  if (o.readout == "tokens") return at::mm(read, w_out.t()).reshape({-1});
+  return at::mv(w_out, o.readout == "last" ? read[o.sequence - 1] : read.mean(0));
 }
 
 }  // namespace
 
 at::Tensor oracle_output(const ModelOptions& options, const at::Tensor& weights, const at::Tensor& x) {
   const Blocks blocks(weights);
+  if (options.kind == "gated-mlp") return gated(options, blocks, x.reshape({-1}));
   if (options.kind == "rnn") return recurrent(options, blocks, x);
   if (options.kind == "transformer") return attentive(options, blocks, x);
   return layered(options, options.kind == "linear" ? "identity" : options.activation, blocks, x.reshape({-1}));

@@ -13,7 +13,7 @@ namespace sharpseek::testing_support {
 inline TaskOptions task_for(const ModelOptions& model) {
   TaskOptions options;
   options.inputs = model.inputs;
-  options.outputs = model.outputs;
+  options.outputs = model.outputs * output_tokens(model);
   options.sequence = model.sequence;
   options.teacher.specification = "mlp";
   return options;
@@ -28,7 +28,8 @@ inline TrainingProblem problem_of(const ModelOptions& model, std::size_t replica
     NoiseOptions noise;
     noise.condition = 1 + static_cast<double>(e);
     noise.rotation = e % 2 == 0 ? "axes" : "random";
-    problem.noise.push_back(make_noise(noise, model.outputs, nullptr, 1));
+    noise.tokens = output_tokens(model);
+    problem.noise.push_back(make_noise(noise, problem.task->outputs, nullptr, 1));
     problem.replica_keys.push_back(1000 + e);
     problem.learning_rates.push_back(rate * (1 + 0.1 * static_cast<double>(e % 10)));
   }
@@ -69,7 +70,7 @@ inline std::vector<TrainingProblem> optimizer_problems(const ModelOptions& model
         TaskOptions options = task_for(model);
         options.samples = 7;
         Task task = make_task(options, 1);
-        task.residuals = Matrix::NullaryExpr(7, model.outputs, [](Eigen::Index i, Eigen::Index o) {
+        task.residuals = Matrix::NullaryExpr(7, task.outputs, [](Eigen::Index i, Eigen::Index o) {
           return std::sin(1.0 + 3.0 * static_cast<double>(i) + 0.7 * static_cast<double>(o));
         });
         problem.task = std::make_shared<const Task>(std::move(task));

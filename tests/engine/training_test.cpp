@@ -72,7 +72,7 @@ TEST_P(Training, TakesTheStepsOfTheDefinition) {
       for (std::uint32_t step = 0; step < 20; ++step) {
         at::Tensor x =
             at::empty({2, network.options.sequence, network.options.inputs}, narrow() ? at::kFloat : at::kDouble);
-        at::Tensor eps = at::empty({2, network.options.outputs}, x.options());
+        at::Tensor eps = at::empty({2, program.outputs()}, x.options());
         const auto draw = [&]<class Real>(Real) {
           draw_batch<Real>(*problem.task, problem.noise[e], problem.replica_keys[e], step, 2,
                            std::span(x.data_ptr<Real>(), static_cast<std::size_t>(x.numel())),

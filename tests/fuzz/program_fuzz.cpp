@@ -23,6 +23,10 @@ constexpr int kOpKinds = 13;
 /// Highest degree of a product of inputs: without a bound, squares of squares drown the comparison in rounding.
 constexpr int kMostDegree = 4;
 
+OpKind any_activation(FuzzedDataProvider& bytes) {
+  return kActivations[bytes.ConsumeIntegralInRange<std::size_t>(0, kActivations.size() - 1)];
+}
+
 /// Writes a network op by op as the bytes say. Everything that nothing has read is summed in the readout, so that the
 /// network has no dead parts.
 class RandomNetwork {
@@ -98,8 +102,8 @@ class RandomNetwork {
         y = net_.tanh(use(x));
         degree = 1;
         break;
-      case 7: y = net_.relu(use(x)); break;
-      case 8: y = net_.gelu(use(x)); break;
+      case 7:
+      case 8: y = net_.activation(any_activation(bytes_), use(x)); break;
       case 9:
         y = net_.layer_norm(use(x));
         degree = 1;
@@ -164,8 +168,8 @@ Program careless_program(FuzzedDataProvider& bytes) {
       case 4: last = net.add(value(), value()); break;
       case 5: last = net.multiply(value(), value()); break;
       case 6: last = net.tanh(value()); break;
-      case 7: last = net.relu(value()); break;
-      case 8: last = net.gelu(value()); break;
+      case 7:
+      case 8: last = net.activation(any_activation(bytes), value()); break;
       case 9: last = net.layer_norm(value()); break;
       case 10: last = net.attention(value(), value(), value(), small(-1, 4)); break;
       case 11: last = net.select(value(), small(-2, 5)); break;

@@ -91,7 +91,10 @@ std::vector<Count> counts() {
   attention.sequence = 3;
   attention.heads = 2;
   attention.mlp_width = 10;
-  return {{"linear", options_of("linear", 8, 4), 8 * 4 + 8 * 8 + 8 * 8 + 3 * 8},
+  ModelOptions gated = options_of("gated-mlp", 5, 3);
+  gated.bias = true;
+  return {{"gated", gated, 2 * (5 * 4 + 5) + 2 * (5 * 5 + 5) + 3 * 5 + 3},
+          {"linear", options_of("linear", 8, 4), 8 * 4 + 8 * 8 + 8 * 8 + 3 * 8},
           {"one_matrix", options_of("linear", 8, 1), 3 * 4},
           {"mlp_bias", biased, 8 * 4 + 8 + 8 * 8 + 8 + 3 * 8 + 3},
           {"rnn", recurrent, (8 * 2 + 8 * 8) + (8 * 8 + 8 * 8) + 3 * 8},
@@ -115,7 +118,26 @@ TEST(MakeModel, NamesKeyValueAndWhatIsAllowed) {
                 o.kind = "mlp";
                 o.activation = "sine";
               }),
-              testing::AllOf(testing::HasSubstr("model.activation"), testing::HasSubstr("sine")));
+              testing::AllOf(testing::HasSubstr("model.activation = sine"), testing::HasSubstr("| softplus | silu |")));
+  EXPECT_THAT(refused([](ModelOptions& o) { o.initialisation = "xavier"; }),
+              testing::AllOf(testing::HasSubstr("model.initialisation = xavier"), testing::HasSubstr("kaiming")));
+  EXPECT_THAT(refused([](ModelOptions& o) {
+                o.kind = "gated-mlp";
+                o.readout = "mean";
+              }),
+              testing::HasSubstr("model.readout = mean"));
+  EXPECT_THAT(refused([](ModelOptions& o) {
+                o.kind = "rnn";
+                o.sequence = 2;
+                o.readout = "tokens";
+              }),
+              testing::HasSubstr("model.readout = tokens"));
+  EXPECT_THAT(refused([](ModelOptions& o) {
+                o.kind = "transformer";
+                o.sequence = 2;
+                o.readout = "first";
+              }),
+              testing::AllOf(testing::HasSubstr("model.readout = first"), testing::HasSubstr("last")));
   EXPECT_THAT(refused([](ModelOptions& o) {
                 o.kind = "transformer";
                 o.heads = 3;
@@ -131,6 +153,46 @@ TEST(ProgramBuilder, SizesBeyondInt32AreRefused) {
   EXPECT_THROW(net.linear(net.input(), net.matrix("W", kLarge, 1)), UserError);
   EXPECT_THROW(net.matrix("V", kLarge, kLarge), UserError);
   EXPECT_THROW(make_model({.inputs = 1'000'000'000, .sequence = 1'000'000'000}), UserError);
+}
+
+TEST(MakeModel, ReadsOutTheTokensThatAreAskedFor) {
+  ModelOptions options = options_of("transformer", 6, 1);
+  options.sequence = 4;
+  for (const auto& [readout, outputs] :
+       {std::pair{"", 3}, std::pair{"mean", 3}, std::pair{"last", 3}, std::pair{"tokens", 12}}) {
+    options.readout = readout;
+    EXPECT_EQ(make_model(options).outputs(), outputs) << readout;
+    EXPECT_EQ(options.outputs * output_tokens(options), outputs) << readout;
+  }
+}
+
+TEST(MakeModel, KaimingWidensWhatGoesIntoActivationsOnly) {
+  const auto deviations = [](ModelOptions options) {
+    std::vector<double> ratios;
+    options.initialisation = "kaiming";
+    const Program wide = make_model(options);
+    options.initialisation = "lecun";
+    const Program usual = make_model(options);
+    for (std::size_t i = 0; i < wide.parameters().size(); ++i) {
+      const double to = wide.parameters()[i].standard_deviation;
+      const double from = usual.parameters()[i].standard_deviation;
+      ratios.push_back(from == to ? 1 : to * to / (from * from));
+    }
+    return ratios;
+  };
+  ModelOptions sequence = options_of("rnn", 5, 1);
+  sequence.sequence = 3;
+  ModelOptions attention = options_of("transformer", 6, 1);
+  attention.sequence = 3;
+  const auto near = [](const std::vector<double>& expected) {
+    return testing::Pointwise(testing::DoubleEq(), expected);
+  };
+  EXPECT_THAT(deviations(options_of("mlp", 5, 3)), near({2, 2, 1}));
+  EXPECT_THAT(deviations(options_of("gated-mlp", 5, 2)), near({2, 1, 1}));  // gate, linear map, readout
+  EXPECT_THAT(deviations(options_of("linear", 5, 3)), near({1, 1, 1}));
+  EXPECT_THAT(deviations(sequence), near({2, 2, 1}));
+  // W_e, position, W_q, W_k, W_v, W_p, W_1, W_2, W_out
+  EXPECT_THAT(deviations(attention), near({1, 1, 1, 1, 1, 1, 2, 1, 1}));
 }
 
 TEST(Program, KnowsWhetherItIsSmooth) {

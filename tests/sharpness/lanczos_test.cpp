@@ -247,7 +247,7 @@ TEST(Spectrum, OfEveryArchitectureEqualsDenseFloat64) {
     const at::Tensor weights = testing_support::random_weights(program, 2, ++seed);
     networks += 2;
     const Samples samples{random_tensor({20, network.options.sequence, network.options.inputs}, 1),
-                          random_tensor({20, network.options.outputs}, 2)};
+                          random_tensor({20, program.outputs()}, 2)};
     const std::unique_ptr<Engine> exact = make_engine(program, {.engine = "lanes", .dtype = "float64"});
     const std::unique_ptr<LinearOperator> reference = exact->hessian(weights, samples);
     const at::Tensor values = dense_spectrum(*reference, 1).all_values;  // ascending

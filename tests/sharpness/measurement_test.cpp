@@ -100,6 +100,7 @@ Moments enumerate_signs(Engine& engine, const at::Tensor& weights, const Samples
 TEST(GradientMoments, EqualEnumerationOverAllNoiseSigns) {
   for (const Case& network : network_cases()) {
     const Program program = make_model(network.options);
+    if (program.outputs() != 3) continue;  // all signs of three outputs
     const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
     const at::Tensor weights = random_weights(program, 2);
     const Samples samples{random_tensor({4, network.options.sequence, network.options.inputs}, 1),
@@ -217,6 +218,37 @@ TEST(FindBalances, KnowsTheSymmetriesOfEveryArchitecture) {
   options.kind = "rnn";
   options.depth = 1;
   EXPECT_EQ(kinds_of(options), (Kinds{}));
+}
+
+TEST(Probe, LayerConditionIsTheRatioOfSingularValues) {
+  TaskOptions task_options;
+  task_options.inputs = 2;
+  const Task task = make_task(task_options, 1);
+  ModelOptions model;
+  model.inputs = 2;
+  model.width = 3;
+  const Program program = make_model(model);  // W_1 [3, 2], W_2 [3, 3]
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
+  const double a = std::cos(0.4), b = std::sin(0.4);
+  // Columns of lengths 5 and 2 at right angles; 4, 0.5 and 1 rotated. Then a zero matrix with one of rank 1, then a
+  // replica that has diverged.
+  const at::Tensor weights = at::zeros({3, program.parameter_count()}, at::kDouble);
+  weights[0].copy_(
+      at::tensor({3.0, 0.0, 4.0, 0.0, 0.0, 2.0, 4 * a, -0.5 * b, 0.0, 4 * b, 0.5 * a, 0.0, 0.0, 0.0, 1.0}));
+  weights[1].narrow(0, 6, 9).fill_(0.3);
+  weights[2].copy_(weights[0]);
+  weights[2][1] = std::nan("");
+  ProbeOptions options;
+  options.quantities = {"layer_condition"};
+  Probe probe(*engine, evaluation_data(task, 32, engine->options()), {noise_of(1), noise_of(1), noise_of(1)}, 1,
+              options);
+  const at::Tensor found = probe.measure(weights, 0).at("layer_condition");
+  EXPECT_NEAR(found[0][0].item<double>(), 2.0 / 5, kFewOperations);
+  EXPECT_NEAR(found[0][1].item<double>(), 0.5 / 4, kFewOperations);
+  EXPECT_EQ(found[1][0].item<double>(), 0);
+  EXPECT_NEAR(found[1][1].item<double>(), 0, kFewOperations);
+  EXPECT_TRUE(std::isnan(found[2][0].item<double>()));
+  EXPECT_NEAR(found[2][1].item<double>(), 0.5 / 4, kFewOperations);
 }
 
 }  // namespace

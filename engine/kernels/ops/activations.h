@@ -68,11 +68,54 @@ struct Gelu {
   }
 };
 
+/// exp(-|x|), which cannot overflow. At 0 it has the derivatives from the left.
+template <class R>
+SHARPSEEK_HOST_DEVICE R falling_exponential(R x) {
+  const R above = positive_part(x);
+  return exponential(x - (above + above));
+}
+
+/// 1 / (1 + exp(-x)) as 1 / (1 + e) above 0 and e / (1 + e) below, e = exp(-|x|).
+template <class R>
+SHARPSEEK_HOST_DEVICE R logistic(R x) {
+  const R e = falling_exponential(x);
+  return fused(step(x), constant<R>(1) - e, e) * inverted(constant<R>(1) + e);
+}
+
+/// log(1 + exp x) = max(x, 0) + log(1 + exp(-|x|)).
+struct Softplus {
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R value(R x) {
+    return positive_part(x) + logarithm(constant<R>(1) + falling_exponential(x));
+  }
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R derivative(R x) {
+    return logistic(x);
+  }
+};
+
+/// x logistic(x).
+struct Silu {
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R value(R x) {
+    return x * logistic(x);
+  }
+  template <class R>
+  SHARPSEEK_HOST_DEVICE static R derivative(R x) {
+    const R s = logistic(x);
+    return fused(x * s, constant<R>(1) - s, s);
+  }
+};
+
 template <>
 struct OpPasses<OpKind::kTanh> : ActivationOp<Tanh, OpKind::kTanh> {};
 template <>
 struct OpPasses<OpKind::kRelu> : ActivationOp<Relu, OpKind::kRelu> {};
 template <>
 struct OpPasses<OpKind::kGelu> : ActivationOp<Gelu, OpKind::kGelu> {};
+template <>
+struct OpPasses<OpKind::kSoftplus> : ActivationOp<Softplus, OpKind::kSoftplus> {};
+template <>
+struct OpPasses<OpKind::kSilu> : ActivationOp<Silu, OpKind::kSilu> {};
 
 SHARPSEEK_LANES_END

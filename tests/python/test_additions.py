@@ -1,0 +1,84 @@
+"""What CONTRIBUTING.md says that an addition costs, shown by the last one of each kind.
+
+The files that mention an addition are those that a patch with it touches: without the mentions the tree is what it was
+before. So no patch need be kept, applied and built by a test of its own: the tree has it applied, the other tests build
+and run it, and this one counts its files.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.checkout
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("core", "files", "models", "data", "engine", "sharpness", "training", "theory", "experiments", "analysis")
+SOURCES = (".h", ".cpp", ".cu", ".py", ".txt")
+
+ACTIVATION = {"models/op.h", "engine/kernels/ops/activations.h", "engine/torch/activations.cpp"}
+OPTIMISER = {
+    "engine/kernels/optimizers/lion.h",
+    "engine/kernels/optimizer_traits.h",
+    "engine/kernels/update.h",
+    "experiments/config/option_table.cpp",
+}
+ARCHITECTURE = {
+    "models/gated_mlp.cpp",
+    "models/model.h",
+    "models/model.cpp",
+    "models/CMakeLists.txt",
+    "experiments/config/option_table.cpp",
+}
+MEASUREMENT = {
+    "sharpness/quantities/layer_condition.cpp",
+    "sharpness/quantity.h",
+    "sharpness/quantity.cpp",
+    "sharpness/CMakeLists.txt",
+}
+
+
+def code_of(path: Path) -> str:
+    """The text without comments to the end of a line."""
+    return re.sub(r"(?m)//.*$", "", path.read_text(encoding="utf-8"))
+
+
+def mentioned_in(root: Path, name: str) -> set[str]:
+    """Sources that have this word, also as kName, name_quantity or "name"."""
+    word = re.compile(rf"(?i)(?<![a-z])k?{name}(?![a-z])")
+    paths = (path for room in ROOMS for path in (root / room).rglob("*") if path.suffix in SOURCES)
+    return {str(path.relative_to(root)) for path in paths if "tests" not in path.parts and word.search(code_of(path))}
+
+
+def said_of(what: str) -> int:
+    """The last column of CONTRIBUTING's row for this addition."""
+    rows = [row for row in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if row.startswith(f"| {what} |")]
+    assert len(rows) == 1
+    return int(rows[0].rstrip(" |").rsplit("|", 1)[1])
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "files"),
+    [
+        ("an activation", "silu", ACTIVATION),
+        ("an activation", "softplus", ACTIVATION),
+        ("an optimiser", "lion", OPTIMISER),
+        ("an architecture", "gated[-_]mlp", ARCHITECTURE),
+        ("a measurement", "layer_condition", MEASUREMENT),
+    ],
+)
+def test_an_addition_costs_the_files_that_are_said(what: str, name: str, files: set[str]):
+    assert mentioned_in(ROOT, name) == files
+    assert said_of(what) == len(files)
+
+
+def test_a_mention_elsewhere_is_noticed(tmp_path: Path):
+    for path, text in {
+        "engine/a.cpp": "case OpKind::kSilu: break;",
+        "engine/b.h": "int x;  // as silu does",
+        "sharpness/c.cpp": 'if (name == "silu") return;',
+        "models/d.h": "int silurian;",
+        "analysis/tests/e.py": "silu",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert mentioned_in(tmp_path, "silu") == {"engine/a.cpp", "sharpness/c.cpp"}
