@@ -29,6 +29,7 @@ struct OptimizerOptions {
   double beta1 = 0.9;    ///< b1 in [0, 1): memory of adam's mean gradient, weight of memory in lion's direction
   double beta2 = 0.999;  ///< b2 in [0, 1): memory of the mean square, of lion's mean gradient
   RateSchedule schedule;
+  std::int64_t began = 0;  ///< step at which the state was zero: a fork of another optimiser begins with a new one
 };
 
 /// What step t = 0, 1, ... multiplies by.

@@ -27,11 +27,11 @@ class Pacer {
 
 TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
                       const Interruption& interrupted, std::int64_t recorded) {
-  require(schedule.steps >= 0, "training.steps = ", schedule.steps, ": must be at least 0");
+  require(schedule.length() >= 0, "training.steps = ", schedule.length(), ": must be at least 0");
   require(schedule.every >= 1, "measure.every = ", schedule.every, ": must be at least 1");
   const auto record = [&] {
     if (!observer.record(state)) return false;
-    if (state.step % schedule.every != 0) return true;
+    if (!schedule.resets_at(state.step)) return true;
     std::fill(state.loss_sum.begin(), state.loss_sum.end(), 0.0);
     std::fill(state.loss_count.begin(), state.loss_count.end(), 0);
     return true;

@@ -9,12 +9,14 @@ from types import ModuleType
 
 from sharpseek.config import configuration
 from sharpseek.files import Experiment, SharpseekFileError, open_reproduction, open_run, open_sweep
+from sharpseek.lineage import open_lineage
 from sharpseek.summaries import start_axis, summarise
 
 __all__ = [
     "Experiment",
     "SharpseekFileError",
     "configuration",
+    "open_lineage",
     "open_reproduction",
     "open_run",
     "open_sweep",

@@ -13,6 +13,7 @@
 #include "engine/make_engine.h"
 #include "experiments/cli/interrupt.h"
 #include "experiments/cli/progress.h"
+#include "experiments/config/fork.h"
 #include "experiments/config/option_table.h"
 #include "experiments/config/shard.h"
 #include "experiments/run/shard_folders.h"
@@ -142,6 +143,7 @@ void apply_sets(const Arguments& arguments, Config& config) {
 Config config_of(const Arguments& arguments) {
   Config config = Config::from_file(arguments.required("CONFIG"));
   apply_sets(arguments, config);
+  if (arguments.has("from")) config.set_from(fork_path(arguments.get<std::string>("from")));
   return config;
 }
 

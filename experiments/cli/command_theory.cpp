@@ -13,6 +13,7 @@
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
 #include "experiments/cli/theory_flow.h"
+#include "experiments/config/fork.h"
 #include "experiments/config/option_table.h"
 #include "experiments/config/sweep.h"
 #include "experiments/predict/flow.h"
@@ -164,6 +165,9 @@ int command_theory(const std::vector<std::string>& arguments) {
   if (parsed.done()) return 0;
   const bool json = wants_json(parsed);
   Config config = config_of(parsed);
+  const std::optional<ForkSource> source = fork_source(config);
+  require(!source || !(parsed.has("path") || parsed.has("flow")), source ? source->written() : "",
+          ": --path and --flow start from weights that are drawn, a fork from stored ones");
   // Theory knows no seeds: the first one of each point stands for all.
   if (config.seeds() > 1) config.set_seeds(1);
   require_memory_of_theory(config);

@@ -46,6 +46,7 @@ struct Standing {
   std::int64_t replicas = 0;
   std::int64_t step = 0;
   std::int64_t steps = 0;
+  std::int64_t first = 0;  ///< step of the first record: of a fork its parent's
   std::int64_t records = 0;
   std::int64_t diverged = 0;
   fs::file_time_type kept;          ///< when `step` was reached, of a run that is not finished
@@ -119,6 +120,8 @@ Standing standing_of(const fs::path& path) {
   standing.path = path.string();
   standing.holder = files::lock_holder(locked_folder(fs::absolute(path).parent_path()));
   standing.steps = file.integer_attribute("/", "steps");
+  if (file.has_attribute("/", "parent_step")) standing.first = file.integer_attribute("/", "parent_step");
+  standing.step = standing.first;
   standing.replicas = static_cast<std::int64_t>(file.length("replica"));
   std::vector<std::int64_t> diverged_at;
   if (file.has_attribute("/", "finished")) {
@@ -166,7 +169,9 @@ std::string table(const std::vector<Standing>& runs) {
   out << std::left << std::setw(static_cast<int>(width)) << "file" << std::right << "  state     replicas  diverged"
       << "          step       of       %         left  records     trace  sharpness\n";
   for (const Standing& run : runs) {
-    const double share = run.steps > 0 ? 100.0 * static_cast<double>(run.step) / static_cast<double>(run.steps) : 100.0;
+    const double share = run.steps > run.first ? 100.0 * static_cast<double>(run.step - run.first) /
+                                                     static_cast<double>(run.steps - run.first)
+                                               : 100.0;
     out << std::left << std::setw(static_cast<int>(width)) << run.path << "  " << std::setw(8) << run.state
         << std::right << std::setw(10) << run.replicas << std::setw(10) << run.diverged << std::setw(14) << run.step
         << std::setw(11) << run.steps << std::setw(6) << std::fixed << std::setprecision(1) << share << std::setw(13)

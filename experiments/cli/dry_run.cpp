@@ -48,16 +48,16 @@ Cost estimate(const PreparedGroup& group, const EngineOptions& options) {
   const Schedule& schedule = settings.schedule;
   const std::unique_ptr<Engine> engine = make_engine(group.program, options);
   const TrainingProblem problem = training_problem(group);
-  TrainingState state = initial_state(initial_weights(group).to(engine->options()), problem.slots());
+  TrainingState state = initial_state(group, engine->options(), problem.slots());
   const std::unique_ptr<Stepper> stepper = engine->stepper(problem);
 
   Cost cost;
   // Twice as many steps each time; the last, longest piece tells the rate.
-  for (std::int64_t steps = 1; steps <= schedule.steps; steps *= 2) {
+  for (std::int64_t steps = 1; steps <= schedule.length(); steps *= 2) {
     const auto start = std::chrono::steady_clock::now();
     stepper->advance(state, steps);
     const double taken = seconds_since(start);
-    cost.training = taken / static_cast<double>(steps) * static_cast<double>(schedule.steps);
+    cost.training = taken / static_cast<double>(steps) * static_cast<double>(schedule.length());
     if (taken > kTrialSeconds / 2) break;
   }
   // Measured block by block, each like the first: that one tells the time.
@@ -135,11 +135,12 @@ nlohmann::json json_of(const Cost& cost) {
 
 }  // namespace
 
-nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const Shard& shard) {
+nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const Shard& shard,
+                       const std::filesystem::path& home) {
   require_memory(config, engine, shard);
   nlohmann::json groups = nlohmann::json::array();
   Cost total;
-  for (const PreparedGroup& group : prepare(config, shard)) {
+  for (const PreparedGroup& group : prepare(config, shard, home)) {
     const Settings& settings = group.settings();
     const Schedule& schedule = settings.schedule;
     const Cost cost = estimate(group, engine);
@@ -149,7 +150,7 @@ nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const 
                       {"replicas", group.noise.size()},
                       {"seeds", settings.seeds},
                       {"parameters", group.program.parameter_count()},
-                      {"steps", schedule.steps},
+                      {"steps", schedule.length()},
                       {"batch", settings.batch},
                       {"remarks", group.remarks},
                       {"records", schedule.records()},
@@ -157,6 +158,7 @@ nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const 
                       {"axes", axes},
                       {"cost", json_of(cost)},
                       {"closed_form", predictions_of(group, config)}});
+    if (group.fork) groups.back()["from"] = {{"parent", group.fork->parent}, {"step", group.fork->step}};
     total.training += cost.training;
     total.measuring += cost.measuring;
     total.prepared += cost.prepared;
@@ -173,6 +175,9 @@ void print_dry_run(const nlohmann::json& run, std::ostream& out) {
     out << group["name"].get<std::string>() << ": " << group["replicas"] << " replicas (" << group["seeds"]
         << " seeds each), " << group["parameters"] << " parameters, " << group["steps"] << " steps, "
         << group["records"] << " records\n";
+    if (group.contains("from")) {
+      out << "  from " << group["from"]["parent"].get<std::string>() << " at step " << group["from"]["step"] << '\n';
+    }
     for (const nlohmann::json& remark : group["remarks"]) out << "  note: " << remark.get<std::string>() << '\n';
     for (const nlohmann::json& axis : group["axes"]) {
       out << "  axis " << axis["key"].get<std::string>() << ":";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <iosfwd>
 #include <nlohmann/json_fwd.hpp>
 
@@ -14,7 +15,8 @@ namespace sharpseek {
 /// steps and records; an estimate of the time, from a fraction of a second of training and one measurement on this
 /// machine; memory and disk from the size of what is recorded (disk before compression: an upper bound); and, for
 /// linear networks, the closed form at each sweep point. Throws UserError as prepare() does.
-nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const Shard& shard);
+nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const Shard& shard,
+                       const std::filesystem::path& home);
 /// The same as text.
 void print_dry_run(const nlohmann::json& run, std::ostream& out);
 

@@ -57,6 +57,10 @@ class Config {
 
   const std::string& name() const { return values("experiment.name").front(); }
   const std::string& title() const { return values("experiment.title").front(); }
+  /// Where a fork starts, as it was written (fork.h); empty: it is none.
+  const std::string& from() const { return values("experiment.from").front(); }
+  void set_from(const std::string& source) { fix("experiment.from", source); }
+  void set_name(const std::string& name) { fix("experiment.name", name); }
   /// The claims that it bears on.
   std::vector<std::string> claims() const;
   /// "tanh mlp", "rnn": of the first sweep point.

@@ -1,10 +1,12 @@
 #include "experiments/config/input_directory.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "experiments/config/fork.h"
 #include "experiments/config/option_table.h"
 
 namespace sharpseek {
@@ -14,6 +16,8 @@ namespace fs = std::filesystem;
 
 std::vector<fs::path> relative_files(const Config& config) {
   std::vector<fs::path> files;
+  const std::optional<ForkSource> source = fork_source(config);
+  if (source && !source->beside() && fs::path(source->place).is_relative()) files.emplace_back(source->place);
   for (const ConfigOption& option : option_table()) {
     for (const std::string& value : config.values(option.key)) {
       if (value.starts_with("file:") && fs::path(value.substr(5)).is_relative()) files.emplace_back(value.substr(5));

@@ -26,6 +26,8 @@ constexpr std::array kOptions{
     ConfigOption{"experiment.claims", kText, "", kSingle, "claims that it bears on: C1,C2,.."},
     ConfigOption{"experiment.seed", kInteger, "1", kSingle, "base of all random numbers"},
     ConfigOption{"experiment.replicas", kInteger, "8", kSingle, "seeds per sweep point"},
+    ConfigOption{"experiment.from", kText, "", kSingle,
+                 "NAME[@STEP] | DIR[@STEP]: start from the weights of another run, at its end or at a recorded step"},
     ConfigOption{"data.inputs", kInteger, "4", kGroup, "features of a token"},
     ConfigOption{"data.outputs", kInteger, "3", kGroup, "outputs, of each token where all are read out"},
     ConfigOption{"data.sequence", kInteger, "1", kGroup, "tokens of a sample"},

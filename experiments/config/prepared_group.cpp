@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,20 @@ at::Tensor initial_weights(const PreparedGroup& prepared) {
   std::vector<at::Tensor> rows;
   for (const std::vector<double>& own : prepared.weights) rows.push_back(at::tensor(own, at::kDouble));
   return at::stack(rows);
+}
+
+TrainingState initial_state(const PreparedGroup& prepared, const at::TensorOptions& options, int slots) {
+  TrainingState state = initial_state(initial_weights(prepared).to(options), slots);
+  if (!prepared.fork) return state;
+  const ForkStart& fork = *prepared.fork;
+  state.step = fork.step;
+  state.loss_sum = fork.loss_sum;
+  state.loss_count = fork.loss_count;
+  state.diverged_at = fork.diverged_at;
+  for (std::size_t i = 0; i < fork.slots.size(); ++i) {
+    state.slots[i] = at::tensor(fork.slots[i], at::kDouble).view(state.parameters.sizes()).to(options);
+  }
+  return state;
 }
 
 std::vector<std::string> remarks_of(const std::vector<PreparedGroup>& groups) {

@@ -178,6 +178,16 @@ MeasureSettings measure_of(const Point& point) {
 
 }  // namespace
 
+void Settings::start_at(std::int64_t step, std::int64_t began) {
+  require(schedule.steps <= kMostSteps - step, "training.steps = ", schedule.steps, ": with the ", step,
+          " steps of its parent there are more than ", kMostSteps);
+  start = Start::kParent;
+  schedule.first = step;
+  schedule.steps += step;
+  optimizer.schedule = RateSchedule(optimizer.schedule.text(), schedule.steps);
+  optimizer.began = began;
+}
+
 std::int64_t SettingsReader::step_batch(const Point& point, const Settings& settings) {
   const std::int64_t batch = point.integer("training.batch");
   require(batch >= 1 && batch <= kMostBatch, "training.batch = ", batch, ": must be from 1 to ", kMostBatch);

@@ -22,6 +22,7 @@ enum class Start {
   kRandom,
   kLimit,     ///< where theory says that small learning rates end
   kManifold,  ///< weights that fit the samples
+  kParent,    ///< a fork: stored weights of another run
 };
 
 /// The [measure] section.
@@ -61,10 +62,15 @@ struct Settings {
 
   MeasureSettings measure;
 
+  /// Makes these the settings of a fork that starts at `step`: its own steps come after those of its parent, and rates
+  /// that depend on the length of the run count both. `step` is that of the parent's state, `began` where the state of
+  /// the optimiser was zero. Throws UserError if that makes too many steps.
+  void start_at(std::int64_t step, std::int64_t began);
+
   /// For messages: "key = value", the value as it was written.
   std::string written(std::string_view key) const { return std::string(key) + " = " + values.text(key); }
-  /// Rescaled time of the whole run at a constant rate.
-  double end_time() const { return time > 0 ? time : rescaled_time(learning_rate, batch, schedule.steps); }
+  /// Rescaled time of the run's own steps at a constant rate.
+  double end_time() const { return time > 0 ? time : rescaled_time(learning_rate, batch, schedule.length()); }
 };
 
 /// Turns the text of sweep points into settings. Data sets that gd takes whole are counted once.

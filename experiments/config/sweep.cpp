@@ -1,6 +1,7 @@
 #include "experiments/config/sweep.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -86,6 +87,15 @@ std::vector<std::string> replica_axes(const Config& config) {
   return axes;
 }
 
+std::string group_name(const Config& config, const std::function<std::string(const std::string& key)>& value) {
+  std::string name;
+  for (const ConfigOption& option : option_table()) {
+    if (!separates_groups(option, config) || config.values(option.key).size() == 1) continue;
+    name += concat(name.empty() ? "" : ",", option.name(), "=", in_folder_name(option, value(std::string(option.key))));
+  }
+  return name;
+}
+
 double point_count(const Config& config) {
   double points = 1;
   for (const ConfigOption& option : option_table()) points *= static_cast<double>(config.values(option.key).size());
@@ -126,12 +136,7 @@ std::vector<Group> expand(const Config& config, const Shard& shard) {
   std::vector<Group> groups;
   for (const Values& shared : product({{}}, true)) {
     Group group;
-    for (const ConfigOption& option : option_table()) {
-      if (separates_groups(option, config) && config.values(option.key).size() > 1) {
-        group.name += concat(group.name.empty() ? "" : ",", option.name(), "=",
-                             in_folder_name(option, shared.at(std::string(option.key))));
-      }
-    }
+    group.name = group_name(config, [&](const std::string& key) { return shared.at(key); });
     const std::vector<Values> points = product({shared}, false);
     const std::int64_t seeds = Point(points.front()).integer("experiment.replicas");
     const auto count = static_cast<std::int64_t>(points.size());

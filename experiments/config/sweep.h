@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -31,6 +32,10 @@ struct Group {
 
 /// Swept keys that differ between replicas of a group, in the order of the option table.
 std::vector<std::string> replica_axes(const Config& config);
+
+/// The name of the group where the axes that tell groups apart have these values: "depth=2,width=8"; empty if there is
+/// one group. It is also its folder's.
+std::string group_name(const Config& config, const std::function<std::string(const std::string& key)>& value);
 
 /// Which part of the replicas of each group a process trains: `index` of `count` equal parts.
 struct Shard {

@@ -14,15 +14,25 @@ namespace sharpseek {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// Step of the first record: of a fork that of its parent.
+std::int64_t first_step(files::File& file) {
+  return file.has_attribute("/", "parent_step") ? file.integer_attribute("/", "parent_step") : 0;
+}
+
+}  // namespace
+
 std::optional<EarlierRun> earlier_run(const fs::path& directory) {
   const fs::path path = directory / kRunFile;
   if (!fs::exists(path)) return std::nullopt;
   files::File file = files::File::open(path.string());
-  EarlierRun earlier{
-      .schedule = {.steps = file.integer_attribute("/", "steps"), .every = file.integer_attribute("/", "record_every")},
-      .finished = file.has_attribute("/", "finished"),
-      .fingerprint = file.text_attribute("/", "fingerprint"),
-      .engine = file.text_attribute("/", "engine")};
+  EarlierRun earlier{.schedule = {.steps = file.integer_attribute("/", "steps"),
+                                  .every = file.integer_attribute("/", "record_every"),
+                                  .first = first_step(file)},
+                     .finished = file.has_attribute("/", "finished"),
+                     .fingerprint = file.text_attribute("/", "fingerprint"),
+                     .engine = file.text_attribute("/", "engine")};
   // Killed before its first checkpoint: nothing was reported as written, so it begins again.
   if (!earlier.finished && !fs::exists(directory / kCheckpointFile)) return std::nullopt;
   return earlier;
@@ -52,7 +62,7 @@ Position continue_record(const fs::path& directory, const EarlierRun& earlier, c
   if (longer && state.step == earlier.schedule.steps && position.records == earlier.schedule.due(state.step) &&
       !schedule.records_at(state.step)) {
     --position.records;  // the last record of the shorter run is none of the longer one
-  } else if (state.step % schedule.every == 0 && position.records == schedule.due(state.step)) {
+  } else if (schedule.resets_at(state.step) && position.records == schedule.due(state.step)) {
     // The checkpoint was taken inside of that record, before the trainer began new sums.
     std::fill(state.loss_sum.begin(), state.loss_sum.end(), 0.0);
     std::fill(state.loss_count.begin(), state.loss_count.end(), 0);
@@ -91,7 +101,8 @@ void require_continues(const PreparedGroup& prepared, const Engine& engine, cons
   require(change.empty(), path, ": ", change);
   const std::int64_t steps = settings.schedule.steps;
   const std::int64_t before = earlier->schedule.steps;
-  require(steps >= before, "training.steps = ", steps, ": ", path, " has ", before,
+  const std::int64_t first = settings.schedule.first;
+  require(steps >= before, "training.steps = ", steps - first, ": ", path, " has ", before - first,
           " already; a run can only be made longer");
   if (earlier->finished && steps == before) return;
   require(steps == before || settings.optimizer.schedule.ignores_length(),

@@ -98,17 +98,30 @@ void require_same_groups(const fs::path& place, const ExperimentIndex& index, co
   }
 }
 
+/// Says where a fork rounds otherwise than its parent did.
+void remark_engines(const std::vector<PreparedGroup>& groups, const std::vector<std::unique_ptr<Engine>>& engines,
+                    const RunOptions& options) {
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const std::string own = engines[g]->description();
+    if (!groups[g].fork || groups[g].fork->engine == own) continue;
+    options.remark(concat("its parent was trained by ", groups[g].fork->engine, ", this fork by ", own,
+                          ", whose roundings differ"));
+    return;
+  }
+}
+
 RunSummary begin_experiment(const Config& config, const RunOptions& options, const fs::path& directory,
                             const Shard& shard) {
   const EngineOptions engine = options.engine.over({});
   require_memory(config, engine, shard);
-  const std::vector<PreparedGroup> groups = prepare(config, shard);
+  const std::vector<PreparedGroup> groups = prepare(config, shard, home_of(directory, shard));
   for (const std::string& remark : remarks_of(groups)) options.remark(remark);
   require(shard.count == 1 || !groups.front().settings().until_stationary,
           "training.until = stationary: looks at "
           "all replicas together, so that --shard ",
           shard.index, "/", shard.count, " cannot do it");
   const std::vector<std::unique_ptr<Engine>> engines = make_engines(groups, engine);
+  remark_engines(groups, engines, options);
 
   files::NewDirectory fresh(directory);
   const files::DirectoryLock lock(directory);
@@ -161,7 +174,7 @@ RunSummary resume_experiment(const fs::path& directory, const std::vector<std::s
 
   const InputDirectory inputs(index.config, index.working_directory);
   require_memory(index.config, engine, index.shard);
-  const std::vector<PreparedGroup> groups = prepare(index.config, index.shard);
+  const std::vector<PreparedGroup> groups = prepare(index.config, index.shard, home_of(place, index.shard));
   const std::vector<std::unique_ptr<Engine>> engines = make_engines(groups, engine);
   // Every refusal comes before anything is written.
   require_same_groups(place, index, groups, inputs);

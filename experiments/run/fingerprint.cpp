@@ -60,12 +60,27 @@ void add_replicas(files::Checksum& sum, const PreparedGroup& prepared) {
   }
 }
 
+/// The state that a fork takes up besides its weights.
+void add_fork(files::Checksum& sum, const ForkStart& fork) {
+  sum.add(std::span<const std::int64_t>(&fork.step, 1));
+  sum.add(std::span<const std::int64_t>(&fork.optimizer_began, 1));
+  for (const std::vector<double>& slot : fork.slots) sum.add(std::span<const double>(slot));
+  sum.add(std::span<const double>(fork.loss_sum));
+  sum.add(std::span<const std::int64_t>(fork.loss_count));
+  sum.add(std::span<const std::int64_t>(fork.diverged_at));
+  for (const TimeOrigin& origin : fork.time_origins) {
+    add(sum, origin.time);
+    sum.add(std::span<const std::int64_t>(&origin.step, 1));
+  }
+}
+
 /// Of everything but the files as they are read.
 std::int64_t rest_of(const PreparedGroup& prepared) {
   files::Checksum sum;
   add_options(sum, prepared.settings().values);
   add_task(sum, *prepared.task);
   add_replicas(sum, prepared);
+  if (prepared.fork) add_fork(sum, *prepared.fork);
   return sum.value();
 }
 

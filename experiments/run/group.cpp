@@ -47,6 +47,21 @@ RunSummary summary_of(const fs::path& directory) {
           .stationary = std::count(stationary.begin(), stationary.end(), 1)};
 }
 
+/// What a fork's file says of each replica's start.
+void add_fork(const ForkStart& fork, RunRecord& record) {
+  std::vector<double> times;
+  std::vector<std::int64_t> steps;
+  for (const TimeOrigin& origin : fork.time_origins) {
+    times.push_back(origin.time);
+    steps.push_back(origin.step);
+  }
+  record.replica_variable(
+      {"parent_replica", fork.rows, "", "index of the parent's replica in its file (attribute parent)"});
+  record.replica_variable({"rescaled_time_origin", times, "1",
+                           "rescaled time at which the rate, batch and schedule of this fork began; its own is added"});
+  record.replica_variable({"rescaled_time_origin_step", steps, "SGD steps", "step of rescaled_time_origin"});
+}
+
 /// Makes the file of a new run, with everything that is known before the first step.
 void create_record(const PreparedGroup& prepared, const Schedule& schedule, const at::Tensor& label_error,
                    RunRecord& record) {
@@ -63,6 +78,7 @@ void create_record(const PreparedGroup& prepared, const Schedule& schedule, cons
   record.replica_variable({"stationary", std::vector<std::int64_t>(replicas, 0), "",
                            "1 where the last half of the records passes the two-window test (docs/sharpness.md)"});
   if (label_error.defined()) record.replica_variable(label_error_column(label_error));
+  if (prepared.fork) add_fork(*prepared.fork, record);
   record.add(predict_linear(prepared));
   record.add(predict_flow_of_records(prepared, schedule.record_steps()));
 }
@@ -105,6 +121,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
     }
     schedule.every = earlier->schedule.every;
   }
+  schedule.joins = prepared.fork && prepared.fork->joins(schedule.every);
 
   // What trains and what measures.
   const TrainingProblem problem = training_problem(prepared);
@@ -120,7 +137,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   if (earlier) {
     position = continue_record(directory, *earlier, schedule, engine.options(), options, record, create);
   } else {
-    position.state = initial_state(initial_weights(prepared).to(engine.options()), problem.slots());
+    position.state = initial_state(prepared, engine.options(), problem.slots());
     create();
     record.begin();
   }
@@ -128,11 +145,12 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   // Training, up to the end or to an interruption.
   const std::string title = config.name() + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
   const std::unique_ptr<Progress> progress =
-      options.progress(concat(title, ": ", layout.replicas, " replicas"), schedule.steps, " steps");
+      options.progress(concat(title, ": ", layout.replicas, " replicas"), schedule.length(), " steps");
   RecordingObserver observer(
       probe, record, *progress,
-      RescaledTime(problem.learning_rates, problem.optimizer.schedule, problem.batch, schedule.every),
-      stopping_rule(prepared), options);
+      RescaledTime(problem.learning_rates, problem.optimizer.schedule, problem.batch, schedule.every,
+                   prepared.fork ? prepared.fork->time_origins : std::vector<TimeOrigin>{}),
+      stopping_rule(prepared), schedule.first, options);
   const TrainingOutcome outcome =
       train(*stepper, position.state, schedule, observer, options.interrupted, position.records);
   observer.checkpoint(position.state);

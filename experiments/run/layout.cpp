@@ -15,6 +15,22 @@
 #include "experiments/run/provenance.h"
 
 namespace sharpseek {
+namespace {
+
+/// What a fork's file says about its parent.
+void describe_fork(const ForkStart& fork, RecordLayout& layout) {
+  layout.attributes["parent"] = fork.parent;
+  layout.attributes["parent_fingerprint"] = fork.fingerprint;
+  std::string changes;
+  for (const std::string& change : fork.changes) changes += (changes.empty() ? "" : "; ") + change;
+  layout.attributes["parent_changes"] = changes;
+  layout.integers["parent_step"] = fork.step;
+  layout.integers["parent_checksum"] = fork.checksum;
+  layout.integers["optimizer_began"] = fork.optimizer_began;
+}
+
+}  // namespace
+
 RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, const Engine& engine,
                         const BlockProbe& probe, const Schedule& schedule) {
   const Settings& settings = prepared.settings();
@@ -22,6 +38,7 @@ RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, con
   layout.replicas = static_cast<std::int64_t>(prepared.noise.size());
   layout.records = schedule.records();
   layout.steps = schedule.steps;
+  layout.first = schedule.first;
   layout.every = schedule.every;
   layout.fingerprint = problem_fingerprint(prepared);
   layout.eigenvalues = probe.eigenvalues();
@@ -49,6 +66,7 @@ RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, con
   for (const std::string& remark : prepared.remarks) remarks += concat(remarks.empty() ? "" : "\n", remark);
   if (!remarks.empty()) layout.attributes["remarks"] = remarks;
   layout.batch = settings.batch;
+  if (prepared.fork) describe_fork(*prepared.fork, layout);
   layout.attributes["started"] = utc_now();
   if (names_relative_files(config)) layout.attributes["working_directory"] = std::filesystem::current_path().string();
   return layout;

@@ -55,7 +55,7 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   } catch (const nlohmann::json::exception& error) {
     throw UserError(concat(path, ": attribute config is damaged: ", error.what()));
   }
-  const Config config = Config::from_json(json, path);
+  const Config config = without_parent(Config::from_json(json, path));
   const std::string began = file.has_attribute("/", "working_directory") ? text_of(file, "working_directory") : "";
   std::string remark;
   const PreparedGroup prepared = [&] {

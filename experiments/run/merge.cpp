@@ -57,10 +57,11 @@ std::string joined(std::vector<files::File>& shards, const std::string& name) {
 }
 
 /// Throws UserError unless each shard's groups are parts of what the configuration gives now.
-void require_same_task(const Config& config, const std::vector<fs::path>& folders, const InputDirectory& inputs) {
+void require_same_task(const Config& config, const std::vector<fs::path>& folders, const fs::path& home,
+                       const InputDirectory& inputs) {
   for (std::size_t i = 0; i < folders.size(); ++i) {
     const Shard shard{static_cast<std::int64_t>(i), static_cast<std::int64_t>(folders.size())};
-    for (const PreparedGroup& group : prepare(config, shard)) {
+    for (const PreparedGroup& group : prepare(config, shard, home)) {
       const fs::path path = ExperimentIndex::place(folders[i], group.group.name) / kRunFile;
       require(fs::exists(path), path.string(), ": is missing");
       const std::string stored = files::File::open(path.string()).text_attribute("/", "fingerprint");
@@ -206,8 +207,9 @@ Merged merge_shards(const fs::path& directory, bool copy) {
   std::vector<fs::path> absolute;
   for (const fs::path& folder : folders) absolute.push_back(fs::absolute(folder));
   const InputDirectory inputs(index.config, index.working_directory);
-  const std::vector<PreparedGroup> whole = prepare(index.config);
-  require_same_task(index.config, absolute, inputs);
+  const fs::path home = home_of(here, {});
+  const std::vector<PreparedGroup> whole = prepare(index.config, {}, home);
+  require_same_task(index.config, absolute, home, inputs);
 
   Merged merged{.shards = static_cast<std::int64_t>(folders.size()), .replicas = 0, .files = {}};
   for (std::size_t g = 0; g < index.groups.size(); ++g) {

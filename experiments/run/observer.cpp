@@ -6,13 +6,15 @@
 namespace sharpseek {
 
 RecordingObserver::RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
-                                     std::optional<StoppingRule> stopping, const RunOptions& options)
+                                     std::optional<StoppingRule> stopping, std::int64_t first,
+                                     const RunOptions& options)
     : probe_(probe),
       record_(record),
       progress_(progress),
       interrupted_(options.interrupted),
       time_(std::move(time)),
       stopping_(std::move(stopping)),
+      first_(first),
       clock_(options.checkpoint_seconds) {}
 
 bool RecordingObserver::record(const TrainingState& state) {
@@ -26,7 +28,7 @@ bool RecordingObserver::record(const TrainingState& state) {
 bool RecordingObserver::enough(const TrainingState& state) { return stopping_ && settled(record_, state, *stopping_); }
 
 void RecordingObserver::progress(const TrainingState& state) {
-  progress_.update(state.step);
+  progress_.update(state.step - first_);
   if (clock_.due()) checkpoint(state);
 }
 

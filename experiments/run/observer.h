@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "core/interruption.h"
@@ -18,9 +19,10 @@ namespace sharpseek {
 /// are due.
 class RecordingObserver : public Observer {
  public:
-  /// `stopping`: when training may stop early; none: never. What is given by reference must outlive the observer.
+  /// `stopping`: when training may stop early; none: never. `first`: step from which progress counts. What is given by
+  /// reference must outlive the observer.
   RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
-                    std::optional<StoppingRule> stopping, const RunOptions& options);
+                    std::optional<StoppingRule> stopping, std::int64_t first, const RunOptions& options);
 
   bool record(const TrainingState& state) override;
   bool enough(const TrainingState& state) override;
@@ -35,6 +37,7 @@ class RecordingObserver : public Observer {
   const Interruption& interrupted_;
   RescaledTime time_;
   std::optional<StoppingRule> stopping_;
+  std::int64_t first_;
   CheckpointClock clock_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,10 +11,12 @@
 #include <vector>
 
 #include "core/error.h"
+#include "experiments/config/fork.h"
 #include "experiments/predict/flow.h"
 #include "experiments/predict/linear_theory.h"
 #include "experiments/predict/rivals.h"
 #include "experiments/run/fingerprint.h"
+#include "experiments/run/parent.h"
 #include "sharpness/balance.h"
 #include "sharpness/quantity.h"
 #include "training/trainer.h"
@@ -89,8 +92,17 @@ std::vector<double> initial_weights(const Replica& replica, const Program& progr
   return weights;
 }
 
-std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
+Config without_parent(const Config& config) {
+  Config alone = config;
+  alone.set_from("");
+  return alone;
+}
+
+std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard, const std::filesystem::path& home) {
   std::vector<PreparedGroup> prepared;
+  const std::optional<ForkSource> source = fork_source(config);
+  const std::optional<Parent> parent =
+      source ? std::optional<Parent>(std::in_place, *source, config, home) : std::nullopt;
   FileChecksums checksums;
   for (Group& group : expand(config, shard)) {
     const Settings& settings = group.settings();
@@ -106,6 +118,16 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard) {
           make_noise(replica.settings->noise, next.task->outputs, signal ? &*signal : nullptr, settings.seed));
     }
     next.files = files_of(group, checksums);
+
+    if (parent) {
+      next.group = std::move(group);
+      parent->start(next);
+      require_measurable(next);
+      validate(training_problem(next), next.program);
+      for (std::string& remark : remarks_on(next)) next.remarks.push_back(std::move(remark));
+      prepared.push_back(std::move(next));
+      continue;
+    }
 
     // Weights to start from.
     std::vector<Prediction> predictions;

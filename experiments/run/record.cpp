@@ -178,11 +178,7 @@ void RunRecord::attribute(const std::string& name, const std::string& value) { t
 void RunRecord::finish(const TrainingState& state) {
   SHARPSEEK_ASSERT(packed_);
   write_state(*packed_, state);
-  std::string shapes;
-  for (const Parameter& block : layout_.parameters) {
-    shapes += concat(shapes.empty() ? "" : " ", block.name, "[", block.rows, ",", block.columns, "]");
-  }
-  packed_->attribute("checkpoint/parameters", "blocks", shapes);
+  packed_->attribute("checkpoint/parameters", "blocks", block_shapes(layout_.parameters));
   files::add_checksums(*packed_);
   packed_->close();
   packed_.reset();

@@ -20,6 +20,7 @@ void define_attributes(File& file, const RecordLayout& layout) {
   file.attribute("/", "record_every", std::vector<std::int64_t>{layout.every});
   file.attribute("/", "batch", std::vector<std::int64_t>{layout.batch});
   file.attribute("/", "fingerprint", layout.fingerprint);
+  for (const auto& [name, value] : layout.integers) file.attribute("/", name, std::vector<std::int64_t>{value});
   for (const auto& [name, value] : layout.attributes) file.attribute("/", name, value);
 }
 

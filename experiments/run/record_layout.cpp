@@ -26,6 +26,14 @@ files::Dimension RecordLayout::dimension(std::string_view name) const {
   return {"", 1};
 }
 
+std::string block_shapes(const std::vector<Parameter>& parameters) {
+  std::string shapes;
+  for (const Parameter& block : parameters) {
+    shapes += concat(shapes.empty() ? "" : " ", block.name, "[", block.rows, ",", block.columns, "]");
+  }
+  return shapes;
+}
+
 std::vector<Series> series_of(const RecordLayout& layout) {
   std::vector<Series> series{{"rescaled_time", 1, false}};
   for (const Variable& variable : layout.variables) {

@@ -18,6 +18,7 @@ struct RecordLayout {
   std::int64_t replicas = 0;
   std::int64_t records = 0;                        ///< length of time
   std::int64_t steps = 0;                          ///< of the whole run
+  std::int64_t first = 0;                          ///< step of the first record: of a fork its parent's
   std::int64_t every = 1;                          ///< steps between records
   std::int64_t batch = 1;                          ///< samples of a step: for gd all of the set
   std::string fingerprint;                         ///< problem_fingerprint()
@@ -27,11 +28,15 @@ struct RecordLayout {
   std::vector<Balance> balances;                   ///< empty unless measured
   std::vector<Variable> variables;                 ///< measured over time
   bool keep_parameters = false;                    ///< store the weights at every record
+  std::map<std::string, std::int64_t> integers;    ///< further attributes of the file
   std::map<std::string, std::string> attributes;   ///< of the file: resolved config, versions, machine, ...
 
   /// The dimension of a file by a variable's name for it, with its length; "" has length 1.
   files::Dimension dimension(std::string_view name) const;
 };
+
+/// "W_1[8,4] W_2[3,8]": the blocks of the parameter vector, as files tell them.
+std::string block_shapes(const std::vector<Parameter>& parameters);
 
 /// A variable over time: [replica, time], or with an extra dimension [replica, time, size].
 struct Series {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "experiments/config/fork.h"
 #include "experiments/config/option_table.h"
 #include "experiments/config/presets.h"
 #include "experiments/run/experiment.h"
@@ -28,10 +30,37 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// The experiment that another one of its preset forks; null if it forks none.
+const PresetFile* parent_of(const PresetFile& file, const std::vector<PresetFile>& all) {
+  const std::optional<ForkSource> source = fork_source(Config(file.text, file.path));
+  if (!source) return nullptr;
+  for (const PresetFile& other : all) {
+    if (other.name() == source->place && other.name() != file.name()) return &other;
+  }
+  throw UserError(concat(file.path, ": ", source->written(), ": no other experiment of preset ", file.preset()));
+}
+
+/// Those chosen with all that they fork, each after its parent, otherwise in their order.
+std::vector<PresetFile> parents_first(const std::vector<PresetFile>& chosen, const std::vector<PresetFile>& all) {
+  std::vector<PresetFile> ordered;
+  const auto there = [&](const PresetFile& file) {
+    return std::any_of(ordered.begin(), ordered.end(), [&](const PresetFile& own) { return own.path == file.path; });
+  };
+  for (const PresetFile& file : chosen) {
+    std::vector<const PresetFile*> line;  // from this one up to the first that forks none
+    for (const PresetFile* at = &file; at != nullptr && !there(*at); at = parent_of(*at, all)) {
+      require(line.size() < all.size(), file.path, ": experiment.from: forks itself in the end");
+      line.push_back(at);
+    }
+    for (auto at = line.rbegin(); at != line.rend(); ++at) ordered.push_back(**at);
+  }
+  return ordered;
+}
+
 /// The preset's experiments, or those named by --only (a name, or the beginning of several).
 std::vector<PresetFile> selected(const std::string& name, const std::vector<std::string>& only) {
   std::vector<PresetFile> all = preset(name);
-  if (only.empty()) return all;
+  if (only.empty()) return parents_first(all, all);
   std::vector<PresetFile> chosen;
   std::vector<std::string> names;
   for (const PresetFile& file : all) names.push_back(file.name());
@@ -46,7 +75,16 @@ std::vector<PresetFile> selected(const std::string& name, const std::vector<std:
       chosen.push_back(file);
     }
   }
-  return chosen;
+  return parents_first(chosen, all);
+}
+
+/// Throws UserError if a fork does not map onto its parent, as far as their configurations tell.
+void require_fork_fits(const Config& config, const std::vector<Config>& configs) {
+  const std::optional<ForkSource> source = fork_source(config);
+  if (!source) return;
+  for (const Config& parent : configs) {
+    if (parent.name() == source->place) ParentMap(*source, parent, config);
+  }
 }
 
 /// The configurations of a plan, each checked.
@@ -55,8 +93,9 @@ std::vector<Config> configurations(const ReproductionPlan& plan) {
   for (const PresetFile& file : selected(plan.preset, plan.only)) {
     configs.emplace_back(file.text, file.path);
     for (const std::string& set : plan.sets) configs.back().set(set);
-    prepare(configs.back());
+    prepare(without_parent(configs.back()));
   }
+  for (const Config& config : configs) require_fork_fits(config, configs);
   return configs;
 }
 
@@ -75,6 +114,7 @@ nlohmann::json entry(const Config& config, const RunSummary& summary) {
           {"title", config.title()},
           {"claims", config.claims()},
           {"architecture", config.architecture()},
+          {"from", config.from()},
           {"replicas", summary.replicas},
           {"stationary", summary.stationary},
           {"diverged", summary.diverged}};

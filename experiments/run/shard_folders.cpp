@@ -33,6 +33,13 @@ fs::path shard_directory(const fs::path& directory, const Shard& shard) {
   return directory / concat("shard-", shard.index, "-of-", shard.count);
 }
 
+fs::path home_of(const fs::path& directory, const Shard& shard) {
+  fs::path folder = fs::absolute(directory).lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();
+  if (shard.count > 1) folder = folder.parent_path();
+  return folder.parent_path();
+}
+
 ShardFolders find_shards(const fs::path& directory) {
   ShardFolders found;
   if (!fs::is_directory(directory)) return found;

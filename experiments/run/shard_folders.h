@@ -12,6 +12,9 @@ namespace sharpseek {
 /// The folder that a shard of the experiment in `directory` writes to: DIR itself, or DIR/shard-I-of-N.
 std::filesystem::path shard_directory(const std::filesystem::path& directory, const Shard& shard);
 
+/// The folder that an experiment's folder is in, absolute; of a shard's that of the whole.
+std::filesystem::path home_of(const std::filesystem::path& directory, const Shard& shard);
+
 /// The shards that a folder holds, by their index. Throws UserError if they are of different numbers N.
 struct ShardFolders {
   std::int64_t count = 0;  ///< N; 0: none

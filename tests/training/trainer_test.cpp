@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "training/schedule.h"
+
 namespace sharpseek {
 namespace {
 
@@ -164,6 +166,52 @@ TEST(Schedule, CountsTheRecordsDue) {
   EXPECT_EQ(schedule.due(25), 4);
   EXPECT_TRUE(schedule.records_at(25));
   EXPECT_FALSE(schedule.records_at(24));
+}
+
+TEST(Schedule, OfAForkHasTheRecordsOfTheWholeRunFromItsFirstStepOn) {
+  const Schedule whole{.steps = 47, .every = 10};
+  for (const std::int64_t first : {0, 20, 23, 47}) {
+    const Schedule fork{.steps = 47, .every = 10, .first = first};
+    std::vector<std::int64_t> expected{first};
+    for (const std::int64_t step : whole.record_steps()) {
+      if (step > first) expected.push_back(step);
+    }
+    EXPECT_EQ(fork.record_steps(), expected);
+    EXPECT_EQ(fork.records(), static_cast<std::int64_t>(expected.size()));
+    EXPECT_EQ(fork.length(), 47 - first);
+    std::int64_t due = 0;
+    for (std::int64_t step = first; step <= 47; ++step) {
+      due += fork.records_at(step) ? 1 : 0;
+      EXPECT_EQ(fork.due(step), due) << step;
+    }
+  }
+}
+
+TEST(Train, AForkBeginsNewSumsUnlessItChangesNothing) {
+  for (const bool joins : {false, true}) {
+    CountingStepper stepper;
+    TrainingState state = fresh();
+    state.step = 15;
+    state.loss_sum = {7, 7};
+    state.loss_count = {1, 1};
+    Seen seen;
+    train(stepper, state, {.steps = 30, .every = 10, .first = 15, .joins = joins}, seen);
+    EXPECT_EQ(seen.steps, (std::vector<std::int64_t>{15, 20, 30}));
+    // Steps 15 to 19 have losses 15 to 19.
+    const double first_interval = joins ? (7 + 85.0) / 6 : 17;
+    EXPECT_EQ(seen.losses, (std::vector<double>{7, first_interval, 24.5}));
+  }
+}
+
+TEST(RescaledTime, OfAForkAddsToThatOfItsOrigin) {
+  const RateSchedule rates("inverse:30");
+  RescaledTime whole({0.1, 0.2}, rates, 4, 10);
+  RescaledTime fork({0.1, 0.05}, rates, 4, 10, {{0, 0}, {2, 25}});
+  double squares = 0;
+  for (int t = 25; t < 60; ++t) squares += 1 / ((1 + t / 30.0) * (1 + t / 30.0));
+  const std::vector<double> found = fork.at(60);
+  EXPECT_EQ(found[0], whole.at(60)[0]);  // to the same bits
+  EXPECT_NEAR(found[1], 2 + 0.05 * 0.05 * squares / 4, 1e-14);
 }
 
 }  // namespace
