@@ -92,7 +92,8 @@ bool is_default(const ConfigOption& option, const std::string& text) {
                                             : text == option.default_value;
 }
 
-/// Throws UserError for a loss that does not take these labels, or noise that sampled labels do not have.
+/// Throws UserError for a loss that does not take these labels or this readout, or noise that sampled labels do not
+/// have.
 LossKind loss_of(const Point& point) {
   const LossKind loss = loss_kind(point.text("training.loss"));
   const std::string& labels = point.text("data.labels");
@@ -100,6 +101,8 @@ LossKind loss_of(const Point& point) {
   const bool distributions = traits(loss).distributions;
   require(distributions == (labels != "values"), "training.loss = ", name_of(loss),
           ": needs data.labels = ", distributions ? "sampled | soft" : "values", ", not ", labels);
+  require(!distributions || point.text("model.readout") != "tokens", "training.loss = ", name_of(loss),
+          ": needs model.readout = mean | last, not tokens: labels are one distribution a sample");
   if (labels != "sampled") return loss;
   for (const ConfigOption& option : option_table()) {
     if (option.section() != "noise" || option.key == "noise.redraw") continue;
