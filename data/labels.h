@@ -10,9 +10,9 @@ namespace sharpseek {
 
 /// The data.labels, data.smoothing and data.class_weights keys.
 struct LabelOptions {
-  std::string kind = "values";  ///< values | sampled | soft
-  double smoothing = 0;         ///< s
-  std::string class_weights;    ///< "w1,w2,..", one for each output; empty: all 1
+  std::string kind = "values";     ///< values | sampled | soft
+  double smoothing = 0;            ///< s
+  std::string class_weights = {};  ///< "w1,w2,..", one for each output; empty: all 1
 };
 
 /// What the labels y [outputs] of a sample are, f* being the teacher's outputs.

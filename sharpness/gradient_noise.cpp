@@ -84,7 +84,7 @@ NoiseFactors noise_factors(const std::vector<Noise>& noise, at::TensorOptions op
     factors.push_back(at::from_blob(factor.data(), {factor.rows(), factor.cols()}, at::kDouble).clone());
     heteroscedastic.push_back(one.heteroscedastic);
   }
-  NoiseFactors result{at::stack(factors).to(options), {}, {}};
+  NoiseFactors result{at::stack(factors).to(options), {}};
   if (std::any_of(heteroscedastic.begin(), heteroscedastic.end(), [](double a) { return a > 0; })) {
     result.heteroscedastic = at::tensor(heteroscedastic, at::kDouble).to(options);
   }

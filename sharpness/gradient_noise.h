@@ -30,7 +30,7 @@ at::Tensor batch_second_moment(const GradientMoments& moments, const BatchSampli
 struct NoiseFactors {
   at::Tensor factors;          ///< F [E, outputs, outputs], 0 for replicas without such noise; undefined: 0 for all
   at::Tensor heteroscedastic;  ///< a [E]; undefined where it is 0 for all
-  at::Tensor own;              ///< L_n [E or 1, N, outputs, outputs], of distributions; then factors are undefined
+  at::Tensor own{};            ///< L_n [E or 1, N, outputs, outputs], of distributions; then factors are undefined
 
   bool defined() const { return factors.defined() || own.defined(); }
   /// L_n [E or 1, N, outputs, outputs], or [E, 1, ..] where it is the same for all, of inputs [N, tokens, features],

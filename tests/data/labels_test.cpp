@@ -32,27 +32,24 @@ Vector softmax(const Vector& f) {
 }
 
 TEST(Labels, RefuseWhatMeansNothing) {
-  EXPECT_EQ(refusal({.kind = "hard", .class_weights = {}}), "data.labels = hard: must be values | sampled | soft");
-  EXPECT_EQ(refusal({.kind = "soft", .smoothing = 1, .class_weights = {}}),
-            "data.smoothing = 1: must be at least 0 and below 1");
-  EXPECT_EQ(refusal({.kind = "soft", .smoothing = -0.5, .class_weights = {}}),
-            "data.smoothing = -0.5: must be at least 0 and below 1");
+  EXPECT_EQ(refusal({.kind = "hard"}), "data.labels = hard: must be values | sampled | soft");
+  EXPECT_EQ(refusal({.kind = "soft", .smoothing = 1}), "data.smoothing = 1: must be at least 0 and below 1");
+  EXPECT_EQ(refusal({.kind = "soft", .smoothing = -0.5}), "data.smoothing = -0.5: must be at least 0 and below 1");
   EXPECT_EQ(refusal({.kind = "sampled", .class_weights = "1,2"}),
             "data.class_weights = 1,2: has 2 values, needs 3, one for each output");
   EXPECT_EQ(refusal({.kind = "sampled", .class_weights = "1,0,2"}),
             "data.class_weights = 1,0,2: must be finite and above 0");
   EXPECT_EQ(refusal({.kind = "sampled", .class_weights = "1,x,2"}), "data.class_weights: 'x' is not a finite number");
-  EXPECT_EQ(refusal({.kind = "values", .smoothing = 0.1, .class_weights = {}}),
+  EXPECT_EQ(refusal({.kind = "values", .smoothing = 0.1}),
             "data.smoothing = 0.1: needs data.labels = sampled | soft, which are distributions over the outputs");
   EXPECT_EQ(refusal({.kind = "values", .class_weights = "1,1,1"}),
             "data.class_weights = 1,1,1: needs data.labels = sampled | soft, which are distributions over the outputs");
-  EXPECT_EQ(refusal({.kind = "sampled", .class_weights = {}}, 1),
-            "data.outputs = 1: data.labels = sampled needs at least 2, one a class");
+  EXPECT_EQ(refusal({.kind = "sampled"}, 1), "data.outputs = 1: data.labels = sampled needs at least 2, one a class");
 }
 
 TEST(Labels, SampledClassesAreAsFrequentAsSoftmaxSays) {
   const std::vector<double> logits{0.3, -1.2, 2.0, -40.0};
-  const Labels labels = make_labels({.kind = "sampled", .class_weights = {}}, 4);
+  const Labels labels = make_labels({.kind = "sampled"}, 4);
   constexpr std::uint32_t kDraws = 200000;
   std::vector<double> counts(4);
   for (std::uint32_t step = 0; step < kDraws / 4; ++step) {
@@ -73,7 +70,7 @@ TEST(Labels, SampledClassesAreAsFrequentAsSoftmaxSays) {
 }
 
 TEST(Labels, AnImpossibleClassIsNeverDrawnWhateverTheWord) {
-  const Labels labels = make_labels({.kind = "sampled", .class_weights = {}}, 3);
+  const Labels labels = make_labels({.kind = "sampled"}, 3);
   for (const auto& logits : {std::vector<float>{-1e4f, 1e4f, -1e4f}, {1e4f, -1e4f, -1e4f}, {-1e4f, -1e4f, 1e4f}}) {
     for (const std::uint32_t word : {0u, 1u, 1u << 31, 0xffffffffu}) {
       std::vector<float> y{label_uniform<float>(word), 0, 0};
@@ -155,7 +152,7 @@ TEST(LabelMoments, OfSoftLabelsWithSignsEqualTheSumOverSigns) {
 
 TEST(LabelMoments, OfSoftLabelsWithGaussianNoiseAreOffByTheirStandardError) {
   // Of two classes only the difference of the logits counts: one integral, by the trapezoidal rule.
-  const Labels labels = make_labels({.kind = "soft", .class_weights = {}}, 2);
+  const Labels labels = make_labels({.kind = "soft"}, 2);
   const Noise noise = make_noise({.total = 4, .condition = 3}, 2, nullptr, 1);
   Matrix logits(400, 2);
   for (Eigen::Index n = 0; n < 400; ++n) logits.row(n) << std::sin(static_cast<double>(n)), 0.3;

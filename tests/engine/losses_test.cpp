@@ -150,16 +150,16 @@ struct LabelCase {
 
 std::vector<LabelCase> label_cases() {
   return {
-      {"sampled", {.kind = "sampled", .class_weights = {}}},
+      {"sampled", {.kind = "sampled"}},
       {"sampled, weighted", {.kind = "sampled", .smoothing = 0.1, .class_weights = "1,3,0.5"}, "sam"},
-      {"soft", {.kind = "soft", .class_weights = {}}},
+      {"soft", {.kind = "soft"}},
       {"soft, weighted", {.kind = "soft", .smoothing = 0.2, .class_weights = "2,1,0.25"}, "adam"},
-      {"sampled of a set", {.kind = "sampled", .class_weights = {}}, "sgd", 7},
-      {"soft of a set in order", {.kind = "soft", .smoothing = 0.3, .class_weights = {}}, "sgd", 7, false, false},
-      {"soft of measured outputs", {.kind = "soft", .class_weights = {}}, "sgd", 7, true},
+      {"sampled of a set", {.kind = "sampled"}, "sgd", 7},
+      {"soft of a set in order", {.kind = "soft", .smoothing = 0.3}, "sgd", 7, false, false},
+      {"soft of measured outputs", {.kind = "soft"}, "sgd", 7, true},
       {"gd, sampled", {.kind = "sampled", .class_weights = "2,1,0.25"}, "gd", 7},
-      {"gd, soft", {.kind = "soft", .smoothing = 0.3, .class_weights = {}}, "gd", 7},
-      {"gd, soft, measured outputs", {.kind = "soft", .class_weights = {}}, "gd", 7, true},
+      {"gd, soft", {.kind = "soft", .smoothing = 0.3}, "gd", 7},
+      {"gd, soft, measured outputs", {.kind = "soft"}, "gd", 7, true},
   };
 }
 

@@ -106,16 +106,16 @@ def test_what_a_run_measures_is_what_numpy_says(kind: str, sharpseek: Run, tmp_p
         hessian = np.stack([(mean_gradient(w + s) - mean_gradient(w - s)) / 2e-5 for s in steps])
         values = run.isel(replica=e, time=t)
         np.testing.assert_allclose(values.gradient_fluctuation, fluctuation, rtol=1e-9)
-        np.testing.assert_allclose(
-            values.gradient_variance, fluctuation - np.sum(mean_gradient(w) ** 2), rtol=1e-9
-        )
+        np.testing.assert_allclose(values.gradient_variance, fluctuation - np.sum(mean_gradient(w) ** 2), rtol=1e-9)
         np.testing.assert_allclose(values.excess_risk, risk, rtol=1e-9)
         np.testing.assert_allclose(values.trace, np.trace(hessian), rtol=1e-7)
         np.testing.assert_allclose(values.sharpness, np.linalg.eigvalsh(hessian)[-1], rtol=1e-7)
         assert np.isfinite(values.batch_sharpness_ratio_of_means)
     assert (run.excess_risk.values[:, -1] < run.excess_risk.values[:, 0]).all()  # it learns
 
-    again = sharpseek("measure", "out/classes/run.h5", "--quiet", "--quantities", "spectrum,gradient", "--dtype", "float64")
+    again = sharpseek(
+        "measure", "out/classes/run.h5", "--quiet", "--quantities", "spectrum,gradient", "--dtype", "float64"
+    )
     assert again.returncode == 0, again.stderr
     measured = package.open_run(tmp_path / "out/classes/measure.h5")
     assert measured.attrs["loss"] == "cross-entropy"
@@ -130,10 +130,16 @@ def test_what_a_run_measures_is_what_numpy_says(kind: str, sharpseek: Run, tmp_p
         (["theory", "classes.ini", "--flow"], "training.loss = cross-entropy"),
         (["theory", "classes.ini", "--path"], "cross-entropy"),
         (["run", "classes.ini", "--set", "model.init=limit"], "squared error, not cross-entropy"),
-        (["run", "classes.ini", "--set", "model.init=manifold"], "model.init = manifold: needs training.loss = squared"),
+        (
+            ["run", "classes.ini", "--set", "model.init=manifold"],
+            "model.init = manifold: needs training.loss = squared",
+        ),
         (["run", "classes.ini", "--set", "measure.rivals=1"], "training.loss = cross-entropy"),
         (["run", "classes.ini", "--set", "data.labels=values"], "training.loss = cross-entropy: needs data.labels"),
-        (["run", "classes.ini", "--set", "training.loss=squared"], "training.loss = squared: needs data.labels = values"),
+        (
+            ["run", "classes.ini", "--set", "training.loss=squared"],
+            "training.loss = squared: needs data.labels = values",
+        ),
         (["run", "classes.ini", "--set", "noise.total=2"], "noise.total = 2: has no effect with data.labels = sampled"),
         (["run", "classes.ini", "--set", "data.class_weights=1,2"], "data.class_weights = 1,2: has 2 values, needs 3"),
         (["run", "classes.ini", "--set", "data.smoothing=1.5"], "data.smoothing = 1.5: must be at least 0 and below 1"),

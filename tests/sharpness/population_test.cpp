@@ -82,9 +82,9 @@ std::vector<std::pair<at::Tensor, double>> all_labels(const TrainingProblem& pro
 }
 
 const std::vector<LabelOptions>& label_options() {
-  static const std::vector<LabelOptions> all{{.kind = "sampled", .class_weights = {}},
+  static const std::vector<LabelOptions> all{{.kind = "sampled"},
                                              {.kind = "sampled", .smoothing = 0.2, .class_weights = "1,3,0.5"},
-                                             {.kind = "soft", .class_weights = {}},
+                                             {.kind = "soft"},
                                              {.kind = "soft", .smoothing = 0.1, .class_weights = "2,1,1"}};
   return all;
 }
@@ -139,7 +139,7 @@ INSTANTIATE_TEST_SUITE_P(Engines, Populations, testing::Values("torch", "lanes")
 /// The teacher itself as the student.
 TEST(Populations, AtTheTeacherSampledLabelsMakeTheFluctuationTheTraceOfGaussNewton) {
   const TrainingProblem problem = [] {
-    TrainingProblem made = problem_with({.kind = "sampled", .class_weights = {}}, 0);
+    TrainingProblem made = problem_with({.kind = "sampled"}, 0);
     TaskOptions options;
     options.inputs = 3;
     options.teacher = {.specification = "mlp", .scale = 2, .width = 5};
@@ -171,7 +171,7 @@ TEST(Populations, AtTheTeacherSampledLabelsMakeTheFluctuationTheTraceOfGaussNewt
 
 TEST(Populations, LabelsThatWereDrawnOnceAreTheSamplesOwn) {
   for (const char* kind : {"sampled", "soft"}) {
-    TrainingProblem problem = problem_with({.kind = kind, .class_weights = {}});
+    TrainingProblem problem = problem_with({.kind = kind});
     problem.noise[0].fixed = true;
     const Program program = small_mlp();
     const auto engine = make_engine(program, {.engine = "torch", .device = "cpu", .dtype = "float64"});
@@ -199,7 +199,7 @@ TEST(Populations, LabelsThatWereDrawnOnceAreTheSamplesOwn) {
 
 TEST(Populations, MiniBatchesHaveTheLabelsOfTraining) {
   for (const char* kind : {"sampled", "soft"}) {
-    const TrainingProblem problem = problem_with({.kind = kind, .class_weights = {}});
+    const TrainingProblem problem = problem_with({.kind = kind});
     const MiniBatches batches(problem, kDouble);
     const Samples drawn = batches.draw(5, 0, 400);
     EXPECT_EQ(drawn.loss, LossKind::kCrossEntropy);
