@@ -1,4 +1,3 @@
-#include <limits>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -8,15 +7,11 @@
 namespace sharpseek {
 namespace {
 
-/// Smallest over largest singular value of matrices [E, rows, columns]: [E]; 0 of a zero matrix, NaN where a number is
-/// not finite.
+/// Smallest over largest singular value of matrices [E, rows, columns]: [E]; 0 of a zero matrix.
 at::Tensor inverse_condition(const at::Tensor& matrices) {
-  // LAPACK refuses numbers that are not finite.
-  const at::Tensor finite = at::isfinite(matrices).flatten(1).all(1);
-  const at::Tensor values = at::linalg_svdvals(at::where(finite.view({-1, 1, 1}), matrices, 0.0));  // descending
+  const at::Tensor values = at::linalg_svdvals(matrices);  // descending
   const at::Tensor largest = values.select(1, 0);
-  const at::Tensor ratio = at::where(largest > 0, values.select(1, values.size(1) - 1) / largest, 0.0);
-  return at::where(finite, ratio, std::numeric_limits<double>::quiet_NaN());
+  return at::where(largest > 0, values.select(1, values.size(1) - 1) / largest, 0.0);
 }
 
 }  // namespace
