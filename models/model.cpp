@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "models/network_shape.h"
 
 namespace sharpseek {
 namespace {
@@ -51,13 +52,38 @@ double hidden_gain(const ModelOptions& options) {
   return 1;
 }
 
-ValueId activate(ProgramBuilder& net, ValueId x, const std::string& activation) {
-  if (activation == "identity") return x;
+OpKind activation_of(const std::string& name) {
+  if (name == "identity") return OpKind::kFlatten;
   const auto known =
-      std::find_if(kActivations.begin(), kActivations.end(), [&](OpKind kind) { return activation == name_of(kind); });
-  require(known != kActivations.end(), "model.activation = ", activation,
+      std::find_if(kActivations.begin(), kActivations.end(), [&](OpKind kind) { return name == name_of(kind); });
+  require(known != kActivations.end(), "model.activation = ", name,
           ": must be one of " SHARPSEEK_ACTIVATION_NAMES "identity");
-  return net.activation(*known, x);
+  return *known;
+}
+
+ValueId activate(ProgramBuilder& net, ValueId x, const std::string& activation) {
+  return activated(net, x, activation_of(activation));
+}
+
+NetworkShape shape_of(const ModelOptions& options) {
+  const bool last = options.readout == "last";
+  const bool tokens = options.readout == "tokens";
+  require(last || tokens || options.readout.empty() || options.readout == "mean", "model.readout = ", options.readout,
+          ": must be mean | last | tokens");
+  return {.tokens = options.sequence,
+          .inputs = options.inputs,
+          .width = options.width,
+          .outputs = options.outputs,
+          .depth = options.depth,
+          .heads = options.heads,
+          .mlp_width = options.mlp_width > 0 ? options.mlp_width : options.width,
+          .activation = activation_of(options.activation),
+          .bias = options.bias,
+          .layer_norm = options.layer_norm,
+          .readout = tokens ? Readout::kTokens
+                     : last ? Readout::kLast
+                            : Readout::kMean,
+          .hidden_gain = hidden_gain(options)};
 }
 
 }  // namespace sharpseek

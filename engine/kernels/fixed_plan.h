@@ -51,31 +51,43 @@ constexpr FixedPlan fixed_plan(const Network& network) {
   return fixed;
 }
 
-/// Builds a Network while kernels are compiled; its methods append the ops that those of ProgramBuilder do.
+/// ProgramBuilder for the functions of models/ (mlp.h, rnn.h, transformer.h) while kernels are compiled: the same ops,
+/// without names, initial weights and checks.
 class NetworkBuilder {
  public:
-  constexpr NetworkBuilder(int tokens, int features) { network_.values.push_back({tokens, features}); }
+  /// A parameter block.
+  struct Block {
+    int index = -1;
+    int rows = 0;
+  };
+
+  constexpr explicit NetworkBuilder(ValueShape input) { network_.values.push_back(input); }
 
   constexpr int input() const { return 0; }
-  /// Declares a parameter block.
-  constexpr int parameter(int elements) {
+  constexpr ValueShape shape(int value) const { return network_.values[static_cast<std::size_t>(value)]; }
+  template <class Name>
+  constexpr Block parameter(const Name&, int rows, int columns, double) {
     network_.parameters.push_back(network_.parameter_count);
-    network_.parameter_count += elements;
-    return static_cast<int>(network_.parameters.size()) - 1;
+    network_.parameter_count += rows * columns;
+    return {static_cast<int>(network_.parameters.size()) - 1, rows};
   }
+  template <class Name>
+  constexpr Block matrix(const Name& name, int outputs, int inputs, double gain) {
+    return parameter(name, outputs, inputs, gain);
+  }
+
   constexpr int flatten(int x) {
     return append({.kind = OpKind::kFlatten, .inputs = {x, -1, -1}}, {1, shape(x).tokens * shape(x).features});
   }
-  constexpr int linear(int x, int features, int parameter) {
-    return append({.kind = OpKind::kLinear, .inputs = {x, -1, -1}, .parameter = parameter},
-                  {shape(x).tokens, features});
+  constexpr int linear(int x, Block weight) {
+    return append({.kind = OpKind::kLinear, .inputs = {x, -1, -1}, .parameter = weight.index},
+                  {shape(x).tokens, weight.rows});
   }
-  constexpr int add_parameter(int x, int parameter) {
-    return append({.kind = OpKind::kAddParameter, .inputs = {x, -1, -1}, .parameter = parameter}, shape(x));
-  }
+  constexpr int bias(int x, Block offset) { return with_parameter(OpKind::kBias, x, offset); }
+  constexpr int add_parameter(int x, Block parameter) { return with_parameter(OpKind::kAddParameter, x, parameter); }
   constexpr int add(int a, int b) { return append({.kind = OpKind::kAdd, .inputs = {a, b, -1}}, shape(a)); }
-  /// One of kActivations.
   constexpr int activation(OpKind kind, int x) { return append({.kind = kind, .inputs = {x, -1, -1}}, shape(x)); }
+  constexpr int layer_norm(int x) { return append({.kind = OpKind::kLayerNorm, .inputs = {x, -1, -1}}, shape(x)); }
   constexpr int attention(int query, int key, int value, int heads) {
     return append({.kind = OpKind::kAttention, .inputs = {query, key, value}, .heads = heads}, shape(query));
   }
@@ -86,7 +98,9 @@ class NetworkBuilder {
   constexpr FixedPlan plan() const { return fixed_plan(network_); }
 
  private:
-  constexpr ValueShape shape(int value) const { return network_.values[static_cast<std::size_t>(value)]; }
+  constexpr int with_parameter(OpKind kind, int x, Block block) {
+    return append({.kind = kind, .inputs = {x, -1, -1}, .parameter = block.index}, shape(x));
+  }
   constexpr int append(Op op, ValueShape shape) {
     op.output = static_cast<int>(network_.values.size());
     network_.values.push_back(shape);

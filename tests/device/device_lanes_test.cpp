@@ -112,7 +112,7 @@ TrainingProblem fixed_problem(const FixedCase& fixed, std::size_t replicas) {
   return problem;
 }
 
-TEST(FixedSteps, HaveTheNumbersOfThePlanner) {
+TEST(FixedSteps, ExistForTheShapesOfPresetsAndBenchmarks) {
   const std::vector<FixedCase> cases = fixed_cases();
   ASSERT_EQ(cases.size(), lanes::kFixedSteps.size());
   for (std::size_t i = 0; i < cases.size(); ++i) {
