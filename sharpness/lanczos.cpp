@@ -20,16 +20,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 at::Tensor norms(const at::Tensor& x) { return x.square().sum(-1).sqrt(); }
 
-/// How many Ritz pairs a pass looks for from the top and from the bottom.
-struct Wanted {
-  std::int64_t high = 0;
-  std::int64_t low = 0;
-  std::int64_t total() const { return high + low; }
-};
-
 /// Pairs of one pass for every replica.
 struct Found {
-  at::Tensor values;   ///< [E, wanted] float64, the high ones first
+  at::Tensor values;   ///< [E, wanted] float64, descending
   at::Tensor vectors;  ///< [E, wanted, P]
 };
 
@@ -66,7 +59,6 @@ class Solver {
       : op_(op),
         options_(options),
         sign_(options.end == SpectrumEnd::kSmallest ? -1.0 : 1.0),
-        both_(options.end == SpectrumEnd::kBoth),
         replicas_(op.replicas()),
         dimension_(op.dimension()),
         test_every_(dimension_ < 4096 ? 4 : 2),
@@ -79,34 +71,30 @@ class Solver {
   Spectrum solve() {
     const std::int64_t k = options_.count;
     locked_ = at::empty({replicas_, 0, dimension_}, op_.options());
-    high_values_ = low_values_ = at::empty({replicas_, 0}, at::kDouble);
-    Wanted wanted{k, both_ ? std::min(k, dimension_ - k) : 0};
-    lock(pass(wanted, false));
+    values_ = at::empty({replicas_, 0}, at::kDouble);
+    const Found first = pass(k, false);
+    lock(first.vectors, first.values);
     std::vector<char> proven(static_cast<std::size_t>(replicas_), 0);
     while (options_.multiplicities && locked_.size(1) < dimension_) {
       // Orthogonally to what is locked nothing may lie beyond the k-th value.
-      high_limit_ = std::get<0>(high_values_.sort(-1, /*descending=*/true)).select(1, k - 1).contiguous();
-      if (both_) low_limit_ = std::get<0>(low_values_.sort(-1)).select(1, k - 1).contiguous();
-      wanted = {1, both_ && locked_.size(1) + 1 < dimension_ ? 1 : 0};
-      const Found found = pass(wanted, true);
+      limit_ = std::get<0>(values_.sort(-1, /*descending=*/true)).select(1, k - 1).contiguous();
+      const Found found = pass(1, true);
       bool more = false;
-      at::Tensor high = found.values.clone(), low = found.values.clone();
+      at::Tensor counted = found.values.clone();
       for (std::int64_t e = 0; e < replicas_; ++e) {
         const auto replica = static_cast<std::size_t>(e);
         const double margin = options_.tolerance * norm_[replica];
-        bool beyond = found.values[e][0].item<double>() > high_limit_[e].item<double>() + margin;
-        if (wanted.low > 0) beyond |= found.values[e][1].item<double>() < low_limit_[e].item<double>() - margin;
+        const bool beyond = found.values[e][0].item<double>() > limit_[e].item<double>() + margin;
         // Once proven, later passes are for others: what they find must not change this replica's result.
         if (proven[replica] != 0 || finite_[replica] == 0) {
-          high[e].fill_(-kInfinity);
-          low[e].fill_(kInfinity);
+          counted[e].fill_(-kInfinity);
         } else if (beyond) {
           more = true;
         } else {
           proven[replica] = 1;
         }
       }
-      lock(found, high, low);
+      lock(found.vectors, counted);
       if (!more) break;
     }
     return finish();
@@ -137,20 +125,16 @@ class Solver {
 
   /// The worst bound of a wanted pair over what it may be: converged at 1 and below. A proof is also complete when the
   /// bound keeps the pair from passing the limit. Updates the norm.
-  double excess(std::int64_t e, const ProjectedMatrix& t, Wanted wanted, bool proof) {
+  double excess(std::int64_t e, const ProjectedMatrix& t, std::int64_t wanted, bool proof) {
     const auto replica = static_cast<std::size_t>(e);
     const RitzPairs pairs = ritz_pairs(t, t.size() - 1);
     const Eigen::Index size = pairs.values.size();
     norm_[replica] = std::max(norm_[replica], pairs.values.cwiseAbs().maxCoeff());
-    if (size < wanted.total()) return kInfinity;
+    if (size < wanted) return kInfinity;
     double worst = 0;
-    for (std::int64_t i = 0; i < wanted.total(); ++i) {
-      const bool high = i < wanted.high;
-      const Eigen::Index at = high ? i : size - 1 - (i - wanted.high);
-      const double bound = std::abs(t.beta.back() * pairs.vectors(0, at));
-      const double room = !proof || t.size() < 8 ? 0
-                          : high                 ? high_limit_.data_ptr<double>()[e] - pairs.values(at)
-                                                 : pairs.values(at) - low_limit_.data_ptr<double>()[e];
+    for (std::int64_t i = 0; i < wanted; ++i) {
+      const double bound = std::abs(t.beta.back() * pairs.vectors(0, i));
+      const double room = !proof || t.size() < 8 ? 0 : limit_.data_ptr<double>()[e] - pairs.values(i);
       const double allowed = std::max(options_.tolerance * norm_[replica], 0.1 * room);
       if (bound > 0) worst = std::max(worst, bound / allowed);
     }
@@ -158,10 +142,10 @@ class Solver {
   }
 
   /// A Lanczos pass orthogonal to the locked vectors.
-  Found pass(Wanted wanted, bool proof) {
+  Found pass(std::int64_t wanted, bool proof) {
     const std::int64_t locked = locked_.size(1);
     const std::int64_t room = dimension_ - locked;
-    const std::int64_t basis = std::max(options_.basis, 2 * wanted.total() + 4);
+    const std::int64_t basis = std::max(options_.basis, 2 * wanted + 4);
     const std::int64_t capacity = std::min(basis, room);
     at::Tensor panel = at::empty({replicas_, locked + capacity + 1, dimension_}, op_.options());
     panel.narrow(1, 0, locked).copy_(locked_);
@@ -170,9 +154,8 @@ class Solver {
     std::vector<ProjectedMatrix> projected(static_cast<std::size_t>(replicas_));
     std::vector<char> done(static_cast<std::size_t>(replicas_), 0);
     std::vector<Patience> patience(static_cast<std::size_t>(replicas_), Patience(test_every_));
-    at::Tensor weights = at::zeros({replicas_, wanted.total(), capacity}, at::kDouble);
-    Found found{at::zeros({replicas_, wanted.total()}, at::kDouble),
-                at::zeros({replicas_, wanted.total(), dimension_}, op_.options())};
+    at::Tensor weights = at::zeros({replicas_, wanted, capacity}, at::kDouble);
+    Found found{at::zeros({replicas_, wanted}, at::kDouble), at::zeros({replicas_, wanted, dimension_}, op_.options())};
     std::vector<at::Tensor> alphas, betas;  // [E] each, on the device until the next test
     std::int64_t m = 0;
     for (std::int64_t steps = 1;; ++steps) {
@@ -183,7 +166,7 @@ class Solver {
       betas.push_back(std::move(beta));
       ++m;
       const bool last = steps >= options_.steps || m == room;
-      if (!last && m < capacity && (m < wanted.total() || steps % test_every_ != 0)) continue;
+      if (!last && m < capacity && (m < wanted || steps % test_every_ != 0)) continue;
 
       // Numbers come to the host; the recurrence is cut where a subspace was exhausted.
       const std::int64_t before = m - static_cast<std::int64_t>(alphas.size());
@@ -202,11 +185,9 @@ class Solver {
         if (worst > 1 && !finished) return patience[replica].look(steps, worst);
         done[replica] = 1;
         const RitzPairs pairs = ritz_pairs(t, 0);
-        for (std::int64_t i = 0; i < wanted.total(); ++i) {
-          const Eigen::Index at = i < wanted.high ? i : pairs.values.size() - 1 - (i - wanted.high);
-          found.values.data_ptr<double>()[e * wanted.total() + i] = pairs.values(at);
-          std::copy_n(pairs.vectors.col(at).data(), m,
-                      weights.data_ptr<double>() + (e * wanted.total() + i) * capacity);
+        for (std::int64_t i = 0; i < wanted; ++i) {
+          found.values.data_ptr<double>()[e * wanted + i] = pairs.values(i);
+          std::copy_n(pairs.vectors.col(i).data(), m, weights.data_ptr<double>() + (e * wanted + i) * capacity);
         }
       });
       const bool all = std::all_of(done.begin(), done.end(), [](char d) { return d != 0; });
@@ -263,9 +244,8 @@ class Solver {
 
   /// Thick restart: the basis becomes the best Ritz vectors and the vector behind the basis. Returns the new m.
   std::int64_t restart(std::vector<ProjectedMatrix>& projected, at::Tensor& panel, std::int64_t locked, std::int64_t m,
-                       Wanted wanted) {
-    const std::int64_t kept = wanted.total() + (m - wanted.total()) / 3;
-    const std::int64_t low = wanted.low > 0 ? kept / 2 : 0;
+                       std::int64_t wanted) {
+    const std::int64_t kept = wanted + (m - wanted) / 3;
     at::Tensor weights = at::zeros({replicas_, kept, m}, at::kDouble);
     panels_.each([&](std::int64_t e) {
       ProjectedMatrix& t = projected[static_cast<std::size_t>(e)];
@@ -273,10 +253,9 @@ class Solver {
       ProjectedMatrix next;
       next.norm = t.norm;
       for (std::int64_t i = 0; i < kept; ++i) {
-        const Eigen::Index at = i < kept - low ? i : m - 1 - (i - (kept - low));
-        next.theta.push_back(pairs.values(at));
-        next.sigma.push_back(t.beta.back() * pairs.vectors(m - 1, at));
-        std::copy_n(pairs.vectors.col(at).data(), m, weights.data_ptr<double>() + (e * kept + i) * m);
+        next.theta.push_back(pairs.values(i));
+        next.sigma.push_back(t.beta.back() * pairs.vectors(m - 1, i));
+        std::copy_n(pairs.vectors.col(i).data(), m, weights.data_ptr<double>() + (e * kept + i) * m);
       }
       t = std::move(next);
     });
@@ -286,21 +265,15 @@ class Solver {
     return kept;
   }
 
-  void lock(const Found& found) { lock(found, found.values, found.values); }
-  void lock(const Found& found, const at::Tensor& high, const at::Tensor& low) {
-    locked_ = at::cat({locked_, found.vectors}, 1);
-    high_values_ = at::cat({high_values_, high}, 1);
-    low_values_ = at::cat({low_values_, low}, 1);
-  }
-
-  at::Tensor chosen(const at::Tensor& values, bool descending) const {
-    const at::Tensor order = std::get<1>(values.sort(-1, descending)).narrow(1, 0, options_.count);
-    return order.unsqueeze(2).expand({replicas_, options_.count, dimension_}).to(locked_.device());
+  void lock(const at::Tensor& vectors, const at::Tensor& values) {
+    locked_ = at::cat({locked_, vectors}, 1);
+    values_ = at::cat({values_, values}, 1);
   }
 
   Spectrum finish() {
-    at::Tensor vectors = locked_.gather(1, chosen(high_values_, true));
-    if (both_) vectors = at::cat({vectors, locked_.gather(1, chosen(low_values_, false))}, 1);
+    const at::Tensor best = std::get<1>(values_.sort(-1, /*descending=*/true)).narrow(1, 0, options_.count);
+    const at::Tensor vectors =
+        locked_.gather(1, best.unsqueeze(2).expand({replicas_, options_.count, dimension_}).to(locked_.device()));
     locked_ = at::Tensor();
 
     // Rayleigh quotients and true residuals of the chosen vectors, in float64 once the product is there.
@@ -343,7 +316,6 @@ class Solver {
   LinearOperator& op_;
   const LanczosOptions& options_;
   double sign_;
-  bool both_;
   std::int64_t replicas_;
   std::int64_t dimension_;
   std::int64_t test_every_;
@@ -351,11 +323,11 @@ class Solver {
   PanelProducts panels_;
   std::int64_t matvecs_ = 0;
   std::uint32_t draws_ = 0;
-  at::Tensor locked_;                    ///< [E, l, P]
-  at::Tensor high_values_, low_values_;  ///< [E, l] of sign x A; infinite where a replica does not count the vector
-  at::Tensor high_limit_, low_limit_;    ///< [E] what a proof must not find anything beyond
-  std::vector<char> finite_;             ///< [E]
-  std::vector<double> norm_;             ///< [E] largest |Ritz value|: the norm of A as far as it is known
+  at::Tensor locked_;         ///< [E, l, P]
+  at::Tensor values_;         ///< [E, l] of sign x A; -infinity where a replica does not count the vector
+  at::Tensor limit_;          ///< [E] what a proof must not find anything beyond
+  std::vector<char> finite_;  ///< [E]
+  std::vector<double> norm_;  ///< [E] largest |Ritz value|: the norm of A as far as it is known
 };
 
 }  // namespace

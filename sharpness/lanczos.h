@@ -17,11 +17,11 @@ enum class SpectrumStatus : std::int32_t {
 };
 
 /// Which end of the spectrum.
-enum class SpectrumEnd { kLargest, kSmallest, kBoth };
+enum class SpectrumEnd { kLargest, kSmallest };
 
 struct LanczosOptions {
-  std::int64_t count = 5;                   ///< k: eigenvalues wanted at an end, 1 <= k <= P
-  SpectrumEnd end = SpectrumEnd::kLargest;  ///< algebraically largest, smallest (most negative), or k of each
+  std::int64_t count = 5;                   ///< k: eigenvalues wanted, 1 <= k <= P
+  SpectrumEnd end = SpectrumEnd::kLargest;  ///< algebraically largest, or smallest (most negative)
   double tolerance = 1e-5;                  ///< of residual / largest |Ritz value|; float32 reaches 3e-7
   std::int64_t steps = 300;                 ///< most Lanczos steps of one pass
   std::int64_t basis = 64;                  ///< vectors held before a thick restart; at least 2 x wanted + 4
@@ -31,17 +31,17 @@ struct LanczosOptions {
   at::Tensor start;  ///< warm start: [E, any, P], vectors near the wanted ones, such as those of the previous weights
 };
 
-/// Eigenvalues of E replicas. All tensors float64 on the CPU but `vectors`. For both ends k stands for 2 k below.
+/// Eigenvalues of E replicas. All tensors float64 on the CPU but `vectors`.
 struct Spectrum {
-  at::Tensor values;     ///< [E, k], from the wanted end inwards; both: the k largest, then the k smallest
+  at::Tensor values;     ///< [E, k], from the wanted end inwards
   at::Tensor residuals;  ///< [E, k] |A y - lambda y| / |y|, recomputed with the operator, not the recurrence's bound
   at::Tensor vectors;    ///< [E, k, P] unit eigenvectors, the operator's options; undefined unless asked for
   std::int64_t matvecs = 0;            ///< products per replica
   std::vector<SpectrumStatus> status;  ///< [E]
 };
 
-/// The k eigenvalues at an end of the spectrum, or at both, by thick-restart Lanczos (Wu and Simon, SIAM J. Matrix
-/// Anal. Appl. 22, 2000) with full reorthogonalisation (two passes of one product each with the whole basis; Parlett,
+/// The k eigenvalues at an end of the spectrum by thick-restart Lanczos (Wu and Simon, SIAM J. Matrix Anal. Appl. 22,
+/// 2000) with full reorthogonalisation (two passes of one product each with the whole basis; Parlett,
 /// The Symmetric Eigenvalue Problem, ch. 13) on all replicas at once. Every few steps, and only then, numbers come to
 /// the host: the projected problems are solved in float64, and a replica whose wanted pairs all have |beta_m s_mi| <=
 /// tolerance x largest |Ritz value| is done: its result depends on no other replica. When an invariant subspace is

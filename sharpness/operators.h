@@ -61,40 +61,4 @@ class BlockOperator : public LinearOperator {
   std::int64_t count_;
 };
 
-/// S' A S with orthonormal rows S [E or 1, r, P]: A as seen inside a subspace, dimension r.
-class RestrictedOperator : public LinearOperator {
- public:
-  RestrictedOperator(std::shared_ptr<LinearOperator> op, at::Tensor basis);
-
-  std::int64_t replicas() const override { return op_->replicas(); }
-  std::int64_t dimension() const override { return basis_.size(1); }
-  at::TensorOptions options() const override { return op_->options(); }
-  at::Tensor apply(const at::Tensor& vectors) override;
-
- private:
-  std::shared_ptr<LinearOperator> op_;
-  at::Tensor basis_;
-};
-
-/// D^(-1/2) A D^(-1/2) with a positive diagonal D [E or 1, P]: similar to D^(-1) A, whose largest eigenvalue bounds the
-/// learning rate of a preconditioned method.
-class PreconditionedOperator : public LinearOperator {
- public:
-  /// Throws UserError unless every element of D is above 0.
-  PreconditionedOperator(std::shared_ptr<LinearOperator> op, const at::Tensor& diagonal);
-
-  std::int64_t replicas() const override { return op_->replicas(); }
-  std::int64_t dimension() const override { return op_->dimension(); }
-  at::TensorOptions options() const override { return op_->options(); }
-  at::Tensor apply(const at::Tensor& vectors) override;
-
- private:
-  std::shared_ptr<LinearOperator> op_;
-  at::Tensor scale_;  ///< [E or 1, 1, P] D^(-1/2)
-};
-
-/// Adam's D = sqrt(v / (1 - beta_2^t)) + epsilon of its second moment v [E, P] after t steps (Kingma and Ba,
-/// arXiv:1412.6980, without the first moment's correction).
-at::Tensor adam_diagonal(const at::Tensor& second_moment, double beta_2, std::int64_t steps, double epsilon);
-
 }  // namespace sharpseek

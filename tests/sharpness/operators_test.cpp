@@ -40,16 +40,6 @@ TEST(Operators, AreTheMatricesTheyName) {
   const at::Tensor g = random_tensor({2, 3, 9}, 4);
   OuterProductOperator outer(g);
   EXPECT_LT(relative_difference(dense_matrix(outer).matrix, at::bmm(g.transpose(1, 2), g)), kFewOperations);
-  const at::Tensor s = std::get<0>(at::linalg_qr(random_tensor({9, 4}, 5))).t().unsqueeze(0);
-  RestrictedOperator restricted(op_a, s);
-  EXPECT_LT(relative_difference(dense_matrix(restricted).matrix, at::matmul(at::matmul(s, a), s.transpose(1, 2))),
-            kFewOperations);
-  const at::Tensor d = random_tensor({2, 9}, 6).square() + 0.1;
-  PreconditionedOperator preconditioned(op_a, d);
-  const at::Tensor root = d.sqrt();
-  EXPECT_LT(relative_difference(dense_matrix(preconditioned).matrix, a / root.unsqueeze(1) / root.unsqueeze(2)),
-            kFewOperations);
-  EXPECT_LT(relative_difference(adam_diagonal(d, 0.9, 2, 1e-8), (d / 0.19).sqrt() + 1e-8), kFewOperations);
 }
 
 TEST(Operators, RefuseWhatDoesNotFit) {
@@ -57,7 +47,6 @@ TEST(Operators, RefuseWhatDoesNotFit) {
   const auto other = std::make_shared<DenseOperator>(at::zeros({2, 4, 4}, at::kDouble));
   EXPECT_THROW(SumOperator({{1.0, op}, {1.0, other}}), UserError);
   EXPECT_THROW(BlockOperator(op, 7, 3), UserError);
-  EXPECT_THROW(PreconditionedOperator(op, at::zeros({2, 9}, at::kDouble)), UserError);
 }
 
 class ObjectiveTest : public testing::TestWithParam<const char*> {};
