@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
 #include "core/machine.h"
 #include "core/random.h"
 #include "data/covariance.h"
+#include "data/images.h"
 
 namespace sharpseek {
 namespace {
+
+/// data.teacher = fit: made of the data set.
+constexpr std::string_view kFitted = "fit";
 
 /// Rows of standard normals [count, size]: row n is step n of the stream.
 Matrix normal_rows(std::uint64_t seed, Stream stream, std::int64_t count, int size) {
@@ -46,17 +51,51 @@ void require_room(const char* key, std::int64_t samples, int numbers) {
 
 /// The file of data.dataset.
 std::string dataset_file(const TaskOptions& options) {
-  require(options.dataset.starts_with("file:"), "data.dataset = ", options.dataset, ": must be file:D.csv");
+  require(options.dataset.starts_with("file:"), "data.dataset = ", options.dataset,
+          ": must be file:D.csv | digits | idx:DIR");
   return options.dataset.substr(5);
+}
+
+/// Images and, one for each class, outputs that are 1 for the image's class and 0 for the others.
+Matrix image_rows(const TaskOptions& options) {
+  const Images images = read_images(options.dataset, options.samples);
+  const std::string what = "data.dataset = " + options.dataset;
+  const Eigen::Index n = images.pixels.cols();
+  require(options.samples <= images.pixels.rows(), "data.samples = ", options.samples, ": ", what, " has ",
+          images.pixels.rows(), " images");
+  require(n == std::int64_t{options.inputs} * options.sequence, what, ": its images have ", n,
+          " pixels, which must be data.inputs x data.sequence, ", options.inputs, " x ", options.sequence);
+  const int classes = 1 + *std::max_element(images.classes.begin(), images.classes.end());
+  require(classes <= options.outputs, what, ": has ", classes, " classes, more than data.outputs = ", options.outputs);
+  Matrix rows = Matrix::Zero(images.pixels.rows(), n + options.outputs);
+  rows.leftCols(n) = images.pixels;
+  for (Eigen::Index i = 0; i < rows.rows(); ++i) rows(i, n + images.classes[static_cast<std::size_t>(i)]) = 1;
+  return rows;
+}
+
+/// The rows of data.dataset: inputs and, if they were measured, outputs.
+Matrix dataset_rows(const TaskOptions& options) {
+  if (names_images(options.dataset)) return image_rows(options);
+  const std::string file = dataset_file(options);
+  require(options.samples == 0, "data.samples = ", options.samples, ": must be online beside data.dataset");
+  return read_matrix(file);
+}
+
+/// The linear teacher nearest to the measured outputs, of those the smallest: y - V x has no part that x explains.
+void fit_teacher(const Matrix& inputs, const Matrix& outputs, Task& task) {
+  const Eigen::BDCSVD<Matrix> svd(inputs, Eigen::ComputeThinU | Eigen::ComputeThinV);
+  task.teacher.matrix = svd.solve(outputs).transpose();
+  task.teacher.parameters.assign(task.teacher.matrix->data(),
+                                 task.teacher.matrix->data() + task.teacher.matrix->size());
 }
 
 /// The user's samples; task has its sizes and teacher.
 void read_dataset(const TaskOptions& options, Task& task) {
-  const std::string file = dataset_file(options);
-  require(options.samples == 0, "data.samples = ", options.samples, ": must be online beside data.dataset");
+  const bool images = names_images(options.dataset);
+  const std::string file = images ? "data.dataset = " + options.dataset : dataset_file(options);
   require(options.input_covariance == "identity", "data.input_covariance = ", options.input_covariance,
           ": must not be given beside data.dataset, which has its own");
-  const Matrix rows = read_matrix(file);
+  const Matrix rows = dataset_rows(options);
   const int n = task.input_size();
   require(rows.cols() == n || rows.cols() == n + task.outputs, file, ": has ", rows.cols(), " columns, needs ", n,
           " (inputs of a sample), or ", n + task.outputs, " with measured outputs");
@@ -76,14 +115,19 @@ void read_dataset(const TaskOptions& options, Task& task) {
     task.teacher.matrix->setZero();
     return;
   }
-  if (rows.cols() == n || !task.teacher.linear || task.labels.distributions()) return;
+  const bool fit = options.teacher.specification == kFitted;
+  require(!fit || rows.cols() > n, "data.teacher = fit: ", file, " has no measured outputs to fit");
+  if (rows.cols() == n || !task.teacher.linear) return;
+  if (fit) fit_teacher(task.dataset, rows.rightCols(task.outputs), task);
+  if (task.labels.distributions()) return;
   Matrix residuals = rows.rightCols(task.outputs) - task.dataset * task.teacher.matrix->transpose();
   task.residual_mean = residuals.colwise().mean().transpose();
   residuals.rowwise() -= task.residual_mean.transpose();
   const Matrix covariance = residuals.transpose() * residuals / static_cast<double>(rows.rows());
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(covariance);
-  require(eigen.eigenvalues()(0) > 1e-12 * eigen.eigenvalues()(task.outputs - 1), file,
-          ": the residuals of the measured outputs have a singular covariance (smallest eigenvalue ",
+  const bool singular = eigen.eigenvalues()(0) <= 1e-12 * eigen.eigenvalues()(task.outputs - 1);
+  if (singular && images) return;  // outputs of no class; then there is no measured noise
+  require(!singular, file, ": the residuals of the measured outputs have a singular covariance (smallest eigenvalue ",
           eigen.eigenvalues()(0), ")");
   task.residuals = residuals * eigen.operatorInverseSqrt();
   const Vector deviation = covariance.diagonal().cwiseSqrt();
@@ -120,7 +164,10 @@ std::string removed_mean(const Task& task) {
                 "; label noise has mean zero by definition, so this mean was removed (no network has to learn it)");
 }
 
-std::int64_t dataset_size(const TaskOptions& options) { return read_matrix(dataset_file(options)).rows(); }
+std::int64_t dataset_size(const TaskOptions& options) {
+  if (!names_images(options.dataset)) return read_matrix(dataset_file(options)).rows();
+  return options.samples > 0 ? options.samples : count_images(options.dataset);
+}
 
 Matrix mean_noise_covariance(const Task& task, const Noise& noise) {
   if (noise.heteroscedastic == 0 || task.online()) return noise.covariance;
@@ -150,7 +197,12 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
   task.identity_inputs = task.input_covariance.isIdentity(0);
   task.input_factor = symmetric_square_root(task.input_covariance);
   task.labels = make_labels(options.labels, options.outputs);
-  task.teacher = make_teacher(options.teacher, options.sequence, options.inputs, options.outputs, seed);
+  TeacherOptions teacher = options.teacher;
+  if (teacher.specification == kFitted) {
+    require(!options.dataset.empty(), "data.teacher = fit: needs data.dataset with measured outputs");
+    teacher.specification = TeacherOptions().specification;  // until the data are there
+  }
+  task.teacher = make_teacher(teacher, options.sequence, options.inputs, options.outputs, seed);
   task.replacement = options.replacement;
   task.seed = seed;
   if (!options.dataset.empty()) {

@@ -20,7 +20,10 @@ struct TaskOptions {
   LabelOptions labels;
   std::int64_t samples = 0;  ///< 0: online, every sample is new; N: a finite set of N inputs drawn once
   bool replacement = true;   ///< finite set: drawn with replacement, or by a new random order each epoch
-  std::string dataset;       ///< file:D.csv, a row per sample: its inputs, then its measured outputs; replaces samples
+  /// file:D.csv, a row per sample: its inputs, then its measured outputs; digits | idx:DIR, images (data/images.h)
+  /// whose measured outputs are 1 for their class and 0 for the others. Replaces samples, which of images takes the
+  /// first N.
+  std::string dataset;
 };
 
 /// y = f*(x) + eps, or what data/labels.h makes of the two, x [tokens, inputs] with independent tokens ~ N(0, Sigma_x).

@@ -37,7 +37,7 @@ Matrix teacher_matrix(const TeacherOptions& options, int n, int outputs, const s
     }
   } else {
     require(kind.starts_with("diagonal:"), "data.teacher = ", kind,
-            ": must be aligned | generic | tanh | mlp | network | diagonal:a,b,.. | file:V.csv");
+            ": must be aligned | generic | tanh | mlp | network | fit | diagonal:a,b,.. | file:V.csv");
     diagonal = parse_numbers("data.teacher", kind.substr(9));
     require(static_cast<int>(diagonal.size()) == rank, "data.teacher = ", kind, ": has ", diagonal.size(),
             " values, needs ", rank);

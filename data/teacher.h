@@ -13,10 +13,11 @@ namespace sharpseek {
 
 /// The teacher_* keys of the [data] section.
 struct TeacherOptions {
-  std::string specification = "aligned";  ///< aligned | generic | tanh | mlp | network | diagonal:a,b,.. | file:V.csv
-  double scale = 1;                       ///< s
-  int width = 8;                          ///< hidden features of the mlp and network teachers
-  ModelOptions network = {};              ///< of `network`: the students, whose hidden features are not the teacher's
+  /// aligned | generic | tanh | mlp | network | diagonal:a,b,.. | file:V.csv | fit (made by make_task)
+  std::string specification = "aligned";
+  double scale = 1;           ///< s
+  int width = 8;              ///< hidden features of the mlp and network teachers
+  ModelOptions network = {};  ///< of `network`: the students, whose hidden features are not the teacher's
 };
 
 /// f*: the function that labels inputs, shared by all replicas of a group. n = tokens x inputs of a flattened sample.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -20,7 +21,11 @@ std::vector<fs::path> relative_files(const Config& config) {
   if (source && !source->beside() && fs::path(source->place).is_relative()) files.emplace_back(source->place);
   for (const ConfigOption& option : option_table()) {
     for (const std::string& value : config.values(option.key)) {
-      if (value.starts_with("file:") && fs::path(value.substr(5)).is_relative()) files.emplace_back(value.substr(5));
+      for (const std::string_view kind : {"file:", "idx:"}) {
+        if (!value.starts_with(kind)) continue;
+        const fs::path path = value.substr(kind.size());
+        if (path.is_relative()) files.push_back(path);
+      }
     }
   }
   return files;

@@ -34,14 +34,16 @@ constexpr std::array kOptions{
     ConfigOption{"data.input_covariance", kText, "identity", kGroup, "identity | diagonal:a,b,.. | file:M.csv"},
     ConfigOption{
         "data.teacher", kText, "aligned", kGroup,
-        "aligned | generic | tanh | mlp | network (of the model's architecture) | diagonal:a,b,.. | file:V.csv"},
+        "aligned | generic | tanh | mlp | network (of the model's architecture) | diagonal:a,b,.. | file:V.csv | "
+        "fit (least squares on data.dataset)"},
     ConfigOption{"data.teacher_scale", kNumber, "1", kGroup, "s: scales the teacher"},
     ConfigOption{"data.teacher_width", kInteger, "8", kGroup, "hidden features of the mlp and network teachers"},
-    ConfigOption{"data.samples", kText, "online", kGroup, "online | N inputs drawn once"},
+    ConfigOption{"data.samples", kText, "online", kGroup,
+                 "online | N inputs drawn once, or the first N images of data.dataset"},
     ConfigOption{"data.replacement", kBoolean, "true", kGroup,
                  "finite set: draw with replacement, or in a new random order each epoch"},
     ConfigOption{"data.dataset", kText, "", kGroup,
-                 "file:D.csv: a row per sample, its inputs, then its measured outputs"},
+                 "file:D.csv: a row per sample, its inputs, then its measured outputs | digits | idx:DIR: images"},
     ConfigOption{
         "data.labels", kText, "values", kGroup,
         "values | sampled | soft: teacher plus noise; a class from softmax(teacher); softmax(teacher plus noise), "

@@ -197,7 +197,7 @@ std::int64_t SettingsReader::step_batch(const Point& point, const Settings& sett
   if (!traits(settings.optimizer.kind).full_batch) return batch;
   const TaskOptions& task = settings.task;
   if (!task.dataset.empty()) {
-    const auto [entry, added] = rows_.try_emplace(task.dataset, 0);
+    const auto [entry, added] = rows_.try_emplace(concat(task.dataset, ' ', task.samples), 0);
     if (added) entry->second = dataset_size(task);
     return entry->second;
   }

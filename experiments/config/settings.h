@@ -83,7 +83,7 @@ class SettingsReader {
  private:
   std::int64_t step_batch(const Point& point, const Settings& settings);
 
-  std::map<std::string, std::int64_t> rows_;  ///< of a data set, by file:NAME
+  std::map<std::string, std::int64_t> rows_;  ///< of a data set, by its name and data.samples
 };
 
 }  // namespace sharpseek

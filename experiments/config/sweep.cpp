@@ -64,6 +64,8 @@ std::vector<std::pair<std::string, std::string>> files_of(const Point& point) {
     const bool replaced = option.key == "noise.rotation" && !point.text("noise.covariance").empty();
     if (value.starts_with(kFile) && !replaced) {
       files.emplace_back(concat(option.key, " = ", value), value.substr(kFile.size()));
+    } else if (option.key == "data.dataset" && value.starts_with("idx:")) {
+      files.emplace_back(concat(option.key, " = ", value), value);
     }
   }
   return files;

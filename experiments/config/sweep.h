@@ -59,7 +59,7 @@ void require_few_points(const Config& config);
 /// too many points.
 std::vector<Group> expand(const Config& config, const Shard& shard = {});
 
-/// The files that a sweep point's task is made of: "key = file:NAME" and NAME.
+/// The files that a sweep point's task is made of: "key = file:NAME" and NAME, "key = idx:DIR" and idx:DIR.
 std::vector<std::pair<std::string, std::string>> files_of(const Point& point);
 
 /// Whether an option enters the numbers of a group, but for what each replica has of its own: names and lengths do not.

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "data/covariance.h"
+#include "data/images.h"
 #include "experiments/config/option_table.h"
 #include "experiments/config/prepared_group.h"
 #include "experiments/config/sweep.h"
@@ -23,6 +24,11 @@ void add(files::Checksum& sum, const Matrix& matrix) {
 }
 
 void add(files::Checksum& sum, double value) { sum.add(std::span<const double>(&value, 1)); }
+
+void add(files::Checksum& sum, const Images& images) {
+  add(sum, images.pixels);
+  sum.add(std::span<const int>(images.classes));
+}
 
 void add_options(files::Checksum& sum, const Point& point) {
   for (const ConfigOption& option : option_table()) {
@@ -99,7 +105,11 @@ std::map<std::string, std::int64_t> FileChecksums::of(const Point& point) {
     const auto [entry, added] = known_.try_emplace(file, 0);
     if (added) {
       files::Checksum sum;
-      add(sum, read_matrix(file));
+      if (names_images(file)) {
+        add(sum, read_images(file));
+      } else {
+        add(sum, read_matrix(file));
+      }
       entry->second = sum.value();
     }
     found[name] = entry->second;
