@@ -35,6 +35,7 @@ constexpr const char* kExamples =
 struct Row {
   nlohmann::json axes = nlohmann::json::object();  ///< settings by swept key
   Prediction prediction;
+  double learning_rate = 0;  ///< as it is configured
   std::optional<SlowPath> path{};
   std::vector<std::int64_t> steps{};  ///< of the path's readings
 };
@@ -74,6 +75,7 @@ Row make_row(const Replica& replica, const std::vector<std::string>& axes, bool 
   require(!with_path || other.empty(), other);
   Row row{.prediction = predict(settings.model, task, noise)};
   if (!other.empty()) row.prediction.warnings.push_back("SGD need not end at small_lr_limit: " + other);
+  row.learning_rate = settings.learning_rate;
   for (const std::string& axis : axes) row.axes[axis] = settings.values.text(axis);
   if (with_path && row.prediction.closed_form) add_path(row, replica, task, noise);
   return row;
@@ -96,6 +98,27 @@ nlohmann::json to_json(const SlowPath& path, const std::vector<std::int64_t>& st
   return result;
 }
 
+/// The closed form in the terms of arXiv:2602.05065, whose loss has a factor 1/2 and whose sharpness is the trace: half
+/// of ours, at twice our rate.
+struct PaperUnits {
+  double t = 0;      ///< T, its Theorem 1
+  double t_min = 0;  ///< of the flattest minimum
+  double learning_rate = 0;
+
+  explicit PaperUnits(const Row& row)
+      : t(row.prediction.closed_form->trace / 2),
+        t_min(row.prediction.closed_form->flattest_trace / 2),
+        learning_rate(2 * row.learning_rate) {}
+};
+
+nlohmann::json to_json(const PaperUnits& paper) {
+  return {{"T", paper.t},
+          {"T_min", paper.t_min},
+          {"delta_sgd", paper.t - paper.t_min},
+          {"relative_sharpness", paper.t / paper.t_min},
+          {"learning_rate", paper.learning_rate}};
+}
+
 nlohmann::json to_json(const Row& row) {
   const Prediction& prediction = row.prediction;
   nlohmann::json result{{"point", row.axes}, {"commutes", prediction.commutes}, {"warnings", prediction.warnings}};
@@ -106,6 +129,8 @@ nlohmann::json to_json(const Row& row) {
                              {"gradient_fluctuation", closed->gradient_fluctuation},
                              {"sharpness", closed->sharpness}};
   }
+  result["paper"] = nullptr;
+  if (row.prediction.closed_form) result["paper"] = to_json(PaperUnits(row));
   result["small_lr_limit"] = nullptr;
   if (const auto& limit = prediction.limit) {
     result["small_lr_limit"] = {{"trace", limit->reading.trace},
@@ -119,13 +144,18 @@ nlohmann::json to_json(const Row& row) {
   return result;
 }
 
-void print(const Row& row, bool quiet) {
+/// The values of the swept keys at this point.
+std::string name_of(const Row& row) {
   std::string name;
   for (const auto& [key, value] : row.axes.items()) {
     name += concat(name.empty() ? "" : ",", find_option(key, "sweep").name(), "=", value.get<std::string>());
   }
+  return name;
+}
+
+void print(const Row& row, bool quiet) {
   const Prediction& prediction = row.prediction;
-  std::printf("%-30s", name.c_str());
+  std::printf("%-30s", name_of(row).c_str());
   if (const auto& closed = prediction.closed_form) {
     std::printf(" %11.5f %11.5f %11.5f %11.5f", closed->flattest_trace, closed->trace, closed->gradient_fluctuation,
                 closed->sharpness);
@@ -150,6 +180,21 @@ void print(const Row& row, bool quiet) {
                 row.path->time[i], reading.trace, reading.gradient_fluctuation, reading.sharpness, reading.speed);
   }
   std::printf("  path: %s\n", to_string(row.path->status).c_str());
+}
+
+/// The points with a closed form in the paper's terms.
+void print_paper_units(const std::vector<Row>& rows) {
+  const auto known = [](const Row& row) { return row.prediction.closed_form.has_value(); };
+  if (std::none_of(rows.begin(), rows.end(), known)) return;
+  std::printf(
+      "\nthe closed form in the terms of arXiv:2602.05065 (loss with 1/2): T = trace / 2, its rate is twice ours\n");
+  std::printf("%-30s %11s %11s %11s %11s %11s\n", "point", "T_min", "T", "Delta_SGD", "T/T_min", "rate");
+  for (const Row& row : rows) {
+    if (!known(row)) continue;
+    const PaperUnits paper(row);
+    std::printf("%-30s %11.5f %11.5f %11.5f %11.5f %11.5g\n", name_of(row).c_str(), paper.t_min, paper.t,
+                paper.t - paper.t_min, paper.t / paper.t_min, paper.learning_rate);
+  }
 }
 
 }  // namespace
@@ -193,6 +238,7 @@ int command_theory(const std::vector<std::string>& arguments) {
   std::printf("%-30s %11s %11s %11s %11s | %11s %11s %11s %9s %9s %s\n", "point", "flattest", "trace", "fluctuation",
               "sharpness", "trace", "fluctuation", "sharpness", "circulat.", "relaxat.", "commutes");
   for (const Row& row : rows) print(row, parsed.has("quiet"));
+  if (!parsed.has("quiet")) print_paper_units(rows);
   return 0;
 }
 
