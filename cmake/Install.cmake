@@ -7,6 +7,8 @@ include(CMakePackageConfigHelpers)
 set_target_properties(sharpseek PROPERTIES
   INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/torch/lib;${SHARPSEEK_TORCH_DIR}/lib")
 install(TARGETS sharpseek RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+# Of the images inside the program.
+install(FILES ${PROJECT_SOURCE_DIR}/data/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 if(SHARPSEEK_HAS_CUDA)  # the program looks for it beside itself
   set_target_properties(sharpseek_cuda PROPERTIES
     INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/torch/lib;${SHARPSEEK_TORCH_DIR}/lib")

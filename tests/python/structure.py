@@ -34,7 +34,8 @@ LIBRARIES = {
     r"boost/": ["experiments/cli"],
     # provenance records which HDF5 wrote the file.
     r"(hdf5(_hl)?|H5\w*)\.h$": ["files", "experiments/run/provenance.cpp"],
-    r"zlib\.h$": ["files"],
+    # MNIST's files are compressed.
+    r"zlib\.h$": ["files", "data/images.cpp"],
     r"nlohmann/": ["experiments"],
     r"(torch|ATen|c10)/": ["engine", "sharpness", "training", "theory", "experiments"],
     r"xsimd/": ["engine/cpu", "engine/kernels"],
