@@ -13,6 +13,7 @@ from sharpseek.figures import (
     flow,
     forest,
     layers,
+    paper,
     rivals,
     settings,
     sharpening,
@@ -26,6 +27,7 @@ from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict
 
 FAMILIES = (
+    ("The paper, figure by figure", paper),
     ("Theory and measurement", theory),
     ("Theory at every setting", settings),
     ("Trend with the imbalance of the noise", trend),

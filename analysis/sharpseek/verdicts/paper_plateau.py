@@ -17,8 +17,8 @@ RISE = 0.05
 last."""
 
 
-def horizon_slopes(run: xr.Dataset) -> np.ndarray:
-    """[replica] slope of log T over the log horizon: of the means over the later half of each horizon's records.
+def horizon_heights(run: xr.Dataset) -> np.ndarray:
+    """[horizon, replica] log of the mean T over the later half of each horizon's records.
 
     NaN where a replica diverged, and everywhere if the run has too few records.
     """
@@ -26,12 +26,16 @@ def horizon_slopes(run: xr.Dataset) -> np.ndarray:
     records = trace.shape[1] - 1  # the first is the start
     ends = [1 + records * h // HORIZONS[-1] for h in HORIZONS]
     if ends[0] < 3:
-        return np.full(trace.shape[0], np.nan)
+        return np.full((len(HORIZONS), trace.shape[0]), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         heights = np.log([trace[:, 1 + (end - 1) // 2 : end].mean(axis=1) for end in ends])
+    return np.where((run["status"].values == 0) & np.isfinite(heights).all(axis=0), heights, np.nan)
+
+
+def horizon_slopes(run: xr.Dataset) -> np.ndarray:
+    """[replica] slope of log T over the log horizon (`horizon_heights`)."""
     x = np.log(HORIZONS) - np.mean(np.log(HORIZONS))
-    slopes = x @ heights / (x @ x)
-    return np.where((run["status"].values == 0) & np.isfinite(slopes), slopes, np.nan)
+    return x @ horizon_heights(run) / (x @ x)
 
 
 def judge_plateau(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
