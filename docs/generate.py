@@ -3,8 +3,10 @@
     python docs/generate.py --program build/release/sharpseek [--check]
 
 configuration.md from the option table, schema.md from a small run of each architecture, results.md from
-docs/results/*.json (a report's verdicts.json), claims.md from analysis/tests/error_rates.json, performance.md from
-benchmarks/results/*.json. A generated part stands between two comments. --check changes nothing and fails if something
+docs/results/*.json (a report's verdicts.json), paper.md from
+analysis/sharpseek/paper_figures.py and docs/results/paper.json, claims.md from analysis/tests/error_rates.json,
+performance.md from benchmarks/results/*.json. A generated part stands between two comments. --check changes nothing and
+fails if something
 would change.
 """
 
@@ -18,6 +20,8 @@ import tempfile
 from pathlib import Path
 
 import sharpseek
+from sharpseek.paper_figures import PAPER, table_of
+from sharpseek.verdicts import combine
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -122,6 +126,33 @@ def results() -> str:
     return "\n\n".join(parts) if parts else "No result has been recorded yet."
 
 
+def paper() -> str:
+    """The paper, figure by figure: what it says, what was found, what was chosen, and where the time goes."""
+    file = DOCS / "results" / "paper.json"
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    said = []
+    for claim in found["claims"] if found else []:
+        outcomes: dict[str, list[str]] = {}
+        for piece in claim["evidence"]:
+            outcomes.setdefault(piece["experiment"], []).append(piece["outcome"])
+        said += [(claim["claim"], experiment, combine(pieces)) for experiment, pieces in outcomes.items()]
+    rows = table_of([name for figure in PAPER for name in figure.experiments], said)
+    lines = ["| figure | it says | here | given there | not given, or other here |", "|---|---|---|---|---|"]
+    for row in rows:
+        here = "; ".join(f"{claim} {outcome} ({experiment})" for claim, experiment, outcome in row.said)
+        cells_of = (row.figure.name, row.figure.says, here or "not run yet", row.figure.given, row.figure.chosen)
+        lines.append("| " + " | ".join(map(escaped, cells_of)) + " |")
+    if found:
+        lines += ["", f"Recorded {found['finished']}, version {found['origin']['version']}.", ""]
+        lines += ["| claim | outcome | found |", "|---|---|---|"]
+        lines += [f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
+                  for c in found["claims"]]  # fmt: skip
+        lines += ["", "| experiment | replicas | steps | seconds |", "|---|---|---|---|"]
+        lines += [f"| {r['name']}: {r['title']} | {r['replicas']} | {r['steps']} | {number(r.get('seconds'))} |"
+                  for r in found["runs"]]  # fmt: skip
+    return "\n".join(lines)
+
+
 def error_rates() -> str:
     """Wrong verdicts in worlds on the border of each claim, and how often intervals hold the truth."""
     found = json.loads((ROOT / "analysis" / "tests" / "error_rates.json").read_text(encoding="utf-8"))
@@ -192,6 +223,7 @@ def main() -> int:
         ("configuration.md", "options", options(program)),
         ("schema.md", "schema", schema(program)),
         ("results.md", "results", results()),
+        ("paper.md", "paper", paper()),
         ("claims.md", "error rates", error_rates()),
         ("performance.md", "performance", performance()),
     ):

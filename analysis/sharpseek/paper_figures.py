@@ -3,7 +3,11 @@ what the paper gives of their settings and what was chosen here. The report and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from sharpseek.files import Experiment
+from sharpseek.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -150,3 +154,28 @@ PAPER: tuple[PaperFigure, ...] = (
 def figures_of(experiment: str) -> list[PaperFigure]:
     """The figures that an experiment redraws, by its name."""
     return [figure for figure in PAPER if experiment.startswith(figure.experiments)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure and the verdicts of the experiments that redraw it: claim, experiment, outcome."""
+
+    figure: PaperFigure
+    said: tuple[tuple[str, str, str], ...]
+
+
+def paper_table(experiments: Iterable[Experiment], verdicts: Iterable[Verdict]) -> list[Row]:
+    """The figures that these experiments redraw; empty where none speaks to a claim of the paper."""
+    names = [e.name for e in experiments]
+    said = [(v.claim, v.subject, v.outcome) for v in verdicts if v.claim.startswith("P")]
+    return table_of(names, said) if said else []
+
+
+def table_of(experiments: Iterable[str], said: Iterable[tuple[str, str, str]]) -> list[Row]:
+    """The figures that experiments of these names redraw; `said`: (claim, experiment, outcome)."""
+    names, pieces = list(experiments), list(said)
+    return [
+        Row(figure, tuple(p for p in pieces if p[0] in figure.claims and p[1].startswith(figure.experiments)))
+        for figure in PAPER
+        if any(name.startswith(figure.experiments) for name in names)
+    ]

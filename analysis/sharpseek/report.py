@@ -15,6 +15,7 @@ import shutil
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings, not_asked
+from sharpseek.paper_figures import paper_table
 from sharpseek.summaries import summarise, swept, usable, with_what_is_left
 from sharpseek.verdicts import Verdict, judge, prediction_table
 
@@ -124,9 +126,18 @@ def _counts(experiments: list[Experiment]) -> list[dict[str, object]]:
                     "diverged": int((run["status"].values != 0).sum()),
                     "steps": int(run["step"].values[-1]),
                     "time": float(np.nanmax(run["rescaled_time"].values)),
+                    "seconds": _seconds(run.attrs.get("started"), run.attrs.get("finished")),
                 }
             )
     return rows
+
+
+def _seconds(started: object, finished: object) -> float | None:
+    """Between two times as files have them; None where these are none."""
+    try:
+        return (datetime.fromisoformat(str(finished)) - datetime.fromisoformat(str(started))).total_seconds()
+    except ValueError:
+        return None
 
 
 def _script(text: str) -> Markup:
@@ -185,6 +196,7 @@ def render(
         predictions=predictions,
         table=summary_table(experiments),
         counts=_counts(experiments),
+        paper=paper_table(experiments, verdicts),
         settings=settings,
         provenance=provenance,
         css=Markup(_asset("report.css")),
