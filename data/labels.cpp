@@ -29,9 +29,9 @@ Matrix noise_nodes(const Noise& noise, std::uint64_t seed, Eigen::Index n, int c
   const bool signs = noise.distribution == NoiseDistribution::kRademacher;
   if (signs && outputs <= kMostExactSigns) {
     Matrix nodes(outputs, Eigen::Index{1} << outputs);
-    for (Eigen::Index pair = 0; pair < nodes.cols() / 2; ++pair) {
-      for (Eigen::Index o = 0; o < outputs; ++o) nodes(o, 2 * pair) = (pair >> o & 1) != 0 ? 1 : -1;
-      nodes.col(2 * pair + 1) = -nodes.col(2 * pair);
+    for (Eigen::Index i = 0; i < nodes.cols() / 2; ++i) {
+      for (Eigen::Index o = 0; o < outputs; ++o) nodes(o, 2 * i) = (i >> o & 1) != 0 ? 1 : -1;
+      nodes.col(2 * i + 1) = -nodes.col(2 * i);
     }
     return nodes;
   }
@@ -39,12 +39,12 @@ Matrix noise_nodes(const Noise& noise, std::uint64_t seed, Eigen::Index n, int c
   std::vector<double> z(static_cast<std::size_t>(outputs * pairs));
   standard_normals(seed, Stream::kLabelNodes, 0, static_cast<std::uint32_t>(n), std::span<double>(z));
   Matrix nodes(outputs, 2 * pairs);
-  for (Eigen::Index pair = 0; pair < pairs; ++pair) {
+  for (Eigen::Index i = 0; i < pairs; ++i) {
     for (Eigen::Index o = 0; o < outputs; ++o) {
-      const double value = z[static_cast<std::size_t>(pair * outputs + o)];
-      nodes(o, 2 * pair) = !signs ? value : value < 0 ? -1 : 1;
+      const double value = z[static_cast<std::size_t>(i * outputs + o)];
+      nodes(o, 2 * i) = !signs ? value : value < 0 ? -1 : 1;
     }
-    nodes.col(2 * pair + 1) = -nodes.col(2 * pair);
+    nodes.col(2 * i + 1) = -nodes.col(2 * i);
   }
   return nodes;
 }
@@ -81,8 +81,8 @@ SoftMoments soft_moments(const Vector& logits, const Matrix& factor, const Matri
   const Matrix centred = labels.colwise() - moments.mean;
   moments.covariance = centred * centred.transpose() / static_cast<double>(nodes.cols());
   if (exact || pairs < 2) return moments;
-  for (Eigen::Index pair = 0; pair < pairs; ++pair) {
-    moments.squared_errors += (0.5 * (centred.col(2 * pair) + centred.col(2 * pair + 1))).cwiseAbs2();
+  for (Eigen::Index i = 0; i < pairs; ++i) {
+    moments.squared_errors += (0.5 * (centred.col(2 * i) + centred.col(2 * i + 1))).cwiseAbs2();
   }
   moments.squared_errors /= static_cast<double>(pairs * (pairs - 1));
   return moments;

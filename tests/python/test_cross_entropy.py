@@ -92,9 +92,9 @@ def test_what_a_run_measures_is_what_numpy_says(kind: str, sharpseek: Run, tmp_p
         assert np.isnan(run.noise_covariance.values).all()
     for e, t in itertools.product(range(2), range(run.sizes["time"])):
         w = run.parameters.values[e, t]
-        means = [sum(p * y for y, p in labels(n)) for n in range(12)]
+        means = [np.sum([p * y for y, p in labels(n)], axis=0) for n in range(12)]
 
-        def mean_gradient(w: np.ndarray, means: list[np.ndarray] = means) -> np.ndarray:
+        def mean_gradient(w: np.ndarray, means: list = means) -> np.ndarray:
             return np.mean([gradient(w, x, q) for x, q in zip(INPUTS, means, strict=True)], axis=0)
 
         fluctuation = np.mean(
