@@ -24,7 +24,7 @@ namespace sharpseek {
 #define SHARPSEEK_ACTIVATION_NAME(kind, name, ...) name " | "
 #define SHARPSEEK_ACTIVATION_NAMES SHARPSEEK_ACTIVATIONS(SHARPSEEK_ACTIVATION_NAME)
 
-/// `case OpKind::kTanh:` and so on: the activations in a switch over all ops.
+/// `case OpKind::kTanh:` and so on: the activations in a switch over all ops, which clang-format takes for a statement.
 #define SHARPSEEK_ACTIVATION_CASE(kind, ...) case OpKind::kind:
 #define SHARPSEEK_ACTIVATION_CASES SHARPSEEK_ACTIVATIONS(SHARPSEEK_ACTIVATION_CASE)
 
@@ -35,14 +35,16 @@ enum class OpKind {
   kBias,          ///< y_t = x_t + b, b [n]
   kAddParameter,  ///< y = x + p, p [T, n] (learned position)
   kAdd,           ///< y = a + b
+  // clang-format off
   kMultiply,      ///< y = a * b, element by element
 #define SHARPSEEK_KIND(kind, ...) kind,
   SHARPSEEK_ACTIVATIONS(SHARPSEEK_KIND)
 #undef SHARPSEEK_KIND
-      kLayerNorm,  ///< y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
-  kAttention,      ///< softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
-  kSelect,         ///< [T, n] -> [1, n]: one token
-  kMean,           ///< [T, n] -> [1, n]: mean over tokens
+  // clang-format on
+  kLayerNorm,  ///< y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
+  kAttention,  ///< softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
+  kSelect,     ///< [T, n] -> [1, n]: one token
+  kMean,       ///< [T, n] -> [1, n]: mean over tokens
 };
 
 /// The parameter block that an op reads, for an output of m features.
@@ -84,11 +86,12 @@ constexpr OpTraits traits(OpKind kind) {
     case OpKind::kAddParameter:
       return {.name = "add parameter", .parameter = OpParameter::kTokens, .overwrites = true, .passes_gradient = true};
     case OpKind::kAdd: return {.name = "add", .overwrites = true, .passes_gradient = true};
+    // clang-format off
     case OpKind::kMultiply: return {.name = "multiply"};
-#define SHARPSEEK_TRAITS(kind, text, ...) \
-  case OpKind::kind: return {.name = text, .activation = true, __VA_ARGS__};
-      SHARPSEEK_ACTIVATIONS(SHARPSEEK_TRAITS)
+#define SHARPSEEK_TRAITS(kind, text, ...) case OpKind::kind: return {.name = text, .activation = true, __VA_ARGS__};
+    SHARPSEEK_ACTIVATIONS(SHARPSEEK_TRAITS)
 #undef SHARPSEEK_TRAITS
+    // clang-format on
     case OpKind::kLayerNorm: return {.name = "layer norm", .scratch = OpScratch::kTokens, .reads_output = true};
     case OpKind::kAttention: return {.name = "attention", .scratch = OpScratch::kScores};
     case OpKind::kSelect: return {.name = "select"};

@@ -22,11 +22,12 @@ SHARPSEEK_HOST_DEVICE void visit(OpKind kind, Body body) {
     case OpKind::kBias: body(OpPasses<OpKind::kBias>()); break;
     case OpKind::kAddParameter: body(OpPasses<OpKind::kAddParameter>()); break;
     case OpKind::kAdd: body(OpPasses<OpKind::kAdd>()); break;
+    // clang-format off
     case OpKind::kMultiply: body(OpPasses<OpKind::kMultiply>()); break;
-#define SHARPSEEK_VISIT(activation, ...) \
-  case OpKind::activation: body(OpPasses<OpKind::activation>()); break;
-      SHARPSEEK_ACTIVATIONS(SHARPSEEK_VISIT)
+#define SHARPSEEK_VISIT(activation, ...) case OpKind::activation: body(OpPasses<OpKind::activation>()); break;
+    SHARPSEEK_ACTIVATIONS(SHARPSEEK_VISIT)
 #undef SHARPSEEK_VISIT
+    // clang-format on
     case OpKind::kLayerNorm: body(OpPasses<OpKind::kLayerNorm>()); break;
     case OpKind::kAttention: body(OpPasses<OpKind::kAttention>()); break;
     case OpKind::kSelect: body(OpPasses<OpKind::kSelect>()); break;

@@ -49,7 +49,7 @@ constexpr Elementwise kReciprocalRoot{[](const Tensor& x) { return at::rsqrt(x);
 
 }  // namespace
 
-/// An activation without its line above does not compile.
+/// An activation without its functions above does not compile.
 const Elementwise& function_of(OpKind activation) {
 #define SHARPSEEK_FUNCTION(kind, ...) \
   if (activation == OpKind::kind) return kind;

@@ -64,11 +64,10 @@ at::Tensor evaluate(const Program& program, const at::Tensor& parameters, const 
       case OpKind::kBias:
       case OpKind::kAddParameter: y = in(0) + block().unsqueeze(1); break;
       case OpKind::kAdd: y = in(0) + in(1); break;
-      case OpKind::kMultiply:
-        y = in(0) * in(1);
-        break;
-        SHARPSEEK_ACTIVATION_CASES y = function_of(op.kind).value(in(0));
-        break;
+      // clang-format off
+      case OpKind::kMultiply: y = in(0) * in(1); break;
+      SHARPSEEK_ACTIVATION_CASES y = function_of(op.kind).value(in(0)); break;
+      // clang-format on
       case OpKind::kLayerNorm: y = normalise(in(0)); break;
       case OpKind::kAttention: y = attend(in(0), in(1), in(2), op.heads); break;
       case OpKind::kSelect: y = in(0).select(2, op.token).unsqueeze(2); break;

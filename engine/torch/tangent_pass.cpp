@@ -107,12 +107,10 @@ DualTensor TangentPass::forward(Tape& tape, const Tensor& parameters, const Tens
         break;
       }
       case OpKind::kAdd: y = dual::add(tape, in(0), in(1)); break;
-      case OpKind::kMultiply:
-        y = dual::multiply(tape, in(0), in(1));
-        break;
-        SHARPSEEK_ACTIVATION_CASES
-        y = dual::apply(tape, function_of(op.kind), in(0));
-        break;
+      // clang-format off
+      case OpKind::kMultiply: y = dual::multiply(tape, in(0), in(1)); break;
+      SHARPSEEK_ACTIVATION_CASES y = dual::apply(tape, function_of(op.kind), in(0)); break;
+      // clang-format on
       case OpKind::kLayerNorm: y = normalise(tape, in(0)).y; break;
       case OpKind::kAttention: {
         const DualTensor q = by_head(in(0), op.heads);
