@@ -58,6 +58,14 @@ Teacher network_teacher(const TeacherOptions& options, std::uint64_t seed) {
   const auto last = std::find_if(blocks.rbegin(), blocks.rend(), [](const Parameter& block) { return block.scaled; });
   const auto first = teacher.parameters.begin() + last->offset;
   std::for_each(first, first + last->size(), [&](double& w) { w *= options.scale; });
+  teacher.linear = model.kind == "linear" && !model.bias;
+  if (!teacher.linear) return teacher;
+  // V = W_D ... W_1
+  teacher.matrix = Matrix::Identity(blocks.front().columns, blocks.front().columns);
+  for (const Parameter& block : blocks) {
+    const Eigen::Map<const Matrix> weight(teacher.parameters.data() + block.offset, block.rows, block.columns);
+    teacher.matrix = Matrix(weight * *teacher.matrix);
+  }
   return teacher;
 }
 

@@ -29,7 +29,7 @@ struct TeacherOptions {
 struct Teacher {
   Program program;
   std::vector<double> parameters;  ///< of `program`
-  std::optional<Matrix> matrix;    ///< V [outputs, n]; absent for mlp and network
+  std::optional<Matrix> matrix;    ///< V [outputs, n]; absent for mlp, and for network but a linear one
   bool linear = false;             ///< f*(x) = V x
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
 #include <string>
 
 #include "core/error.h"
@@ -48,6 +49,34 @@ TEST(Teacher, RandomOnesHaveTheirScale) {
   EXPECT_FALSE(teacher("mlp").linear);
   EXPECT_FALSE(teacher("tanh").linear);
   EXPECT_TRUE(teacher("generic").linear);
+}
+
+TEST(Teacher, OfALinearNetworkIsTheProductOfItsMatrices) {
+  TeacherOptions options;
+  options.specification = "network";
+  options.scale = 3;
+  options.width = 5;
+  options.network.depth = 2;
+  options.network.inputs = 4;
+  options.network.outputs = 2;
+  const Teacher found = make_teacher(options, 1, 4, 2, 7);
+  ASSERT_TRUE(found.linear);
+  ASSERT_EQ(found.parameters.size(), 5u * 4 + 2 * 5);
+  for (int o = 0; o < 2; ++o) {
+    for (int i = 0; i < 4; ++i) {
+      double sum = 0;
+      for (int h = 0; h < 5; ++h) {
+        const auto first = static_cast<std::size_t>(h * 4 + i), second = static_cast<std::size_t>(20 + o * 5 + h);
+        sum += found.parameters[second] * found.parameters[first];
+      }
+      EXPECT_NEAR((*found.matrix)(o, i), sum, kFewOperations);
+    }
+  }
+  options.network.bias = true;
+  EXPECT_FALSE(make_teacher(options, 1, 4, 2, 7).linear);
+  options.network.bias = false;
+  options.network.kind = "mlp";
+  EXPECT_FALSE(make_teacher(options, 1, 4, 2, 7).matrix);
 }
 
 TEST(Teacher, FileMustFit) {
