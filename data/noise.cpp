@@ -84,7 +84,7 @@ Matrix for_each_token(const Matrix& m, int tokens) {
 
 Vector noise_variances(const NoiseOptions& options, int outputs) {
   const auto& [total, condition] = std::pair(options.total, options.condition);
-  require(std::isfinite(total) && total > 0, "noise.total = ", total, ": must be finite and above 0");
+  require(std::isfinite(total) && total >= 0, "noise.total = ", total, ": must be finite and at least 0");
   require(std::isfinite(condition) && condition >= 1, "noise.condition = ", shortest(condition),
           ": must be finite and at least 1 (largest over smallest variance)");
   require(outputs > 1 || condition == 1, "noise.condition = ", condition, ": must be 1 when there is one output");

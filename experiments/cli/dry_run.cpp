@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <iomanip>
 #include <memory>
@@ -116,6 +117,7 @@ nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) 
     if (is_singular(group.noise[e].covariance)) continue;
     const ClosedForm form =
         closed_form(model.depth, *task.teacher.matrix, task.input_covariance, group.noise[e].covariance);
+    if (!std::isfinite(form.trace)) continue;  // singular noise or inputs, as sharpseek theory says
     found.push_back({{"at", name},
                      {"trace", form.trace},
                      {"flattest_trace", form.flattest_trace},

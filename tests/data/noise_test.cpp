@@ -6,6 +6,7 @@
 #include <Eigen/SVD>
 #include <cmath>
 #include <iomanip>
+#include <limits>
 #include <random>
 #include <sstream>
 #include <string>
@@ -26,6 +27,14 @@ Matrix signal() {
   std::mt19937_64 generator(5);
   std::normal_distribution<double> normal;
   return Matrix::NullaryExpr(3, 4, [&] { return normal(generator); });
+}
+
+TEST(Noise, OfTotalZeroIsNone) {
+  for (const double condition : {1.0, 100.0}) {
+    const Noise noise = make_noise({.total = 0, .condition = condition}, 3, nullptr, 1);
+    EXPECT_EQ(noise.covariance, Matrix::Zero(3, 3));
+    EXPECT_EQ(noise.factor, Matrix::Zero(3, 3));
+  }
 }
 
 TEST(Noise, VariancesIncreaseGeometricallyToTheTotal) {
@@ -125,6 +134,7 @@ TEST(Noise, RefusesWhatIsNotPossible) {
   refused([](NoiseOptions& o) { o.condition = 0.5; });
   refused([](NoiseOptions& o) { o.condition = 10; }, 1);
   refused([](NoiseOptions& o) { o.total = -1; });
+  refused([](NoiseOptions& o) { o.total = std::numeric_limits<double>::quiet_NaN(); });
   refused([](NoiseOptions& o) { o.rotation = "teacher"; });  // no teacher matrix
   refused([](NoiseOptions& o) { o.rotation = "sideways"; });
   refused([](NoiseOptions& o) { o.distribution = "cauchy"; });

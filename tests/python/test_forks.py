@@ -158,6 +158,7 @@ def test_a_lineage_joins_the_records_of_a_fork_and_its_parents(sharpseek: Run, c
     [
         ["--set=training.optimizer=gd", "--set=data.samples=50"],
         ["--set=training.batch=50"],
+        ["--set=noise.total=0"],
         ["--set=noise.rotation=random"],
         ["--set=training.optimizer=adam"],
         ["--set=training.momentum=0.9"],
