@@ -93,6 +93,10 @@ Prediction predict(const ModelOptions& model, const Task& task, const Noise& noi
     prediction.warnings.push_back("the input covariance is singular: some direction of the inputs is never seen");
     return prediction;
   }
+  if (noise.covariance.isZero(0)) {
+    prediction.warnings.push_back("there is no label noise: SGD stays at the minimum that it comes to");
+    return prediction;
+  }
   // The closed form of isotropic noise knows the rank, whatever the noise.
   const bool noiseless = is_singular(noise.covariance);
   ClosedForm closed = closed_form(model.depth, teacher, task.input_covariance,
