@@ -71,16 +71,21 @@ def references(run: xr.Dataset, name: str, ends: tuple[float, float]) -> list[Se
     if name == "trace" and flattest in run:
         line("T_min", float(run[flattest].values[0]), None, "dash")
     closed, limit = f"closed_form_{name}", f"small_lr_limit_{name}"
-    seen: set[float] = set()
+    seen: set[tuple[str, float]] = set()
     for colour, here in enumerate(points(run)):
         if closed not in run or not np.isfinite(run[closed].values[here]).all():
             continue
         value = float(run[closed].values[here].mean())
-        if round(value, 9) not in seen:
-            seen.add(round(value, 9))
-            line(f"Theorem 1, {words_of(run, here) or 'all'}", value, colour, "dot")
-        if limit in run and (other := float(run[limit].values[here].mean())) and abs(other / value - 1) > SAME:
-            line(f"limit of small rates, {words_of(run, here) or 'all'}", other, colour, "solid")
+        other = float(run[limit].values[here].mean()) if limit in run else np.nan
+        lines = [("Theorem 1", value, "dot")]
+        if abs(other / value - 1) > SAME:
+            lines.append(("limit of small rates", other, "solid"))
+        # Starts do not change them.
+        kappa = value_text("condition", run["condition"].values[np.argmax(here)]) if "condition" in run.coords else ""
+        for label, height, dash in lines:
+            if (label, round(height, 9)) not in seen:
+                seen.add((label, round(height, 9)))
+                line(", ".join(filter(None, (label, kappa))), height, colour, dash)
     return found
 
 
