@@ -1,9 +1,10 @@
 """Counts wrong verdicts in worlds on the border of each claim, and how often intervals hold the truth.
 
-    python analysis/tests/error_rates.py [--part I/N] [--merge FILE ...]
+    python analysis/tests/error_rates.py [--missing | --part I/N | --merge FILE ...]
 
 writes error_rates.json beside this file, from which docs/generate.py makes tables of docs/claims.md. About ten minutes
-of one core; --part counts the I-th of every N entries only, --merge joins the files of the parts.
+of one core; --part counts the I-th of every N entries only, --merge joins the files of the parts;
+--missing counts the worlds that the recorded file lacks.
 """
 
 from __future__ import annotations
@@ -50,12 +51,28 @@ def counted(part: int, parts: int) -> dict[str, Any]:
     return found
 
 
+def fill(file: Path) -> None:
+    """Counts the worlds that a recorded file lacks and forgets those that are gone."""
+    warnings.simplefilter("ignore")
+    found = json.loads(file.read_text(encoding="utf-8"))
+    for world in (w for w in WORLDS if w.name not in found["wrong"]):
+        found["wrong"][world.name] = sum(world.is_wrong(trial) for trial in range(TRIALS))
+        print(f"{world.name}: {found['wrong'][world.name]}", flush=True)
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found["wrong"] = {w.name: found["wrong"][w.name] for w in WORLDS}
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", default="1/1")
     parser.add_argument("--merge", type=Path, nargs="*")
+    parser.add_argument("--missing", action="store_true")
     parser.add_argument("--out", type=Path, default=RECORDED)
     arguments = parser.parse_args()
+    if arguments.missing:
+        fill(arguments.out)
+        return
     if arguments.merge:
         parts = [json.loads(file.read_text(encoding="utf-8")) for file in arguments.merge]
         found = parts[0]
