@@ -100,8 +100,8 @@ PAPER: tuple[PaperFigure, ...] = (
         ("figure-4",),
         ("P6",),
         "Linear network, anisotropic noise; descent with batch 1000.",
-        "Forks of one run at lr .001, batch 1: on with SGD, to descent, to isotropic noise and back. Descent "
-        "takes 1000 fixed samples at every step, 20,000 steps. Every fork is compared with the slow flow from "
+        "Forks of one run at lr .0004, batch 1: on with SGD, to descent, to isotropic noise and back. Descent "
+        "takes 1000 fixed samples at every step, 50,000 steps. Every fork is compared with the slow flow from "
         "its own first weights.",
     ),
     PaperFigure(
