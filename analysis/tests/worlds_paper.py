@@ -84,7 +84,7 @@ def fork(
     run = dataset(coords, {}, more, {"training": {"optimizer": optimizer}})
     path = predicted(run, quarters(run)[1], not descent)[0]
     height = np.repeat([path[0] if turn else f * p for f, p in zip(factors, path[1:], strict=True)], (records - 1) // 4)
-    trace = np.concatenate([path[:1], height]) * wobble(seed, (SEEDS, 1), noise)
+    trace = np.concatenate([np.tile(path[:1], (SEEDS, 1)), height * wobble(seed, (SEEDS, 1), noise)], axis=1)
     return one(run.assign(trace=(("replica", "time"), trace)), "P6")
 
 

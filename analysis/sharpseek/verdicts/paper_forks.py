@@ -91,7 +91,8 @@ def judge_forks(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
             return log_mean_effect(ratio[good], int(here.sum()))
 
         if not moving:
-            last = effect(measured[:, -1] / path[:, 0])
+            # Its own first record: a finite set has its own second moment, and with it another trace.
+            last = effect(measured[:, -1] / run["trace"].values[:, 0])
             evidence.append(evidence_of(last, "descent: T at the end / at the switch", near(NETWORK_MARGIN)))
             continue
         for q in range(QUARTERS):

@@ -186,7 +186,7 @@ def p6(experiment: Experiment) -> list[Piece]:
         for kappa in run.kappas:
             here = run.at(kappa)
             if descent:
-                pieces.append(near(seeds_of(run, here, measured[:, -1] / path[:, 0]), 0.05))
+                pieces.append(near(seeds_of(run, here, measured[:, -1] / run["trace"][:, 0]), 0.05))
                 continue
             pieces += [near(seeds_of(run, here, measured[:, q] / path[:, 1 + q]), 0.10) for q in range(4)]
             way = np.log(path[here, -1] / path[here, 0]).mean()
