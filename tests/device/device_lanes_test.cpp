@@ -190,7 +190,7 @@ TEST_P(Device, CrossEntropyGivesTheCpusValuesGradientsAndProducts) {
     const at::Tensor w = random_weights(program, 37);
     const at::Tensor v = random_tensor({37, 3, program.parameter_count()}, 3);
     const Samples samples{random_tensor({41, c.options.sequence, c.options.inputs}, 1),
-                          random_tensor({41, c.options.outputs}, 2).square(), LossKind::kCrossEntropy};
+                          random_tensor({41, program.outputs()}, 2).square(), LossKind::kCrossEntropy};
     const auto cast = [&](const at::Tensor& t) { return t.to(ours->options()); };
     const Samples own{cast(samples.inputs), cast(samples.targets), samples.loss};
     const LossGradient a = ours->loss_gradient(cast(w), own);

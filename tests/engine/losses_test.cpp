@@ -73,7 +73,7 @@ TEST(CrossEntropy, DerivativesEqualTheOraclesInEveryEngine) {
     const at::Tensor w = random_weights(program, kReplicas);
     // Any masses: class weights make labels that do not sum to 1.
     const Samples samples{random_tensor({kSamples, c.options.sequence, c.options.inputs}, 1),
-                          random_tensor({kReplicas, kSamples, c.options.outputs}, 2).square(), LossKind::kCrossEntropy};
+                          random_tensor({kReplicas, kSamples, program.outputs()}, 2).square(), LossKind::kCrossEntropy};
     const at::Tensor v = random_tensor({kReplicas, 5, program.parameter_count()}, 3);  // a pack of directions and one
     std::vector<Expected> oracle;
     for (std::int64_t e = 0; e < kReplicas; ++e) {
