@@ -43,10 +43,11 @@ def code_of(path: Path) -> str:
 
 
 def mentioned_in(root: Path, name: str) -> set[str]:
-    """Sources that have this word, also as kName, name_quantity or "name"."""
+    """Sources that have this word, also as kName, name_quantity or "name". A verdict only uses what it judges."""
     word = re.compile(rf"(?i)(?<![a-z])k?{name}(?![a-z])")
     paths = (path for room in ROOMS for path in (root / room).rglob("*") if path.suffix in SOURCES)
-    return {str(path.relative_to(root)) for path in paths if "tests" not in path.parts and word.search(code_of(path))}
+    counted = (path for path in paths if not {"tests", "verdicts"} & set(path.relative_to(root).parts))
+    return {str(path.relative_to(root)) for path in counted if word.search(code_of(path))}
 
 
 def said_of(what: str) -> int:
