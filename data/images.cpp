@@ -123,7 +123,8 @@ Images read_idx(const fs::path& folder, std::int64_t count) {
     images.end();
     labels.end();
   }
-  Images found{.pixels = Matrix(taken, sizes[1] * sizes[2]), .classes = {classes.begin(), classes.end()}};
+  Images found{.pixels = Matrix(taken, sizes[1] * sizes[2]),
+               .classes = std::vector<int>(classes.begin(), classes.end())};
   std::transform(pixels.begin(), pixels.end(), found.pixels.data(), [](unsigned char p) { return p / kByteWhite; });
   return found;
 }
