@@ -9,6 +9,7 @@ from types import ModuleType
 
 from sharpseek.config import configuration
 from sharpseek.files import Experiment, SharpseekFileError, open_reproduction, open_run, open_sweep
+from sharpseek.groups import open_joined
 from sharpseek.lineage import open_lineage
 from sharpseek.summaries import start_axis, summarise
 
@@ -16,6 +17,7 @@ __all__ = [
     "Experiment",
     "SharpseekFileError",
     "configuration",
+    "open_joined",
     "open_lineage",
     "open_reproduction",
     "open_run",

@@ -1,7 +1,8 @@
 """Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
 for every linear setting of a reproduction; `rivals DIR`, rival predictors against SGD; `verdicts DIR`, the evidence of
 a reproduction; `agreement DIR...`, how often reproductions with other seeds reach the same verdict; `compare DIR DIR`,
-whether two reproductions with the same seed agree; `dataset TABLE`, the test on a table of one's own."""
+whether two reproductions with the same seed agree; `dataset TABLE`, the test on a table of one's own; `stream DIR`,
+records to TensorBoard, MLflow or Weights & Biases, live or afterwards."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ import xarray as xr
 from sharpseek.agreement import agreement_table, verdict_words
 from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, write_problem
-from sharpseek.files import exit_status, open_reproduction, open_sweep, require_finished
+from sharpseek.files import exit_status, open_groups, open_reproduction, require_finished
 from sharpseek.linear_settings import settings_table, to_markdown
+from sharpseek.stream import SINKS, stream
 from sharpseek.summaries import summarise, swept, usable, with_what_is_left
-from sharpseek.tables import DECIMALS, SEPARATORS, parse_names, read_table
+from sharpseek.tables import DECIMALS, SEPARATORS, parse_indices, parse_names, read_table
 from sharpseek.verdicts import CLAIMS, adjusted_against, adjusted_p, judge, overall, p_text
 from sharpseek.verdicts.rivals import outcomes, rivals_markdown
 from sharpseek.verdicts.sharpening import pairs, sharpening_markdown
@@ -34,7 +36,7 @@ def print_summary(directory: Path) -> None:
             f"{e.name} {group}".strip(): run for e in open_reproduction(directory)[1] for group, run in e.runs.items()
         }
     else:
-        runs = open_sweep(directory)
+        runs = open_groups(directory)
         for run in runs.values():
             require_finished(run)
     for name, run in runs.items():
@@ -142,6 +144,16 @@ def prepare_dataset(options: argparse.Namespace) -> None:
     print(f"{found}\nnext: sharpseek run {shlex.quote(f'{directory}/test.ini')}")
 
 
+def send(options: argparse.Namespace) -> None:
+    """Streams a folder and prints how much it sent. Raises SharpseekFileError."""
+    variables = parse_names(options.variables, "--variables") if options.variables else []
+    replicas = parse_indices(options.replicas, "--replicas") if options.replicas else []
+    count = stream(
+        options.directory, options.to, options.out, variables, replicas, follow=options.follow, every=options.every
+    )
+    print(f"{options.directory}: {count} records sent to {options.to}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sharpseek", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -172,6 +184,15 @@ def main() -> int:
     dataset.add_argument("--decimal", help=f"decimal sign: {' | '.join(DECIMALS)} (default: what the numbers have)")
     dataset.add_argument("--out", type=Path, required=True, help="folder to write, must not exist")
     dataset.set_defaults(run=prepare_dataset)
+    sending = commands.add_parser("stream", help="records to TensorBoard, MLflow or Weights & Biases")
+    sending.add_argument("directory", type=Path, help="a run, sweep or reproduction, finished or not")
+    sending.add_argument("--to", required=True, choices=SINKS)
+    sending.add_argument("--out", help="log folder, tracking URI or project (default: named after the folder)")
+    sending.add_argument("--variables", help="comma-separated (default: trace, sharpness, fluctuation, losses)")
+    sending.add_argument("--replicas", help="comma-separated indices of replicas to send one by one, too")
+    sending.add_argument("--follow", action="store_true", help="send what is added until every run is finished")
+    sending.add_argument("--every", type=float, default=2.0, help="seconds between looks with --follow (default: 2)")
+    sending.set_defaults(run=send)
     options = parser.parse_args()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the locale cannot print

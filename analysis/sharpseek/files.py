@@ -115,17 +115,54 @@ def require_finished(run: xr.Dataset) -> None:
         raise SharpseekFileError(f"{file}: the run is not finished; sharpseek resume {file.parent} goes on with it")
 
 
-def open_sweep(directory: str | Path) -> dict[str, xr.Dataset]:
+def open_sweep(directory: str | Path) -> xr.DataTree:
+    """Opens every group of an experiment as a child of one tree, by its name; a single run is the tree's root.
+
+    `tree["depth=2"]["trace"]` reads as with a dataset, `tree["depth=2"].to_dataset()` is what `open_run` returns,
+    `open_joined` makes one dataset of all groups. Raises SharpseekFileError.
+    """
+    runs = open_groups(directory)
+    if list(runs) == [""]:
+        return xr.DataTree(runs[""], name=Path(directory).resolve().name)
+    # Names hold no slash: the program writes one as %2F.
+    return xr.DataTree.from_dict(dict(runs), name=Path(directory).resolve().name)
+
+
+def open_groups(directory: str | Path) -> dict[str, xr.Dataset]:
     """Opens every group of an experiment by name; a single run is the group "". Raises SharpseekFileError."""
+    return {name: open_run(place) for name, place in _group_places(Path(directory)).items()}
+
+
+def run_folders(directory: str | Path) -> dict[str, Path]:
+    """The folder of each run of a run, sweep or reproduction that has begun, finished or not, by a name that is unique
+    in it ("" for a single run). Raises SharpseekFileError."""
     directory = Path(directory)
-    if not (directory / "index.json").exists():
-        return {"": open_run(directory)}
-    index = _read_json(directory / "index.json")
+    if not (directory / "reproduce.json").exists():
+        return _group_places(directory)
+    index = _read_json(directory / "reproduce.json")
+    found = {}
+    for path in _field(directory / "reproduce.json", lambda: [entry["path"] for entry in index["experiments"]]):
+        if (directory / path / "index.json").exists() or (directory / path / "run.h5").exists():
+            for group, place in _group_places(directory / path).items():
+                found["/".join(filter(None, (path, group)))] = place
+    return found
+
+
+def _group_places(directory: Path) -> dict[str, Path]:
+    """Where each group of an experiment is; {"": directory} if there is no index."""
+    file = directory / "index.json"
+    if not file.exists():
+        return {"": directory}
+    index = _read_json(file)
+    return _field(file, lambda: {group["name"]: (directory / group["path"]).parent for group in index["groups"]})
+
+
+def _field(file: Path, read: Callable[[], Any]) -> Any:
+    """What `read` takes from the parsed `file`. Raises SharpseekFileError if it lacks that."""
     try:
-        places = {group["name"]: directory / group["path"] for group in index["groups"]}
+        return read()
     except (KeyError, TypeError) as error:
-        raise _incomplete(directory / "index.json", error) from None
-    return {name: open_run(place) for name, place in places.items()}
+        raise _incomplete(file, error) from None
 
 
 @dataclass
@@ -169,7 +206,7 @@ def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Exper
     except (KeyError, TypeError) as error:
         raise _incomplete(file, error) from None
     for experiment, path in entries:
-        experiment.runs = open_sweep(path)
+        experiment.runs = open_groups(path)
         for run in experiment.runs.values():
             require_finished(run)
     return index, [experiment for experiment, _ in entries]

@@ -12,7 +12,7 @@ from scipy import stats
 
 from sharpseek.config import configuration
 from sharpseek.files import Experiment
-from sharpseek.groups import group_axes
+from sharpseek.groups import group_axes, number
 from sharpseek.relaxation import FEWEST_SEEDS, Left, fitted, left_to_go
 
 START_AXES = ("init_imbalance", "init_scale")
@@ -159,7 +159,7 @@ def pooled(experiment: Experiment) -> xr.Dataset:
         # Without the coordinates of other dimensions: an axis may have their name (training.time).
         part = part.drop_vars([name for name in part.coords if part[name].dims != ("replica",)]).assign(_left_of(run))
         for name, text in group_axes(group, run).items():
-            part = part.assign_coords({name: ("replica", [_number(text)] * part.sizes["replica"])})
+            part = part.assign_coords({name: ("replica", [number(text)] * part.sizes["replica"])})
         parts.append(part)
     return xr.concat(parts, "replica")
 
@@ -177,13 +177,6 @@ def _left_of(run: xr.Dataset) -> dict[str, tuple[str, np.ndarray]]:
         if np.isfinite(table).any():
             found |= {f"{name}_{part}": ("replica", values) for part, values in zip(LEFT, table, strict=True)}
     return found
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:

@@ -48,6 +48,14 @@ def parse_names(text: str, option: str) -> list[str]:
     return names
 
 
+def parse_indices(text: str, option: str) -> list[int]:
+    """Comma-separated indices. Raises SharpseekFileError."""
+    found = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in found):
+        raise SharpseekFileError(f"{option} {visible(text)}: must be whole numbers from 0, separated by commas")
+    return [int(part) for part in found]
+
+
 def read_table(
     path: str | Path,
     columns: Sequence[str] | None = None,

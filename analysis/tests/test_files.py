@@ -13,7 +13,7 @@ import pytest
 import sharpseek
 import xarray as xr
 from sharpseek.backend import RunFile
-from synthetic import Make, make_run
+from synthetic import Make, make_dataset, make_run
 
 
 def test_run_opens_by_file_and_by_folder(tmp_path: Path) -> None:
@@ -46,11 +46,53 @@ def test_values_are_read_when_asked_for(tmp_path: Path) -> None:
 def test_sweep_opens_its_groups(tmp_path: Path) -> None:
     make_run(tmp_path / "depth=2")
     make_run(tmp_path / "depth=3")
-    groups = [{"name": f"depth={d}", "path": f"depth={d}/run.h5"} for d in (2, 3)]
-    (tmp_path / "index.json").write_text(json.dumps({"schema_version": 1, "groups": groups}))
-    assert list(sharpseek.open_sweep(tmp_path)) == ["depth=2", "depth=3"]
+    write_index(tmp_path, "depth=2", "depth=3")
+    sweep = sharpseek.open_sweep(tmp_path)
+    assert list(sweep) == ["depth=2", "depth=3"]
+    xr.testing.assert_identical(sweep["depth=3"].to_dataset(), sharpseek.open_run(tmp_path / "depth=3"))
     with pytest.raises(sharpseek.SharpseekFileError, match="several runs"):
         sharpseek.open_run(tmp_path)
+
+
+def write_index(directory: Path, *groups: str) -> None:
+    entries = [{"name": name, "path": f"{name}/run.h5"} for name in groups]
+    (directory / "index.json").write_text(json.dumps({"schema_version": 1, "groups": entries}))
+
+
+def test_a_single_run_is_the_root_of_a_tree(tmp_path: Path) -> None:
+    make_run(tmp_path / "alone")
+    sweep = sharpseek.open_sweep(tmp_path / "alone")
+    assert (sweep.name, list(sweep.children)) == ("alone", [])
+    np.testing.assert_array_equal(sweep["trace"], sharpseek.open_run(tmp_path / "alone")["trace"])
+
+
+def test_a_sweep_over_shapes_opens_as_one_dataset(tmp_path: Path) -> None:
+    """Rates of equal time: every run has its own steps, and its own bins of a density that only one has."""
+    runs = {rate: make_dataset(seeds=2, noise=0.01 * rate, generator_seed=rate) for rate in (1, 2)}
+    for rate, run in runs.items():
+        (tmp_path / f"learning_rate={rate}").mkdir()
+        run = run.assign_coords(step=run["step"] * rate)
+        run["parameters"] = (("replica", "parameter"), np.zeros((run.sizes["replica"], 3 * rate)))
+        run.to_netcdf(tmp_path / f"learning_rate={rate}" / "run.h5", engine="h5netcdf")
+    write_index(tmp_path, "learning_rate=1", "learning_rate=2")
+    joined = sharpseek.open_joined(tmp_path)
+    assert joined.sizes["replica"] == 24
+    np.testing.assert_array_equal(joined["learning_rate"], [1] * 12 + [2] * 12)
+    np.testing.assert_array_equal(joined["step"][:, 3], [30] * 12 + [60] * 12)
+    np.testing.assert_array_equal(joined["trace"][12:], runs[2]["trace"])
+    assert joined.attrs["left_out"] == "parameters"
+    table = sharpseek.summarise(joined, "trace_mean", ["learning_rate"])
+    assert list(table["learning_rate"]) == [1, 2]
+    assert list(table["replicas"]) == [12, 12]
+
+
+def test_groups_with_other_records_are_not_joined(tmp_path: Path) -> None:
+    make_run(tmp_path / "depth=2")
+    (tmp_path / "depth=3").mkdir()
+    make_dataset().isel(time=slice(0, 50)).to_netcdf(tmp_path / "depth=3" / "run.h5", engine="h5netcdf")
+    write_index(tmp_path, "depth=2", "depth=3")
+    with pytest.raises(sharpseek.SharpseekFileError, match=r"depth=2: 60, depth=3: 50"):
+        sharpseek.open_joined(tmp_path)
 
 
 CHANGED: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {

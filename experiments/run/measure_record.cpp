@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/run/conventions.h"
 #include "experiments/run/schema.h"
 #include "files/netcdf_file.h"
 
@@ -49,6 +50,7 @@ void write(const std::string& path, const MeasureRecord& record) {
       file.write(name, start, count, values.data_ptr<double>());
     }
   }
+  write_conventions(file);
   file.close();
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/not_measured.h"
+#include "experiments/run/conventions.h"
 #include "experiments/run/record_definition.h"
 #include "files/checked_copy.h"
 
@@ -179,6 +180,7 @@ void RunRecord::finish(const TrainingState& state) {
   SHARPSEEK_ASSERT(packed_);
   write_state(*packed_, state);
   packed_->attribute("checkpoint/parameters", "blocks", block_shapes(layout_.parameters));
+  write_conventions(*packed_);
   files::add_checksums(*packed_);
   packed_->close();
   packed_.reset();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/not_measured.h"
+#include "experiments/run/conventions.h"
 #include "experiments/run/schema.h"
 #include "files/column.h"
 
@@ -127,6 +128,7 @@ void define_record(File& file, const RecordLayout& layout, const Task& task, con
   define_coordinates(file, layout);
   define_measured(file, layout);
   write_task(file, task, noise);
+  write_conventions(file);
 }
 
 }  // namespace sharpseek

@@ -24,6 +24,7 @@ NOT_RUN = {
     r"--device cuda": "needs a GPU; tests labelled gpu do the same",
     r"^ctest ": "the tests themselves",
     r"^SHARPSEEK_PYTHON=/path": "a place holder",
+    r"^\.venv/bin/tensorboard ": "a server",
     r"^(git clone|pip install|\.venv/bin/pip)": "needs the network; the package's installation is tested by itself",
 }
 WRAPPER = """#!/bin/bash

@@ -43,6 +43,18 @@ def test_xarray_sees_dimensions_coordinates_and_definitions(run: xr.Dataset) -> 
     np.testing.assert_allclose(run["rescaled_time"].values[:, -1], 0.01**2 * 200 / 2)
 
 
+def test_errors_are_linked_as_cf_has_it(run: xr.Dataset) -> None:
+    assert run.attrs["Conventions"] == "CF-1.11"
+    linked = {name: v.attrs.get("ancillary_variables", "").split() for name, v in run.variables.items()}
+    assert linked["trace"] == ["trace_error"]
+    assert linked["eigenvalues"] == ["eigenvalue_residuals"]
+    assert linked["sharpness_mean"] == ["sharpness_standard_error"]
+    assert linked["trace_error"] == linked["step"] == []
+    found = {companion for names in linked.values() for companion in names}
+    errors = {str(name) for name in run.variables if str(name).endswith(("_error", "_residuals", "_half_width"))}
+    assert found == errors
+
+
 def test_netcdf_tools_read_it(run: xr.Dataset, tmp_path: Path) -> None:
     tool = shutil.which("ncdump")
     if tool is None:
