@@ -129,9 +129,9 @@ Shard shard_option(const Arguments& arguments, const std::filesystem::path& dire
   return shard;
 }
 
-bool wants_json(const Arguments& arguments) {
+bool wants_json(const Arguments& arguments, std::string_view others) {
   const std::string& format = arguments.get<std::string>("format");
-  require(format == "table" || format == "json", "--format ", format, ": must be table | json");
+  require(format == "table" || format == "json", "--format ", format, ": must be table | json", others);
   return format == "json";
 }
 

@@ -4,6 +4,7 @@
 #include <boost/program_options/variables_map.hpp>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiments/config/config.h"
@@ -59,8 +60,8 @@ int report_summary(const RunSummary& summary, const std::string& directory, bool
 /// (experiments/run/shard_folders.h).
 void add_shard_option(boost::program_options::options_description& options);
 Shard shard_option(const Arguments& arguments, const std::filesystem::path& directory);
-/// Whether --format is json. Throws UserError unless it is table or json.
-bool wants_json(const Arguments& arguments);
+/// Whether --format is json. Throws UserError unless it is table or json; `others` are what else a command takes.
+bool wants_json(const Arguments& arguments, std::string_view others = "");
 /// The file CONFIG with every --set applied.
 Config config_of(const Arguments& arguments);
 void apply_sets(const Arguments& arguments, Config& config);

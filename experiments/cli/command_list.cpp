@@ -11,6 +11,7 @@
 #include "engine/loss.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
+#include "experiments/config/json_schema.h"
 #include "experiments/config/option_table.h"
 #include "experiments/config/presets.h"
 #include "models/model.h"
@@ -78,12 +79,18 @@ nlohmann::json everything() {
 int command_list(const std::vector<std::string>& arguments) {
   boost::program_options::options_description options("options");
   options.add_options()("options", "configuration keys, with defaults and what several values do");
-  add_format_option(options);
+  options.add_options()("format", boost::program_options::value<std::string>()->default_value("table"),
+                        "table | json | json-schema (of configurations, as index.json and run files hold them)");
   const Arguments parsed(arguments, options, "list [options]",
-                         "  sharpseek list\n  sharpseek list --options --format json\n");
+                         "  sharpseek list\n  sharpseek list --options --format json\n"
+                         "  sharpseek list --format json-schema > sharpseek.schema.json\n");
   if (parsed.done()) return 0;
+  if (parsed.get<std::string>("format") == "json-schema") {
+    std::cout << json_schema().dump(2) << '\n';
+    return 0;
+  }
   const nlohmann::json all = everything();
-  if (wants_json(parsed)) {
+  if (wants_json(parsed, " | json-schema")) {
     std::cout << (parsed.has("options") ? nlohmann::json{{"options", all["options"]}} : all).dump(2) << '\n';
     return 0;
   }

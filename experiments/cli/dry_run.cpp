@@ -128,6 +128,16 @@ nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) 
   return found;
 }
 
+/// The values of a key in a group, in the order of its replicas; where keys move together it need not have all.
+std::vector<std::string> values_of(const Group& group, const std::string& key) {
+  std::vector<std::string> values;
+  for (const Replica& replica : group.replicas) {
+    const std::string& value = replica.settings->values.text(key);
+    if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
+  }
+  return values;
+}
+
 nlohmann::json json_of(const Cost& cost) {
   return {{"training_seconds", cost.training},
           {"measuring_seconds", cost.measuring},
@@ -147,7 +157,9 @@ nlohmann::json dry_run(const Config& config, const EngineOptions& engine, const 
     const Schedule& schedule = settings.schedule;
     const Cost cost = estimate(group, engine);
     nlohmann::json axes = nlohmann::json::array();
-    for (const std::string& key : replica_axes(config)) axes.push_back({{"key", key}, {"values", config.values(key)}});
+    for (const std::string& key : replica_axes(config)) {
+      axes.push_back({{"key", key}, {"values", values_of(group.group, key)}});
+    }
     groups.push_back({{"name", group.group.name.empty() ? config.name() : group.group.name},
                       {"replicas", group.noise.size()},
                       {"seeds", settings.seeds},

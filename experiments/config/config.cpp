@@ -87,16 +87,41 @@ Config::Config(const std::string& text, const std::string& where) {
   for (const ConfigOption& option : option_table()) {
     values_[std::string(option.key)] = {std::string(option.default_value)};
   }
-  std::set<std::string> seen;
-  for (const IniEntry& entry : parse_ini(plain_text(text, where), where)) {
-    require(seen.insert(entry.key).second, where, ": ", entry.key, " is given twice");
-    assign(entry.key, entry.value, where);
+  std::vector<std::filesystem::path> none;
+  apply(plain_text(text, where), where, none);
+}
+
+void Config::apply(const std::string& text, const std::string& where, std::vector<std::filesystem::path>& including) {
+  std::vector<IniEntry> entries = parse_ini(text, where);
+  // Files that it includes come first, wherever their line stands before the sections.
+  for (const IniEntry& entry : entries) {
+    if (entry.key != "include" || including.empty()) continue;
+    const std::string what = concat(where, ": include");
+    const std::vector<std::string> names = quoted_words(entry.value, what);
+    require(!names.empty(), what, " has no value");
+    for (const std::string& name : names) {
+      const std::filesystem::path file = including.back().parent_path() / name;
+      const std::filesystem::path known = std::filesystem::weakly_canonical(file);
+      const auto before = [&](const auto& open) { return std::filesystem::weakly_canonical(open) == known; };
+      require(std::none_of(including.begin(), including.end(), before), what, " = ", name,
+              ": a file cannot include itself");
+      including.push_back(file);
+      apply(read_text_file(file.string()), file.string(), including);
+      including.pop_back();
+    }
   }
-  assigned_ = !seen.empty();
+  std::set<std::string> seen;
+  for (const IniEntry& entry : entries) {
+    require(seen.insert(entry.key).second, where, ": ", entry.key, " is given twice");
+    if (entry.key != "include" || including.empty()) assign(entry.key, entry.value, where);
+  }
+  assigned_ = assigned_ || !seen.empty();
 }
 
 Config Config::from_file(const std::string& file) {
-  Config config(read_text_file(file), file);
+  Config config("", file);
+  std::vector<std::filesystem::path> including{file};
+  config.apply(read_text_file(file), file, including);
   require(config.assigned_, file, ": sets no key; the least is an experiment's name: [experiment] name = NAME");
   return config;
 }
@@ -128,21 +153,28 @@ void Config::assign_values(const ConfigOption& option, std::vector<std::string> 
   const std::string what = concat(where, ": ", key);
   require(!found.empty() && (option.type == OptionType::kText || !found.front().empty()), what, " has no value");
   require(found.size() == 1 || option.sweep != SweepKind::kSingle, what, ": takes one value, cannot be swept");
-  std::set<std::string> distinct;
   for (const std::string& value : found) {
     require(!has_control_characters(value), what, " = ", visible(value), ": must not hold control characters");
     check_type(option, value, where);
     if (key == "experiment.name") check_name(value, what);
-    // 1 and 1.0 are the same number.
-    const bool number = option.type == OptionType::kNumber || option.type == OptionType::kInteger;
-    require(distinct.insert(number ? shortest(*parse_double(value)) : value).second, what, " = ", value,
-            ": a value is given twice");
   }
   values_[key] = std::move(found);
 }
 
 void Config::fix(std::string_view key, const std::string& value) {
   assign_values(find_option(key, "sweep"), {value}, "sweep");
+  std::string kept;
+  for (const std::string& list : zips()) {
+    std::string others;
+    std::size_t count = 0;
+    for (const std::string& own : split(list, ',')) {
+      if (trimmed(own) == key) continue;
+      others += (others.empty() ? "" : ",") + trimmed(own);
+      ++count;
+    }
+    if (count > 1) kept += (kept.empty() ? "" : " ") + others;
+  }
+  values_["experiment.zip"] = {kept};
 }
 
 const std::vector<std::string>& Config::values(std::string_view key) const {
@@ -225,6 +257,10 @@ std::vector<std::string> Config::claims() const {
 std::string Config::architecture() const {
   const std::string& kind = values("model.kind").front();
   return kind == "mlp" ? values("model.activation").front() + " mlp" : kind;
+}
+
+std::vector<std::string> Config::zips() const {
+  return quoted_words(values("experiment.zip").front(), "experiment.zip");
 }
 
 double Config::seeds() const { return parse_double(values("experiment.replicas").front()).value_or(1); }

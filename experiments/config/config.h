@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,13 +40,14 @@ class Config {
   /// Parses INI text (ini.h); `where` heads messages (the file's name). Throws UserError naming key, value and what is
   /// allowed.
   Config(const std::string& text, const std::string& where);
-  /// Reads a file; "-" is not special. Throws UserError if it cannot be read, or sets no key: it would be nothing but
-  /// defaults.
+  /// Reads a file; "-" is not special. `include = FILE ..` before its first section reads those files first (relative
+  /// to its folder), so that its own keys replace theirs. Throws UserError if a file cannot be read or includes itself,
+  /// or if no key is set: it would be nothing but defaults.
   static Config from_file(const std::string& file);
 
   /// Applies "section.key=value" of a --set flag; values may be in quotes, as in a file.
   void set(const std::string& assignment);
-  /// Leaves one value of an axis.
+  /// Leaves one value of an axis, which from then on moves with no other.
   void fix(std::string_view key, const std::string& value);
   /// Applies --set to the configuration of a run that continues. All that may change is its length, and that only as it
   /// was given: as steps or as rescaled time, one for all groups. Throws UserError.
@@ -59,6 +61,8 @@ class Config {
   const std::string& title() const { return values("experiment.title").front(); }
   /// Where a fork starts, as it was written (fork.h); empty: it is none.
   const std::string& from() const { return values("experiment.from").front(); }
+  /// Lists of keys that move together, as they were written: "KEY,KEY,..".
+  std::vector<std::string> zips() const;
   void set_from(const std::string& source) { fix("experiment.from", source); }
   void set_name(const std::string& name) { fix("experiment.name", name); }
   /// The claims that it bears on.
@@ -80,6 +84,8 @@ class Config {
   static Config from_json(const nlohmann::json& json, const std::string& where);
 
  private:
+  /// Applies a text. `including`: the files that are being read, this one last; empty where none may be included.
+  void apply(const std::string& text, const std::string& where, std::vector<std::filesystem::path>& including);
   /// The values that `text` writes down, quotes and all.
   void assign(const std::string& key, const std::string& text, const std::string& where);
   void assign_values(const ConfigOption& option, std::vector<std::string> found, const std::string& where);

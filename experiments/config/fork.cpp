@@ -65,8 +65,7 @@ std::string fork_path(const std::string& directory) {
   return directory.substr(0, at).find('/') == std::string::npos ? "./" + directory : directory;
 }
 
-ParentMap::ParentMap(const ForkSource& source, const Config& parent, const Config& fork)
-    : parent_(parent), replica_axes_(sharpseek::replica_axes(parent)) {
+ParentMap::ParentMap(const ForkSource& source, const Config& parent, const Config& fork) : parent_(parent) {
   for (const ConfigOption& option : option_table()) {
     const std::string key(option.key);
     const std::vector<std::string>& theirs = parent.values(key);
@@ -74,7 +73,7 @@ ParentMap::ParentMap(const ForkSource& source, const Config& parent, const Confi
 
     // An axis of the parent: the fork's values are some of it.
     if (theirs.size() > 1) {
-      if (std::find(replica_axes_.begin(), replica_axes_.end(), key) == replica_axes_.end()) group_axes_.push_back(key);
+      axes_.push_back(key);
       std::map<std::string, std::size_t>& places = places_[key];
       for (std::size_t i = 0; i < theirs.size(); ++i) places[canonical(option, theirs[i])] = i;
       for (const std::string& value : ours) {
@@ -94,16 +93,27 @@ ParentMap::ParentMap(const ForkSource& source, const Config& parent, const Confi
   require(seeds_ == 1 || fork.seeds() <= parent.seeds(), source.written(),
           ": its parent has experiment.replicas = ", seeds_, ", fewer than the ", plain(fork.seeds()),
           " of the fork; a fork has as many seeds, or the first of them");
+
+  for_each_point(parent, [&](const std::string& group, const Point::Values& values, std::int64_t place) {
+    points_[point_name(values)] = {.group = group, .row = place * seeds_};
+  });
+  for_each_point(fork, [&](const std::string&, const Point::Values& values, std::int64_t) {
+    const std::string name = point_name(values);
+    require(points_.contains(name), source.written(), ": its parent has no replica with ", name);
+  });
+}
+
+std::string ParentMap::point_name(const Point::Values& values) const {
+  std::string name;
+  for (const std::string& key : axes_) {
+    name += concat(name.empty() ? "" : ", ", key, " = ", canonical(find_option(key, "sweep"), values.at(key)));
+  }
+  return name;
 }
 
 ParentReplica ParentMap::of(const Replica& replica) const {
-  ParentReplica found{.group = group_name(parent_, [&](const std::string& key) { return value(key, replica); })};
-  for (const std::string& key : replica_axes_) {
-    const std::map<std::string, std::size_t>& places = places_.at(key);
-    const std::string own = canonical(find_option(key, "sweep"), replica.settings->values.text(key));
-    found.row = found.row * static_cast<std::int64_t>(places.size()) + static_cast<std::int64_t>(places.at(own));
-  }
-  found.row = found.row * seeds_ + (seeds_ == 1 ? 0 : replica.seed);
+  ParentReplica found = points_.at(point_name(replica.settings->values.values()));
+  if (seeds_ > 1) found.row += replica.seed;
   return found;
 }
 

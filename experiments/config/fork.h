@@ -59,6 +59,8 @@ class ParentMap {
   const std::vector<std::string>& changes() const { return changes_; }
 
  private:
+  /// "noise.condition = 10, ..": the values of the parent's axes.
+  std::string point_name(const Point::Values& values) const;
   /// The parent's value of a key at this replica.
   std::string value(const std::string& key, const Replica& replica) const;
 
@@ -66,10 +68,10 @@ class ParentMap {
   using Places = std::map<std::string, std::map<std::string, std::size_t>>;
 
   Config parent_;
-  std::vector<std::string> group_axes_;
-  std::vector<std::string> replica_axes_;
+  std::vector<std::string> axes_;  ///< keys that the parent sweeps
   Places places_;
-  std::int64_t seeds_ = 1;  ///< of the parent
+  std::map<std::string, ParentReplica> points_;  ///< of the parent, its first seed, by the values of its axes
+  std::int64_t seeds_ = 1;                       ///< of the parent
   std::vector<std::string> changes_;
 };
 

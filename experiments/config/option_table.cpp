@@ -26,6 +26,9 @@ constexpr std::array kOptions{
     ConfigOption{"experiment.claims", kText, "", kSingle, "claims that it bears on: C1,C2,.."},
     ConfigOption{"experiment.seed", kInteger, "1", kSingle, "base of all random numbers"},
     ConfigOption{"experiment.replicas", kInteger, "8", kSingle, "seeds per sweep point"},
+    ConfigOption{"experiment.zip", kText, "", kSingle,
+                 "KEY,KEY,..: swept keys whose values are taken together, not in all combinations; several such lists "
+                 "are separated by blanks"},
     ConfigOption{"experiment.from", kText, "", kSingle,
                  "NAME[@STEP] | DIR[@STEP]: start from the weights of another run, at its end or at a recorded step"},
     ConfigOption{"data.inputs", kInteger, "4", kGroup, "features of a token"},

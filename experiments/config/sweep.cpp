@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,96 @@ std::string in_folder_name(const ConfigOption& option, const std::string& value)
   std::string text;
   for (const char c : value) text += c == '/' ? "%2F" : c == '%' ? "%25" : std::string(1, c);
   return text;
+}
+
+/// The lists of experiment.zip, each in the order of the option table.
+std::vector<std::vector<const ConfigOption*>> zipped_options(const Config& config) {
+  std::vector<std::vector<const ConfigOption*>> zips;
+  std::set<const ConfigOption*> known;
+  for (const std::string& list : config.zips()) {
+    const std::string what = "experiment.zip = " + list;
+    std::vector<const ConfigOption*> options;
+    for (const std::string& key : split(list, ',')) {
+      const ConfigOption& option = find_option(trimmed(key), "experiment.zip");
+      require(option.sweep != SweepKind::kSingle, what, ": ", option.key, " takes one value, cannot be swept");
+      require(known.insert(&option).second, what, ": ", option.key, " is named twice");
+      options.push_back(&option);
+    }
+    require(options.size() > 1, what, ": must name two keys or more, separated by commas");
+    const auto length = [&](const ConfigOption* option) { return config.values(option->key).size(); };
+    for (const ConfigOption* option : options) {
+      require(length(option) == length(options.front()), what, ": ", options.front()->key, " has ",
+              length(options.front()), " values, ", option->key, " ", length(option), "; must be equally many");
+    }
+    std::sort(options.begin(), options.end());  // they point into the table
+    zips.push_back(std::move(options));
+  }
+  return zips;
+}
+
+/// Throws UserError if two places of an axis are the same point.
+void require_distinct(const Config& config, const Axis& axis) {
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < axis.length; ++i) {
+    std::string place;
+    std::string shown;
+    for (const ConfigOption* option : axis.options) {
+      const std::string& value = config.values(option->key)[i];
+      place += canonical(*option, value) + '\n';
+      shown += concat(shown.empty() ? "" : ", ", option->key, " = ", value);
+    }
+    require(seen.insert(place).second, shown,
+            axis.options.size() == 1 ? ": a value is given twice" : ": these values are given twice");
+  }
+}
+
+using Values = Point::Values;
+
+/// The product of `points` with the axes that make groups, or with the others; the last axis is the fastest.
+std::vector<Values> product(std::vector<Values> points, const Config& config, const std::vector<Axis>& axes,
+                            bool groups) {
+  for (const Axis& axis : axes) {
+    if (axis.makes_groups != groups) continue;
+    std::vector<Values> next;
+    for (const Values& point : points) {
+      for (std::size_t i = 0; i < axis.length; ++i) {
+        next.push_back(point);
+        for (const ConfigOption* option : axis.options) {
+          next.back()[std::string(option->key)] = config.values(option->key)[i];
+        }
+      }
+    }
+    points = std::move(next);
+  }
+  return points;
+}
+
+/// A group's name and points.
+struct GroupPoints {
+  std::string name;
+  std::vector<Values> points;
+};
+
+/// The points of one group after the other.
+void for_each_group(const Config& config, const std::function<void(const GroupPoints&)>& visit) {
+  const std::vector<Axis> axes = axes_of(config);
+  Values first;
+  for (const ConfigOption& option : option_table()) {
+    first[std::string(option.key)] = config.values(option.key).front();
+  }
+  // Values that move together may lie in the same group.
+  std::vector<GroupPoints> groups;
+  for (Values& shared : product({first}, config, axes, true)) {
+    const std::string name = group_name(config, [&](const std::string& key) { return shared.at(key); });
+    auto own = std::find_if(groups.begin(), groups.end(), [&](const GroupPoints& group) { return group.name == name; });
+    if (own == groups.end()) own = groups.insert(own, {.name = name, .points = {}});
+    own->points.push_back(std::move(shared));
+  }
+  for (GroupPoints& group : groups) {
+    group.points = product(std::move(group.points), config, axes, false);
+    visit(group);
+    group.points.clear();
+  }
 }
 
 /// What the keys of all seeds of a sweep point have in common.
@@ -98,48 +189,75 @@ std::string group_name(const Config& config, const std::function<std::string(con
   return name;
 }
 
+std::vector<Axis> axes_of(const Config& config) {
+  const std::vector<std::vector<const ConfigOption*>> zips = zipped_options(config);
+  std::vector<Axis> axes;
+  for (const ConfigOption& option : option_table()) {
+    const std::size_t length = config.values(option.key).size();
+    if (length == 1) continue;
+    const auto zip = std::find_if(zips.begin(), zips.end(), [&](const auto& options) {
+      return std::find(options.begin(), options.end(), &option) != options.end();
+    });
+    if (zip == zips.end()) {
+      axes.push_back({{&option}, length, separates_groups(option, config)});
+      require_distinct(config, axes.back());
+    } else if (zip->front() == &option) {
+      const bool groups = std::any_of(zip->begin(), zip->end(),
+                                      [&](const ConfigOption* own) { return separates_groups(*own, config); });
+      axes.push_back({*zip, length, groups});
+      require_distinct(config, axes.back());
+    }
+  }
+  return axes;
+}
+
 double point_count(const Config& config) {
   double points = 1;
-  for (const ConfigOption& option : option_table()) points *= static_cast<double>(config.values(option.key).size());
+  for (const Axis& axis : axes_of(config)) points *= static_cast<double>(axis.length);
   return points;
+}
+
+FewPoints few_points(const Config& config) {
+  FewPoints few{.config = config};
+  for (const Axis& axis : axes_of(config)) {
+    if (axis.makes_groups && axis.options.size() == 1) continue;
+    few.largest_group *= static_cast<double>(axis.length);
+    if (axis.makes_groups) continue;
+    for (const ConfigOption* option : axis.options) {
+      few.config.fix(option->key, config.values(option->key).front());
+    }
+  }
+  return few;
 }
 
 void require_few_points(const Config& config) {
   const double points = point_count(config);
   if (points <= kMostPoints) return;
   std::string axes;
-  for (const ConfigOption& option : option_table()) {
-    const std::size_t count = config.values(option.key).size();
-    if (count > 1) axes += concat(axes.empty() ? "" : " x ", count, " of ", option.key);
+  for (const Axis& axis : axes_of(config)) {
+    axes += concat(axes.empty() ? "" : " x ", axis.length, " of ", axis.options.front()->key);
   }
   throw UserError(concat("the sweep has ", points, " points, ", axes, ": must be at most ", kMostPoints));
 }
 
+void for_each_point(
+    const Config& config,
+    const std::function<void(const std::string& group, const Point::Values& values, std::int64_t place)>& visit) {
+  for_each_group(config, [&](const GroupPoints& group) {
+    for (std::size_t place = 0; place < group.points.size(); ++place) {
+      visit(group.name, group.points[place], static_cast<std::int64_t>(place));
+    }
+  });
+}
+
 std::vector<Group> expand(const Config& config, const Shard& shard) {
   require_few_points(config);
-  using Values = Point::Values;
-  // The product of the axes of one kind, in table order, last one fastest.
-  const auto product = [&](std::vector<Values> points, bool groups) {
-    for (const ConfigOption& option : option_table()) {
-      if (separates_groups(option, config) != groups) continue;
-      std::vector<Values> next;
-      for (const Values& point : points) {
-        for (const std::string& value : config.values(option.key)) {
-          next.push_back(point);
-          next.back()[std::string(option.key)] = value;
-        }
-      }
-      points = std::move(next);
-    }
-    return points;
-  };
-
   SettingsReader reader;
   std::vector<Group> groups;
-  for (const Values& shared : product({{}}, true)) {
+  for_each_group(config, [&](const GroupPoints& own) {
     Group group;
-    group.name = group_name(config, [&](const std::string& key) { return shared.at(key); });
-    const std::vector<Values> points = product({shared}, false);
+    group.name = own.name;
+    const std::vector<Values>& points = own.points;
     const std::int64_t seeds = Point(points.front()).integer("experiment.replicas");
     const auto count = static_cast<std::int64_t>(points.size());
     require(seeds >= 1, "experiment.replicas = ", seeds, ": must be at least 1");
@@ -161,7 +279,7 @@ std::vector<Group> expand(const Config& config, const Shard& shard) {
       }
     }
     groups.push_back(std::move(group));
-  }
+  });
   return groups;
 }
 

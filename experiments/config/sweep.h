@@ -47,8 +47,34 @@ struct Shard {
   std::int64_t end(std::int64_t replicas) const { return replicas * (index + 1) / count; }
 };
 
+/// One direction of the sweep: an option with several values, or several that move together (experiment.zip).
+struct Axis {
+  std::vector<const ConfigOption*> options;
+  std::size_t length = 1;
+  bool makes_groups = false;  ///< one of its options tells groups apart
+};
+
+/// The axes of a sweep, each at the place of its first option in the option table. Throws UserError for an
+/// experiment.zip that names an unknown key, one that cannot be swept, or axes of different lengths, and for values
+/// that are given twice.
+std::vector<Axis> axes_of(const Config& config);
+
 /// Points of the sweep: the product of the lengths of its axes, without seeds.
 double point_count(const Config& config);
+
+/// Calls `visit` for every point: the name of its group, its values by key (all options), and its place among the
+/// points of its group. Groups come one after the other.
+void for_each_point(
+    const Config& config,
+    const std::function<void(const std::string& group, const Point::Values& values, std::int64_t place)>& visit);
+
+/// The configuration with as few points of each group as can be without making them all, and how many points a group
+/// has at most.
+struct FewPoints {
+  Config config;
+  double largest_group = 1;
+};
+FewPoints few_points(const Config& config);
 
 /// Refuses, before there is one, more than a million points: throws UserError with their number and the axes.
 void require_few_points(const Config& config);

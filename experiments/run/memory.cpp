@@ -76,15 +76,10 @@ void require_memory(const Config& config, const EngineOptions& engine, const Sha
   if (least > available) refuse(config, all, "", least, available);
 
   // One replica of each group tells its networks and steps.
-  Config first = config;
-  first.set_seeds(1);
-  double points_of_group = 1;
-  for (const std::string& key : replica_axes(config)) {
-    first.fix(key, config.values(key).front());
-    points_of_group *= static_cast<double>(config.values(key).size());
-  }
-  const std::vector<Group> groups = expand(first);
-  const auto replicas = static_cast<std::int64_t>(points_of_group * config.seeds());
+  FewPoints few = few_points(config);
+  few.config.set_seeds(1);
+  const std::vector<Group> groups = expand(few.config);
+  const auto replicas = static_cast<std::int64_t>(few.largest_group * config.seeds());
   const std::int64_t own = shard.end(replicas) - shard.begin(replicas);
   double prepared = points * kPointBytes;
   double running = 0;

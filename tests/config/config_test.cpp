@@ -191,6 +191,42 @@ TEST(Config, AFileMustSetAKey) {
   std::filesystem::remove(file);
 }
 
+TEST(Config, IncludesFilesWhoseKeysItMayReplace) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / concat("include-", ::getpid());
+  std::filesystem::create_directories(folder / "base");
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder / name) << text;
+    return (folder / name).string();
+  };
+  const auto refusal_of = [](const std::string& file) {
+    try {
+      Config::from_file(file);
+      return std::string();
+    } catch (const UserError& error) {
+      return std::string(error.what());
+    }
+  };
+  // Of its own folder, which is not the one of the file that includes it.
+  write("base/net.ini", "[model]\nwidth = 5\ndepth = 4\n");
+  write("base/all.ini", "include = net.ini\n[training]\nbatch = 2\n");
+  const std::string own = write("own.ini", "include = base/all.ini\n[model]\nwidth = 6 7\n");
+  const Config config = Config::from_file(own);
+  EXPECT_THAT(config.values("model.width"), testing::ElementsAre("6", "7"));
+  EXPECT_EQ(config.values("model.depth").front(), "4");
+  EXPECT_EQ(config.values("training.batch").front(), "2");
+
+  EXPECT_THAT(refusal_of(write("none.ini", "include = gone.ini\n")), HasSubstr("gone.ini: cannot be read"));
+  write("a.ini", "include = b.ini\n");
+  EXPECT_EQ(refusal_of(write("b.ini", "include = a.ini\n")),
+            (folder / "a.ini").string() + ": include = b.ini: a file cannot include itself");
+  write("wrong.ini", "[model]\nwidht = 5\n");
+  EXPECT_THAT(refusal_of(write("of.ini", "include = wrong.ini\n")), HasSubstr("wrong.ini: unknown key model.widht"));
+  EXPECT_THAT(refusal_of(write("late.ini", "[model]\ninclude = base/net.ini\n")),
+              HasSubstr("unknown key model.include"));
+  std::filesystem::remove_all(folder);
+  EXPECT_THAT(refusal("include = x.ini\n"), HasSubstr("unknown key include"));
+}
+
 TEST(Config, SetReplacesAValue) {
   Config config("", "x.ini");
   config.set("noise.condition=1 10");

@@ -54,6 +54,15 @@ TEST(ForkSource, IsANameOrAPathWithAStep) {
   EXPECT_EQ(fork_path("out/base"), "out/base");
 }
 
+TEST(ParentMap, FollowsValuesThatMoveTogether) {
+  const std::string parent =
+      "[experiment]\nreplicas = 2\nzip = noise.condition,noise.total\n[noise]\ncondition = 1 10 10\ntotal = 3 3 4\n";
+  EXPECT_THAT(rows(parent, "[experiment]\nreplicas = 2\n[noise]\ncondition = 10\ntotal = 3 4\n"),
+              testing::ElementsAre(":2", ":3", ":4", ":5"));
+  EXPECT_THAT(refusal(parent, "[experiment]\nreplicas = 2\n[noise]\ncondition = 1\ntotal = 4\n"),
+              testing::HasSubstr("its parent has no replica with noise.total = 4, noise.condition = 1"));
+}
+
 TEST(ForkSource, RefusesWhatIsNoStep) {
   for (const char* from : {"a@", "a@x", "a@-1", "a@1.5", "out/a@1e99", "@5", ".."}) {
     EXPECT_THROW(fork_source(fork_of(from)), UserError) << from;

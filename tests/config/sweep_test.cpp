@@ -71,6 +71,76 @@ TEST(Sweep, TooManyPointsAreCountedBeforeTheyAreMade) {
   EXPECT_EQ(expand(config_of("[experiment]\nreplicas = 2\n[noise]\n" + axis("total", 50))).at(0).replicas.size(), 100u);
 }
 
+/// "group: key=value ..; .." of each group's points, by the named keys.
+std::string points(const Config& config, const std::vector<std::string>& keys) {
+  std::string text;
+  for_each_point(config, [&](const std::string& group, const Point::Values& values, std::int64_t place) {
+    text += (place == 0 ? group + ":" : "");
+    for (const std::string& key : keys) text += " " + values.at(key);
+    text += ";";
+  });
+  return text;
+}
+
+TEST(Zip, TakesTheValuesOfItsKeysTogether) {
+  const Config config = config_of(
+      "[experiment]\nreplicas = 2\nzip = training.learning_rate,training.momentum\n[noise]\ncondition = 1 10\n"
+      "[training]\nlearning_rate = 0.1 0.01\nmomentum = 0 0.9\n");
+  EXPECT_EQ(point_count(config), 4);
+  EXPECT_EQ(points(config, {"noise.condition", "training.learning_rate", "training.momentum"}),
+            ": 1 0.1 0; 1 0.01 0.9; 10 0.1 0; 10 0.01 0.9;");
+  const std::vector<Group> groups = expand(config);
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0].replicas.size(), 8u);
+  // A replica's random numbers are those that it has without the other points.
+  EXPECT_EQ(groups[0].replicas[2].key,
+            expand(config_of("[training]\nlearning_rate = 0.01\nmomentum = 0.9\n"))[0].replicas[0].key);
+}
+
+TEST(Zip, MayRepeatAValueOfOneKeyAndPutSeveralPointsIntoAGroup) {
+  const Config config = config_of(
+      "[experiment]\nzip = model.depth,noise.condition\n[model]\ndepth = 2 2 3\n[noise]\ncondition = 1 10 10\n");
+  EXPECT_EQ(points(config, {"model.depth", "noise.condition"}), "depth=2: 2 1; 2 10;depth=3: 3 10;");
+  EXPECT_EQ(few_points(config).largest_group, 3);
+  EXPECT_EQ(Config::from_json(config.json(), "index.json").json(), config.json());
+}
+
+TEST(Zip, SeveralListsMakeAProduct) {
+  const Config config = config_of(
+      "[experiment]\nzip = noise.condition,noise.total training.learning_rate,training.momentum\n"
+      "[noise]\ncondition = 1 10\ntotal = 3 4\n[training]\nlearning_rate = 0.1 0.2\nmomentum = 0 0.5\n");
+  EXPECT_EQ(point_count(config), 4);
+  Config few = few_points(config).config;
+  EXPECT_EQ(point_count(few), 1);
+  few = config;
+  few.fix("noise.total", "3");  // condition moves on its own then
+  few.set("noise.condition=1 2 3");
+  EXPECT_EQ(point_count(few), 6);
+}
+
+TEST(Zip, SaysWhatDoesNotFit) {
+  const auto refusal = [](const std::string& zip, const std::string& more) {
+    try {
+      expand(config_of("[experiment]\nzip = " + zip + "\n" + more));
+      return std::string();
+    } catch (const UserError& error) {
+      return std::string(error.what());
+    }
+  };
+  const std::string axes = "[noise]\ncondition = 1 10 100\ntotal = 3 4\n";
+  EXPECT_EQ(
+      refusal("noise.condition,noise.total", axes),
+      "experiment.zip = noise.condition,noise.total: noise.condition has 3 values, noise.total 2; must be equally "
+      "many");
+  EXPECT_EQ(refusal("noise.condition", axes),
+            "experiment.zip = noise.condition: must name two keys or more, separated by commas");
+  EXPECT_THAT(refusal("noise.conditio,noise.total", axes), testing::HasSubstr("did you mean noise.condition?"));
+  EXPECT_THAT(refusal("measure.records,noise.total", axes), testing::HasSubstr("measure.records takes one value"));
+  EXPECT_THAT(refusal("noise.total,noise.total", axes), testing::HasSubstr("noise.total is named twice"));
+  EXPECT_EQ(refusal("noise.condition,noise.total", "[noise]\ncondition = 1 10 1\ntotal = 3 4 3.0\n"),
+            "noise.total = 3.0, noise.condition = 1: these values are given twice");
+}
+
 TEST(ReplicaKey, ComesFromCoordinatesNotPosition) {
   const auto keys = [](const std::string& text) {
     std::vector<std::uint64_t> found;

@@ -1,7 +1,9 @@
 """Every command explains itself on one screen; every slip of a name is met with the name that was meant."""
 
 import json
+from pathlib import Path
 
+import jsonschema
 import pytest
 from program import Run
 
@@ -65,3 +67,27 @@ def test_list_describes_everything_in_text_and_in_json(sharpseek: Run) -> None:
                 assert entry[name] in text and entry[description] in text
     options = sharpseek("list", "--options").stdout
     assert all(entry["key"] in options and entry["help"] in options for entry in found["options"])
+
+
+def test_the_json_schema_takes_every_preset_and_refuses_what_the_program_refuses(sharpseek: Run, config: Path) -> None:
+    schema = json.loads(sharpseek("list", "--format", "json-schema").stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    assert sharpseek("run", "small.ini", "--quiet").returncode == 0
+    written = json.loads((config.parent / "out/small/index.json").read_text())["config"]
+    validator.validate(written)
+    defaults = {
+        section: {name: option["default"] for name, option in keys["properties"].items()}
+        for section, keys in schema["properties"].items()
+    }
+    validator.validate(defaults)
+    assert {section: set(keys) for section, keys in defaults.items()} == {s: set(k) for s, k in written.items()}
+    for section, name, value in (
+        ("model", "widht", 4),
+        ("model", "width", "four"),
+        ("model", "width", [4, "five"]),
+        ("measure", "records", [1, 2]),
+        ("data", "replacement", "yes"),
+    ):
+        wrong = written | {section: written[section] | {name: value}}
+        assert list(validator.iter_errors(wrong)), (section, name)
