@@ -24,6 +24,8 @@ foreach(folder core models data engine sharpness training)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sharpseek
     COMPONENT development FILES_MATCHING PATTERN "*.h" PATTERN "*.inl")
 endforeach()
+install(DIRECTORY ${PROJECT_BINARY_DIR}/generated/engine DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sharpseek
+  COMPONENT development FILES_MATCHING PATTERN "*.h")
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/sharpseekConfig.cmake.in
   ${PROJECT_BINARY_DIR}/generated/sharpseekConfig.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sharpseek)

@@ -21,6 +21,16 @@ function(sharpseek_library name)
   endif()
 endfunction()
 
+# sharpseek_all_headers(<folder>): the header <folder>/all.h, which includes every header of the folder: what is added there
+# is compiled everywhere without a line elsewhere.
+function(sharpseek_all_headers folder)
+  file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${folder}/*.h)
+  list(SORT headers)
+  list(TRANSFORM headers REPLACE "(.+)" "#include \"\\1\"\n")
+  list(JOIN headers "" includes)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/${folder}/all.h CONTENT "#pragma once\n\n${includes}" @ONLY)
+endfunction()
+
 # All test executables: what the sanitizers build.
 add_custom_target(sharpseek_tests)
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "core/macros.h"
@@ -8,6 +9,12 @@ namespace sharpseek {
 
 /// What a label is (data/labels.h).
 enum class LabelKind : std::uint8_t { kValues, kSampled, kSoft };
+
+/// All of them.
+inline constexpr std::array kLabelKinds{LabelKind::kValues, LabelKind::kSampled, LabelKind::kSoft};
+
+/// Whether they are distributions over the outputs.
+constexpr bool are_distributions(LabelKind kind) { return kind != LabelKind::kValues; }
 
 /// Labels as kernels make them: what they are, and y_c <- scale_c y_c + offset_c. Real is float or double.
 template <class Real>

@@ -111,22 +111,31 @@ const char* definition_of(LabelKind kind) {
   return nullptr;
 }
 
+LabelKind label_kind(const std::string& name) {
+  for (const LabelKind kind : kLabelKinds) {
+    if (name == name_of(kind)) return kind;
+  }
+  throw UserError(concat("data.labels = ", name, ": must be ", label_names(false), " | ", label_names(true)));
+}
+
+std::string label_names(bool distributions) {
+  std::string names;
+  for (const LabelKind kind : kLabelKinds) {
+    if (are_distributions(kind) == distributions) names += (names.empty() ? "" : " | ") + std::string(name_of(kind));
+  }
+  return names;
+}
+
 Labels make_labels(const LabelOptions& options, int outputs) {
   Labels labels;
-  if (options.kind == "sampled") {
-    labels.kind = LabelKind::kSampled;
-  } else if (options.kind == "soft") {
-    labels.kind = LabelKind::kSoft;
-  } else {
-    require(options.kind == "values", "data.labels = ", options.kind, ": must be values | sampled | soft");
-  }
+  labels.kind = label_kind(options.kind);
   require(options.smoothing >= 0 && options.smoothing < 1, "data.smoothing = ", shortest(options.smoothing),
           ": must be at least 0 and below 1");
   if (!labels.distributions()) {
     require(options.smoothing == 0, "data.smoothing = ", shortest(options.smoothing),
-            ": needs data.labels = sampled | soft, which are distributions over the outputs");
+            ": needs data.labels = ", label_names(true), ", which are distributions over the outputs");
     require(options.class_weights.empty(), "data.class_weights = ", options.class_weights,
-            ": needs data.labels = sampled | soft, which are distributions over the outputs");
+            ": needs data.labels = ", label_names(true), ", which are distributions over the outputs");
     return labels;
   }
   require(outputs >= 2, "data.outputs = ", outputs, ": data.labels = ", options.kind, " needs at least 2, one a class");

@@ -26,11 +26,17 @@ struct Labels {
   Vector scale;   ///< [outputs] w_c (1 - s); empty for values
   Vector offset;  ///< [outputs] w_c s / outputs; empty for values
 
-  bool distributions() const { return kind != LabelKind::kValues; }
+  bool distributions() const { return are_distributions(kind); }
 };
 
 /// "values", "sampled", "soft".
 const char* name_of(LabelKind kind);
+
+/// The kind of this name. Throws UserError naming data.labels.
+LabelKind label_kind(const std::string& name);
+
+/// "sampled | soft", the names of those that are distributions, or those of the others.
+std::string label_names(bool distributions);
 
 /// One line for result files.
 const char* definition_of(LabelKind kind);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -59,7 +60,7 @@ void validate(const TrainingProblem& problem, const Program& program) {
   const LossTraits loss = traits(problem.loss);
   const LabelKind labels = task.labels.kind;
   require(loss.distributions == task.labels.distributions(), "training.loss = ", loss.name,
-          ": needs data.labels = ", loss.distributions ? "sampled | soft" : "values", ", not ", name_of(labels));
+          ": needs data.labels = ", label_names(loss.distributions), ", not ", name_of(labels));
   const OptimizerTraits optimizer = traits(problem.optimizer.kind);
   const auto check = [&](const std::vector<double>& values, const char* key, bool wanted, auto&& fine,
                          const char* rule) {
@@ -122,6 +123,15 @@ PullbackSums Engine::pullback_sums(const at::Tensor& parameters, const at::Tenso
                                    const at::Tensor& cotangents) {
   const at::Tensor pulled = per_sample_pullback(parameters, inputs, cotangents);
   return {pulled.sum(1), pulled.square().sum(1)};
+}
+
+void forget_diverged(TrainingState& state) {
+  for (std::size_t e = 0; e < state.diverged_at.size(); ++e) {
+    if (state.diverged_at[e] < 0) continue;
+    const auto replica = static_cast<std::int64_t>(e);
+    state.parameters[replica].fill_(std::numeric_limits<double>::quiet_NaN());
+    for (at::Tensor& slot : state.slots) slot[replica].fill_(std::numeric_limits<double>::quiet_NaN());
+  }
 }
 
 TrainingState initial_state(at::Tensor parameters, int slots) {

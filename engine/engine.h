@@ -86,6 +86,9 @@ struct TrainingState {
 /// A mini-batch loss that is not below this value (NaN included) marks its replica as diverged.
 inline constexpr double kDivergenceLoss = 1e10;
 
+/// Sets parameters and slots of replicas that have diverged to NaN.
+void forget_diverged(TrainingState& state);
+
 /// Advances a TrainingState by SGD steps on one TrainingProblem.
 class Stepper {
  public:
@@ -135,10 +138,6 @@ class Engine {
   virtual at::Tensor jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
                                       const at::Tensor& vectors) = 0;
 
-  /// D^3 L[u, u, .] for the loss of these samples and vectors u [E, K, P]: [E, K, P]; exact up to rounding (no finite
-  /// differences). For ReLU the almost-everywhere one.
-  virtual at::Tensor third_derivative(const at::Tensor& parameters, const Samples& samples,
-                                      const at::Tensor& vectors) = 0;
   /// sum_n d/dt J_n(theta + t v_n)' c_n at t = 0: the second derivative of the outputs along one direction v_n for each
   /// sample, [E, P], for cotangents c [E, N, outputs] and directions v [E, N, P]. Costs no more than one Hessian
   /// product.

@@ -9,83 +9,85 @@
 namespace sharpseek {
 namespace {
 
-/// sum_c y_c, kept as a dimension.
-at::Tensor mass(const at::Tensor& y) { return y.sum(-1, /*keepdim=*/true); }
+using at::Tensor;
 
-/// diag(sqrt p) - p sqrt(p)', whose square is diag p - p p'.
-at::Tensor softmax_root(const at::Tensor& p) {
-  const at::Tensor root = p.sqrt();
-  return at::diag_embed(root) - p.unsqueeze(-1) * root.unsqueeze(-2);
+/// A loss on tensors: each function is that of engine/loss.h.
+template <LossKind kKind>
+struct TensorLoss;
+
+template <>
+struct TensorLoss<LossKind::kSquared> {
+  static Tensor values(const Tensor& f, const Tensor& y) { return (f - y).square().sum(-1); }
+  static Tensor least(const Tensor& y) { return at::zeros_like(y.select(-1, 0)); }
+  static Tensor gradient(const Tensor& f, const Tensor& y) { return f - y; }
+  static Tensor curvature(const Tensor&, const Tensor&, const Tensor& v) { return v; }
+  static Tensor root(const Tensor& f, const Tensor&) { return at::eye(f.size(-1), f.options()); }
+  static Tensor label_columns(const Tensor&, const Tensor& columns) { return columns; }
+};
+
+template <>
+struct TensorLoss<LossKind::kCrossEntropy> {
+  /// sum_c y_c, kept as a dimension.
+  static Tensor mass(const Tensor& y) { return y.sum(-1, /*keepdim=*/true); }
+
+  static Tensor values(const Tensor& f, const Tensor& y) { return -(y * at::log_softmax(f, -1)).sum(-1); }
+  static Tensor least(const Tensor& y) { return at::xlogy(mass(y), mass(y)).squeeze(-1) - at::xlogy(y, y).sum(-1); }
+  static Tensor gradient(const Tensor& f, const Tensor& y) { return mass(y) * at::softmax(f, -1) - y; }
+  static Tensor curvature(const Tensor& f, const Tensor& y, const Tensor& v) {
+    const Tensor p = at::softmax(f, -1);
+    return mass(y) * p * (v - (p * v).sum(-1, /*keepdim=*/true));
+  }
+  /// diag(sqrt p) - p sqrt(p)', whose square is diag p - p p', times the root of the mass.
+  static Tensor root(const Tensor& f, const Tensor& y) {
+    const Tensor p = at::softmax(f, -1);
+    const Tensor root = p.sqrt();
+    return (at::diag_embed(root) - p.unsqueeze(-1) * root.unsqueeze(-2)) * mass(y).sqrt().unsqueeze(-1);
+  }
+  /// p 1' - 1
+  static Tensor label_columns(const Tensor& f, const Tensor& columns) {
+    return at::softmax(f, -1).unsqueeze(-1) * columns.sum(-2, /*keepdim=*/true) - columns;
+  }
+};
+
+/// body(TensorLoss<kind>()).
+template <class Body>
+Tensor with_loss(LossKind kind, const Body& body) {
+  switch (kind) {
+    // clang-format off
+#define SHARPSEEK_CASE(loss, ...) case LossKind::loss: return body(TensorLoss<LossKind::loss>());
+    SHARPSEEK_LOSSES(SHARPSEEK_CASE)
+#undef SHARPSEEK_CASE
+    // clang-format on
+  }
+  return {};
 }
 
 }  // namespace
 
-std::string loss_names() {
-  std::string all;
-  for (int i = 0; name_of(static_cast<LossKind>(i)) != nullptr; ++i) {
-    all += (all.empty() ? "" : " | ") + std::string(name_of(static_cast<LossKind>(i)));
-  }
-  return all;
-}
-
 LossKind loss_kind(const std::string& name) {
-  for (int i = 0; name_of(static_cast<LossKind>(i)) != nullptr; ++i) {
-    const auto kind = static_cast<LossKind>(i);
+  for (const LossKind kind : kLosses) {
     if (name == name_of(kind)) return kind;
   }
   throw UserError(concat("training.loss = ", name, ": must be ", loss_names()));
 }
 
-at::Tensor loss_values(LossKind kind, const at::Tensor& f, const at::Tensor& y) {
-  switch (kind) {
-    case LossKind::kSquared: return (f - y).square().sum(-1);
-    case LossKind::kCrossEntropy: return -(y * at::log_softmax(f, -1)).sum(-1);
-  }
-  return {};
+Tensor loss_values(LossKind kind, const Tensor& f, const Tensor& y) {
+  return with_loss(kind, [&](auto loss) { return loss.values(f, y); });
 }
-
-at::Tensor least_loss(LossKind kind, const at::Tensor& y) {
-  switch (kind) {
-    case LossKind::kSquared: return at::zeros_like(y.select(-1, 0));
-    case LossKind::kCrossEntropy: return at::xlogy(mass(y), mass(y)).squeeze(-1) - at::xlogy(y, y).sum(-1);
-  }
-  return {};
+Tensor least_loss(LossKind kind, const Tensor& y) {
+  return with_loss(kind, [&](auto loss) { return loss.least(y); });
 }
-
-at::Tensor output_gradient(LossKind kind, const at::Tensor& f, const at::Tensor& y) {
-  switch (kind) {
-    case LossKind::kSquared: return f - y;
-    case LossKind::kCrossEntropy: return mass(y) * at::softmax(f, -1) - y;
-  }
-  return {};
+Tensor output_gradient(LossKind kind, const Tensor& f, const Tensor& y) {
+  return with_loss(kind, [&](auto loss) { return loss.gradient(f, y); });
 }
-
-at::Tensor output_curvature(LossKind kind, const at::Tensor& f, const at::Tensor& y, const at::Tensor& v) {
-  switch (kind) {
-    case LossKind::kSquared: return v;
-    case LossKind::kCrossEntropy: {
-      const at::Tensor p = at::softmax(f, -1);
-      return mass(y) * p * (v - (p * v).sum(-1, /*keepdim=*/true));
-    }
-  }
-  return {};
+Tensor output_curvature(LossKind kind, const Tensor& f, const Tensor& y, const Tensor& v) {
+  return with_loss(kind, [&](auto loss) { return loss.curvature(f, y, v); });
 }
-
-at::Tensor curvature_root(LossKind kind, const at::Tensor& f, const at::Tensor& y) {
-  switch (kind) {
-    case LossKind::kSquared: return at::eye(f.size(-1), f.options());
-    case LossKind::kCrossEntropy: return softmax_root(at::softmax(f, -1)) * mass(y).sqrt().unsqueeze(-1);
-  }
-  return {};
+Tensor curvature_root(LossKind kind, const Tensor& f, const Tensor& y) {
+  return with_loss(kind, [&](auto loss) { return loss.root(f, y); });
 }
-
-at::Tensor label_columns(LossKind kind, const at::Tensor& f, const at::Tensor& columns) {
-  switch (kind) {
-    case LossKind::kSquared: return columns;
-    case LossKind::kCrossEntropy:  // p 1' - 1
-      return at::softmax(f, -1).unsqueeze(-1) * columns.sum(-2, /*keepdim=*/true) - columns;
-  }
-  return {};
+Tensor label_columns(LossKind kind, const Tensor& f, const Tensor& columns) {
+  return with_loss(kind, [&](auto loss) { return loss.label_columns(f, columns); });
 }
 
 }  // namespace sharpseek

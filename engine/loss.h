@@ -11,12 +11,10 @@ namespace sharpseek {
 /// The losses of engine/kernels/losses/ on tensors: outputs f and labels y [.., outputs]. Derivatives are without the
 /// factor traits(kind).scale.
 
-/// Its name in configurations and messages; null for what is no kind.
+/// Its name in configurations and messages.
 constexpr const char* name_of(LossKind kind) { return traits(kind).name; }
 /// The loss of this name. Throws UserError naming training.loss.
 LossKind loss_kind(const std::string& name);
-/// "squared | cross-entropy".
-std::string loss_names();
 
 /// l [..]. Differentiable by autograd.
 at::Tensor loss_values(LossKind kind, const at::Tensor& f, const at::Tensor& y);

@@ -8,15 +8,10 @@
 namespace sharpseek {
 
 OptimizerKind optimizer_kind(const std::string& name) {
-  std::string all;
-  for (int i = 0;; ++i) {
-    const auto kind = static_cast<OptimizerKind>(i);
-    const char* known = name_of(kind);
-    if (known == nullptr) break;
-    if (name == known) return kind;
-    all += (all.empty() ? "" : " | ") + std::string(known);
+  for (const OptimizerKind kind : kOptimizers) {
+    if (name == name_of(kind)) return kind;
   }
-  throw UserError(concat("training.optimizer = ", name, ": must be ", all));
+  throw UserError(concat("training.optimizer = ", name, ": must be ", optimizer_names()));
 }
 
 StepScale step_scale(const OptimizerOptions& options, std::int64_t step) {

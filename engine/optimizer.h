@@ -8,7 +8,7 @@
 
 namespace sharpseek {
 
-/// Its name in configurations and messages; null for what is no kind.
+/// Its name in configurations and messages.
 constexpr const char* name_of(OptimizerKind kind) { return traits(kind).name; }
 /// The optimiser of this name. Throws UserError naming training.optimizer.
 OptimizerKind optimizer_kind(const std::string& name);

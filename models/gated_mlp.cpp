@@ -18,7 +18,7 @@ Program gated_mlp(const ModelOptions& options) {
   for (int layer = 1; layer < options.depth; ++layer) {
     const ValueId gate = affine(h, "G_", "g_", layer, options.width, hidden_gain(options));
     const ValueId up = affine(h, "U_", "u_", layer, options.width, 1);
-    h = net.multiply(activate(net, gate, options.activation), up);
+    h = net.op(OpKind::kMultiply, {activate(net, gate, options.activation), up});
   }
   return std::move(net).finish(affine(h, "W_", "b_", options.depth, options.outputs, 1));
 }

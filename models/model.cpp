@@ -11,13 +11,9 @@
 namespace sharpseek {
 namespace {
 
-constexpr std::array kModels{
-    ModelKind{"linear", "deep linear network f = W_D ... W_1 x", linear_network},
-    ModelKind{"mlp", "multilayer perceptron", mlp},
-    ModelKind{"gated-mlp", "multilayer perceptron of gated units phi(G x) * (U x)", gated_mlp},
-    ModelKind{"rnn", "Elman network (tanh), stacked layers, readout of the last state", rnn},
-    ModelKind{"transformer", "attention and MLP blocks on a residual stream, readout of the tokens", transformer},
-};
+#define SHARPSEEK_MODEL(build, name, description) ModelKind{name, description, build},
+constexpr std::array kModels{SHARPSEEK_MODELS(SHARPSEEK_MODEL)};
+#undef SHARPSEEK_MODEL
 
 }  // namespace
 
@@ -27,9 +23,7 @@ Program make_model(const ModelOptions& options) {
   const auto kind = std::find_if(kModels.begin(), kModels.end(),
                                  [&](const ModelKind& candidate) { return candidate.name == options.kind; });
   if (kind == kModels.end()) {
-    std::string known;
-    for (const ModelKind& model : kModels) known += (known.empty() ? "" : " | ") + std::string(model.name);
-    throw UserError(concat("model.kind = ", options.kind, ": must be one of ", known));
+    throw UserError(concat("model.kind = ", options.kind, ": must be one of ", model_names()));
   }
   require(options.width >= 1, "model.width = ", options.width, ": must be at least 1");
   require(options.depth >= 1, "model.depth = ", options.depth, ": must be at least 1");

@@ -35,17 +35,33 @@ struct ModelKind {
   Program (*build)(const ModelOptions&);
 };
 
-/// All architectures. To add one: a new file with its function and one line here (models/model.cpp).
+/// The architectures: function (in the file of its name), name in configurations, a line for `sharpseek list`. All that
+/// lists architectures is made of these rows.
+#define SHARPSEEK_MODELS(ROW)                                                          \
+  ROW(linear_network, "linear", "deep linear network f = W_D ... W_1 x")               \
+  ROW(mlp, "mlp", "multilayer perceptron")                                             \
+  ROW(gated_mlp, "gated-mlp", "multilayer perceptron of gated units phi(G x) * (U x)") \
+  ROW(rnn, "rnn", "Elman network (tanh), stacked layers, readout of the last state")   \
+  ROW(transformer, "transformer", "attention and MLP blocks on a residual stream, readout of the tokens")
+
+/// All of them.
 std::span<const ModelKind> model_registry();
+
+/// "linear | mlp | ...".
+constexpr std::string_view model_names() {
+#define SHARPSEEK_NAME(build, name, ...) " | " name
+  return std::string_view(SHARPSEEK_MODELS(SHARPSEEK_NAME)).substr(3);
+#undef SHARPSEEK_NAME
+}
 
 /// The Program of these options. Throws UserError for an unknown kind (with the known ones) or impossible sizes.
 Program make_model(const ModelOptions& options);
 
-Program linear_network(const ModelOptions& options);
-Program mlp(const ModelOptions& options);
-Program gated_mlp(const ModelOptions& options);
-Program rnn(const ModelOptions& options);
-Program transformer(const ModelOptions& options);
+// clang-format off
+#define SHARPSEEK_MODEL(build, ...) Program build(const ModelOptions& options);
+SHARPSEEK_MODELS(SHARPSEEK_MODEL)
+#undef SHARPSEEK_MODEL
+// clang-format on
 
 /// Tokens of the network's output, one behind the other in its Program's outputs: all for readout = tokens, else 1.
 int output_tokens(const ModelOptions& options);

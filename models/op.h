@@ -5,9 +5,8 @@
 
 namespace sharpseek {
 
-/// The activations, element-wise functions of one value: the op's kind, its name in configurations and messages, and
-/// its traits. All that lists activations (kinds, traits, kernels' passes, names) is made of these rows; what a row
-/// needs besides is a struct in engine/kernels/ops/activations.h and a line in engine/torch/activations.cpp.
+/// The activations, element-wise functions of one value: rows as those of SHARPSEEK_OPS. What a row needs besides is a
+/// struct in engine/kernels/ops/activations.h and a line in engine/torch/activations.cpp.
 ///   tanh      y = tanh x
 ///   relu      y = max(x, 0); derivative 0 at 0
 ///   gelu      y = x Phi(x), Phi the normal distribution function (exact, not the tanh form)
@@ -20,31 +19,54 @@ namespace sharpseek {
   ROW(kSoftplus, "softplus", .smooth = true)                                                         \
   ROW(kSilu, "silu", .smooth = true)
 
-/// The names with " | " after each.
+/// The ops, each for every sample on its own: kind, name in messages, traits (OpTraits). All that lists ops is made of
+/// these rows: kinds, shapes, checks, and both kinds of passes. What a row needs besides is its passes in a file of
+/// engine/kernels/ops/ and its TensorOp in a file of engine/torch/ops/. T = tokens, n = features of the first input.
+///   flatten        [T, n] -> [1, T n], row-major
+///   linear         y_t = W x_t, W [m, n]
+///   bias           y_t = x_t + b, b [n]
+///   add parameter  y = x + p, p [T, n] (learned position)
+///   add            y = a + b
+///   multiply       y = a * b, element by element
+///   layer norm     y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
+///   attention      softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
+///   select         [T, n] -> [1, n]: one token
+///   mean           [T, n] -> [1, n]: mean over tokens
+#define SHARPSEEK_OPS(ROW)                                                                                            \
+  ROW(kFlatten, "flatten", .shape = OpShape::kFlat)                                                                   \
+  ROW(kLinear, "linear", .shape = OpShape::kRows, .parameter = OpParameter::kMatrix, .passes_gradient = true)         \
+  ROW(kBias, "bias", .parameter = OpParameter::kFeatures, .overwrites = true, .passes_gradient = true)                \
+  ROW(kAddParameter, "add parameter", .parameter = OpParameter::kTokens, .overwrites = true, .passes_gradient = true) \
+  ROW(kAdd, "add", .inputs = 2, .overwrites = true, .passes_gradient = true)                                          \
+  ROW(kMultiply, "multiply", .inputs = 2)                                                                             \
+  SHARPSEEK_ACTIVATIONS(ROW)                                                                                          \
+  ROW(kLayerNorm, "layer norm", .scratch = OpScratch::kTokens, .reads_output = true)                                  \
+  ROW(kAttention, "attention", .inputs = 3, .number = OpNumber::kHeads, .scratch = OpScratch::kScores)                \
+  ROW(kSelect, "select", .shape = OpShape::kOneToken, .number = OpNumber::kToken)                                     \
+  ROW(kMean, "mean", .shape = OpShape::kOneToken)
+
+/// The names of all activations with " | " after each.
 #define SHARPSEEK_ACTIVATION_NAME(kind, name, ...) name " | "
 #define SHARPSEEK_ACTIVATION_NAMES SHARPSEEK_ACTIVATIONS(SHARPSEEK_ACTIVATION_NAME)
 
-/// `case OpKind::kTanh:` and so on: the activations in a switch over all ops, which clang-format takes for a statement.
-#define SHARPSEEK_ACTIVATION_CASE(kind, ...) case OpKind::kind:
-#define SHARPSEEK_ACTIVATION_CASES SHARPSEEK_ACTIVATIONS(SHARPSEEK_ACTIVATION_CASE)
-
-/// What an op computes, for every sample on its own. T = tokens, n = features of the first input.
-enum class OpKind {
-  kFlatten,       ///< [T, n] -> [1, T n], row-major
-  kLinear,        ///< y_t = W x_t, W [m, n]
-  kBias,          ///< y_t = x_t + b, b [n]
-  kAddParameter,  ///< y = x + p, p [T, n] (learned position)
-  kAdd,           ///< y = a + b
-  // clang-format off
-  kMultiply,      ///< y = a * b, element by element
+/// What an op computes.
 #define SHARPSEEK_KIND(kind, ...) kind,
-  SHARPSEEK_ACTIVATIONS(SHARPSEEK_KIND)
+enum class OpKind { SHARPSEEK_OPS(SHARPSEEK_KIND) };
 #undef SHARPSEEK_KIND
-  // clang-format on
-  kLayerNorm,  ///< y_t = (x_t - mean) / sqrt(variance + 1e-5) over features, without gain and offset
-  kAttention,  ///< softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
-  kSelect,     ///< [T, n] -> [1, n]: one token
-  kMean,       ///< [T, n] -> [1, n]: mean over tokens
+
+/// The shape of the output, from that of the inputs [T, n], which is the same for all of them.
+enum class OpShape : std::uint8_t {
+  kSame,
+  kFlat,      ///< [1, T n]
+  kRows,      ///< [T, m], m the rows of the op's matrix
+  kOneToken,  ///< [1, n]
+};
+
+/// What Op::number is.
+enum class OpNumber : std::uint8_t {
+  kNone,
+  kToken,  ///< one of the input's tokens
+  kHeads,  ///< a number that divides its features
 };
 
 /// The parameter block that an op reads, for an output of m features.
@@ -62,12 +84,14 @@ enum class OpScratch : std::uint8_t {
   kScores,  ///< a number for each pair of tokens and head
 };
 
-/// What engines must know of an op besides its two passes.
+/// What engines must know of an op besides its passes.
 struct OpTraits {
   const char* name = "?";  ///< in messages
+  int inputs = 1;
+  OpShape shape = OpShape::kSame;
   OpParameter parameter = OpParameter::kNone;
+  OpNumber number = OpNumber::kNone;
   OpScratch scratch = OpScratch::kNone;
-  bool activation = false;    ///< a row of SHARPSEEK_ACTIVATIONS
   bool homogeneous = false;   ///< an activation with f(a x) = a f(x) for a > 0
   bool smooth = true;         ///< second and third derivatives exist everywhere
   bool overwrites = false;    ///< element by element, and its backward pass reads no input: y may take x's place
@@ -76,26 +100,13 @@ struct OpTraits {
   bool passes_gradient = false;
 };
 
-/// The one table of op traits: an op without a row does not compile (-Wswitch).
 constexpr OpTraits traits(OpKind kind) {
   switch (kind) {
-    case OpKind::kFlatten: return {.name = "flatten"};
-    case OpKind::kLinear: return {.name = "linear", .parameter = OpParameter::kMatrix, .passes_gradient = true};
-    case OpKind::kBias:
-      return {.name = "bias", .parameter = OpParameter::kFeatures, .overwrites = true, .passes_gradient = true};
-    case OpKind::kAddParameter:
-      return {.name = "add parameter", .parameter = OpParameter::kTokens, .overwrites = true, .passes_gradient = true};
-    case OpKind::kAdd: return {.name = "add", .overwrites = true, .passes_gradient = true};
     // clang-format off
-    case OpKind::kMultiply: return {.name = "multiply"};
-#define SHARPSEEK_TRAITS(kind, text, ...) case OpKind::kind: return {.name = text, .activation = true, __VA_ARGS__};
-    SHARPSEEK_ACTIVATIONS(SHARPSEEK_TRAITS)
+#define SHARPSEEK_TRAITS(kind, text, ...) case OpKind::kind: return {.name = text, __VA_ARGS__};
+    SHARPSEEK_OPS(SHARPSEEK_TRAITS)
 #undef SHARPSEEK_TRAITS
     // clang-format on
-    case OpKind::kLayerNorm: return {.name = "layer norm", .scratch = OpScratch::kTokens, .reads_output = true};
-    case OpKind::kAttention: return {.name = "attention", .scratch = OpScratch::kScores};
-    case OpKind::kSelect: return {.name = "select"};
-    case OpKind::kMean: return {.name = "mean"};
   }
   return {};
 }
@@ -104,6 +115,13 @@ constexpr OpTraits traits(OpKind kind) {
 #define SHARPSEEK_KIND(kind, ...) OpKind::kind,
 inline constexpr std::array kActivations{SHARPSEEK_ACTIVATIONS(SHARPSEEK_KIND)};
 #undef SHARPSEEK_KIND
+
+constexpr bool is_activation(OpKind kind) {
+  for (const OpKind activation : kActivations) {
+    if (activation == kind) return true;
+  }
+  return false;
+}
 
 /// The name of an op kind in messages: "linear", "tanh", ...
 constexpr const char* name_of(OpKind kind) { return traits(kind).name; }
@@ -115,15 +133,35 @@ struct ValueShape {
   bool operator==(const ValueShape&) const = default;
 };
 
+/// Index of a value within a network.
+struct ValueId {
+  int index = -1;
+};
+
+/// Index of a parameter block within a network.
+struct ParameterId {
+  int index = -1;
+};
+
 /// One op: plain data that every engine reads.
 struct Op {
   OpKind kind;
   std::array<int, 3> inputs{-1, -1, -1};  ///< value indices, -1 where unused
   int output = -1;                        ///< value index
   int parameter = -1;                     ///< parameter index where the op reads one
-  int token = 0;                          ///< kSelect: which token
-  int heads = 1;                          ///< kAttention
+  int number = 0;                         ///< what traits(kind).number says
 };
+
+/// The shape of an op's output for inputs of this shape; `rows` are those of its matrix.
+constexpr ValueShape output_shape(OpKind kind, ValueShape input, int rows) {
+  switch (traits(kind).shape) {
+    case OpShape::kSame: return input;
+    case OpShape::kFlat: return {1, input.tokens * input.features};
+    case OpShape::kRows: return {input.tokens, rows};
+    case OpShape::kOneToken: return {1, input.features};
+  }
+  return input;
+}
 
 /// Elements of the parameter that an op reads.
 constexpr int parameter_size(OpKind kind, ValueShape input, ValueShape output) {
@@ -141,7 +179,7 @@ constexpr int scratch_size(const Op& op, ValueShape input) {
   switch (traits(op.kind).scratch) {
     case OpScratch::kNone: return 0;
     case OpScratch::kTokens: return input.tokens;
-    case OpScratch::kScores: return op.heads * input.tokens * input.tokens;
+    case OpScratch::kScores: return op.number * input.tokens * input.tokens;
   }
   return 0;
 }

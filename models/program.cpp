@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <string>
 #include <utility>
@@ -61,79 +62,39 @@ ParameterId ProgramBuilder::parameter(std::string name, int rows, int columns, d
   return {static_cast<int>(program_.parameters_.size()) - 1};
 }
 
-ValueId ProgramBuilder::append(OpKind kind, std::array<int, 3> inputs, ValueShape shape, int parameter) {
-  require(elements(shape) <= kMostElements, "program: ", name_of(kind), " makes a value ", text(shape),
-          " of more than ", kMostElements, " elements");
-  const int output = static_cast<int>(program_.values_.size());
-  program_.values_.push_back(shape);
-  program_.ops_.push_back({kind, inputs, output, parameter});
-  return {output};
+int ProgramBuilder::rows_of(const Op& op, ValueShape input) const {
+  const OpTraits of = traits(op.kind);
+  SHARPSEEK_ASSERT((of.parameter == OpParameter::kNone) == (op.parameter < 0));
+  if (op.parameter < 0) return 0;
+  const Parameter& w = block({op.parameter});
+  const bool fits =
+      w.columns == input.features &&
+      (of.parameter == OpParameter::kMatrix || w.rows == (of.parameter == OpParameter::kTokens ? input.tokens : 1));
+  require(fits, "program: ", of.name, " cannot take ", w.name, " [", w.rows, ", ", w.columns, "] on a value ",
+          text(input));
+  return w.rows;
 }
 
-ValueId ProgramBuilder::flatten(ValueId x) {
-  return append(OpKind::kFlatten, {x.index, -1, -1}, {1, static_cast<int>(elements(shape(x)))});
+ValueId ProgramBuilder::append(Op op) {
+  const OpTraits of = traits(op.kind);
+  const ValueShape in = shape({op.inputs[0]});
+  for (std::size_t i = 1; i < op.inputs.size(); ++i) {
+    SHARPSEEK_ASSERT((op.inputs[i] >= 0) == (static_cast<int>(i) < of.inputs));
+    require(op.inputs[i] < 0 || shape({op.inputs[i]}) == in, "program: ", of.name, " needs values of one shape, got ",
+            text(in), " and ", text(shape({std::max(op.inputs[i], 0)})));
+  }
+  require(of.number != OpNumber::kToken || (op.number >= 0 && op.number < in.tokens), "program: token ", op.number,
+          " of a value with ", in.tokens, " tokens");
+  require(of.number != OpNumber::kHeads || (op.number >= 1 && in.features % op.number == 0), "program: ", of.name,
+          " cannot split ", in.features, " features into ", op.number, " heads");
+  const ValueShape out = output_shape(op.kind, in, rows_of(op, in));
+  require(elements(out) <= kMostElements, "program: ", of.name, " makes a value ", text(out), " of more than ",
+          kMostElements, " elements");
+  op.output = static_cast<int>(program_.values_.size());
+  program_.values_.push_back(out);
+  program_.ops_.push_back(op);
+  return {op.output};
 }
-
-ValueId ProgramBuilder::linear(ValueId x, ParameterId weight) {
-  const ValueShape in = shape(x);
-  const Parameter& w = block(weight);
-  require(w.columns == in.features, "program: linear ", w.name, " [", w.rows, ", ", w.columns,
-          "] cannot take an input of ", in.features, " features");
-  return append(OpKind::kLinear, {x.index, -1, -1}, {in.tokens, w.rows}, weight.index);
-}
-
-ValueId ProgramBuilder::bias(ValueId x, ParameterId offset) {
-  const ValueShape in = shape(x);
-  const Parameter& b = block(offset);
-  require(b.rows == 1 && b.columns == in.features, "program: bias ", b.name, " [", b.rows, ", ", b.columns,
-          "] does not fit ", in.features, " features");
-  return append(OpKind::kBias, {x.index, -1, -1}, in, offset.index);
-}
-
-ValueId ProgramBuilder::add_parameter(ValueId x, ParameterId parameter) {
-  const ValueShape in = shape(x);
-  const Parameter& p = block(parameter);
-  require(p.rows == in.tokens && p.columns == in.features, "program: parameter ", p.name, " [", p.rows, ", ", p.columns,
-          "] does not fit a value ", text(in));
-  return append(OpKind::kAddParameter, {x.index, -1, -1}, in, parameter.index);
-}
-
-ValueId ProgramBuilder::add(ValueId a, ValueId b) {
-  require(shape(a) == shape(b), "program: cannot add ", text(shape(a)), " and ", text(shape(b)));
-  return append(OpKind::kAdd, {a.index, b.index, -1}, shape(a));
-}
-
-ValueId ProgramBuilder::multiply(ValueId a, ValueId b) {
-  require(shape(a) == shape(b), "program: cannot multiply ", text(shape(a)), " and ", text(shape(b)));
-  return append(OpKind::kMultiply, {a.index, b.index, -1}, shape(a));
-}
-
-ValueId ProgramBuilder::activation(OpKind kind, ValueId x) {
-  SHARPSEEK_ASSERT(traits(kind).activation);
-  return append(kind, {x.index, -1, -1}, shape(x));
-}
-ValueId ProgramBuilder::layer_norm(ValueId x) { return append(OpKind::kLayerNorm, {x.index, -1, -1}, shape(x)); }
-
-ValueId ProgramBuilder::attention(ValueId query, ValueId key, ValueId value, int heads) {
-  const ValueShape q = shape(query);
-  require(q == shape(key) && q == shape(value), "program: attention needs equal shapes, got ", text(q), ", ",
-          text(shape(key)), ", ", text(shape(value)));
-  require(heads >= 1 && q.features % heads == 0, "program: attention cannot split ", q.features, " features into ",
-          heads, " heads");
-  const ValueId y = append(OpKind::kAttention, {query.index, key.index, value.index}, q);
-  program_.ops_.back().heads = heads;
-  return y;
-}
-
-ValueId ProgramBuilder::select(ValueId x, int token) {
-  const ValueShape in = shape(x);
-  require(token >= 0 && token < in.tokens, "program: token ", token, " of a value with ", in.tokens, " tokens");
-  const ValueId y = append(OpKind::kSelect, {x.index, -1, -1}, {1, in.features});
-  program_.ops_.back().token = token;
-  return y;
-}
-
-ValueId ProgramBuilder::mean(ValueId x) { return append(OpKind::kMean, {x.index, -1, -1}, {1, shape(x).features}); }
 
 Program ProgramBuilder::finish(ValueId output) && {
   require(shape(output).tokens == 1, "program: the output ", text(shape(output)), " must have one token");

@@ -1,23 +1,13 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "models/op.h"
+#include "models/op_methods.h"
 
 namespace sharpseek {
-
-/// Index of a value within a Program.
-struct ValueId {
-  int index = -1;
-};
-
-/// Index of a parameter block within a Program.
-struct ParameterId {
-  int index = -1;
-};
 
 /// One block of parameters: a matrix [rows, columns] (a vector has rows = 1), row-major, at `offset` in a replica's
 /// parameter vector [P].
@@ -59,13 +49,13 @@ class Program {
   int output_ = 0;
 };
 
-/// Builds a Program op by op; each method appends one op and returns its value. Mistakes of shape throw UserError with
-/// both shapes.
+/// Builds a Program op by op; each of the OpMethods appends one op and returns its value. Mistakes of shape throw
+/// UserError with both shapes.
 ///
 ///     ProgramBuilder net({1, 4});
 ///     ValueId h = net.tanh(net.linear(net.input(), net.matrix("W_1", 8, 4)));
 ///     Program mlp = std::move(net).finish(net.linear(h, net.matrix("W_2", 3, 8)));
-class ProgramBuilder {
+class ProgramBuilder : public OpMethods<ProgramBuilder> {
  public:
   explicit ProgramBuilder(ValueShape input);
 
@@ -77,26 +67,15 @@ class ProgramBuilder {
   /// Declares a parameter block [rows, columns] with this initial standard deviation, whatever init_scale.
   ParameterId parameter(std::string name, int rows, int columns, double standard_deviation);
 
-  ValueId flatten(ValueId x);
-  ValueId linear(ValueId x, ParameterId weight);
-  ValueId bias(ValueId x, ParameterId offset);
-  ValueId add_parameter(ValueId x, ParameterId parameter);
-  ValueId add(ValueId a, ValueId b);
-  ValueId multiply(ValueId a, ValueId b);
-  /// One of kActivations.
-  ValueId activation(OpKind kind, ValueId x);
-  ValueId tanh(ValueId x) { return activation(OpKind::kTanh, x); }
-  ValueId layer_norm(ValueId x);
-  ValueId attention(ValueId query, ValueId key, ValueId value, int heads);
-  ValueId select(ValueId x, int token);
-  ValueId mean(ValueId x);
-
   /// Ends the program at `output`, which must have one token. Throws UserError if a value or a parameter never reaches
   /// the output: a network with dead parts has a singular Hessian for a reason its user did not mean.
   Program finish(ValueId output) &&;
 
  private:
-  ValueId append(OpKind kind, std::array<int, 3> inputs, ValueShape shape, int parameter = -1);
+  friend class OpMethods<ProgramBuilder>;
+  ValueId append(Op op);
+  /// The rows of the block that an op reads on inputs of this shape, 0 without one; throws UserError unless it fits.
+  int rows_of(const Op& op, ValueShape input) const;
   const Parameter& block(ParameterId id) const;
 
   Program program_;

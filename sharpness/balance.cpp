@@ -72,7 +72,7 @@ void add_hidden_layer(const Graph& graph, const Op& in, std::vector<Balance>& ba
   }
   std::string kind = "linear";
   bool law = true;  // at every rate
-  if (next != nullptr && traits(next->kind).activation) {
+  if (next != nullptr && is_activation(next->kind)) {
     kind = name_of(next->kind);
     law = traits(next->kind).homogeneous;
     next = graph.only_reader(next->output);
@@ -99,8 +99,8 @@ void add_attention(const Graph& graph, const Op& op, std::vector<Balance>& balan
   const Op* value = graph.sole_linear(graph.writer(op.inputs[2]));
   const Op* projection = graph.sole_linear(graph.only_reader(op.output));
   const auto heads = [&](const char* kind, const Parameter& in, const Parameter& out, bool columns) {
-    const int width = in.rows / op.heads;
-    for (int head = 0; head < op.heads; ++head) {
+    const int width = in.rows / op.number;
+    for (int head = 0; head < op.number; ++head) {
       Balance balance{kind, in.name + "|" + out.name + concat(" head ", head), true, {}, {}};
       append_rows(in, head * width, width, balance.in);
       if (columns) {

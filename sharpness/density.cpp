@@ -68,6 +68,48 @@ std::vector<Quadrature> quadratures(LinearOperator& op, PanelProducts& panels, s
   return result;
 }
 
+/// One replica's density on a grid of its own, from one quadrature a probe: Gaussians at the nodes, their mean over
+/// probes and the half width of its band. Writes nothing where a quadrature is not finite.
+void smooth(const std::vector<const Quadrature*>& quadratures, const DensityOptions& options, std::int64_t e,
+            SpectralDensity& result) {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  for (const Quadrature* quadrature : quadratures) {
+    if (quadrature->nodes.empty()) return;  // not finite
+    high = std::max(high, quadrature->nodes.front());
+    low = std::min(low, quadrature->nodes.back());
+  }
+  const double range = std::max(high - low, 1e-6 * std::max(std::abs(high), std::abs(low)));
+  const double sigma = std::max(options.width * range, 1e-300);
+  const double first = low - 5 * sigma;
+  const double spacing = (high - low + 10 * sigma) / static_cast<double>(options.points - 1);
+  const auto probes = static_cast<double>(options.probes);
+  double* grid = result.grid.data_ptr<double>() + e * options.points;
+  double* density = result.density.data_ptr<double>() + e * options.points;
+  double* half_width = result.half_width.data_ptr<double>() + e * options.points;
+  double mass = 0;
+  for (std::int64_t k = 0; k < options.points; ++k) {
+    grid[k] = first + spacing * static_cast<double>(k);
+    double sum = 0, squares = 0;
+    for (const Quadrature* quadrature : quadratures) {
+      double value = 0;
+      for (std::size_t i = 0; i < quadrature->nodes.size(); ++i) {
+        const double u = (grid[k] - quadrature->nodes[i]) / sigma;
+        value += quadrature->weights[i] * std::exp(-0.5 * u * u);
+      }
+      value /= sigma * std::sqrt(2 * M_PI);
+      sum += value;
+      squares += value * value;
+    }
+    density[k] = sum / probes;
+    const double variance = std::max(0.0, (squares - sum * sum / probes) / (probes - 1));
+    half_width[k] = student_quantile(options.probes - 1) * std::sqrt(variance / probes);
+    mass += spacing * density[k] * (k == 0 || k + 1 == options.points ? 0.5 : 1.0);
+  }
+  result.mass.data_ptr<double>()[e] = mass;
+  result.sigma.data_ptr<double>()[e] = sigma;
+}
+
 }  // namespace
 
 SpectralDensity spectral_density(LinearOperator& op, const DensityOptions& options) {
@@ -91,44 +133,9 @@ SpectralDensity spectral_density(LinearOperator& op, const DensityOptions& optio
                          at::full({replicas}, nothing, at::kDouble),
                          options.probes * steps};
   panels.each([&](std::int64_t e) {
-    double low = std::numeric_limits<double>::infinity();
-    double high = -low;
-    for (const auto& probe : all) {
-      const Quadrature& quadrature = probe[static_cast<std::size_t>(e)];
-      if (quadrature.nodes.empty()) return;  // not finite
-      high = std::max(high, quadrature.nodes.front());
-      low = std::min(low, quadrature.nodes.back());
-    }
-    const double range = std::max(high - low, 1e-6 * std::max(std::abs(high), std::abs(low)));
-    const double sigma = std::max(options.width * range, 1e-300);
-    const double first = low - 5 * sigma;
-    const double spacing = (high - low + 10 * sigma) / static_cast<double>(options.points - 1);
-    const auto probes = static_cast<double>(options.probes);
-    double* grid = result.grid.data_ptr<double>() + e * options.points;
-    double* density = result.density.data_ptr<double>() + e * options.points;
-    double* half_width = result.half_width.data_ptr<double>() + e * options.points;
-    double mass = 0;
-    for (std::int64_t k = 0; k < options.points; ++k) {
-      grid[k] = first + spacing * static_cast<double>(k);
-      double sum = 0, squares = 0;
-      for (const auto& probe : all) {
-        const Quadrature& quadrature = probe[static_cast<std::size_t>(e)];
-        double value = 0;
-        for (std::size_t i = 0; i < quadrature.nodes.size(); ++i) {
-          const double u = (grid[k] - quadrature.nodes[i]) / sigma;
-          value += quadrature.weights[i] * std::exp(-0.5 * u * u);
-        }
-        value /= sigma * std::sqrt(2 * M_PI);
-        sum += value;
-        squares += value * value;
-      }
-      density[k] = sum / probes;
-      const double variance = std::max(0.0, (squares - sum * sum / probes) / (probes - 1));
-      half_width[k] = student_quantile(options.probes - 1) * std::sqrt(variance / probes);
-      mass += spacing * density[k] * (k == 0 || k + 1 == options.points ? 0.5 : 1.0);
-    }
-    result.mass.data_ptr<double>()[e] = mass;
-    result.sigma.data_ptr<double>()[e] = sigma;
+    std::vector<const Quadrature*> own;
+    for (const auto& probe : all) own.push_back(&probe[static_cast<std::size_t>(e)]);
+    smooth(own, options, e, result);
   });
   return result;
 }

@@ -141,7 +141,17 @@ class Solver {
     return worst;
   }
 
-  /// A Lanczos pass orthogonal to the locked vectors.
+  /// What a pass knows of each replica.
+  struct Pass {
+    std::vector<ProjectedMatrix> projected;
+    std::vector<char> done;  ///< converged, or as good as it can become
+    std::vector<Patience> patience;
+    at::Tensor weights;  ///< [E, wanted, capacity] of the Ritz vectors, of replicas done since the last restart
+    Found found;
+  };
+
+  /// A Lanczos pass orthogonal to the locked vectors: the basis grows step by step in a panel [E, locked + capacity +
+  /// 1, P]; every few steps the wanted pairs are judged, and where the panel is full it is restarted.
   Found pass(std::int64_t wanted, bool proof) {
     const std::int64_t locked = locked_.size(1);
     const std::int64_t room = dimension_ - locked;
@@ -151,11 +161,12 @@ class Solver {
     panel.narrow(1, 0, locked).copy_(locked_);
     panel.select(1, locked).copy_(fresh(panel, locked));
 
-    std::vector<ProjectedMatrix> projected(static_cast<std::size_t>(replicas_));
-    std::vector<char> done(static_cast<std::size_t>(replicas_), 0);
-    std::vector<Patience> patience(static_cast<std::size_t>(replicas_), Patience(test_every_));
-    at::Tensor weights = at::zeros({replicas_, wanted, capacity}, at::kDouble);
-    Found found{at::zeros({replicas_, wanted}, at::kDouble), at::zeros({replicas_, wanted, dimension_}, op_.options())};
+    const auto replicas = static_cast<std::size_t>(replicas_);
+    Pass now{std::vector<ProjectedMatrix>(replicas),
+             std::vector<char>(replicas, 0),
+             std::vector<Patience>(replicas, Patience(test_every_)),
+             at::zeros({replicas_, wanted, capacity}, at::kDouble),
+             {at::zeros({replicas_, wanted}, at::kDouble), at::zeros({replicas_, wanted, dimension_}, op_.options())}};
     std::vector<at::Tensor> alphas, betas;  // [E] each, on the device until the next test
     std::int64_t m = 0;
     for (std::int64_t steps = 1;; ++steps) {
@@ -170,41 +181,55 @@ class Solver {
 
       // Numbers come to the host; the recurrence is cut where a subspace was exhausted.
       const std::int64_t before = m - static_cast<std::int64_t>(alphas.size());
-      const at::Tensor exhausted = take(projected, done, alphas, betas, room);
+      const at::Tensor exhausted = take(now.projected, now.done, alphas, betas, room);
       const std::int64_t cut = before + static_cast<std::int64_t>(alphas.size());
       alphas.clear();
       betas.clear();
       const bool finished = last && cut == m;
       m = cut;
-      panels_.each([&](std::int64_t e) {
-        const auto replica = static_cast<std::size_t>(e);
-        const ProjectedMatrix& t = projected[replica];
-        const bool look = patience[replica].over(steps) || m == capacity || finished || t.beta.back() == 0;
-        if (done[replica] != 0 || !look) return;
-        const double worst = excess(e, t, wanted, proof);
-        if (worst > 1 && !finished) return patience[replica].look(steps, worst);
-        done[replica] = 1;
-        const RitzPairs pairs = ritz_pairs(t, 0);
-        for (std::int64_t i = 0; i < wanted; ++i) {
-          found.values.data_ptr<double>()[e * wanted + i] = pairs.values(i);
-          std::copy_n(pairs.vectors.col(i).data(), m, weights.data_ptr<double>() + (e * wanted + i) * capacity);
-        }
-      });
-      const bool all = std::all_of(done.begin(), done.end(), [](char d) { return d != 0; });
+      judge(now, steps, m, wanted, {.full = m == capacity, .finished = finished, .proof = proof});
+      const bool all = std::all_of(now.done.begin(), now.done.end(), [](char d) { return d != 0; });
       if (all || (m == capacity && capacity < room)) {
         // Ritz vectors y = sum_m s_m q_m of the replicas that are done since the last restart.
-        found.vectors.add_(panels_.combine(weights.narrow(2, 0, m), panel, locked));
-        weights.zero_();
+        now.found.vectors.add_(panels_.combine(now.weights.narrow(2, 0, m), panel, locked));
+        now.weights.zero_();
         if (all) break;
-        m = restart(projected, panel, locked, m, wanted);
+        m = restart(now.projected, panel, locked, m, wanted);
       }
       if (exhausted.defined()) {
         at::Tensor next = panel.select(1, locked + m);
         next.copy_(at::where(exhausted.to(next.device()).unsqueeze(1), fresh(panel, locked + m), next));
       }
     }
-    found.vectors.div_(norms(found.vectors).unsqueeze(2).clamp_min(1e-30));
-    return found;
+    now.found.vectors.div_(norms(now.found.vectors).unsqueeze(2).clamp_min(1e-30));
+    return now.found;
+  }
+
+  /// Why replicas are judged, whatever their patience.
+  struct Occasion {
+    bool full;      ///< a restart follows
+    bool finished;  ///< no step follows: what there is counts
+    bool proof;
+  };
+
+  /// Looks at the wanted pairs of the replicas that are not done, m steps into the basis: where they have converged,
+  /// their values and what their vectors are made of are kept.
+  void judge(Pass& now, std::int64_t steps, std::int64_t m, std::int64_t wanted, const Occasion& why) {
+    panels_.each([&](std::int64_t e) {
+      const auto replica = static_cast<std::size_t>(e);
+      const ProjectedMatrix& t = now.projected[replica];
+      const bool look = now.patience[replica].over(steps) || why.full || why.finished || t.beta.back() == 0;
+      if (now.done[replica] != 0 || !look) return;
+      const double worst = excess(e, t, wanted, why.proof);
+      if (worst > 1 && !why.finished) return now.patience[replica].look(steps, worst);
+      now.done[replica] = 1;
+      const RitzPairs pairs = ritz_pairs(t, 0);
+      const std::int64_t capacity = now.weights.size(2);
+      for (std::int64_t i = 0; i < wanted; ++i) {
+        now.found.values.data_ptr<double>()[e * wanted + i] = pairs.values(i);
+        std::copy_n(pairs.vectors.col(i).data(), m, now.weights.data_ptr<double>() + (e * wanted + i) * capacity);
+      }
+    });
   }
 
   /// Appends the steps taken since the last test to the projected matrices. A beta at O(eps)|A| becomes 0 and cuts the

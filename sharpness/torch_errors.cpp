@@ -99,6 +99,13 @@ std::string torch_reason(const std::exception& error) {
   return text;
 }
 
+bool is_out_of_memory(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return true;
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
+  const auto* own = dynamic_cast<const c10::Error*>(&error);  // LibTorch's allocator on a CPU throws no other class
+  return own != nullptr && (holds(own->what(), "can't allocate memory") || holds(own->what(), "not enough memory"));
+}
+
 void TorchWarnings::process(const c10::Warning& warning) {
   const std::string line = first_sentence(first_line(warning.msg()));
   if (++counts_[line] == 1) order_.push_back(line);

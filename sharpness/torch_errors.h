@@ -17,6 +17,9 @@ namespace sharpseek {
 /// Why LibTorch refused, as one line without frames, tracebacks of the interpreter or advice to programmers.
 std::string torch_reason(const std::exception& error);
 
+/// Whether there was no memory for what was asked: the standard library's exception or LibTorch's, on any device.
+bool is_out_of_memory(const std::exception& error);
+
 /// Calls body; whatever LibTorch throws there becomes UserError "SUBJECT: reason". LibTorch throws c10::Error,
 /// torch::jit::ErrorReport, JITException and plain standard exceptions: the only things let through are the errors of
 /// this program.

@@ -98,6 +98,39 @@ at::Tensor rows_of(const at::Tensor& mask, const at::Tensor& yes, const at::Tens
   return at::where(mask.view(shape), yes, no);
 }
 
+/// Takes a pair into memory, of the replicas that took the step and whose gradient grew along it.
+void remember(std::deque<Pair>& pairs, const at::Tensor& taken, const at::Tensor& step, const at::Tensor& change) {
+  const at::Tensor curvature = row_dot(step, change);
+  const at::Tensor kept = taken & (curvature > 1e-12 * (row_dot(step, step) * row_dot(change, change)).sqrt());
+  const at::Tensor zero = at::zeros_like(step);
+  pairs.push_back({rows_of(kept, step, zero), rows_of(kept, change, zero),
+                   rows_of(kept, 1 / curvature, at::zeros_like(curvature))});
+  if (pairs.size() > kMemory) pairs.pop_front();
+}
+
+/// How far and how damped the next step is.
+struct Caution {
+  at::Tensor mu;     ///< damping; begins at the scale of the flat directions' curvature, weight F / |theta|^2
+  at::Tensor share;  ///< of the quasi-Newton step that is tried
+  at::Tensor stuck;  ///< so damped that rounding hides what is left
+};
+
+/// Where a step was no better: a shorter one; of what memory proposed only a few, then it is forgotten there; without
+/// memory more damping. Once that is far beyond every curvature, rounding hides what is left.
+void adapt(Caution& caution, std::deque<Pair>& pairs, const at::Tensor& moving, const at::Tensor& better,
+           const Linearisation& line) {
+  const at::Tensor failed = moving & ~better;
+  at::Tensor remembers = at::zeros_like(failed);
+  for (const Pair& pair : pairs) remembers = remembers | (pair.inverse > 0);
+  caution.share = rows_of(failed & remembers, caution.share / 4, at::ones_like(caution.share));
+  const at::Tensor forgotten = caution.share < kShortest;
+  caution.share = rows_of(forgotten, at::ones_like(caution.share), caution.share);
+  for (Pair& pair : pairs) pair.inverse = rows_of(forgotten, at::zeros_like(pair.inverse), pair.inverse);
+  const at::Tensor largest = line.values.select(1, line.values.size(1) - 1);
+  caution.mu = rows_of(failed & ~remembers, 4 * caution.mu, rows_of(better, 0.8 * caution.mu, caution.mu));
+  caution.stuck = caution.stuck | (caution.mu > 1e4 * largest);
+}
+
 }  // namespace
 
 PenalisedLoss penalised_loss(Engine& engine, const at::Tensor& parameters, const Samples& samples,
@@ -113,16 +146,15 @@ EndPoint penalised_minimum(Engine& engine, const at::Tensor& parameters, const S
   Place place = place_at(engine, theta, samples, covariances);
   at::Tensor value = place.loss + weights * place.fluctuation;
   at::Tensor gradient = gradient_at(engine, place, theta, samples, weights);
-  // The damping begins at the scale of the flat directions' curvature, weight F / |theta|^2, and adapts.
-  at::Tensor mu = weights * place.fluctuation / theta.square().sum(1);
   std::deque<Pair> pairs;
   EndPoint result{theta, at::zeros({theta.size(0)}, at::kBool), 0};
-  at::Tensor stuck = at::zeros({theta.size(0)}, at::kBool);
-  at::Tensor share = at::ones_like(mu);  // of the quasi-Newton step that is tried
+  const at::Tensor mu = weights * place.fluctuation / theta.square().sum(1);
+  Caution caution{mu, at::ones_like(mu), at::zeros({theta.size(0)}, at::kBool)};
 
   for (int i = 0; i < options.iterations; ++i) {
-    at::Tensor step = -quasi_newton(pairs, place.line, mu, gradient);
-    const at::Tensor plain = -damped_solve(place.line, gradient, mu);
+    // What memory proposes, or, where that is uphill, the damped step.
+    at::Tensor step = -quasi_newton(pairs, place.line, caution.mu, gradient);
+    const at::Tensor plain = -damped_solve(place.line, gradient, caution.mu);
     const at::Tensor downhill = row_dot(step, gradient) < 0;
     step = rows_of(downhill, step, plain);
     const at::Tensor promised = -row_dot(step, gradient);
@@ -131,36 +163,17 @@ EndPoint penalised_minimum(Engine& engine, const at::Tensor& parameters, const S
     result.converged =
         row_dot(damped_solve(place.line, gradient, flat), gradient) <= options.tolerance * weights * place.fluctuation;
     result.iterations = i;
-    const at::Tensor moving = ~(result.converged | stuck);
+    const at::Tensor moving = ~(result.converged | caution.stuck);
     if (!moving.any().item<bool>()) break;
-    step = rows_of(moving, step, at::zeros_like(step));
+    step = caution.share.unsqueeze(1) * rows_of(moving, step, at::zeros_like(step));
 
-    step = share.unsqueeze(1) * step;
     const at::Tensor tried = theta + step;
     const Place there = place_at(engine, tried, samples, covariances);
     const at::Tensor reached = there.loss + weights * there.fluctuation;
-    const at::Tensor better = moving & (reached <= value - kArmijo * share * promised);
+    const at::Tensor better = moving & (reached <= value - kArmijo * caution.share * promised);
     const at::Tensor slope = gradient_at(engine, there, tried, samples, weights);
-
-    // Where it is no better: a shorter step; of what memory proposed only a few, then it is forgotten there; without
-    // memory more damping. Once that is far beyond every curvature, rounding hides what is left.
-    const at::Tensor failed = moving & ~better;
-    at::Tensor remembers = at::zeros_like(failed);
-    for (const Pair& pair : pairs) remembers = remembers | (pair.inverse > 0);
-    share = rows_of(failed & remembers, share / 4, at::ones_like(share));
-    const at::Tensor forgotten = share < kShortest;
-    share = rows_of(forgotten, at::ones_like(share), share);
-    for (Pair& pair : pairs) pair.inverse = rows_of(forgotten, at::zeros_like(pair.inverse), pair.inverse);
-    const at::Tensor largest = place.line.values.select(1, place.line.values.size(1) - 1);
-    mu = rows_of(failed & ~remembers, 4 * mu, rows_of(better, 0.8 * mu, mu));
-    stuck = stuck | (mu > 1e4 * largest);
-    const at::Tensor change = slope - gradient;
-    const at::Tensor curvature = row_dot(step, change);
-    const at::Tensor kept = better & (curvature > 1e-12 * (row_dot(step, step) * row_dot(change, change)).sqrt());
-    const at::Tensor zero = at::zeros_like(step);
-    pairs.push_back({rows_of(kept, step, zero), rows_of(kept, change, zero),
-                     rows_of(kept, 1 / curvature, at::zeros_like(curvature))});
-    if (pairs.size() > kMemory) pairs.pop_front();
+    adapt(caution, pairs, moving, better, place.line);
+    remember(pairs, better, step, slope - gradient);
 
     theta = rows_of(better, tried, theta);
     value = rows_of(better, reached, value);

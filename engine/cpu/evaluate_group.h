@@ -6,8 +6,7 @@
 
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/workspace.h"
-#include "engine/kernels/jet.h"
-#include "engine/kernels/losses/losses.h"
+#include "engine/kernels/losses.h"
 #include "engine/kernels/passes.h"
 
 SHARPSEEK_LANES_BEGIN
@@ -15,7 +14,7 @@ SHARPSEEK_LANES_BEGIN
 /// Samples that one pass over a plan handles: enough to reuse weights from registers, few enough for the cache.
 inline constexpr int kChunkSamples = 8;
 
-/// Evaluates one group of lanes on chunks of samples, with R a lane, its Dual or its Jet. The caller sets weights(),
+/// Evaluates one group of lanes on chunks of samples, with R a lane or its Dual. The caller sets weights(),
 /// and for each chunk reads the outputs and, where it wants weight gradients, sets theirs and calls backward().
 template <class R>
 class SampleChunks {
@@ -97,7 +96,7 @@ struct PackedNumbers {
 };
 
 /// The gradient of a loss with respect to the outputs of a frame's samples, times `weight`, from their packed targets;
-/// returns sum + their losses. R is a lane, its Dual or its Jet, T the lane.
+/// returns sum + their losses. R is a lane or its Dual, T the lane.
 template <class R, class T, class Real>
 T differentiate_loss(LossKind kind, const Frame<R*>& f, const Real* targets, T weight, T sum) {
   const int output = f.plan.output;
@@ -193,31 +192,6 @@ void evaluate_product(const ProductJob<Real>& job) {
   }
   for (; k < job.vectors; ++k) {
     evaluate_products_of<R, 1>(job, job.directions + k * stride, job.products + k * stride);
-  }
-}
-
-/// D^3 L[u, u, .]: one forward and one backward pass in Jets for each chunk and direction.
-template <class R, class Real>
-void evaluate_third_derivative(const ProductJob<Real>& job) {
-  using J = Jet<R>;
-  constexpr int kLanes = Lanes<R>::kCount;
-  SampleChunks<J> chunks(job.network, job.inputs, job.samples);
-  const int parameters = job.network.parameter_count;
-  const int outputs = job.network.outputs;
-  const R share = constant<R>(1.0 / job.samples);
-  for (int k = 0; k < job.vectors; ++k) {
-    const Real* direction = job.directions + std::ptrdiff_t{k} * parameters * kLanes;
-    for (int i = 0; i < parameters; ++i) {
-      chunks.weights()[i] = J(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
-    }
-    chunks.each_summed([&](int first, const Frame<J*>& f) {
-      const Real* targets = job.targets + std::ptrdiff_t{first} * outputs * kLanes;
-      differentiate_loss(job.kind, f, targets, share, constant<R>(0));
-      backward(f);
-    });
-    Real* to = job.products + std::ptrdiff_t{k} * parameters * kLanes;
-    for (int i = 0; i < parameters; ++i)
-      Lanes<R>::store(to + i * kLanes, constant<R>(2) * chunks.weight_gradient()[i].second);
   }
 }
 

@@ -24,7 +24,6 @@ const Kernels<KernelReal> SHARPSEEK_KERNELS{
     evaluate_outputs<KernelLane, KernelReal>,
     evaluate_gradient<KernelLane, KernelReal>,
     evaluate_product<KernelLane, KernelReal>,
-    evaluate_third_derivative<KernelLane, KernelReal>,
     evaluate_pullback<KernelLane, KernelReal>,
     evaluate_pullback_sums<KernelLane, KernelReal>,
     evaluate_pullback_derivative<KernelLane, KernelReal>,

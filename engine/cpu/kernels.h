@@ -104,7 +104,7 @@ struct GradientJob : SampleJob<Real> {
   Real* gradient = nullptr;
 };
 
-/// Hessian products, or third derivatives D^3 L[u, u, .]: vectors and products [K][P][L].
+/// Hessian products: vectors and products [K][P][L].
 template <class Real>
 struct ProductJob : SampleJob<Real> {
   const Real* targets = nullptr;
@@ -155,7 +155,6 @@ struct Kernels {
   void (*outputs)(const OutputJob<Real>&);
   void (*gradient)(const GradientJob<Real>&);
   void (*product)(const ProductJob<Real>&);
-  void (*third_derivative)(const ProductJob<Real>&);
   void (*pullback)(const PullbackJob<Real>&);
   void (*pullback_sums)(const PullbackSumsJob<Real>&);
   void (*pullback_derivative)(const PullbackDerivativeJob<Real>&);

@@ -74,7 +74,7 @@ at::Tensor flat(const at::Tensor& values) {
   return values.dim() == 3 ? values.reshape({values.size(0), -1}) : values.reshape({1, -1});
 }
 
-/// A kernel's products with vectors (H v, or D^3 L[v, v, .]), everything but the vectors packed once.
+/// Hessian products, everything but the vectors packed once.
 template <class Real>
 class LaneHessian : public CurvatureMatrix {
  public:
@@ -318,14 +318,6 @@ at::Tensor LaneEngine<Real>::jacobian_product(const at::Tensor& parameters, cons
     kernels_.pushforward(job);
   });
   return groups.unpack(pushed).view({groups.replicas(), samples, program_.outputs()});
-}
-
-template <class Real>
-at::Tensor LaneEngine<Real>::third_derivative(const at::Tensor& parameters, const Samples& samples,
-                                              const at::Tensor& vectors) {
-  SHARPSEEK_ASSERT(samples.inputs.dim() == 3);
-  return LaneHessian<Real>(plan_.view(), kernels_.third_derivative, pool_, layout(parameters), parameters, samples)
-      .apply(vectors);
 }
 
 template <class Real>

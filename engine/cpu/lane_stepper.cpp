@@ -123,98 +123,105 @@ DrawJob<Real> LaneStepper<Real>::draw_job(std::int64_t group) const {
 }
 
 template <class Real>
+auto LaneStepper<Real>::pack(const TrainingState& state) const -> Packed {
+  Packed packed;
+  packed.weights = layout_.pack(state.parameters);
+  for (const at::Tensor& slot : state.slots) packed.slots.push_back(layout_.pack(slot));
+  const std::int64_t places = layout_.groups() * layout_.lanes();
+  const auto spread = [&](const auto& values, auto& to) {
+    for (std::int64_t i = 0; i < places && !values.empty(); ++i) {
+      to.push_back(values[replica(i / layout_.lanes(), i % layout_.lanes())]);
+    }
+  };
+  spread(state.loss_sum, packed.loss_sum);
+  spread(state.loss_count, packed.loss_count);
+  spread(state.diverged_at, packed.diverged_at);
+  const auto own = [&](const std::vector<double>& values) {
+    std::vector<double> all;
+    spread(values, all);
+    return at::tensor(all, packed.weights.options());
+  };
+  packed.learning_rates = own(problem_.learning_rates);
+  packed.momenta = own(problem_.momenta);
+  packed.weight_decays = own(problem_.weight_decays);
+  packed.sam_radii = own(problem_.sam_radii);
+  return packed;
+}
+
+template <class Real>
+void LaneStepper<Real>::unpack(const Packed& packed, TrainingState& state) const {
+  state.parameters = layout_.unpack(packed.weights);
+  for (std::size_t i = 0; i < packed.slots.size(); ++i) state.slots[i] = layout_.unpack(packed.slots[i]);
+  const auto replicas = static_cast<std::ptrdiff_t>(problem_.noise.size());
+  state.loss_sum.assign(packed.loss_sum.begin(), packed.loss_sum.begin() + replicas);
+  state.loss_count.assign(packed.loss_count.begin(), packed.loss_count.begin() + replicas);
+  state.diverged_at.assign(packed.diverged_at.begin(), packed.diverged_at.begin() + replicas);
+  forget_diverged(state);
+}
+
+template <class Real>
+TrainJob<Real> LaneStepper<Real>::train_job(Packed& packed, std::int64_t group, const UpdateRule<Real>& rule) const {
+  const std::int64_t first = group * layout_.lanes();
+  const auto of_group = [&](const at::Tensor& values) {
+    return values.numel() > 0 ? values.data_ptr<Real>() + first : nullptr;
+  };
+  TrainJob<Real> job{};
+  job.network = plan_;
+  job.teacher = teacher_.view();
+  job.teacher_weights = teacher_weights_.data();
+  job.parts = parts_;
+  job.draws = draw_job(group);
+  job.loss = problem_.loss;
+  job.rule = rule;
+  if (!rule.plain) {
+    job.rule.momenta = of_group(packed.momenta);
+    job.rule.weight_decays = of_group(packed.weight_decays);
+    job.rule.sam_radii = of_group(packed.sam_radii);
+    for (std::size_t i = 0; i < packed.slots.size(); ++i) {
+      job.rule.slots[i] = packed.slots[i].template data_ptr<Real>() + group * packed.slots[i].stride(0);
+    }
+  }
+  job.weights = packed.weights.template data_ptr<Real>() + group * packed.weights.stride(0);
+  job.learning_rates = of_group(packed.learning_rates);
+  job.loss_sum = packed.loss_sum.data() + first;
+  job.loss_count = packed.loss_count.data() + first;
+  job.diverged_at = packed.diverged_at.data() + first;
+  job.divergence_loss = kDivergenceLoss;
+  return job;
+}
+
+template <class Real>
 void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
   require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
           " is beyond 4294967295, the largest that random numbers are defined for");
-  const std::int64_t lanes = layout_.lanes();
-  const std::int64_t groups = layout_.groups();
-  at::Tensor weights = layout_.pack(state.parameters);
-  std::vector<double> rates;
-  std::vector<double> loss_sum;
-  std::vector<std::int64_t> loss_count;
-  std::vector<std::int64_t> diverged_at;
-  for (std::int64_t i = 0; i < groups * lanes; ++i) {
-    const std::size_t e = replica(i / lanes, i % lanes);
-    rates.push_back(problem_.learning_rates[e]);
-    loss_sum.push_back(state.loss_sum[e]);
-    loss_count.push_back(state.loss_count[e]);
-    diverged_at.push_back(state.diverged_at[e]);
-  }
-  at::Tensor rates_packed = at::tensor(rates, weights.options());
-  const auto packed = [&](const std::vector<double>& values) {
-    std::vector<double> own;
-    for (std::int64_t i = 0; i < groups * lanes && !values.empty(); ++i)
-      own.push_back(values[replica(i / lanes, i % lanes)]);
-    return at::tensor(own, weights.options());
-  };
-  at::Tensor momenta = packed(problem_.momenta);
-  at::Tensor weight_decays = packed(problem_.weight_decays);
-  at::Tensor sam_radii = packed(problem_.sam_radii);
   SHARPSEEK_ASSERT(state.slots.size() == static_cast<std::size_t>(problem_.slots()));
-  std::vector<at::Tensor> slots;
-  for (const at::Tensor& slot : state.slots) slots.push_back(layout_.pack(slot));
-
+  Packed packed = pack(state);
   const UpdateRule<Real> rule = problem_.rule<Real>();  // looks at all replicas, so not within the loop over them
 
   // Task t is slice t / G of group t % G; it waits for the group's previous slice, which another thread may be doing.
+  const std::int64_t groups = layout_.groups();
   const std::int64_t slices = (steps + kSliceSteps - 1) / kSliceSteps;
   std::vector<std::atomic<std::int64_t>> done(static_cast<std::size_t>(groups));
-  pool_.run(groups * slices, [&](std::int64_t task_index) {
-    const std::int64_t group = task_index % groups;
-    const std::int64_t slice = task_index / groups;
+  pool_.run(groups * slices, [&](std::int64_t task) {
+    const std::int64_t group = task % groups;
+    const std::int64_t slice = task / groups;
     std::atomic<std::int64_t>& progress = done[static_cast<std::size_t>(group)];
     for (std::int64_t seen = progress.load(); seen != slice; seen = progress.load()) progress.wait(seen);
 
-    const std::int64_t first = group * lanes;
-    TrainJob<Real> job{};
-    job.network = plan_;
-    job.teacher = teacher_.view();
-    job.teacher_weights = teacher_weights_.data();
-    job.parts = parts_;
-    job.draws = draw_job(group);
+    TrainJob<Real> job = train_job(packed, group, rule);
     job.first_step = state.step + slice * kSliceSteps;
     job.steps = std::min(kSliceSteps, steps - slice * kSliceSteps);
-    job.weights = weights.data_ptr<Real>() + group * weights.stride(0);
-    job.learning_rates = rates_packed.data_ptr<Real>() + first;
     std::vector<StepScale> scales;
-    job.rule = rule;
-    job.loss = problem_.loss;
-    if (!rule.plain) {
-      for (std::int64_t s = 0; s < job.steps; ++s) scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
-      const auto of_group = [&](const at::Tensor& values) {
-        return values.numel() > 0 ? values.data_ptr<Real>() + first : nullptr;
-      };
-      job.rule.scales = scales.data();
-      job.rule.momenta = of_group(momenta);
-      job.rule.weight_decays = of_group(weight_decays);
-      job.rule.sam_radii = of_group(sam_radii);
-      for (std::size_t i = 0; i < slots.size(); ++i) {
-        job.rule.slots[i] = slots[i].data_ptr<Real>() + group * slots[i].stride(0);
-      }
+    for (std::int64_t s = 0; s < job.steps && !rule.plain; ++s) {
+      scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
     }
-    job.loss_sum = loss_sum.data() + first;
-    job.loss_count = loss_count.data() + first;
-    job.diverged_at = diverged_at.data() + first;
-    job.divergence_loss = kDivergenceLoss;
+    job.rule.scales = scales.data();
     kernels_.train(job);
 
     progress.store(slice + 1);
     progress.notify_all();
   });
-
-  state.parameters = layout_.unpack(weights);
-  for (std::size_t i = 0; i < slots.size(); ++i) state.slots[i] = layout_.unpack(slots[i]);
-  for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
-    state.loss_sum[e] = loss_sum[e];
-    state.loss_count[e] = loss_count[e];
-    state.diverged_at[e] = diverged_at[e];
-    if (diverged_at[e] >= 0) {
-      state.parameters[static_cast<std::int64_t>(e)].fill_(std::numeric_limits<double>::quiet_NaN());
-      for (at::Tensor& slot : state.slots) {
-        slot[static_cast<std::int64_t>(e)].fill_(std::numeric_limits<double>::quiet_NaN());
-      }
-    }
-  }
+  unpack(packed, state);
   state.step += steps;
 }
 

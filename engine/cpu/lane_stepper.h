@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "core/parallel.h"
@@ -27,6 +28,22 @@ class LaneStepper : public Stepper {
   DrawJob<Real> draw_job(std::int64_t group) const;
   /// What labels that are distributions are made of.
   void prepare_labels();
+  /// A TrainingState as kernels take it, with what each replica has for its own: [G][..][L].
+  struct Packed {
+    at::Tensor weights;
+    std::vector<at::Tensor> slots;
+    at::Tensor learning_rates;
+    at::Tensor momenta;  ///< empty where none has any, as the next two
+    at::Tensor weight_decays;
+    at::Tensor sam_radii;
+    std::vector<double> loss_sum;  ///< [G L], as the next two
+    std::vector<std::int64_t> loss_count;
+    std::vector<std::int64_t> diverged_at;
+  };
+  Packed pack(const TrainingState& state) const;
+  void unpack(const Packed& packed, TrainingState& state) const;
+  /// Steps of one group, but for which ones.
+  TrainJob<Real> train_job(Packed& packed, std::int64_t group, const UpdateRule<Real>& rule) const;
   /// The replica that lane `lane` of `group` holds; filled-up lanes repeat the last one.
   std::size_t replica(std::int64_t group, std::int64_t lane) const;
 

@@ -6,7 +6,7 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/update.h"
 #include "engine/cpu/workspace.h"
-#include "engine/kernels/losses/losses.h"
+#include "engine/kernels/losses.h"
 #include "engine/kernels/passes.h"
 
 SHARPSEEK_LANES_BEGIN

@@ -249,11 +249,6 @@ at::Tensor DeviceLaneEngine::jacobian_product(const at::Tensor& parameters, cons
   return layout.unpack(result).view({layout.replicas(), samples, program_.outputs()});
 }
 
-at::Tensor DeviceLaneEngine::third_derivative(const at::Tensor& parameters, const Samples& samples,
-                                              const at::Tensor& vectors) {
-  return others_->third_derivative(parameters, samples, vectors);
-}
-
 at::Tensor DeviceLaneEngine::pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs,
                                                  const at::Tensor& cotangents, const at::Tensor& directions) {
   return others_->pullback_derivative(parameters, inputs, cotangents, directions);

@@ -36,7 +36,6 @@ class DeviceLaneEngine : public Engine {
   /// These three by the other engine.
   std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                const at::Tensor& metric) override;
-  at::Tensor third_derivative(const at::Tensor& parameters, const Samples& samples, const at::Tensor& vectors) override;
   at::Tensor pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs, const at::Tensor& cotangents,
                                  const at::Tensor& directions) override;
   std::unique_ptr<Stepper> stepper(const TrainingProblem& problem) override;

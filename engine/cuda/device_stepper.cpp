@@ -120,72 +120,84 @@ at::Tensor DeviceStepper::scales(std::int64_t first, std::int64_t steps) const {
   return upload(scales.data(), scales.size() * sizeof(StepScale), device_.device);
 }
 
+DeviceStepper::Packed DeviceStepper::pack(const TrainingState& state) const {
+  const std::int64_t groups = layout_.groups();
+  Packed packed;
+  packed.weights = layout_.pack(state.parameters);
+  for (const at::Tensor& slot : state.slots) packed.slots.push_back(layout_.pack(slot));
+  packed.loss_sum = spread(state.loss_sum, groups, device_.device);
+  packed.loss_count = spread(state.loss_count, groups, device_.device);
+  packed.diverged_at = spread(state.diverged_at, groups, device_.device);
+  packed.workspace = at::empty({fixed_ >= 0 ? 0 : groups_at_once() * job_.workspace_elements * kDeviceLanes},
+                               packed.weights.options());
+  return packed;
+}
+
+void DeviceStepper::unpack(const Packed& packed, TrainingState& state) const {
+  state.parameters = layout_.unpack(packed.weights);
+  for (std::size_t i = 0; i < packed.slots.size(); ++i) state.slots[i] = layout_.unpack(packed.slots[i]);
+  gather(packed.loss_sum, state.loss_sum);
+  gather(packed.loss_count, state.loss_count);
+  gather(packed.diverged_at, state.diverged_at);
+  forget_diverged(state);
+}
+
+lanes::DeviceTrainJob DeviceStepper::train_job(const Packed& packed, std::int64_t first, std::int64_t groups) const {
+  const std::int64_t places = first * kDeviceLanes;
+  const auto of_groups = [&](const at::Tensor& values) {
+    return values.defined() ? values.data_ptr<float>() + places : nullptr;
+  };
+  lanes::DeviceTrainJob job = job_;
+  job.draws = drawing_.from_group(first);
+  job.groups = static_cast<int>(groups);
+  job.workspace = packed.workspace.data_ptr<float>();
+  job.parameters = packed.weights.data_ptr<float>() + places * job.network.parameter_count;
+  job.learning_rates = of_groups(learning_rates_);
+  job.rule.momenta = of_groups(momenta_);
+  job.rule.weight_decays = of_groups(weight_decays_);
+  job.rule.sam_radii = of_groups(sam_radii_);
+  for (std::size_t i = 0; i < packed.slots.size(); ++i) {
+    job.rule.slots[i] = packed.slots[i].data_ptr<float>() + places * job.network.parameter_count;
+  }
+  job.loss_sum = packed.loss_sum.data_ptr<double>() + places;
+  job.loss_count = packed.loss_count.data_ptr<std::int64_t>() + places;
+  job.diverged_at = packed.diverged_at.data_ptr<std::int64_t>() + places;
+  return job;
+}
+
+std::int64_t DeviceStepper::next_launch_steps(std::int64_t steps, double seconds) const {
+  const double wanted = static_cast<double>(steps) * kLaunchSeconds / std::max(seconds, 1e-6);
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::min(wanted, 4.0 * static_cast<double>(steps))), 1,
+                                  kMostLaunchSteps);
+}
+
 void DeviceStepper::advance(TrainingState& state, std::int64_t steps) {
   require(state.step + steps <= std::numeric_limits<std::uint32_t>::max(), "training.steps: step ", state.step + steps,
           " is beyond 4294967295, the largest that random numbers are defined for");
   SHARPSEEK_ASSERT(state.parameters.device().type() == device_.device.type() &&
                    state.slots.size() == static_cast<std::size_t>(problem_.slots()));
-  const std::int64_t groups = layout_.groups();
-  at::Tensor weights = layout_.pack(state.parameters);
-  std::vector<at::Tensor> slots;
-  for (const at::Tensor& slot : state.slots) slots.push_back(layout_.pack(slot));
-  at::Tensor loss_sum = spread(state.loss_sum, groups, device_.device);
-  at::Tensor loss_count = spread(state.loss_count, groups, device_.device);
-  at::Tensor diverged_at = spread(state.diverged_at, groups, device_.device);
+  const Packed packed = pack(state);
+  const bool plain = job_.rule.plain;
   const std::int64_t at_once = groups_at_once();
-  const at::Tensor workspace =
-      at::empty({fixed_ >= 0 ? 0 : at_once * job_.workspace_elements * kDeviceLanes}, weights.options());
   void* stream = device_.stream();
-
   for (std::int64_t taken = 0; taken < steps;) {
-    const bool plain = job_.rule.plain;
+    // All groups take the steps of a launch before any takes the next ones.
     const std::int64_t now = std::min({launch_steps_, steps - taken, plain ? kMostLaunchSteps : kMostScaledSteps});
     const at::Tensor scales_now = plain ? at::Tensor() : scales(state.step + taken, now);
     const auto begin = std::chrono::steady_clock::now();
-    for (std::int64_t first = 0; first < groups; first += at_once) {
-      const std::int64_t places = first * kDeviceLanes;
-      lanes::DeviceTrainJob job = job_;
-      job.draws = drawing_.from_group(first);
-      job.groups = static_cast<int>(std::min(at_once, groups - first));
-      job.workspace = workspace.data_ptr<float>();
+    for (std::int64_t first = 0; first < layout_.groups(); first += at_once) {
+      lanes::DeviceTrainJob job = train_job(packed, first, std::min(at_once, layout_.groups() - first));
       job.first_step = state.step + taken;
       job.steps = now;
-      job.parameters = weights.data_ptr<float>() + places * job.network.parameter_count;
-      job.learning_rates = learning_rates_.data_ptr<float>() + places;
-      const auto of_groups = [&](const at::Tensor& values) {
-        return values.defined() ? values.data_ptr<float>() + places : nullptr;
-      };
-      job.rule.momenta = of_groups(momenta_);
-      job.rule.weight_decays = of_groups(weight_decays_);
-      job.rule.sam_radii = of_groups(sam_radii_);
       if (!plain) job.rule.scales = static_cast<const StepScale*>(scales_now.data_ptr());
-      for (std::size_t i = 0; i < slots.size(); ++i) {
-        job.rule.slots[i] = slots[i].data_ptr<float>() + places * job.network.parameter_count;
-      }
-      job.loss_sum = loss_sum.data_ptr<double>() + places;
-      job.loss_count = loss_count.data_ptr<std::int64_t>() + places;
-      job.diverged_at = diverged_at.data_ptr<std::int64_t>() + places;
       device_.kernels->train(job, fixed_, stream);
     }
     device_.kernels->synchronize(stream);
     const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    const double wanted = static_cast<double>(now) * kLaunchSeconds / std::max(took, 1e-6);
-    launch_steps_ = std::clamp<std::int64_t>(
-        static_cast<std::int64_t>(std::min(wanted, 4.0 * static_cast<double>(now))), 1, kMostLaunchSteps);
+    launch_steps_ = next_launch_steps(now, took);
     taken += now;
   }
-
-  state.parameters = layout_.unpack(weights);
-  for (std::size_t i = 0; i < slots.size(); ++i) state.slots[i] = layout_.unpack(slots[i]);
-  gather(loss_sum, state.loss_sum);
-  gather(loss_count, state.loss_count);
-  gather(diverged_at, state.diverged_at);
-  for (std::size_t e = 0; e < state.diverged_at.size(); ++e) {
-    if (state.diverged_at[e] < 0) continue;
-    const auto replica = static_cast<std::int64_t>(e);
-    state.parameters[replica].fill_(std::numeric_limits<double>::quiet_NaN());
-    for (at::Tensor& slot : state.slots) slot[replica].fill_(std::numeric_limits<double>::quiet_NaN());
-  }
+  unpack(packed, state);
   state.step += steps;
 }
 

@@ -24,6 +24,21 @@ class DeviceStepper : public Stepper {
  private:
   void place_arrays();
   std::int64_t groups_at_once() const;
+  /// What a state is on the device, packed.
+  struct Packed {
+    at::Tensor weights;
+    std::vector<at::Tensor> slots;
+    at::Tensor loss_sum;
+    at::Tensor loss_count;
+    at::Tensor diverged_at;
+    at::Tensor workspace;
+  };
+  Packed pack(const TrainingState& state) const;
+  void unpack(const Packed& packed, TrainingState& state) const;
+  /// Steps of `groups` groups from the first one on, but for which ones.
+  lanes::DeviceTrainJob train_job(const Packed& packed, std::int64_t first, std::int64_t groups) const;
+  /// Steps of a launch, after one of `steps` that took so long.
+  std::int64_t next_launch_steps(std::int64_t steps, double seconds) const;
   /// What the steps first .. first + steps - 1 multiply by: StepScale [steps] as bytes of the device.
   at::Tensor scales(std::int64_t first, std::int64_t steps) const;
 

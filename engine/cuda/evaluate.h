@@ -3,24 +3,111 @@
 #include <utility>
 
 #include "engine/cuda/jobs.h"
-#include "engine/kernels/losses/losses.h"
+#include "engine/kernels/losses.h"
 #include "engine/kernels/passes.h"
 
 SHARPSEEK_LANES_BEGIN
 
-/// Task `index` of a sample job for one replica: passes over the plan in chunks of its slice's samples. R is float, or
-/// Dual<float> for kProduct and kPushforward. `space` is the warp's workspace.
+/// One task of a sample job for one replica: a lane of a group, a slice of the samples, and one vector. R is float, or
+/// Dual<float> for kProduct and kPushforward.
 template <class R>
-SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_t index, int lane, float* space) {
+struct SampleTask {
+  static constexpr bool kDual = LaneTraits<R>::dual;
   using P = Strided<R, kDeviceLanes>;
   using T = Strided<float, kDeviceLanes>;
-  constexpr bool kDual = LaneTraits<R>::dual;
+
+  const DeviceSampleJob& job;
+  int group;
+  int slice;
+  int vector;
+  int lane;
+
+  SHARPSEEK_HOST_DEVICE SampleTask(const DeviceSampleJob& of, std::int64_t index, int own)
+      : job(of),
+        group(static_cast<int>(index % of.groups)),
+        slice(static_cast<int>(index / of.groups % of.slices)),
+        vector(static_cast<int>(index / of.groups / of.slices)),
+        lane(own) {}
+
+  /// Block `block` of `size` numbers of arrays [blocks][size][32].
+  template <class Number>
+  SHARPSEEK_HOST_DEVICE Strided<Number, kDeviceLanes> at(Number* base, std::int64_t block, int size) const {
+    return {base + block * size * kDeviceLanes + lane};
+  }
+
+  SHARPSEEK_HOST_DEVICE void load_weights(P weights) const {
+    const int count = job.network.parameter_count;
+    const auto own = at(job.weights, group, count);
+    if constexpr (kDual) {
+      const auto direction = at(job.directions, std::int64_t{group} * job.vectors + vector, count);
+      for (int i = 0; i < count; ++i) weights[i] = R(own[i], direction[i]);
+    } else {
+      for (int i = 0; i < count; ++i) weights[i] = own[i];
+    }
+  }
+
+  /// Outputs, or their tangents.
+  SHARPSEEK_HOST_DEVICE void store_outputs(const Frame<P>& f, std::int64_t sample) const {
+    const T to = at(job.result, sample, job.network.outputs);
+    const P y = f.value(job.network.output);
+    for (int i = 0; i < f.batch * job.network.outputs; ++i) to[i] = part(y[i]);
+  }
+
+  /// What the backward pass begins with: cotangents as they are given, or the gradient of the loss; adds to the loss.
+  SHARPSEEK_HOST_DEVICE void seed_gradient(const Frame<P>& f, int first, std::int64_t sample, float& loss) const {
+    const int outputs = job.network.outputs;
+    const auto targets = at(job.targets, job.targets_shared ? first : sample, outputs);
+    const P dy = f.gradient(job.network.output);
+    if (job.task == DeviceTask::kPullback || job.task == DeviceTask::kPullbackSums) {
+      if constexpr (!kDual) {
+        for (int i = 0; i < f.batch * outputs; ++i) dy[i] = targets[i];
+      }
+      return;
+    }
+    visit(job.kind, [&](auto form) {
+      loss = form.gradient(f.batch, outputs, f.value(job.network.output), LabelArray<decltype(targets)>{targets},
+                           job.share, dy, loss);
+    });
+    if constexpr (kDual) {
+      for (int i = 0; i < f.batch * outputs && job.residual_only; ++i) dy[i] = R(R(dy[i]).value, 0.f);
+    }
+  }
+
+  /// The weight gradient of a chunk, or its tangent: each sample's own, or added to those of the slice's chunks before.
+  SHARPSEEK_HOST_DEVICE void store_gradient(P gradient, std::int64_t sample, bool first_of_slice) const {
+    const int count = job.network.parameter_count;
+    const std::int64_t groups = job.groups;
+    const bool squared = job.task == DeviceTask::kPullbackSums;
+    const bool summed = job.task == DeviceTask::kGradient || job.task == DeviceTask::kProduct || squared;
+    const T to =
+        summed ? at(job.result, (slice * groups + group) * job.vectors + vector, count) : at(job.result, sample, count);
+    const T squares = squared ? at(job.squares, slice * groups + group, count) : T{nullptr};
+    const bool add = summed && !first_of_slice;
+    for (int i = 0; i < count; ++i) {
+      const float g = part(gradient[i]);
+      to[i] = add ? to[i] + g : g;
+      if (squared) squares[i] = add ? fused(g, g, squares[i]) : g * g;
+    }
+  }
+
+ private:
+  /// What a result is made of: the tangent of a Dual.
+  static SHARPSEEK_HOST_DEVICE float part(R x) {
+    if constexpr (kDual) {
+      return x.tangent;
+    } else {
+      return x;
+    }
+  }
+};
+
+/// Task `index` of a sample job for one replica: passes over the plan in chunks of its slice's samples. `space` is the
+/// warp's workspace.
+template <class R>
+SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_t index, int lane, float* space) {
+  using P = typename SampleTask<R>::P;
+  const SampleTask<R> task(job, index, lane);
   const PlanView& net = job.network;
-  const int group = static_cast<int>(index % job.groups);
-  const int slice = static_cast<int>(index / job.groups % job.slices);
-  const int vector = static_cast<int>(index / job.groups / job.slices);
-  const int count = net.parameter_count;
-  const int outputs = net.outputs;
 
   P next{reinterpret_cast<R*>(space) + lane};
   const auto take = [&](int elements) {
@@ -28,30 +115,15 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
     next = next + elements;
     return piece;
   };
-  const P weights = take(count);
-  const P gradient = take(count);
+  const P weights = take(net.parameter_count);
+  const P gradient = take(net.parameter_count);
   const P inputs = take(job.chunk * net.input_size);
   const P values = take(job.chunk * net.size);
   const P value_gradients = take(job.chunk * net.size);
+  task.load_weights(weights);
 
-  const auto at = [lane](auto* base, std::int64_t block, int size) {
-    return Strided<std::remove_pointer_t<decltype(base)>, kDeviceLanes>{base + block * size * kDeviceLanes + lane};
-  };
-  const auto own = at(job.weights, group, count);
-  if constexpr (kDual) {
-    const auto direction = at(job.directions, std::int64_t{group} * job.vectors + vector, count);
-    for (int i = 0; i < count; ++i) weights[i] = R(own[i], direction[i]);
-  } else {
-    for (int i = 0; i < count; ++i) weights[i] = own[i];
-  }
-
-  const int begin = slice * job.slice_samples;
+  const int begin = task.slice * job.slice_samples;
   const int end = begin + job.slice_samples < job.samples ? begin + job.slice_samples : job.samples;
-  const bool squared = job.task == DeviceTask::kPullbackSums;
-  const bool summed = job.task == DeviceTask::kGradient || job.task == DeviceTask::kProduct || squared;
-  const std::int64_t groups = job.groups;
-  const T sums = at(job.result, (slice * groups + group) * job.vectors + vector, count);
-  const T squares = squared ? at(job.squares, slice * groups + group, count) : T{nullptr};
   float loss = 0;
   for (int first = begin; first < end; first += job.chunk) {
     const int batch = end - first < job.chunk ? end - first : job.chunk;
@@ -59,48 +131,18 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
     for (int i = 0; i < batch * net.input_size; ++i) inputs[i] = constant<R>(static_cast<double>(x[i]));
     const Frame<P> f{net, batch, weights, gradient, inputs, values, value_gradients};
     forward(f);
-    const P y = f.value(net.output);
-    const std::int64_t sample = std::int64_t{group} * job.samples + first;
+    const std::int64_t sample = std::int64_t{task.group} * job.samples + first;
     if (job.task == DeviceTask::kOutputs || job.task == DeviceTask::kPushforward) {
-      const T to = at(job.result, sample, outputs);
-      for (int i = 0; i < batch * outputs; ++i) {
-        if constexpr (kDual) {
-          to[i] = R(y[i]).tangent;
-        } else {
-          to[i] = y[i];
-        }
-      }
+      task.store_outputs(f, sample);
       continue;
     }
-    const auto targets = at(job.targets, job.targets_shared ? first : sample, outputs);
-    const P dy = f.gradient(net.output);
-    if (job.task == DeviceTask::kPullback || squared) {
-      if constexpr (!kDual) {
-        for (int i = 0; i < batch * outputs; ++i) dy[i] = targets[i];
-      }
-    } else {
-      visit(job.kind, [&](auto form) {
-        loss = form.gradient(batch, outputs, y, LabelArray<decltype(targets)>{targets}, job.share, dy, loss);
-      });
-      if constexpr (kDual) {
-        for (int i = 0; i < batch * outputs && job.residual_only; ++i) dy[i] = R(R(dy[i]).value, 0.f);
-      }
-    }
+    task.seed_gradient(f, first, sample, loss);
     backward(f);
-    const T to = summed ? sums : at(job.result, sample, count);
-    const bool add = summed && first > begin;
-    for (int i = 0; i < count; ++i) {
-      float g;
-      if constexpr (kDual) {
-        g = R(gradient[i]).tangent;
-      } else {
-        g = gradient[i];
-      }
-      to[i] = add ? to[i] + g : g;
-      if (squared) squares[i] = add ? fused(g, g, squares[i]) : g * g;
-    }
+    task.store_gradient(gradient, sample, first == begin);
   }
-  if (job.task == DeviceTask::kGradient) job.loss[(slice * groups + group) * kDeviceLanes + lane] = loss;
+  if (job.task == DeviceTask::kGradient) {
+    job.loss[(task.slice * std::int64_t{job.groups} + task.group) * kDeviceLanes + lane] = loss;
+  }
 }
 
 SHARPSEEK_LANES_END

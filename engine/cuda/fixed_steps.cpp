@@ -7,7 +7,7 @@ namespace {
 
 bool same(const PlanOp& a, const PlanOp& b) {
   return a.kind == b.kind && std::equal(std::begin(a.in), std::end(a.in), std::begin(b.in)) && a.out == b.out &&
-         a.parameter == b.parameter && a.token == b.token && a.heads == b.heads && a.scratch == b.scratch &&
+         a.parameter == b.parameter && a.number == b.number && a.scratch == b.scratch &&
          std::equal(std::begin(a.put), std::end(a.put), std::begin(b.put)) && a.put_parameter == b.put_parameter;
 }
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "engine/cuda/draw.h"
-#include "engine/kernels/losses/losses.h"
+#include "engine/kernels/losses.h"
 #include "engine/kernels/passes.h"
 #include "engine/kernels/update.h"
 

@@ -108,65 +108,46 @@ SHARPSEEK_HOST_DEVICE void update_from_samples(const Team& team, float* weights,
   }
 }
 
-/// Takes job.steps steps of the replicas at first_place .. first_place + kReplicas - 1 of [G][32], which are of one
-/// group; `shared` has SampleSizes::kShared floats of the team's own. A replica that has diverged goes on with numbers
-/// that nobody reads.
+/// The replicas of a team: those at first_place .. first_place + kReplicas - 1 of [G][32], which are of one group.
 template <std::size_t kStep, class Team>
-SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& team, int first_place, float* shared) {
-  using V = typename Team::Value;
+struct TeamReplicas {
+  using Value = typename Team::Value;
   using Sizes = SampleSizes<kStep, Team::kLanes>;
-  constexpr FixedPlan network = kFixedSteps[kStep].network;
-  constexpr FixedPlan teacher = kFixedSteps[kStep].teacher;
-  constexpr int kBatch = Sizes::kBatch;
-  constexpr int kReplicas = Sizes::kReplicas;
-  constexpr int kCount = network.parameter_count;
-  constexpr int kInputs = network.input_size;
-  constexpr int kOutputs = network.outputs;
-  static_assert(teacher.parameter_count <= kInlineTeacher);
-  const auto place = [&](int lane) { return first_place + lane % kReplicas; };
-  const std::int64_t group = first_place / kDeviceLanes;
-  float* const weights = shared;
-  float* const draws = shared + kCount * kReplicas;
+  static constexpr int kBatch = Sizes::kBatch;
+  static constexpr int kReplicas = Sizes::kReplicas;
+  static constexpr int kWeights = Sizes::kFixed.network.parameter_count;
+  static constexpr int kInputs = Sizes::kFixed.network.input_size;
+  static constexpr int kOutputs = Sizes::kFixed.network.outputs;
 
-  // Each lane brings one weight in kBatch, and takes it back.
-  const auto each_weight = [&](const auto& body) {
+  const DeviceTrainJob& job;
+  const Team& team;
+  int first_place;
+
+  SHARPSEEK_HOST_DEVICE int place(int lane) const { return first_place + lane % kReplicas; }
+  SHARPSEEK_HOST_DEVICE std::int64_t group() const { return first_place / kDeviceLanes; }
+
+  /// body(weight in global memory, weight in shared memory): each lane brings one weight in kBatch, and takes it back.
+  template <class Body>
+  SHARPSEEK_HOST_DEVICE void each_weight(float* shared, const Body& body) const {
     team.each([&](int lane, int) {
-      float* own = job.parameters + group * (kCount * kDeviceLanes) + place(lane) % kDeviceLanes;
-      for (int i = lane / kReplicas; i < kCount; i += kBatch) {
-        body(own[i * kDeviceLanes], weights[i * kReplicas + lane % kReplicas]);
+      float* own = job.parameters + group() * (kWeights * kDeviceLanes) + place(lane) % kDeviceLanes;
+      for (int i = lane / kReplicas; i < kWeights; i += kBatch) {
+        body(own[i * kDeviceLanes], shared[i * kReplicas + lane % kReplicas]);
       }
     });
-  };
-  each_weight([](float from, float& to) { to = from; });
-  bool active[Team::kSlots];
-  double loss_sum[Team::kSlots];
-  std::int64_t taken[Team::kSlots];
-  team.each([&](int lane, int slot) {
-    active[slot] = job.diverged_at[place(lane)] < 0;
-    loss_sum[slot] = 0;
-    taken[slot] = 0;
-  });
-  const V rate = team.make([&](int lane) { return -job.learning_rates[place(lane)]; });
-  V factor[kOutputs * kOutputs];
-  SHARPSEEK_UNROLL_FIXED
-  for (int i = 0; i < kOutputs * kOutputs; ++i) {
-    const float* of_group = job.draws.noise_factor + (group * (kOutputs * kOutputs) + i) * kDeviceLanes;
-    factor[i] = team.make([&](int lane) { return of_group[place(lane) % kDeviceLanes]; });
   }
 
-  V inputs[kInputs];
-  V noise[kOutputs];
-  V values[network.size];
-  V value_gradients[network.size];
-  V gradient[kCount];
-  V teacher_values[teacher.size];
-  const Frame<V*, SharedWeights<Team, kReplicas>, FixedView<StepNetwork<kStep>>> student{
-      {}, 1, {team, weights}, gradient, inputs, values, value_gradients};
-  const Frame<V*, Shared<V>, FixedView<StepTeacher<kStep>>> labels{
-      {}, 1, {job.inline_teacher}, gradient, inputs, teacher_values, teacher_values};
+  /// The noise factor [outputs, outputs] of each lane's replica.
+  SHARPSEEK_HOST_DEVICE void load_factor(Value* factor) const {
+    SHARPSEEK_UNROLL_FIXED
+    for (int i = 0; i < kOutputs * kOutputs; ++i) {
+      const float* of_group = job.draws.noise_factor + (group() * (kOutputs * kOutputs) + i) * kDeviceLanes;
+      factor[i] = team.make([&](int lane) { return of_group[place(lane) % kDeviceLanes]; });
+    }
+  }
 
-  for (std::int64_t s = 0; s < job.steps; ++s) {
-    const std::int64_t step = job.first_step + s;
+  /// The normals of a step's mini-batches to shared memory: the lanes of a replica share the work.
+  SHARPSEEK_HOST_DEVICE void draw(std::int64_t step, float* draws) const {
     team.each([&](int lane, int) {
       const std::uint64_t key = job.draws.keys[place(lane)];
       SHARPSEEK_UNROLL_FIXED
@@ -178,7 +159,10 @@ SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& 
         }
       }
     });
-    team.sync();  // draws, and the weights of the step before
+  }
+
+  /// Each lane's sample from these normals: its inputs, and its label noise, factor z.
+  SHARPSEEK_HOST_DEVICE void take_sample(const float* draws, const Value* factor, Value* inputs, Value* noise) const {
     const auto drawn = [&](int first, int size, int i) {
       return team.make(
           [&](int lane) { return draws[(first + lane / kReplicas * size + i) * kReplicas + lane % kReplicas]; });
@@ -187,42 +171,109 @@ SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& 
     for (int i = 0; i < kInputs; ++i) inputs[i] = drawn(0, kInputs, i);
     SHARPSEEK_UNROLL_FIXED
     for (int o = 0; o < kOutputs; ++o) {
-      V sum = V(0.f);
+      Value sum = Value(0.f);
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < kOutputs; ++i) {
         sum = fused(factor[o * kOutputs + i], drawn(kBatch * kInputs, kOutputs, i), sum);
       }
       noise[o] = sum;
     }
-    forward(labels);
-    forward(student);
-    V loss = differentiate_loss<Squared>(student, labels, static_cast<V*>(noise), kBatch);
+  }
+};
+
+/// What the lanes of one caller keep of their replicas' losses.
+template <class Team>
+struct TeamLosses {
+  bool active[Team::kSlots];
+  double sum[Team::kSlots];
+  std::int64_t taken[Team::kSlots];
+
+  template <class Replicas>
+  SHARPSEEK_HOST_DEVICE void begin(const Replicas& r) {
+    r.team.each([&](int lane, int slot) {
+      active[slot] = r.job.diverged_at[r.place(lane)] < 0;
+      sum[slot] = 0;
+      taken[slot] = 0;
+    });
+  }
+  /// Adds a step's losses, of each lane's sample; a replica whose loss is too large has diverged at this step.
+  template <class Replicas>
+  SHARPSEEK_HOST_DEVICE void record(const Replicas& r, typename Team::Value loss, std::int64_t step) {
     SHARPSEEK_UNROLL_FIXED
-    for (int mask = kReplicas; mask < Team::kLanes; mask *= 2) loss = loss + team.exchange(loss, mask);
-    team.each([&](int lane, int slot) {
-      const float own = team.lane_of(loss, lane);
+    for (int mask = Replicas::kReplicas; mask < Team::kLanes; mask *= 2) loss = loss + r.team.exchange(loss, mask);
+    r.team.each([&](int lane, int slot) {
+      const float own = r.team.lane_of(loss, lane);
       if (!active[slot]) return;
-      if (!(own < job.divergence_loss)) {
+      if (!(own < r.job.divergence_loss)) {
         active[slot] = false;
-        if (lane < kReplicas) job.diverged_at[place(lane)] = step;
+        if (lane < Replicas::kReplicas) r.job.diverged_at[r.place(lane)] = step;
         return;
       }
-      loss_sum[slot] += static_cast<double>(own);
+      sum[slot] += static_cast<double>(own);
       ++taken[slot];
     });
+  }
+  template <class Replicas>
+  SHARPSEEK_HOST_DEVICE void end(const Replicas& r) const {
+    r.team.each([&](int lane, int slot) {
+      if (lane >= Replicas::kReplicas) return;
+      r.job.loss_sum[r.place(lane)] += sum[slot];
+      r.job.loss_count[r.place(lane)] += taken[slot];
+    });
+  }
+};
+
+/// Takes job.steps steps of a team's replicas; `shared` has SampleSizes::kShared floats of the team's own. A replica
+/// that has diverged continues with numbers that nobody reads.
+template <std::size_t kStep, class Team>
+SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& team, int first_place, float* shared) {
+  using V = typename Team::Value;
+  using Replicas = TeamReplicas<kStep, Team>;
+  constexpr FixedPlan network = kFixedSteps[kStep].network;
+  constexpr FixedPlan teacher = kFixedSteps[kStep].teacher;
+  constexpr int kReplicas = Replicas::kReplicas;
+  static_assert(teacher.parameter_count <= kInlineTeacher);
+  const Replicas replicas{job, team, first_place};
+
+  // Shared memory: weights, then draws. Registers: all else, of each lane's sample.
+  float* const weights = shared;
+  float* const draws = shared + Replicas::kWeights * kReplicas;
+  replicas.each_weight(weights, [](float from, float& to) { to = from; });
+  TeamLosses<Team> losses;
+  losses.begin(replicas);
+  const V rate = team.make([&](int lane) { return -job.learning_rates[replicas.place(lane)]; });
+  V factor[Replicas::kOutputs * Replicas::kOutputs];
+  replicas.load_factor(factor);
+  V inputs[Replicas::kInputs];
+  V noise[Replicas::kOutputs];
+  V values[network.size];
+  V value_gradients[network.size];
+  V gradient[Replicas::kWeights];
+  V teacher_values[teacher.size];
+  const Frame<V*, SharedWeights<Team, kReplicas>, FixedView<StepNetwork<kStep>>> student{
+      {}, 1, {team, weights}, gradient, inputs, values, value_gradients};
+  const Frame<V*, Shared<V>, FixedView<StepTeacher<kStep>>> labels{
+      {}, 1, {job.inline_teacher}, gradient, inputs, teacher_values, teacher_values};
+
+  for (std::int64_t s = 0; s < job.steps; ++s) {
+    const std::int64_t step = job.first_step + s;
+    replicas.draw(step, draws);
+    team.sync();  // draws, and the weights of the step before
+    replicas.take_sample(draws, factor, inputs, noise);
+    forward(labels);
+    forward(student);
+    losses.record(replicas, differentiate_loss<Squared>(student, labels, static_cast<V*>(noise), Replicas::kBatch),
+                  step);
+    // Weights are updated as soon as the backward pass is done with them.
     backward<network.op_count>(student, [&](int first, int count) {
-      if (kBatch > 1) team.sync();  // all lanes have read these weights
-      update_from_samples<kBatch>(team, weights, gradient, rate, first, count);
+      if (Replicas::kBatch > 1) team.sync();  // all lanes have read these weights
+      update_from_samples<Replicas::kBatch>(team, weights, gradient, rate, first, count);
     });
   }
 
   team.sync();
-  each_weight([](float& to, float from) { to = from; });
-  team.each([&](int lane, int slot) {
-    if (lane >= kReplicas) return;
-    job.loss_sum[place(lane)] += loss_sum[slot];
-    job.loss_count[place(lane)] += taken[slot];
-  });
+  replicas.each_weight(weights, [](float& to, float from) { to = from; });
+  losses.end(replicas);
 }
 
 SHARPSEEK_LANES_END

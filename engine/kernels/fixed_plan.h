@@ -1,9 +1,10 @@
 #pragma once
 
-#include <array>
-#include <utility>
+#include <cstddef>
+#include <vector>
 
 #include "engine/kernels/plan.h"
+#include "models/op_methods.h"
 
 namespace sharpseek::lanes {
 
@@ -53,62 +54,37 @@ constexpr FixedPlan fixed_plan(const Network& network) {
 
 /// ProgramBuilder for the functions of models/ (mlp.h, rnn.h, transformer.h) while kernels are compiled: the same ops,
 /// without names, initial weights and checks.
-class NetworkBuilder {
+class NetworkBuilder : public OpMethods<NetworkBuilder> {
  public:
-  /// A parameter block.
-  struct Block {
-    int index = -1;
-    int rows = 0;
-  };
-
   constexpr explicit NetworkBuilder(ValueShape input) { network_.values.push_back(input); }
 
-  constexpr int input() const { return 0; }
-  constexpr ValueShape shape(int value) const { return network_.values[static_cast<std::size_t>(value)]; }
+  constexpr ValueId input() const { return {0}; }
+  constexpr ValueShape shape(ValueId value) const { return network_.values[static_cast<std::size_t>(value.index)]; }
   template <class Name>
-  constexpr Block parameter(const Name&, int rows, int columns, double) {
+  constexpr ParameterId parameter(const Name&, int rows, int columns, double) {
     network_.parameters.push_back(network_.parameter_count);
     network_.parameter_count += rows * columns;
-    return {static_cast<int>(network_.parameters.size()) - 1, rows};
+    rows_.push_back(rows);
+    return {static_cast<int>(rows_.size()) - 1};
   }
   template <class Name>
-  constexpr Block matrix(const Name& name, int outputs, int inputs, double gain) {
+  constexpr ParameterId matrix(const Name& name, int outputs, int inputs, double gain) {
     return parameter(name, outputs, inputs, gain);
   }
-
-  constexpr int flatten(int x) {
-    return append({.kind = OpKind::kFlatten, .inputs = {x, -1, -1}}, {1, shape(x).tokens * shape(x).features});
-  }
-  constexpr int linear(int x, Block weight) {
-    return append({.kind = OpKind::kLinear, .inputs = {x, -1, -1}, .parameter = weight.index},
-                  {shape(x).tokens, weight.rows});
-  }
-  constexpr int bias(int x, Block offset) { return with_parameter(OpKind::kBias, x, offset); }
-  constexpr int add_parameter(int x, Block parameter) { return with_parameter(OpKind::kAddParameter, x, parameter); }
-  constexpr int add(int a, int b) { return append({.kind = OpKind::kAdd, .inputs = {a, b, -1}}, shape(a)); }
-  constexpr int activation(OpKind kind, int x) { return append({.kind = kind, .inputs = {x, -1, -1}}, shape(x)); }
-  constexpr int layer_norm(int x) { return append({.kind = OpKind::kLayerNorm, .inputs = {x, -1, -1}}, shape(x)); }
-  constexpr int attention(int query, int key, int value, int heads) {
-    return append({.kind = OpKind::kAttention, .inputs = {query, key, value}, .heads = heads}, shape(query));
-  }
-  constexpr int select(int x, int token) {
-    return append({.kind = OpKind::kSelect, .inputs = {x, -1, -1}, .token = token}, {1, shape(x).features});
-  }
-  constexpr int mean(int x) { return append({.kind = OpKind::kMean, .inputs = {x, -1, -1}}, {1, shape(x).features}); }
   constexpr FixedPlan plan() const { return fixed_plan(network_); }
 
  private:
-  constexpr int with_parameter(OpKind kind, int x, Block block) {
-    return append({.kind = kind, .inputs = {x, -1, -1}, .parameter = block.index}, shape(x));
-  }
-  constexpr int append(Op op, ValueShape shape) {
+  friend class OpMethods<NetworkBuilder>;
+  constexpr ValueId append(Op op) {
+    const int rows = op.parameter >= 0 ? rows_[static_cast<std::size_t>(op.parameter)] : 0;
     op.output = static_cast<int>(network_.values.size());
-    network_.values.push_back(shape);
+    network_.values.push_back(output_shape(op.kind, shape({op.inputs[0]}), rows));
     network_.ops.push_back(op);
-    return op.output;
+    return {op.output};
   }
 
   Network network_;
+  std::vector<int> rows_;  ///< of each parameter block
 };
 
 }  // namespace sharpseek::lanes

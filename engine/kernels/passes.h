@@ -2,13 +2,7 @@
 
 #include <utility>
 
-#include "engine/kernels/ops/activations.h"
-#include "engine/kernels/ops/arithmetic.h"
-#include "engine/kernels/ops/attention.h"
-#include "engine/kernels/ops/layer_norm.h"
-#include "engine/kernels/ops/linear.h"
-#include "engine/kernels/ops/parameters.h"
-#include "engine/kernels/ops/tokens.h"
+#include "engine/kernels/ops/all.h"  // written by CMake: all headers of that folder
 
 SHARPSEEK_LANES_BEGIN
 
@@ -17,21 +11,11 @@ SHARPSEEK_LANES_BEGIN
 template <class Body>
 SHARPSEEK_HOST_DEVICE void visit(OpKind kind, Body body) {
   switch (kind) {
-    case OpKind::kFlatten: break;  // never planned: another name for the same place
-    case OpKind::kLinear: body(OpPasses<OpKind::kLinear>()); break;
-    case OpKind::kBias: body(OpPasses<OpKind::kBias>()); break;
-    case OpKind::kAddParameter: body(OpPasses<OpKind::kAddParameter>()); break;
-    case OpKind::kAdd: body(OpPasses<OpKind::kAdd>()); break;
     // clang-format off
-    case OpKind::kMultiply: body(OpPasses<OpKind::kMultiply>()); break;
-#define SHARPSEEK_VISIT(activation, ...) case OpKind::activation: body(OpPasses<OpKind::activation>()); break;
-    SHARPSEEK_ACTIVATIONS(SHARPSEEK_VISIT)
+#define SHARPSEEK_VISIT(op, ...) case OpKind::op: body(OpPasses<OpKind::op>()); break;
+    SHARPSEEK_OPS(SHARPSEEK_VISIT)
 #undef SHARPSEEK_VISIT
     // clang-format on
-    case OpKind::kLayerNorm: body(OpPasses<OpKind::kLayerNorm>()); break;
-    case OpKind::kAttention: body(OpPasses<OpKind::kAttention>()); break;
-    case OpKind::kSelect: body(OpPasses<OpKind::kSelect>()); break;
-    case OpKind::kMean: body(OpPasses<OpKind::kMean>()); break;
   }
 }
 

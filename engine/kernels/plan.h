@@ -27,10 +27,9 @@ struct PlanOp {
   int in[3];      ///< value indices, -1 where unused; kLinear: in[1] is added to the product
   int out;        ///< value index; shares its place with an input where the op works in place
   int parameter;  ///< first element of its block in [P]
-  int token;
-  int heads;
-  int scratch;  ///< offset of scratch space in values and in gradients, as PlanValue::offset
-  Put put[3];   ///< for the gradient of each input; backward must write them in this order, for two may be one value
+  int number;     ///< Op::number
+  int scratch;    ///< offset of scratch space in values and in gradients, as PlanValue::offset
+  Put put[3];     ///< for the gradient of each input; backward must write them in this order, for two may be one value
   Put put_parameter;
 };
 
@@ -125,8 +124,7 @@ class PlanCompiler {
         continue;
       }
       const Op* sum = fused_sum(op);
-      PlanOp planned{op.kind,   {op.inputs[0], op.inputs[1], op.inputs[2]}, op.output, 0, op.token, op.heads, 0, {},
-                     Put::kNone};
+      PlanOp planned{op.kind, {op.inputs[0], op.inputs[1], op.inputs[2]}, op.output, 0, op.number, 0, {}, Put::kNone};
       if (op.parameter >= 0) planned.parameter = network_.parameters[at(op.parameter)];
       if (sum != nullptr) {
         absorbed[at(sum->output)] = 1;

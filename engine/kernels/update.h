@@ -2,23 +2,33 @@
 
 #include <utility>
 
-#include "engine/kernels/optimizers/adam.h"
-#include "engine/kernels/optimizers/lion.h"
-#include "engine/kernels/optimizers/rmsprop.h"
-#include "engine/kernels/optimizers/sgd.h"
+#include "engine/kernels/optimizers/all.h"  // written by CMake: all headers of that folder
 
 SHARPSEEK_LANES_BEGIN
 
-/// Calls body with the optimiser's class.
+/// The kind that the class of this optimiser's rule is named after.
+SHARPSEEK_HOST_DEVICE constexpr OptimizerKind rule_of(OptimizerKind kind) {
+  switch (kind) {
+    // clang-format off
+#define SHARPSEEK_RULE(optimizer, Rule, ...) case OptimizerKind::optimizer: return Rule::kKind;
+    SHARPSEEK_OPTIMIZERS(SHARPSEEK_RULE)
+#undef SHARPSEEK_RULE
+    // clang-format on
+  }
+  return kind;
+}
+
+/// Calls body with the class of the optimiser's rule, once for all kinds that share it.
 template <class Body>
 SHARPSEEK_HOST_DEVICE void visit(OptimizerKind kind, Body body) {
-  switch (kind) {
-    case OptimizerKind::kSgd:
-    case OptimizerKind::kGd:
-    case OptimizerKind::kSam: body(Sgd()); break;
-    case OptimizerKind::kAdam: body(Adam()); break;
-    case OptimizerKind::kRmsProp: body(RmsProp()); break;
-    case OptimizerKind::kLion: body(Lion()); break;
+  switch (rule_of(kind)) {
+    // clang-format off
+#define SHARPSEEK_VISIT(optimizer, Rule, ...)                                       \
+    case OptimizerKind::optimizer:                                                  \
+      if constexpr (Rule::kKind == OptimizerKind::optimizer) { body(Rule()); } break;
+    SHARPSEEK_OPTIMIZERS(SHARPSEEK_VISIT)
+#undef SHARPSEEK_VISIT
+    // clang-format on
   }
 }
 

@@ -12,18 +12,18 @@
 #include <vector>
 
 #include "core/error.h"
+#include "engine/torch/tensor_op.h"
 
 namespace sharpseek {
 namespace {
 
 /// Copies of all values that autograd holds at once: a forward pass; with its backward pass; a step; a second backward
-/// pass through both; a third. Estimates on the safe side (docs/gpu.md).
+/// pass through both. Estimates on the safe side (docs/gpu.md).
 constexpr std::int64_t kForwardCopies = 2;
 constexpr std::int64_t kGradientCopies = 5;
 constexpr std::int64_t kProductCopies = 14;
 /// A tangent pass of one sample: the inner engine takes as many samples at once as its own share of the memory holds.
 constexpr std::int64_t kPassCopies = 8;
-constexpr std::int64_t kThirdCopies = 30;
 /// Copies of the parameters beside that.
 constexpr std::int64_t kParameterCopies = 8;
 
@@ -31,11 +31,7 @@ constexpr std::int64_t kParameterCopies = 8;
 double bytes(const Program& program, std::int64_t element, std::int64_t samples, std::int64_t copies) {
   double values = 0;
   for (const ValueShape& shape : program.values()) values += static_cast<double>(shape.tokens) * shape.features;
-  for (const Op& op : program.ops()) {
-    if (op.kind != OpKind::kAttention) continue;
-    const double tokens = program.values()[static_cast<std::size_t>(op.inputs[0])].tokens;
-    values += 2.0 * op.heads * tokens * tokens;
-  }
+  values += 2.0 * static_cast<double>(score_elements(program));
   return static_cast<double>(element) *
          (values * static_cast<double>(samples * copies) +
           static_cast<double>(kParameterCopies) * static_cast<double>(program.parameter_count()));
@@ -279,15 +275,6 @@ at::Tensor ChunkedEngine::jacobian_product(const at::Tensor& parameters, const a
   return joined(parameters.size(0), replicas_that_fit(inputs.size(0), kProductCopies), program(),
                 [&](std::int64_t first, std::int64_t count) {
                   return engine_->jacobian_product(parameters.narrow(0, first, count), inputs,
-                                                   vectors.narrow(0, first, count));
-                });
-}
-
-at::Tensor ChunkedEngine::third_derivative(const at::Tensor& parameters, const Samples& samples,
-                                           const at::Tensor& vectors) {
-  return joined(parameters.size(0), replicas_that_fit(samples.count(), kThirdCopies), program(),
-                [&](std::int64_t first, std::int64_t count) {
-                  return engine_->third_derivative(parameters.narrow(0, first, count), part_of(samples, first, count),
                                                    vectors.narrow(0, first, count));
                 });
 }

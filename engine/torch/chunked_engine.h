@@ -37,7 +37,6 @@ class ChunkedEngine : public Engine {
                              const at::Tensor& cotangents) override;
   at::Tensor jacobian_product(const at::Tensor& parameters, const at::Tensor& inputs,
                               const at::Tensor& vectors) override;
-  at::Tensor third_derivative(const at::Tensor& parameters, const Samples& samples, const at::Tensor& vectors) override;
   at::Tensor pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs, const at::Tensor& cotangents,
                                  const at::Tensor& directions) override;
   std::unique_ptr<Stepper> stepper(const TrainingProblem& problem) override;

@@ -56,6 +56,10 @@ template <class Map>
 DualTensor linear(const DualTensor& x, Map map) {
   return {x.value.defined() ? map(x.value) : x.value, x.tangent.defined() ? map(x.tangent) : x.tangent};
 }
+/// Matrices in the last two dimensions.
+inline DualTensor transposed(const DualTensor& x) {
+  return linear(x, [](const at::Tensor& t) { return t.transpose(-2, -1); });
+}
 template <class Map>
 DualTensor mapped(Tape& tape, const DualTensor& x, Map map) {
   return {tape.keep([&] { return x.value.defined() ? map(x.value) : x.value; }),

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/torch/tensor_op.h"
+
 namespace sharpseek {
 namespace {
 
@@ -16,12 +18,7 @@ constexpr std::int64_t kTensorsPerValue = 8;
 std::int64_t values_of(const Program& program) {
   std::int64_t sum = 0;
   for (const ValueShape& shape : program.values()) sum += std::int64_t{shape.tokens} * shape.features;
-  for (const Op& op : program.ops()) {
-    if (op.kind != OpKind::kAttention) continue;
-    const std::int64_t tokens = program.values()[static_cast<std::size_t>(op.inputs[0])].tokens;
-    sum += std::int64_t{2} * op.heads * tokens * tokens;
-  }
-  return sum;
+  return sum + 2 * score_elements(program);
 }
 
 }  // namespace

@@ -27,6 +27,9 @@ struct LaneTraits<TensorNumber> {
 inline TensorNumber operator+(const TensorNumber& a, const TensorNumber& b) {
   return TensorNumber(a.tensor + b.tensor);
 }
+inline TensorNumber operator-(const TensorNumber& a, const TensorNumber& b) {
+  return TensorNumber(a.tensor - b.tensor);
+}
 inline TensorNumber operator*(const TensorNumber& a, const TensorNumber& b) {
   return TensorNumber(a.tensor * b.tensor);
 }
@@ -35,6 +38,15 @@ inline TensorNumber fused(const TensorNumber& a, const TensorNumber& b, const Te
 }
 inline TensorNumber inverted(const TensorNumber& x) { return TensorNumber(x.tensor.reciprocal()); }
 inline TensorNumber square_root(const TensorNumber& x) { return TensorNumber(x.tensor.sqrt()); }
+inline TensorNumber reciprocal_root(const TensorNumber& x) { return TensorNumber(x.tensor.rsqrt()); }
+inline TensorNumber exponential(const TensorNumber& x) { return TensorNumber(x.tensor.exp()); }
+inline TensorNumber logarithm(const TensorNumber& x) { return TensorNumber(x.tensor.log()); }
+inline TensorNumber hyperbolic_tangent(const TensorNumber& x) { return TensorNumber(x.tensor.tanh()); }
+inline TensorNumber larger(const TensorNumber& a, const TensorNumber& b) {
+  return TensorNumber(at::maximum(a.tensor, b.tensor));
+}
+inline TensorNumber step(const TensorNumber& x) { return TensorNumber((x.tensor > 0).to(x.tensor.scalar_type())); }
+inline TensorNumber positive_part(const TensorNumber& x) { return TensorNumber(x.tensor.clamp_min(0)); }
 inline TensorNumber signum(const TensorNumber& x) { return TensorNumber(x.tensor.sign()); }
 
 SHARPSEEK_LANES_END

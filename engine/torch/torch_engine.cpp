@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "engine/torch/autograd_hessian.h"
+#include "engine/torch/autograd.h"
 #include "engine/torch/lowering.h"
 #include "engine/torch/tangent_product.h"
 
@@ -94,21 +94,6 @@ at::Tensor TorchEngine::jacobian_product(const at::Tensor& parameters, const at:
   const at::Tensor y = evaluate(program_, p, with_replicas(inputs));
   const at::Tensor u = at::zeros_like(y).requires_grad_(true);
   return gradient(gradient(y, p, u, true, true), u, vectors, false, false);
-}
-
-at::Tensor TorchEngine::third_derivative(const at::Tensor& parameters, const Samples& samples,
-                                         const at::Tensor& vectors) {
-  const std::int64_t replicas = vectors.size(0);
-  const std::int64_t count = vectors.size(1);
-  const std::int64_t most = most_copies(program_, replicas, samples.inputs.size(0));
-  std::vector<at::Tensor> products;
-  for (std::int64_t first = 0; first < count; first += most) {
-    const std::int64_t copies = std::min(most, count - first);
-    const at::Tensor chunk = vectors.narrow(1, first, copies).reshape({replicas * copies, -1});
-    const ProductGraph graph(program_, parameters, samples, copies);
-    products.push_back(graph.third_derivative(chunk).reshape({replicas, copies, -1}));
-  }
-  return at::cat(products, 1);
 }
 
 at::Tensor TorchEngine::pullback_derivative(const at::Tensor& parameters, const at::Tensor& inputs,

@@ -206,10 +206,8 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
         state.diverged_at[replica] = state.step + s;
       }
     }
-    if (state.diverged_at[replica] < 0) continue;
-    state.parameters[e].fill_(std::numeric_limits<double>::quiet_NaN());
-    for (at::Tensor& slot : state.slots) slot[e].fill_(std::numeric_limits<double>::quiet_NaN());
   }
+  forget_diverged(state);
   state.step += steps;
 }
 

@@ -38,12 +38,12 @@ nlohmann::json everything() {
   for (const ModelKind& model : model_registry()) {
     result["models"].push_back({{"name", model.name}, {"description", model.description}});
   }
-  for (int i = 0; name_of(static_cast<LossKind>(i)) != nullptr; ++i) {
-    const LossTraits loss = traits(static_cast<LossKind>(i));
+  for (const LossKind kind : kLosses) {
+    const LossTraits loss = traits(kind);
     result["losses"].push_back({{"name", loss.name},
                                 {"definition", loss.definition},
                                 {"units", loss.units},
-                                {"labels", loss.distributions ? "sampled | soft" : "values"}});
+                                {"labels", label_names(loss.distributions)}});
   }
   for (const PresetFile& file : preset_files()) {
     const Config config(file.text, file.path);

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -109,12 +110,15 @@ struct PaperUnits {
       : t(row.prediction.closed_form->trace / 2),
         t_min(row.prediction.closed_form->flattest_trace / 2),
         learning_rate(2 * row.learning_rate) {}
+
+  /// T - T_min, at least 0 but for rounding, which is left out.
+  double delta() const { return t > t_min || std::isnan(t - t_min) ? t - t_min : 0; }
 };
 
 nlohmann::json to_json(const PaperUnits& paper) {
   return {{"T", paper.t},
           {"T_min", paper.t_min},
-          {"delta_sgd", paper.t - paper.t_min},
+          {"delta_sgd", paper.delta()},
           {"relative_sharpness", paper.t / paper.t_min},
           {"learning_rate", paper.learning_rate}};
 }
@@ -192,8 +196,8 @@ void print_paper_units(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     if (!known(row)) continue;
     const PaperUnits paper(row);
-    std::printf("%-30s %11.5f %11.5f %11.5f %11.5f %11.5g\n", name_of(row).c_str(), paper.t_min, paper.t,
-                paper.t - paper.t_min, paper.t / paper.t_min, paper.learning_rate);
+    std::printf("%-30s %11.5f %11.5f %11.5f %11.5f %11.5g\n", name_of(row).c_str(), paper.t_min, paper.t, paper.delta(),
+                paper.t / paper.t_min, paper.learning_rate);
   }
 }
 

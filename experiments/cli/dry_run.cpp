@@ -80,7 +80,7 @@ Cost estimate(const PreparedGroup& group, const EngineOptions& options) {
 
   const MemoryNeed need = memory_need(settings, group.program, static_cast<std::int64_t>(group.noise.size()), options);
   cost.prepared = need.prepared;
-  cost.running = need.training + need.records;
+  cost.running = need.running();
   cost.disk = 8 * replicas *
               (static_cast<double>(record_size(settings, group.program)) * static_cast<double>(schedule.records()) +
                static_cast<double>(group.program.parameter_count()));

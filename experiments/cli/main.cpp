@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <iostream>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +21,7 @@
 #include "experiments/cli/interrupt.h"
 #include "experiments/config/option_table.h"
 #include "experiments/run/provenance.h"
+#include "sharpness/torch_errors.h"
 
 namespace sharpseek {
 namespace {
@@ -107,11 +108,12 @@ int main(int argc, char** argv) {
     std::cerr << "sharpseek: " << (error.path1().empty() ? "an empty path" : sharpseek::visible(error.path1().string()))
               << ": " << error.code().message() << '\n';
     return sharpseek::kExitUser;
-  } catch (const std::bad_alloc&) {
-    std::cerr << "sharpseek: out of memory; what needs it most: experiment.replicas, model.width, data.inputs, "
-                 "data.samples, measure.samples\n";
-    return sharpseek::kExitUser;
   } catch (const std::exception& error) {
+    if (sharpseek::is_out_of_memory(error)) {
+      std::cerr << "sharpseek: out of memory; what needs it most: experiment.replicas, model.width, data.inputs, "
+                   "data.samples, measure.samples\n";
+      return sharpseek::kExitUser;
+    }
     std::cerr << "sharpseek: internal error: " << error.what() << '\n';
     return sharpseek::kExitError;
   }

@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "engine/kernels/loss_traits.h"
+#include "engine/kernels/optimizer_traits.h"
+#include "models/model.h"
 #include "models/op.h"
 
 namespace sharpseek {
@@ -69,7 +72,7 @@ constexpr std::array kOptions{
     ConfigOption{"noise.redraw", kText, "fresh", kReplica, "fresh | fixed (once per sample of a finite set)"},
     ConfigOption{"noise.heteroscedastic", kNumber, "0", kReplica,
                  "a in [0, 1]: alternate noise directions have variance 1 + a or 1 - a by the sign of the first input"},
-    ConfigOption{"model.kind", kText, "linear", kGroup, "linear | mlp | gated-mlp | rnn | transformer"},
+    ConfigOption{"model.kind", kText, "linear", kGroup, model_names()},
     ConfigOption{"model.width", kInteger, "8", kGroup, "features of hidden values"},
     ConfigOption{"model.depth", kInteger, "2", kGroup,
                  "linear, mlp: matrices; gated-mlp: layers; rnn: stacked layers; transformer: blocks"},
@@ -89,18 +92,15 @@ constexpr std::array kOptions{
     ConfigOption{"model.init_scale", kNumber, "1", kReplica, "multiplies the initial weights"},
     ConfigOption{"model.init_imbalance", kNumber, "1", kReplica,
                  "r: last matrix times r, first one divided by r: a sharper start"},
-    ConfigOption{"training.loss", kText, "squared", kGroup, "squared | cross-entropy"},
-    ConfigOption{"training.optimizer", kText, "sgd", kGroup, "sgd | gd | sam | adam | rmsprop | lion"},
+    ConfigOption{"training.loss", kText, "squared", kGroup, loss_names()},
+    ConfigOption{"training.optimizer", kText, "sgd", kGroup, optimizer_names()},
     ConfigOption{"training.learning_rate", kNumber, "0.002", kReplica, "eta"},
     ConfigOption{"training.batch", kInteger, "1", kGroup, "samples per step; gd takes all samples instead"},
     ConfigOption{"training.steps", kInteger, "100000", kGroup, "SGD steps"},
     ConfigOption{"training.time", kNumber, "0", kGroup,
                  "rescaled time eta^2 steps / batch instead of steps; 0 = use steps"},
     ConfigOption{"training.momentum", kNumber, "0", kReplica, "mu: velocity v <- mu v + g; sgd, gd and sam"},
-    ConfigOption{
-        "training.betas", kText, "0.9,0.999", kGroup,
-        "b1,b2: memory of adam's mean gradient and mean square; rmsprop's mean square keeps b2; lion steps by the "
-        "sign of b1 m + (1 - b1) g and keeps b2 of m"},
+    ConfigOption{"training.betas", kText, "0.9,0.999", kGroup, betas_help()},
     ConfigOption{"training.weight_decay", kNumber, "0", kReplica, "lambda: w <- w - eta lambda w at every step"},
     ConfigOption{"training.sam_radius", kNumber, "0.05", kReplica, "sam: rho, length of the step uphill"},
     ConfigOption{"training.schedule", kText, "constant", kGroup,

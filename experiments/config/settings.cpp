@@ -96,14 +96,13 @@ bool is_default(const ConfigOption& option, const std::string& text) {
 /// have.
 LossKind loss_of(const Point& point) {
   const LossKind loss = loss_kind(point.text("training.loss"));
-  const std::string& labels = point.text("data.labels");
-  if (labels != "values" && labels != "sampled" && labels != "soft") return loss;  // make_labels() refuses it
+  const LabelKind labels = label_kind(point.text("data.labels"));
   const bool distributions = traits(loss).distributions;
-  require(distributions == (labels != "values"), "training.loss = ", name_of(loss),
-          ": needs data.labels = ", distributions ? "sampled | soft" : "values", ", not ", labels);
+  require(distributions == are_distributions(labels), "training.loss = ", name_of(loss),
+          ": needs data.labels = ", label_names(distributions), ", not ", name_of(labels));
   require(!distributions || point.text("model.readout") != "tokens", "training.loss = ", name_of(loss),
           ": needs model.readout = mean | last, not tokens: labels are one distribution a sample");
-  if (labels != "sampled") return loss;
+  if (labels != LabelKind::kSampled) return loss;
   for (const ConfigOption& option : option_table()) {
     if (option.section() != "noise" || option.key == "noise.redraw") continue;
     require(is_default(option, point.text(option.key)), option.key, " = ", point.text(option.key),

@@ -45,74 +45,58 @@ std::string text_of(files::File& run, const char* attribute) {
   return run.text_attribute("/", attribute);
 }
 
-}  // namespace
-
-MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, const MeasureRunOptions& choices) {
-  files::File file = files::File::open(path);
-  nlohmann::json json;
+/// The configuration in a run file.
+nlohmann::json json_of(files::File& run) {
   try {
-    json = nlohmann::json::parse(text_of(file, "config"));
+    return nlohmann::json::parse(text_of(run, "config"));
   } catch (const nlohmann::json::exception& error) {
-    throw UserError(concat(path, ": attribute config is damaged: ", error.what()));
+    throw UserError(concat(run.path(), ": attribute config is damaged: ", error.what()));
   }
-  const Config config = without_parent(Config::from_json(json, path));
-  const std::string began = file.has_attribute("/", "working_directory") ? text_of(file, "working_directory") : "";
-  std::string remark;
-  const PreparedGroup prepared = [&] {
-    const InputDirectory inputs(config, began);
-    remark = inputs.remark();
-    return group_of(config, text_of(file, "group"), path);
-  }();
-  const Settings& settings = prepared.settings();
-  const auto replicas = static_cast<std::int64_t>(prepared.noise.size());
+}
 
-  // Weights [E, time, P].
-  at::Tensor weights;
-  MeasureRecord record;
-  if (file.has("parameters")) {
-    weights = read_tensor(file, "parameters");
-    const at::Tensor steps = read_tensor(file, "step");
-    require(steps.scalar_type() == at::kLong && steps.dim() == 1, path, ": step must hold integers along time");
-    record.steps.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
+/// Weights [E, time, P] of a run file, and the steps that they are of.
+struct StoredWeights {
+  at::Tensor values;
+  std::vector<std::int64_t> steps;
+};
+StoredWeights stored_weights(files::File& run, const PreparedGroup& prepared) {
+  StoredWeights stored;
+  if (run.has("parameters")) {
+    stored.values = read_tensor(run, "parameters");
+    const at::Tensor steps = read_tensor(run, "step");
+    require(steps.scalar_type() == at::kLong && steps.dim() == 1, run.path(), ": step must hold integers along time");
+    stored.steps.assign(steps.data_ptr<std::int64_t>(), steps.data_ptr<std::int64_t>() + steps.numel());
     // A run that was stopped has not come to its last records.
-    record.steps.erase(std::find(record.steps.begin(), record.steps.end(), -1), record.steps.end());
-    if (weights.dim() == 3) weights = weights.narrow(1, 0, static_cast<std::int64_t>(record.steps.size()));
+    stored.steps.erase(std::find(stored.steps.begin(), stored.steps.end(), -1), stored.steps.end());
+    if (stored.values.dim() == 3) {
+      stored.values = stored.values.narrow(1, 0, static_cast<std::int64_t>(stored.steps.size()));
+    }
   } else {
-    weights = read_tensor(file, "checkpoint/parameters").unsqueeze(1);
-    record.steps = {file.integer_attribute("checkpoint/parameters", "step")};
+    stored.values = read_tensor(run, "checkpoint/parameters").unsqueeze(1);
+    stored.steps = {run.integer_attribute("checkpoint/parameters", "step")};
   }
-  require(weights.dim() == 3 && weights.size(0) == replicas && weights.size(2) == prepared.program.parameter_count() &&
-              weights.size(1) == static_cast<std::int64_t>(record.steps.size()),
-          path, ": weights ", c10::str(weights.sizes()), " do not fit its configuration (", replicas, " replicas, ",
-          prepared.program.parameter_count(), " parameters); a file of a shard cannot be measured, merge first");
-  const std::string change = file_change(text_of(file, "fingerprint"), prepared);
-  require(change.empty(), path, ": ", change, remark, "; its weights cannot be measured on another task");
+  const auto replicas = static_cast<std::int64_t>(prepared.noise.size());
+  const std::int64_t parameters = prepared.program.parameter_count();
+  require(stored.values.dim() == 3 && stored.values.size(0) == replicas && stored.values.size(2) == parameters &&
+              stored.values.size(1) == static_cast<std::int64_t>(stored.steps.size()),
+          run.path(), ": weights ", c10::str(stored.values.sizes()), " do not fit its configuration (", replicas,
+          " replicas, ", parameters, " parameters); a file of a shard cannot be measured, merge first");
+  return stored;
+}
 
-  EngineOptions engine_options = engine_for(choices.engine, prepared.program, replicas);
-  engine_options.memory = choices.memory;
-  const std::unique_ptr<Engine> engine = make_engine(prepared.program, engine_options);
-  const std::int64_t samples = choices.samples > 0 ? choices.samples : settings.measure.samples;
+/// The problem that the run trained on, or with mini-batches of another size.
+TrainingProblem problem_of(const PreparedGroup& prepared, int batch) {
   TrainingProblem problem = training_problem(prepared);
-  if (choices.batch > 0) {
-    problem.batch = choices.batch;
+  if (batch > 0) {
+    problem.batch = batch;
     problem.optimizer.kind = OptimizerKind::kSgd;  // mini-batches of this size, even where training took the whole set
   }
-  Probe probe(*engine, evaluation_data(*prepared.task, samples, engine->options()), problem, options);
-  for (const Quantity* quantity : probe.quantities()) {
-    require(quantity->name != "balance", "--quantities balance: is measured by sharpseek run");
-    record.variables.insert(record.variables.end(), quantity->variables.begin(), quantity->variables.end());
-  }
+  return problem;
+}
 
-  const std::unique_ptr<Progress> progress =
-      choices.progress(concat(path, ": ", replicas, " replicas"), weights.size(1), " times");
-  for (std::int64_t t = 0; t < weights.size(1); ++t) {
-    const at::Tensor now = weights.select(1, t).to(engine->options()).contiguous();
-    record.measurements.push_back(probe.measure(now, record.steps[static_cast<std::size_t>(t)]));
-    progress->update(t + 1);
-  }
-  progress->finish();
-
-  record.replicas = replicas;
+/// What a record says of its replicas besides measurements.
+void describe_replicas(const PreparedGroup& prepared, const Config& config, const Probe& probe, MeasureRecord& record) {
+  record.replicas = static_cast<std::int64_t>(prepared.noise.size());
   record.eigenvalues = probe.eigenvalues();
   for (const Parameter& block : prepared.program.parameters()) record.layers.push_back(block.name);
   record.replica_columns = replica_coordinates(prepared.group, config);
@@ -122,6 +106,53 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
                                     "2 / learning_rate: the sharpness (or batch sharpness) at which plain (mini-batch) "
                                     "gradient descent stops lowering the loss"});
   if (probe.label_error().defined()) record.replica_columns.push_back(label_error_column(probe.label_error()));
+}
+
+}  // namespace
+
+MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, const MeasureRunOptions& choices) {
+  // The run: its configuration, the same network, task and noise, and its weights.
+  files::File file = files::File::open(path);
+  const nlohmann::json json = json_of(file);
+  const Config config = without_parent(Config::from_json(json, path));
+  const std::string began = file.has_attribute("/", "working_directory") ? text_of(file, "working_directory") : "";
+  std::string remark;
+  const PreparedGroup prepared = [&] {
+    const InputDirectory inputs(config, began);
+    remark = inputs.remark();
+    return group_of(config, text_of(file, "group"), path);
+  }();
+  const auto replicas = static_cast<std::int64_t>(prepared.noise.size());
+  const StoredWeights weights = stored_weights(file, prepared);
+  const std::string change = file_change(text_of(file, "fingerprint"), prepared);
+  require(change.empty(), path, ": ", change, remark, "; its weights cannot be measured on another task");
+
+  // What measures it.
+  EngineOptions engine_options = engine_for(choices.engine, prepared.program, replicas);
+  engine_options.memory = choices.memory;
+  const std::unique_ptr<Engine> engine = make_engine(prepared.program, engine_options);
+  const std::int64_t samples = choices.samples > 0 ? choices.samples : prepared.settings().measure.samples;
+  const TrainingProblem problem = problem_of(prepared, choices.batch);
+  Probe probe(*engine, evaluation_data(*prepared.task, samples, engine->options()), problem, options);
+  MeasureRecord record;
+  record.steps = weights.steps;
+  for (const Quantity* quantity : probe.quantities()) {
+    require(quantity->name != "balance", "--quantities balance: is measured by sharpseek run");
+    record.variables.insert(record.variables.end(), quantity->variables.begin(), quantity->variables.end());
+  }
+
+  // One record after the other.
+  const auto times = static_cast<std::int64_t>(record.steps.size());
+  const std::unique_ptr<Progress> progress =
+      choices.progress(concat(path, ": ", replicas, " replicas"), times, " times");
+  for (std::int64_t t = 0; t < times; ++t) {
+    const at::Tensor now = weights.values.select(1, t).to(engine->options()).contiguous();
+    record.measurements.push_back(probe.measure(now, record.steps[static_cast<std::size_t>(t)]));
+    progress->update(t + 1);
+  }
+  progress->finish();
+
+  describe_replicas(prepared, config, probe, record);
   for (const auto& [name, value] : loss_attributes(problem.loss, prepared.task->labels.kind)) {
     record.attributes[name] = value;
   }

@@ -9,9 +9,11 @@
 #include "core/error.h"
 #include "core/machine.h"
 #include "core/text.h"
+#include "data/labels.h"
 #include "engine/make_engine.h"
 #include "experiments/run/record_block.h"
 #include "sharpness/balance.h"
+#include "sharpness/block.h"
 #include "sharpness/quantity.h"
 #include "training/trainer.h"
 
@@ -26,6 +28,17 @@ constexpr double kPointBytes = 8000;
 constexpr double kTheoryPointBytes = 15000;
 
 double element_size(const EngineOptions& engine) { return engine.dtype == "float64" ? 8 : 4; }
+
+/// Matrices [outputs, outputs] of every sample where labels are distributions: the moments of soft labels, which every
+/// replica has for its own, and for a block of replicas the output Hessian, its root, and what they are made of.
+double sample_matrices(const Settings& settings, const Program& program, double replicas, double element) {
+  if (!traits(settings.loss).distributions) return 0;
+  const std::int64_t samples = settings.task.samples > 0 ? settings.task.samples : settings.measure.samples;
+  const double matrices = static_cast<double>(samples) * program.outputs() * program.outputs();
+  const double block = std::min(replicas, static_cast<double>(replicas_of_block(program.parameter_count())));
+  const bool own = settings.task.labels.kind == name_of(LabelKind::kSoft);
+  return matrices * (own ? replicas * element + 16 * block : element) + 4 * element * block * matrices;
+}
 
 [[noreturn]] void refuse(const Config& config, double replicas, const std::string& parameters, double need,
                          double available) {
@@ -63,7 +76,8 @@ MemoryNeed memory_need(const Settings& settings, const Program& program, std::in
   return {// Covariance and factor, for training and measuring; weights in float64.
           .prepared = count * (kReplicaBytes + 48 * outputs * outputs) + 8 * weights,
           .training = (2.5 * 8 + element_size(engine) * (8 + 5 * slots)) * weights,
-          .records = record + std::min(record * static_cast<double>(schedule.records()), block)};
+          .records = record + std::min(record * static_cast<double>(schedule.records()), block),
+          .measuring = sample_matrices(settings, program, count, element_size(engine))};
 }
 
 void require_memory(const Config& config, const EngineOptions& engine, const Shard& shard) {
@@ -88,7 +102,7 @@ void require_memory(const Config& config, const EngineOptions& engine, const Sha
     const Program program = make_model(group.settings().model);
     const MemoryNeed need = memory_need(group.settings(), program, own, engine);
     prepared += need.prepared;
-    running = std::max(running, need.training + need.records);
+    running = std::max(running, need.running());
     parameters = std::max(parameters, program.parameter_count());
   }
   if (prepared + running > available) {

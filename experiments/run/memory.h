@@ -11,13 +11,18 @@
 
 namespace sharpseek {
 
-/// Bytes that training and recording a group need at their peak, beside the program's own and what measuring takes
-/// (which goes block by block and is bounded however many replicas there are). Fitted to what runs of 8 to 400,000
-/// replicas and 35 to 7000 parameters took at most (docs/quality.md).
+/// Bytes that training, measuring and recording a group need at their peak, in addition to the program's own. Measuring
+/// goes block by block (sharpness/block.h) and is bounded however many replicas there are, but for what cross-entropy
+/// has of every sample: matrices [outputs, outputs], which no loss with one output Hessian for all samples has. Fitted
+/// to what runs of 8 to 400,000 replicas and 35 to 7000 parameters took at most (docs/quality.md).
 struct MemoryNeed {
-  double prepared = 0;  ///< held from start to end of the experiment: initial weights, noise, coordinates
-  double training = 0;  ///< while the group trains: weights and optimiser state of the engine, their copies
-  double records = 0;   ///< while the group trains: records that are not yet written
+  double prepared = 0;   ///< held from start to end of the experiment: initial weights, noise, coordinates
+  double training = 0;   ///< while the group trains: weights and optimiser state of the engine, their copies
+  double records = 0;    ///< while the group trains: records that are not yet written
+  double measuring = 0;  ///< while the group trains: matrices of every sample of the evaluation set
+
+  /// While the group trains.
+  double running() const { return training + records + measuring; }
 };
 
 /// The need of `replicas` networks with these settings.

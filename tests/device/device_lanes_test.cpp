@@ -28,7 +28,7 @@ namespace {
 
 using namespace testing_support;
 
-/// A gradient, product or third derivative in float32: sums over 41 samples and all layers.
+/// A gradient or product in float32: sums over 41 samples and all layers.
 constexpr double kProducts32 = 3e-5;
 /// Normals, signs and their factor in float32: some operations each.
 constexpr double kDraws32 = 1e-6;
@@ -172,8 +172,6 @@ TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
          "pullback");
     near(ours->per_sample_pullback(cast(w), cast(x), cast(cotangents.narrow(0, 0, 1))),
          cpu->per_sample_pullback(w, x, cotangents.narrow(0, 0, 1)), "shared pullback");
-    const at::Tensor y = random_tensor({kSamples, program.outputs()}, 2);
-    near(ours->third_derivative(cast(w), {cast(x), cast(y)}, cast(v)), cpu->third_derivative(w, {x, y}, v), "third");
     const at::Tensor directions = random_tensor({kReplicas, kSamples, program.parameter_count()}, 6);
     near(ours->pullback_derivative(cast(w), cast(x), cast(cotangents), cast(directions)),
          cpu->pullback_derivative(w, x, cotangents, directions), "pullback derivative");

@@ -46,6 +46,30 @@ TEST(ProgramBuilder, NamesBothShapesOfAMistake) {
   EXPECT_THROW(net.select(net.input(), 2), UserError);
 }
 
+TEST(ProgramBuilder, OpsGiveTheShapesOfTheirRowsAndRefuseWhatDoesNotFit) {
+  ProgramBuilder net({3, 4});
+  const ValueId x = net.input();
+  EXPECT_EQ(net.shape(net.flatten(x)), (ValueShape{1, 12}));
+  EXPECT_EQ(net.shape(net.linear(x, net.matrix("W", 7, 4))), (ValueShape{3, 7}));
+  EXPECT_EQ(net.shape(net.select(x, 2)), (ValueShape{1, 4}));
+  EXPECT_EQ(net.shape(net.mean(x)), (ValueShape{1, 4}));
+  for (const OpKind kind : kActivations) EXPECT_EQ(net.shape(net.activation(kind, x)), net.shape(x)) << name_of(kind);
+
+  EXPECT_EQ(message_of([&] {
+              net.op(OpKind::kMultiply, {x, net.mean(x)});
+            }),
+            "program: multiply needs values of one shape, got [3, 4] and [1, 4]");
+  EXPECT_EQ(message_of([&] { net.attention(x, x, net.mean(x), 2); }),
+            "program: attention needs values of one shape, got [3, 4] and [1, 4]");
+  EXPECT_EQ(message_of([&] { net.attention(x, x, x, 3); }), "program: attention cannot split 4 features into 3 heads");
+  EXPECT_EQ(message_of([&] { net.select(x, -1); }), "program: token -1 of a value with 3 tokens");
+  const ParameterId tokens = net.parameter("p", 3, 4, 0.1);
+  EXPECT_NO_THROW(net.add_parameter(x, tokens));
+  EXPECT_EQ(message_of([&] { net.bias(x, tokens); }), "program: bias cannot take p [3, 4] on a value [3, 4]");
+  EXPECT_EQ(message_of([&] { net.add_parameter(net.mean(x), tokens); }),
+            "program: add parameter cannot take p [3, 4] on a value [1, 4]");
+}
+
 TEST(ProgramBuilder, RefusesAnOutputWithSeveralTokens) {
   ProgramBuilder net({2, 4});
   const ValueId y = net.linear(net.input(), net.matrix("W_1", 3, 4));

@@ -43,6 +43,8 @@ LIBRARIES = {
 # Namespace of a room -> the places that may open it; all others open sharpseek.
 NAMESPACES = {"sharpseek::files": ["files"], "sharpseek::lanes": ["engine"]}
 WRITTEN_BY_THE_BUILD = {"experiments/run/version_data.h"}
+# Folders whose headers CMake (sharpseek_all_headers) includes in one header, all.h, that lies in the build folder.
+WHOLE_FOLDERS = ["engine/kernels/losses", "engine/kernels/ops", "engine/kernels/optimizers", "engine/torch/ops"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
 
 
@@ -70,6 +72,9 @@ class Tree:
 def read_tree(root: Path) -> Tree:
     found = [path for top in TOPS for path in (root / top).rglob("*") if path.suffix in (".h", ".cpp", ".inl", ".cu")]
     texts = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in sorted(found)}
+    for folder in WHOLE_FOLDERS:
+        headers = [path for path in texts if path.startswith(folder + "/")]
+        texts[folder + "/all.h"] = "".join(f'#include "{header}"\n' for header in headers)
     return Tree(texts, {path: INCLUDE.findall(text) for path, text in texts.items()})
 
 

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+import structure
 
 pytestmark = pytest.mark.checkout
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,16 +17,12 @@ ROOMS = ("core", "files", "models", "data", "engine", "sharpness", "training", "
 SOURCES = (".h", ".cpp", ".cu", ".py", ".txt")
 
 ACTIVATION = {"models/op.h", "engine/kernels/ops/activations.h", "engine/torch/activations.cpp"}
-OPTIMISER = {
-    "engine/kernels/optimizers/lion.h",
-    "engine/kernels/optimizer_traits.h",
-    "engine/kernels/update.h",
-    "experiments/config/option_table.cpp",
-}
+OP = {"models/op.h", "engine/kernels/ops/arithmetic.h", "engine/torch/ops/arithmetic.h"}
+OPTIMISER = {"engine/kernels/optimizers/lion.h", "engine/kernels/optimizer_traits.h"}
+LOSS = {"engine/kernels/losses/cross_entropy.h", "engine/kernels/loss_traits.h", "engine/loss.cpp"}
 ARCHITECTURE = {
     "models/gated_mlp.cpp",
     "models/model.h",
-    "models/model.cpp",
     "models/CMakeLists.txt",
     "experiments/config/option_table.cpp",
 }
@@ -65,11 +62,26 @@ def said_of(what: str) -> int:
         ("an optimiser", "lion", OPTIMISER),
         ("an architecture", "gated[-_]mlp", ARCHITECTURE),
         ("a measurement", "layer_condition", MEASUREMENT),
+        ("a loss", r"(?:LossKind::kCrossEntropy|kCrossEntropy, CrossEntropy)", LOSS),
     ],
 )
 def test_an_addition_costs_the_files_that_are_said(what: str, name: str, files: set[str]):
     assert mentioned_in(ROOT, name) == files
     assert said_of(what) == len(files)
+
+
+def test_an_op_costs_the_files_that_are_said_besides_the_architecture_that_uses_it():
+    assert mentioned_in(ROOT, r'(?:OpKind::kMultiply|kMultiply, "multiply")') - {"models/gated_mlp.cpp"} == OP
+    assert said_of("another op") == len(OP)
+
+
+@pytest.mark.parametrize("folder", structure.WHOLE_FOLDERS)
+def test_every_header_of_such_a_folder_is_compiled_without_being_named(folder: str):
+    headers = {path.name for path in (ROOT / folder).glob("*.h")}
+    cmake = "".join(path.read_text() for path in ROOT.glob("engine/**/CMakeLists.txt"))
+    assert len(headers) > 1
+    assert f"sharpseek_all_headers({folder})" in cmake
+    assert [name for name in headers if name in cmake] == []
 
 
 def test_a_mention_elsewhere_is_noticed(tmp_path: Path):

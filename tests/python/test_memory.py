@@ -34,6 +34,15 @@ def run(binary: Path, folder: Path, *arguments: str, address_space: int | None =
     )
 
 
+def test_a_measurement_that_does_not_fit_is_told_in_one_line(binary: Path, config: Path, tmp_path: Path):
+    # The networks fit; the hidden values of all samples, 8 GB, do not.
+    sets = ["--set=model.width=100000", "--set=measure.samples=20000", "--set=experiment.replicas=1"]
+    done = run(binary, tmp_path, "--dry-run", *sets, address_space=6 * 2**30)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("sharpseek: out of memory; ")
+
+
 @pytest.mark.parametrize(
     "sets", [["experiment.replicas=2000000000"], ["experiment.replicas=2000", "model.width=9000000"]]
 )
@@ -69,9 +78,22 @@ def peak(binary: Path, folder: Path, *sets: str) -> int:
     return int(done.stdout) * 1024
 
 
-@pytest.mark.parametrize("extra", [[], ["--set=training.optimizer=adam"]], ids=["sgd", "adam"])
-def test_the_estimate_is_near_what_a_run_takes(binary: Path, config: Path, tmp_path: Path, extra: list[str]):
-    sets = [*WIDE, "--set=experiment.replicas=500", *extra]
+MANY = [*WIDE, "--set=experiment.replicas=500"]
+SOFT = [
+    "--set=training.loss=cross-entropy",
+    "--set=data.labels=soft",
+    "--set=data.outputs=40",
+    "--set=measure.samples=300",
+    "--set=measure.quantities=trace",
+    "--set=experiment.replicas=40",
+]
+"""300 matrices of 40 x 40 for each replica, 3.7 MB in float64; 512 parameters."""
+
+
+@pytest.mark.parametrize(
+    "sets", [MANY, [*MANY, "--set=training.optimizer=adam"], SOFT], ids=["sgd", "adam", "output-hessians"]
+)
+def test_the_estimate_is_near_what_a_run_takes(binary: Path, config: Path, tmp_path: Path, sets: list[str]):
     done = run(binary, tmp_path, "--dry-run", "--set=training.steps=10", *sets)
     assert done.returncode == 0, done.stderr
     estimate = numbers(done.stdout.splitlines()[-1])[0]

@@ -91,6 +91,17 @@ def test_the_table_has_the_terms_of_the_paper(sharpseek: Run, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("depth", [2, 3, 4, 7])
+def test_without_a_gap_delta_sgd_is_0_and_has_no_sign(sharpseek: Run, tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "isotropic.ini"
+    path.write_text(f"[noise]\ncondition = 1\n[model]\ndepth = {depth}\nwidth = 5\n")
+    for teacher in ("aligned", "diagonal:3,0.7,0.1", "diagonal:1e-3,7,11"):
+        arguments = (str(path), "--set", f"data.teacher={teacher}")
+        paper = theory(sharpseek, path, "--set", f"data.teacher={teacher}")[0]["paper"]
+        assert 0 <= paper["delta_sgd"] <= 1e-9 * paper["T"]
+        assert "-0.0" not in sharpseek("theory", *arguments).stdout.split("arXiv:2602.05065")[1]
+
+
 @pytest.mark.parametrize(("scale", "teacher"), [(1, "diagonal:1,1,1"), (0.5, "diagonal:9,2,0.1")])
 def test_proposition_1_the_trace_at_the_start_does_not_depend_on_labels(
     sharpseek: Run, tmp_path: Path, scale: float, teacher: str

@@ -1,10 +1,13 @@
 // What LibTorch throws, as one line.
 #include "sharpness/torch_errors.h"
 
+#include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <exception>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -50,6 +53,22 @@ TEST(TorchReason, OfMemoryThatIsMissingSaysWhatTakesLess) {
              "to allocate 8000000000000 bytes. Error code 12 (Cannot allocate memory)"),
       testing::AllOf(testing::StartsWith("DefaultCPUAllocator"), testing::HasSubstr("--chunk")));
   EXPECT_THAT(torch_reason(std::bad_alloc()), testing::HasSubstr("--chunk"));
+}
+
+TEST(OutOfMemory, IsSeenOfWhoeverThrowsIt) {
+  const auto seen = [](const auto& body) {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      return is_out_of_memory(error);
+    }
+    return false;
+  };
+  EXPECT_TRUE(seen([] { at::empty({std::int64_t{1} << 50}, at::kDouble); }));
+  EXPECT_TRUE(seen([] { throw std::bad_alloc(); }));
+  EXPECT_TRUE(seen([] { TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory"); }));
+  EXPECT_FALSE(seen([] { TORCH_CHECK(false, "sizes do not match"); }));
+  EXPECT_FALSE(seen([] { throw std::runtime_error("can't allocate memory"); }));
 }
 
 TEST(TorchReason, BecomesAUserErrorButOurOwnErrorsPass) {

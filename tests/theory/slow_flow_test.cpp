@@ -10,6 +10,7 @@
 #include "data/task.h"
 #include "engine/cases.h"
 #include "engine/make_engine.h"
+#include "engine/torch/autograd.h"
 #include "theory/slow_flow.h"
 
 namespace sharpseek {
@@ -93,7 +94,8 @@ TEST_P(EachKind, VelocityEqualsTheContractionOfTheThirdDerivative) {
   const at::Tensor in_basis = vectors.t().matmul(c).matmul(vectors) / (values.unsqueeze(1) + values.unsqueeze(0));
   const at::Tensor s = vectors.matmul(at::where(both, in_basis, at::zeros_like(in_basis))).matmul(vectors.t());
   const auto [weights, directions] = at::linalg_eigh(s);
-  const at::Tensor third = engine.third_derivative(problem.start, problem.samples, directions.t().unsqueeze(0))[0];
+  const at::Tensor third =
+      third_derivative(problem.program, problem.start, problem.samples, directions.t().unsqueeze(0))[0];
   const at::Tensor drift = -0.5 * weights.unsqueeze(0).matmul(third).squeeze(0);
   const at::Tensor kernel = vectors * (~kept).to(at::kDouble);
   const at::Tensor expected = kernel.matmul(kernel.t().matmul(drift));

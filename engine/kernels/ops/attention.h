@@ -8,7 +8,8 @@
 SHARPSEEK_LANES_BEGIN
 
 /// y = softmax(q k' / sqrt(d)) v for each head of d features, fused: the softmax weights a [sample][head][T][T] stay in
-/// scratch, their gradient beside them. The largest score is subtracted before exp.
+/// scratch, their gradient in the same place of the gradients; op.number is the number of heads. The largest score is
+/// subtracted before exp.
 template <>
 struct OpPasses<OpKind::kAttention> {
   /// Calls body(first feature, a) for every sample and head, features counted from the sample's first.
@@ -16,12 +17,12 @@ struct OpPasses<OpKind::kAttention> {
   SHARPSEEK_HOST_DEVICE static void each_head(const PlanOp& op, const F& f, Body body) {
     const Index tokens = f.tokens(op.out);
     const Index n = f.features(op.out);
-    const Index d = n / op.heads;
+    const Index d = n / op.number;
     SHARPSEEK_UNROLL_FIXED
     for (int s = 0; s < f.batch; ++s) {
       SHARPSEEK_UNROLL_FIXED
-      for (int h = 0; h < op.heads; ++h) {
-        body(Index{s} * tokens * n + h * d, (Index{s} * op.heads + h) * tokens * tokens);
+      for (int h = 0; h < op.number; ++h) {
+        body(Index{s} * tokens * n + h * d, (Index{s} * op.number + h) * tokens * tokens);
       }
     }
   }
@@ -32,7 +33,7 @@ struct OpPasses<OpKind::kAttention> {
     using R = Element<P>;
     const int tokens = f.tokens(op.out);
     const Index n = f.features(op.out);
-    const int d = static_cast<int>(n) / op.heads;
+    const int d = static_cast<int>(n) / op.number;
     const P q = f.value(op.in[0]);
     const P k = f.value(op.in[1]);
     const P v = f.value(op.in[2]);
@@ -44,7 +45,7 @@ struct OpPasses<OpKind::kAttention> {
       multiply<P>(tokens, tokens, {d, q + first, n, 1, k + first, n, 1, a + at, tokens, false, a + at});
     });
     SHARPSEEK_UNROLL_FIXED
-    for (int row = 0; row < f.batch * op.heads * tokens; ++row) {
+    for (int row = 0; row < f.batch * op.number * tokens; ++row) {
       const P r = a + Index{row} * tokens;
       auto top = primal(R(r[0]));
       SHARPSEEK_UNROLL_FIXED
@@ -72,7 +73,7 @@ struct OpPasses<OpKind::kAttention> {
     using R = Element<P>;
     const int tokens = f.tokens(op.out);
     const Index n = f.features(op.out);
-    const int d = static_cast<int>(n) / op.heads;
+    const int d = static_cast<int>(n) / op.number;
     const P q = f.value(op.in[0]);
     const P k = f.value(op.in[1]);
     const P v = f.value(op.in[2]);
@@ -86,7 +87,7 @@ struct OpPasses<OpKind::kAttention> {
     });
     // Through the softmax and the scale: d score_j = (da_j - sum_i a_i da_i) a_j / sqrt(d).
     SHARPSEEK_UNROLL_FIXED
-    for (int row = 0; row < f.batch * op.heads * tokens; ++row) {
+    for (int row = 0; row < f.batch * op.number * tokens; ++row) {
       const P r = a + Index{row} * tokens;
       const P dr = da + Index{row} * tokens;
       R along = constant<R>(0);

@@ -6,7 +6,16 @@
 
 SHARPSEEK_LANES_BEGIN
 
-/// [T, n] -> [1, n]: one token.
+/// [T, n] -> [1, T n]: another name for the same place, never planned.
+template <>
+struct OpPasses<OpKind::kFlatten> {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp&, const F&) {}
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp&, const F&) {}
+};
+
+/// [T, n] -> [1, n]: the token op.number.
 template <>
 struct OpPasses<OpKind::kSelect> {
   template <class F>
@@ -17,7 +26,7 @@ struct OpPasses<OpKind::kSelect> {
     const int n = f.features(op.out);
     SHARPSEEK_UNROLL_FIXED
     for (int s = 0; s < f.batch; ++s) {
-      const Index first = (Index{s} * f.tokens(op.in[0]) + op.token) * n;
+      const Index first = (Index{s} * f.tokens(op.in[0]) + op.number) * n;
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < n; ++i) y[Index{s} * n + i] = x[first + i];
     }
@@ -35,7 +44,7 @@ struct OpPasses<OpKind::kSelect> {
     }
     SHARPSEEK_UNROLL_FIXED
     for (int s = 0; s < f.batch; ++s) {
-      const Index first = (Index{s} * f.tokens(op.in[0]) + op.token) * n;
+      const Index first = (Index{s} * f.tokens(op.in[0]) + op.number) * n;
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < n; ++i) dx[first + i] = dx[first + i] + dy[Index{s} * n + i];
     }

@@ -8,7 +8,7 @@
 
 SHARPSEEK_LANES_BEGIN
 
-/// An optimiser is a class in a file of this folder:
+/// An optimiser is a class in a file of this folder, named in its row of SHARPSEEK_OPTIMIZERS:
 ///     static constexpr OptimizerKind kKind;
 ///     template <class R>
 ///     static R direction(const StepNumbers<R>& step, R g, R* state);

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+#include "engine/torch/tensor_op.h"
+
+namespace sharpseek {
+
+/// [T, n] -> [1, T n].
+template <>
+struct TensorOp<OpKind::kFlatten> {
+  static at::Tensor value(const TensorInputs& x) { return flat(x.in(0)); }
+  static DualTensor forward(Tape&, const DualInputs& x) { return dual::linear(x.in(0), flat); }
+  static void backward(Tape&, const DualInputs& x, const DualTensor& g, Gradients& to) {
+    const at::IntArrayRef shape = x.in(0).value.sizes();
+    to.put(x.op.inputs[0], dual::linear(g, [&](const at::Tensor& t) {
+             return t.reshape({t.size(0), t.size(1), shape[2], shape[3]});
+           }));
+  }
+
+ private:
+  static at::Tensor flat(const at::Tensor& t) { return t.flatten(2).unsqueeze(2); }
+};
+
+/// [T, n] -> [1, n]: the token op.number.
+template <>
+struct TensorOp<OpKind::kSelect> {
+  static at::Tensor value(const TensorInputs& x) { return x.in(0).select(2, x.op.number).unsqueeze(2); }
+  static DualTensor forward(Tape&, const DualInputs& x) {
+    return dual::linear(x.in(0), [&](const at::Tensor& t) { return t.narrow(2, x.op.number, 1); });
+  }
+  static void backward(Tape&, const DualInputs& x, const DualTensor& g, Gradients& to) {
+    const std::int64_t after = x.in(0).value.size(2) - 1 - x.op.number;
+    to.put(x.op.inputs[0], dual::linear(g, [&](const at::Tensor& t) {
+             return at::constant_pad_nd(t, {0, 0, x.op.number, after});
+           }));
+  }
+};
+
+/// [T, n] -> [1, n]: mean over tokens.
+template <>
+struct TensorOp<OpKind::kMean> {
+  static at::Tensor value(const TensorInputs& x) { return mean(x.in(0)); }
+  static DualTensor forward(Tape&, const DualInputs& x) { return dual::linear(x.in(0), mean); }
+  static void backward(Tape&, const DualInputs& x, const DualTensor& g, Gradients& to) {
+    const std::int64_t count = x.in(0).value.size(2);
+    to.put(x.op.inputs[0], dual::linear(g, [&](const at::Tensor& t) {
+             return (t / static_cast<double>(count)).expand({-1, -1, count, -1});
+           }));
+  }
+
+ private:
+  static at::Tensor mean(const at::Tensor& t) { return t.mean(2, /*keepdim=*/true); }
+};
+
+}  // namespace sharpseek
