@@ -6,6 +6,8 @@ and run it, and this one counts its files.
 """
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,57 @@ def test_a_mention_elsewhere_is_noticed(tmp_path: Path):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     assert mentioned_in(tmp_path, "silu") == {"engine/a.cpp", "sharpness/c.cpp"}
+
+
+# --- an op, a loss and an optimiser that are nowhere in the tree: a file of tests/python/additions/ and a row each
+
+ADDITIONS = ROOT / "tests/python/additions"
+ADDED = {
+    "engine/kernels/ops/twice.h": ("models/op.h", "SHARPSEEK_OPS", 'kTwice, "twice"'),
+    "engine/kernels/losses/quartic.h": (
+        "engine/kernels/loss_traits.h",
+        "SHARPSEEK_LOSSES",
+        'kQuartic, Quartic, "quartic", .definition = "sum of (f - y)^4", .units = "fourth power of an output"',
+    ),
+    "engine/kernels/optimizers/halved.h": (
+        "engine/kernels/optimizer_traits.h",
+        "SHARPSEEK_OPTIMIZERS",
+        'kHalved, Halved, "halved", "", .slots = 1',
+    ),
+}
+
+
+def with_additions(overlay: Path) -> None:
+    """What an include path needs before the tree: the added files, the patched rows, and what CMake writes."""
+    for path, (table, rows, row) in ADDED.items():
+        own = overlay / path
+        own.parent.mkdir(parents=True)
+        shutil.copy(ADDITIONS / own.name, own)
+        whole = {*(ROOT / path).parent.glob("*.h"), own}
+        names = sorted(f"{Path(path).parent}/{header.name}" for header in whole)
+        (own.parent / "all.h").write_text("#pragma once\n" + "".join(f'#include "{name}"\n' for name in names))
+        text, count = re.subn(
+            rf"(#define {rows}\(ROW\) *\\\n)",
+            lambda found, row=row: f"{found[1]}  ROW({row}) \\\n",
+            (ROOT / table).read_text(),
+        )
+        assert count == 1
+        (overlay / table).parent.mkdir(parents=True, exist_ok=True)
+        (overlay / table).write_text(text)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no compiler")
+def test_an_op_a_loss_and_an_optimiser_run_in_the_kernels_by_a_file_and_a_row(tmp_path: Path):
+    with_additions(tmp_path)
+    command = ["c++", "-std=c++20", f"-I{tmp_path}", f"-I{ROOT}", str(ADDITIONS / "main.cpp"), "-o", "added"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    printed = subprocess.run(["./added"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+    op, losses, optimisers, loss, gradient, update = printed.replace(" | ", ", ").split("|")
+    assert op == "twice"
+    assert "quartic" in losses.split(", ")
+    assert {"halved", "sgd", "lion"} <= set(optimisers.split(", "))
+    # f = 2 W x = (-2, -2), y = (0, 1): l = 2^4 + 3^4, dl/dW = 2 (4 r^3) x'.
+    assert float(loss) == 97
+    assert [float(g) for g in gradient.split()] == [-64, 64, -216, 216]
+    assert [float(u) for u in update.split()] == [-54, -27]
