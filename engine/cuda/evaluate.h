@@ -53,8 +53,9 @@ struct SampleTask {
     for (int i = 0; i < f.batch * job.network.outputs; ++i) to[i] = part(y[i]);
   }
 
-  /// What the backward pass begins with: cotangents as they are given, or the gradient of the loss; adds to the loss.
-  SHARPSEEK_HOST_DEVICE void seed_gradient(const Frame<P>& f, int first, std::int64_t sample, float& loss) const {
+  /// What the backward pass begins with: cotangents as they are given, or the gradient of the loss; returns the sum of
+  /// losses, which it is given so far.
+  SHARPSEEK_HOST_DEVICE float seed_gradient(const Frame<P>& f, int first, std::int64_t sample, float loss) const {
     const int outputs = job.network.outputs;
     const auto targets = at(job.targets, job.targets_shared ? first : sample, outputs);
     const P dy = f.gradient(job.network.output);
@@ -62,7 +63,7 @@ struct SampleTask {
       if constexpr (!kDual) {
         for (int i = 0; i < f.batch * outputs; ++i) dy[i] = targets[i];
       }
-      return;
+      return loss;
     }
     visit(job.kind, [&](auto form) {
       loss = form.gradient(f.batch, outputs, f.value(job.network.output), LabelArray<decltype(targets)>{targets},
@@ -71,22 +72,32 @@ struct SampleTask {
     if constexpr (kDual) {
       for (int i = 0; i < f.batch * outputs && job.residual_only; ++i) dy[i] = R(R(dy[i]).value, 0.f);
     }
+    return loss;
   }
 
-  /// The weight gradient of a chunk, or its tangent: each sample's own, or added to those of the slice's chunks before.
-  SHARPSEEK_HOST_DEVICE void store_gradient(P gradient, std::int64_t sample, bool first_of_slice) const {
-    const int count = job.network.parameter_count;
+  /// Whether the slice has one result, the sum over its samples, and whether it has that of the squares, too.
+  SHARPSEEK_HOST_DEVICE bool squared() const { return job.task == DeviceTask::kPullbackSums; }
+  SHARPSEEK_HOST_DEVICE bool summed() const {
+    return job.task == DeviceTask::kGradient || job.task == DeviceTask::kProduct || squared();
+  }
+  SHARPSEEK_HOST_DEVICE T sums() const {
     const std::int64_t groups = job.groups;
-    const bool squared = job.task == DeviceTask::kPullbackSums;
-    const bool summed = job.task == DeviceTask::kGradient || job.task == DeviceTask::kProduct || squared;
-    const T to =
-        summed ? at(job.result, (slice * groups + group) * job.vectors + vector, count) : at(job.result, sample, count);
-    const T squares = squared ? at(job.squares, slice * groups + group, count) : T{nullptr};
-    const bool add = summed && !first_of_slice;
+    return at(job.result, (slice * groups + group) * job.vectors + vector, job.network.parameter_count);
+  }
+  SHARPSEEK_HOST_DEVICE T squares() const {
+    const std::int64_t groups = job.groups;
+    return squared() ? at(job.squares, slice * groups + group, job.network.parameter_count) : T{nullptr};
+  }
+
+  /// The weight gradient of a chunk, or its tangent, to what it is for: put there, or added to that of the slice's
+  /// chunks before.
+  SHARPSEEK_HOST_DEVICE void store_gradient(P gradient, T to, T squares, bool add) const {
+    const int count = job.network.parameter_count;
+    const bool both = squared();
     for (int i = 0; i < count; ++i) {
       const float g = part(gradient[i]);
       to[i] = add ? to[i] + g : g;
-      if (squared) squares[i] = add ? fused(g, g, squares[i]) : g * g;
+      if (both) squares[i] = add ? fused(g, g, squares[i]) : g * g;
     }
   }
 
@@ -124,6 +135,9 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
 
   const int begin = task.slice * job.slice_samples;
   const int end = begin + job.slice_samples < job.samples ? begin + job.slice_samples : job.samples;
+  const bool summed = task.summed();
+  const auto sums = task.sums();
+  const auto squares = task.squares();
   float loss = 0;
   for (int first = begin; first < end; first += job.chunk) {
     const int batch = end - first < job.chunk ? end - first : job.chunk;
@@ -136,9 +150,10 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
       task.store_outputs(f, sample);
       continue;
     }
-    task.seed_gradient(f, first, sample, loss);
+    loss = task.seed_gradient(f, first, sample, loss);
     backward(f);
-    task.store_gradient(gradient, sample, first == begin);
+    task.store_gradient(gradient, summed ? sums : task.at(job.result, sample, net.parameter_count), squares,
+                        summed && first > begin);
   }
   if (job.task == DeviceTask::kGradient) {
     job.loss[(task.slice * std::int64_t{job.groups} + task.group) * kDeviceLanes + lane] = loss;
