@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sharpseek.theory import closed_form, symmetric_power
+from sharpseek.theory import closed_form, linear_spectrum, symmetric_power
 
 RANK = 1e-12
 """Singular values below this share of the largest are zero."""
@@ -49,6 +49,16 @@ def largest_eigenvalue(depth: int, signal: np.ndarray, inputs: np.ndarray, noise
     for i in range(1, depth - 1):
         hessian += np.outer(above[i], below[i - 1])
     return float(hessian.max())
+
+
+def largest_two(
+    depth: int, teacher: np.ndarray, input_covariance: np.ndarray, noise: np.ndarray
+) -> tuple[float, float]:
+    """The two largest Hessian eigenvalues at Theorem 1's minima, the larger first, in its units. The second is 0 where
+    the Hessian has one eigenvalue only."""
+    weights = closed_form(depth, teacher, input_covariance, noise).weights
+    values = np.concatenate([[0.0], linear_spectrum(weights, input_covariance)])
+    return float(values[-1] / 2), float(values[-2] / 2)
 
 
 def _product(depth: int, total: float, noise: float, inputs: float) -> float:

@@ -55,7 +55,13 @@ def closed_form(depth: int, teacher: np.ndarray, input_covariance: np.ndarray, n
 
 
 def linear_sharpness(weights: list[np.ndarray], input_covariance: np.ndarray) -> float:
-    """Largest Hessian eigenvalue at a global minimum: of K = 2 sum_i A_i A_i' kron (R B_i'B_i R), R = Sigma_x^(1/2)."""
+    """Largest Hessian eigenvalue at a global minimum."""
+    return float(linear_spectrum(weights, input_covariance)[-1])
+
+
+def linear_spectrum(weights: list[np.ndarray], input_covariance: np.ndarray) -> np.ndarray:
+    """The Hessian's eigenvalues at a global minimum but for zeros, in rising order: those of K = 2 sum_i A_i A_i' kron
+    (R B_i'B_i R), R = Sigma_x^(1/2)."""
     root = symmetric_power(input_covariance, 0.5)
     depth = len(weights)
     k = np.zeros((len(weights[-1]) * len(root),) * 2)
@@ -67,4 +73,4 @@ def linear_sharpness(weights: list[np.ndarray], input_covariance: np.ndarray) ->
         for w in weights[:i]:
             before = w @ before
         k = k + 2 * np.kron(after @ after.T, root @ before.T @ before @ root)
-    return float(np.linalg.eigvalsh(k)[-1])
+    return np.linalg.eigvalsh(k)

@@ -69,19 +69,28 @@ def judge_imbalance(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
         return []
     if len(conditions(run)) < 2:
         return [missing("a slope needs two kappas or more")]
+    run = asked(run, NETWORK_MARGIN, "trace")
+    rate = ", rate to 0" if several_rates(run) else ""
+    return [evidence_of(slope_over_theory(run), f"slope over theory{rate}", SLOPES)]
+
+
+def several_rates(run: xr.Dataset) -> bool:
+    """Whether more than one learning rate was swept."""
+    return "learning_rate" in run.coords and len(np.unique(run["learning_rate"])) > 1
+
+
+def slope_over_theory(run: xr.Dataset) -> Effect:
+    """Slope of log trace over log kappa / the closed form's between the same kappas; at rate 0 by a straight line
+    through the slopes at the two smallest rates, where there are several."""
     x, y = np.log(run["condition"].values), np.log(run["closed_form_trace"].values)
     predicted = float(np.polyfit(x, y, 1)[0])
-    run = asked(run, NETWORK_MARGIN, "trace")
     run = run.assign(trace_ratio=run["trace_mean"] / run["closed_form_trace"])
-
-    rates = np.unique(run["learning_rate"])[:2] if "learning_rate" in run.coords else np.empty(0)
-    if len(rates) == 2:
-        parts = [run.isel(replica=np.flatnonzero(run["learning_rate"].values == rate)) for rate in rates]
-        effect = line_to_zero(*rates, *(slope_effect(part, "trace_ratio") for part in parts))
-        subject = "slope over theory, rate to 0"
-    else:
-        effect, subject = slope_effect(run, "trace_ratio"), "slope over theory"
-    return [evidence_of(_over_theory(effect, predicted), subject, SLOPES)]
+    if not several_rates(run):
+        return _over_theory(slope_effect(run, "trace_ratio"), predicted)
+    rates = np.unique(run["learning_rate"])[:2]
+    parts = [run.isel(replica=np.flatnonzero(run["learning_rate"].values == rate)) for rate in rates]
+    effect = line_to_zero(*rates, *(slope_effect(part, "trace_ratio") for part in parts))
+    return _over_theory(effect, predicted)
 
 
 def _over_theory(excess: Effect, predicted: float) -> Effect:

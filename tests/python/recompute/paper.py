@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from recompute.claims import c2
+from recompute.claims import c2, slope_over_theory
 from recompute.estimates import (
     INFINITE,
     LEVEL,
@@ -45,8 +45,11 @@ def several(run: Run) -> bool:
     return len(run.distinct("learning_rate")) > 1
 
 
-def theorem(experiment: Experiment, name: str, margin: float) -> list[Piece]:
-    runs = [r for r in experiment.runs if f"closed_form_{name}" in r and (r["commutes"] == 1).all()]
+def commuting(experiment: Experiment, name: str) -> list[Run]:
+    return [r for r in experiment.runs if f"closed_form_{name}" in r and (r["commutes"] == 1).all()]
+
+
+def theorem(runs: list[Run], name: str, margin: float) -> list[Piece]:
     if not runs:
         return [missing()]
     settings = settings_of(runs)
@@ -66,11 +69,33 @@ def theorem(experiment: Experiment, name: str, margin: float) -> list[Piece]:
 
 
 def p1(experiment: Experiment) -> list[Piece]:
-    return theorem(experiment, "trace", 0.02)
+    return theorem(commuting(experiment, "trace"), "trace", 0.02)
 
 
 def p5(experiment: Experiment) -> list[Piece]:
-    return theorem(experiment, "sharpness", 0.04)
+    """Where the two largest eigenvalues in closed form are equal nothing is asked."""
+    kept = [(run, np.array([simple(run, e) for e in range(run.size)])) for run in commuting(experiment, "sharpness")]
+    return theorem([run.rows(rows) for run, rows in kept if rows.any()], "sharpness", 0.04)
+
+
+def simple(run: Run, e: int) -> bool:
+    """Whether the largest eigenvalue is a simple one, by equation 72's terms along the axes that all matrices share."""
+    noise, teacher, inputs = run["noise_covariance"][e], run.shared["teacher"], run.shared["input_covariance"]
+    root = np.diag(np.sqrt(np.diag(inputs)))
+    for matrix in (noise, teacher, inputs):
+        if not np.allclose(matrix, np.diag(np.diag(matrix))):
+            raise NotImplementedError("P5 with matrices that are not diagonal")
+    s, variance, depth = np.diag(teacher @ root), np.diag(noise), len(run.shared["layer"])
+    joint = np.sqrt(variance) * s
+    # |A_i|^2 weighted by the noise, times |B_i|^2 weighted by the inputs, is the same for every layer.
+    share = (variance.sum() * np.trace(inputs)) ** (1 / depth) * joint.sum() ** (2 - 2 / depth)
+    terms = np.zeros((len(variance), len(s)))
+    for i in range(1, depth + 1):
+        above = np.ones_like(variance) / variance.sum() if i == depth else s / np.sqrt(variance) / joint.sum()
+        below = np.diag(inputs) / np.trace(inputs) if i == 1 else joint / joint.sum()
+        terms += share * np.outer(above, below)
+    first, second = np.sort(terms.ravel())[[-1, -2]]
+    return bool(second < (1 - 1e-6) * first)
 
 
 def p2(experiment: Experiment) -> list[Piece]:
@@ -109,15 +134,17 @@ def exponential(estimate: Estimate) -> Estimate:
 
 def p4(experiment: Experiment) -> list[Piece]:
     run = joined(experiment.runs) if len(experiment.runs) > 1 else experiment.runs[0]
-    run = smallest(run)
     if len(run.distinct("depth")) < 2:
         return [missing()]
+    return [*collapse(smallest(run)), *growth(run)]
+
+
+def collapse(run: Run) -> list[Piece]:
     use = usable(run, 0.05, "trace")
     depth, values = np.asarray(run["depth"], dtype=float), np.log(run["trace_mean"])
-    depths = sorted(set(depth.tolist()))
     pieces = []
     for kappa in run.kappas:
-        for d in depths:
+        for d in sorted(set(depth.tolist())):
             mine, others = run.at(kappa) & (depth == d), run.at(kappa) & (depth != d)
             sound = half(int((use & mine).sum()), int(mine.sum())) and half(
                 int((use & others).sum()), int(others.sum())
@@ -125,13 +152,20 @@ def p4(experiment: Experiment) -> list[Piece]:
             per_depth = values - np.log(depth)
             ratio = exponential(welch(per_depth[use & mine], per_depth[use & others], sound))
             pieces.append(judged(ratio, 1 / 1.5, 1.5))
-    if sum(k is not None and k >= 100 for k in run.kappas) < 2:
-        return [*pieces, missing()]
-    large = run["condition"] >= 100
-    for d in depths:
-        rows = large & (depth == d)
-        part = run.rows(rows)
-        pieces.append(judged(slope(part, use[rows], part["trace_mean"]), 0.4, 0.6))
+    return pieces
+
+
+def growth(run: Run) -> list[Piece]:
+    if sum(k is not None and k >= 100 for k in run.kappas) < 2 or "closed_form_trace" not in run:
+        return [missing()]
+    use = usable(run, 0.05, "trace")
+    depth = np.asarray(run["depth"], dtype=float)
+    against = None if several(run) else (-INFINITE, INFINITE)
+    pieces = []
+    for d in sorted(set(depth.tolist())):
+        rows = (run["condition"] >= 100) & (depth == d)
+        estimate = slope_over_theory(run.rows(rows), use[rows])
+        pieces.append(judged(estimate, 0.9, 1.1, against) if against else judged(estimate, 0.9, 1.1))
     return pieces
 
 
