@@ -132,8 +132,26 @@ def answer(found: list[Finding], unasked: list[Verdict] | None = None) -> str:
     """The question's answer as far as these data go, from C2 and C5, and what is known where they were not asked."""
     by_name = {f.claim.name: f for f in found}
     ends, ways = by_name.get("C2"), by_name.get("C5")
+    paper = [f for f in found if f.claim.name.startswith("P")]
+    if paper and ends is None and ways is None:
+        return _of_the_paper(paper)
     sentences = [_ends(ends, ways), _ways(ends, ways), *_asked(ends, ways), *_not_asked(unasked or [])]
     return " ".join(filter(None, sentences))
+
+
+def _of_the_paper(found: list[Finding]) -> str:
+    """How many of the paper's statements hold, which do not, and the number that says so."""
+    parts = []
+    for outcome in (SUPPORTED, REFUTED, UNDECIDED):
+        these = [f for f in found if f.outcome == outcome]
+        if these:
+            names = [f"{f.claim.name}: {_where(f)}" if outcome == REFUTED else f.claim.name for f in these]
+            verb = "is" if len(these) == 1 else "are"
+            parts.append(f"{len(these)} {verb} {outcome} ({('; ' if outcome == REFUTED else ', ').join(names)})")
+    statements = "statement" if len(found) == 1 else f"{len(found)} statements"
+    return f"Of the {statements} of arXiv:2602.05065 that {'was' if len(found) == 1 else 'were'} put to the test, " + (
+        f"{', '.join(parts)}."
+    )
 
 
 def _ends(ends: Finding | None, ways: Finding | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -105,6 +106,27 @@ def _alike(name: object, part: xr.Dataset, first: xr.Dataset) -> bool:
 
 def _equal(part: xr.Dataset, key: str, value: object) -> bool:
     return key in part.attrs and bool(np.all(part.attrs[key] == value))
+
+
+NUMBERS = re.compile(r"(?<![\w.])-?[\d.]+(?:e[-+]?\d+)?(?:,-?[\d.]+(?:e[-+]?\d+)?){4,}(?![\w.])")
+"""Five numbers or more with commas between them."""
+
+
+def shortened(name: str) -> str:
+    """A name whose lists of five numbers or more are their first two, an ellipsis and the last."""
+
+    def ends(found: re.Match[str]) -> str:
+        numbers = found[0].split(",")
+        return f"{numbers[0]},{numbers[1]},…,{numbers[-1]}"
+
+    return NUMBERS.sub(ends, name)
+
+
+def short_names(names: Iterable[str]) -> list[str]:
+    """The names, `shortened` where that leaves them different from each other."""
+    whole = list(names)
+    short = [shortened(name) for name in whole]
+    return [s if short.count(s) == 1 else w for s, w in zip(short, whole, strict=True)]
 
 
 def run_rate(run: xr.Dataset, group: str | None = None) -> float:

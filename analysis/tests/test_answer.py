@@ -127,3 +127,16 @@ def test_a_point_that_could_not_be_measured_is_named_where_the_rest_was() -> Non
     assert f"not measured: only, kappa 1 (0 of {replicas} replicas usable)" in found.gap
     assert found.sentence.endswith(f"Undecided because {found.gap}.")
     assert found.gap in answer([found], [])
+
+
+def test_of_the_paper_s_statements_the_headline_says_how_many_hold() -> None:
+    good, bad = linear("P1"), linear("P1", bias=1.1, rates=(0.001, 0.002))
+    _, text = headline(good)
+    assert text == "Of the statement of arXiv:2602.05065 that was put to the test, 1 is supported (P1)."
+    _, text = headline(bad)
+    assert text.startswith("Of the statement of arXiv:2602.05065 that was put to the test, 1 is refuted (P1: 1.")
+    _, text = headline(linear("P1 P2"))
+    assert text.startswith("Of the 2 statements of arXiv:2602.05065 that were put to the test, ")
+    # Where the question itself is asked the answer is about that.
+    _, text = headline(linear("P1 C2"))
+    assert text.startswith("Flat and sharp starts end at the same curvature")

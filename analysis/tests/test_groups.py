@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from sharpseek.files import Experiment, open_run
-from sharpseek.groups import group_axes, run_rate, smallest_rate_runs
+from sharpseek.groups import group_axes, run_rate, short_names, shortened, smallest_rate_runs
 from sharpseek.summaries import pooled
 from synthetic import make_dataset, make_run
 
@@ -60,3 +60,12 @@ def test_the_rate_of_a_run_is_its_groups_or_its_configurations() -> None:
     assert run_rate(xr.Dataset(attrs={"config": config, "group": "learning_rate=2e-2,depth=2"})) == 0.02
     assert run_rate(configured(training={"learning_rate": 0.03})) == 0.03
     assert np.isnan(run_rate(configured()))
+
+
+def test_long_lists_of_numbers_are_shortened_where_names_stay_different() -> None:
+    power = "teacher=diagonal:1,0.5,0.25,0.125,6.25e-02,learning_rate=0.001"
+    assert shortened(power) == "teacher=diagonal:1,0.5,…,6.25e-02,learning_rate=0.001"
+    assert shortened("teacher=diagonal:1,2,3,4,depth=3") == "teacher=diagonal:1,2,3,4,depth=3"
+    one, two = "teacher=diagonal:1,2,3,4,5", "teacher=diagonal:1,2,9,4,5"
+    assert short_names([one, two, power]) == [one, two, shortened(power)]
+    assert short_names([""]) == [""]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sharpseek.files import Experiment
+from sharpseek.groups import short_names
 from sharpseek.rates import join_rates
 from sharpseek.summaries import pooled, smallest_rate
 from sharpseek.verdicts.registry import CLAIMS
@@ -65,9 +66,9 @@ def _evidence(claim: Claim, experiment: Experiment) -> list[Evidence]:
             return [missing(f"{name.removesuffix('_mean')} was not measured (measure.quantities)")]
     runs = {"": pooled(experiment)} if claim.pooled else experiment.runs
     evidence = []
-    for group, run in runs.items():
+    for run, name in zip(runs.values(), short_names(runs), strict=True):
         found = claim.judge(experiment, run if claim.every_rate else smallest_rate(run))
-        evidence += [replace(e, subject=", ".join(filter(None, (group, e.subject)))) for e in found]
+        evidence += [replace(e, subject=", ".join(filter(None, (name, e.subject)))) for e in found]
     return evidence
 
 
