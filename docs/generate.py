@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import sharpseek
 from sharpseek.paper_figures import PAPER, table_of
@@ -140,17 +141,32 @@ def paper() -> str:
     lines = ["| figure | it says | here | given there | not given, or other here |", "|---|---|---|---|---|"]
     for row in rows:
         here = "; ".join(f"{claim} {outcome} ({experiment})" for claim, experiment, outcome in row.said)
-        cells_of = (row.figure.name, row.figure.says, here or "not run yet", row.figure.given, row.figure.chosen)
+        otherwise = "not run yet" if row.figure.claims else "drawn, not judged"
+        cells_of = (row.figure.name, row.figure.says, here or otherwise, row.figure.given, row.figure.chosen)
         lines.append("| " + " | ".join(map(escaped, cells_of)) + " |")
     if found:
         lines += ["", f"Recorded {found['finished']}, version {found['origin']['version']}.", ""]
         lines += ["| claim | outcome | found |", "|---|---|---|"]
         lines += [f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
                   for c in found["claims"]]  # fmt: skip
-        lines += ["", "| experiment | replicas | steps | seconds |", "|---|---|---|---|"]
-        lines += [f"| {r['name']}: {r['title']} | {r['replicas']} | {r['steps']} | {number(r.get('seconds'))} |"
-                  for r in found["runs"]]  # fmt: skip
+        lines += ["", *where_the_time_goes(found["runs"])]
     return "\n".join(lines)
+
+
+def where_the_time_goes(runs: list[dict[str, Any]]) -> list[str]:
+    """Experiments by the time they took, with their share of all."""
+    rows: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        name = run["name"].split(" ")[0]
+        row = rows.setdefault(name, {"title": run["title"], "replicas": 0, "seconds": 0.0})
+        row["replicas"] += run["replicas"]
+        row["seconds"] += run.get("seconds") or 0.0
+    total = sum(row["seconds"] for row in rows.values())
+    lines = ["| experiment | replicas | seconds | share |", "|---|---|---|---|"]
+    for name, row in sorted(rows.items(), key=lambda pair: -pair[1]["seconds"]):
+        share = f"{row['seconds'] / total:.1%}" if total else ""
+        lines.append(f"| {name}: {escaped(row['title'])} | {row['replicas']} | {row['seconds']:.0f} | {share} |")
+    return [*lines, f"| all | {sum(row['replicas'] for row in rows.values())} | {total:.0f} | |"]
 
 
 def error_rates() -> str:

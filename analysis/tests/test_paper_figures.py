@@ -39,6 +39,25 @@ def test_trajectories_are_in_the_paper_s_units_with_its_lines() -> None:
     assert lines["limit of small rates, κ = 100"] == (pytest.approx(16 * 100**0.2), "solid")
 
 
+def test_panels_say_which_of_several_experiments_they_are_of() -> None:
+    run = make_dataset(noise=0.0)
+    two = [Experiment(name, "x", "linear", ["P1"], {"": run}) for name in ("theorem-1", "theorem-1-deep")]
+    (chart,) = charts(two, [])
+    assert [panel.title for panel in chart.panels] == ["T, theorem-1", "T, theorem-1-deep"]
+
+
+def test_a_fork_that_is_too_short_to_be_seen_has_its_own_panel() -> None:
+    run = make_dataset(noise=0.0)
+    forks = [
+        Experiment(name, "x", "linear", ["P6"], {"": run.assign_coords(step=run["step"] * factor)})
+        for name, factor in (("figure-4", 100), ("figure-4-noise", 100), ("figure-4-descent", 1))
+    ]
+    (chart,) = charts(forks, [])
+    assert [panel.title for panel in chart.panels] == ["T", *["T, figure-4-descent"] * (len(chart.panels) - 1)]
+    assert len(chart.panels) > 1
+    assert max(chart.panels[1].series[0].x) == run["step"].values[-1]
+
+
 def test_the_plateau_over_the_horizon() -> None:
     experiment = named("figure-3-relu", plateau(1, slopes=(0.0, 0.2)))
     (chart,) = charts([experiment], judge([experiment]))
@@ -53,6 +72,17 @@ def test_layers_and_power_laws_are_drawn() -> None:
     assert [len(chart.panels) for chart in found] == [3]
     late = {s.label: s.y[-1] for s in found[0].panels[0].series}
     assert late["κ = 100"] / late["κ = 1"] == pytest.approx(2, rel=0.1)
+    run = named("figure-2-linear", layers(1, ratios=(2.0, 1.0, 2.0))).run
+    noise = np.array([np.diag([1.0, 1 / k]) for k in run["condition"].values])
+    run = run.assign(
+        input_covariance=(("input", "input_b"), np.eye(2)),
+        noise_covariance=(("replica", "output", "output_b"), noise),
+    )
+    (chart,) = charts([Experiment("figure-2-linear", "x", "linear", ["P8"], {"": run})], [])
+    # V = I and D = 3: W_3 goes as Sigma^(-1/4), W_1 as Sigma^(1/4), W_2 as the identity (equation 66).
+    for panel, at_100 in zip(chart.panels, (100**0.25, 1.0, 100**0.25), strict=True):
+        lines = {s.label: s.y[0] for s in panel.series if s.style == "reference"}
+        assert lines == {"Theorem 1, κ = 1": pytest.approx(1.0), "Theorem 1, κ = 100": pytest.approx(at_100)}
     experiment = named("power-2", power(1, factors=(1.0, 1.0)))
     run = experiment.run
     run = run.assign(
