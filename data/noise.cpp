@@ -1,6 +1,8 @@
 #include "data/noise.h"
 
 #include <cmath>
+#include <limits>
+#include <numbers>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +41,17 @@ Matrix nearest_rotation(const Matrix& m) {
   return svd.matrixU() * svd.matrixV().transpose();
 }
 
+constexpr std::string_view kTurned = "teacher:";
+
+/// Directions, of which the first and the last are turned by an angle in their plane, the first towards the last.
+Matrix turned(const Matrix& directions, double degrees) {
+  const double angle = degrees * std::numbers::pi / 180;
+  Matrix result = directions;
+  result.col(0) = std::cos(angle) * directions.col(0) + std::sin(angle) * directions.rightCols(1);
+  result.rightCols(1) = std::cos(angle) * directions.rightCols(1) - std::sin(angle) * directions.col(0);
+  return result;
+}
+
 Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* signal, std::uint64_t seed) {
   if (rotation == "axes") return Matrix::Identity(outputs, outputs);
   if (rotation == "random") return random_rotation(outputs, seed);
@@ -52,12 +65,17 @@ Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* 
             kRotationError);
     return error < kExactRotation ? m : nearest_rotation(m);
   }
-  require(rotation == "teacher" || rotation == "teacher-reversed", "noise.rotation = ", rotation,
-          ": must be axes | teacher | teacher-reversed | random | file:M.csv");
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const double angle =
+      rotation.starts_with(kTurned) ? parse_double(rotation.substr(kTurned.size())).value_or(kNone) : kNone;
+  require(rotation == "teacher" || rotation == "teacher-reversed" || std::isfinite(angle),
+          "noise.rotation = ", rotation,
+          ": must be axes | teacher | teacher-reversed | teacher:DEGREES | random | file:M.csv");
   require(signal != nullptr, "noise.rotation = ", rotation,
           ": needs a teacher with one matrix, not data.teacher = mlp");
   const Eigen::JacobiSVD<Matrix> svd(*signal, Eigen::ComputeFullU);
   if (rotation == "teacher") return svd.matrixU();
+  if (std::isfinite(angle)) return turned(svd.matrixU(), angle);
   return svd.matrixU().rowwise().reverse();
 }
 

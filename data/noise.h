@@ -21,7 +21,7 @@ struct NoiseOptions {
   std::string profile = "geometric";  ///< variances between smallest and largest: geometric | groups:K
   double condition = 1;               ///< kappa: largest over smallest variance; must be 1 when there is one output
   std::string rotation =
-      "axes";  ///< axes | teacher | teacher-reversed | random | file:M.csv (orthogonal, columns = directions)
+      "axes";  ///< axes | teacher | teacher-reversed | teacher:DEGREES | random | file:M.csv (columns = directions)
   std::string distribution = "gaussian";  ///< gaussian | rademacher | measured
   std::string covariance = {};            ///< diagonal:a,b,.. | file:S.csv replaces all of the above
   std::string redraw = "fresh";           ///< fresh: drawn at every use | fixed: once per sample of a finite set

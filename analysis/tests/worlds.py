@@ -20,6 +20,7 @@ from sharpseek.verdicts import REFUTED, SUPPORTED, judge, overall
 from synthetic import make_dataset
 from test_rivals import ends
 from test_sharpening import experiment as sharpening
+from worlds_beyond import BORDERS as BEYOND
 from worlds_paper import BORDERS
 
 Make = Callable[[int], list[Experiment]]
@@ -326,7 +327,7 @@ WORLDS: list[World] = [
           partial(flattest, at=(1.0, 10.0, 100.0), claim="P2", noise=0.003, rates=(0.001, 0.002), deficit=0.05)),
     World("P3", "starts that end 5 % apart, at one kappa", S, partial(starts, everywhere=False, claim="P3")),
     World("P3", "starts that end 5 % apart, everywhere", R, partial(starts, everywhere=True, claim="P3")),
-    *[World(*border) for border in BORDERS],
+    *[World(*border) for border in (*BORDERS, *BEYOND)],
     World("any", "a report of C2, C5 and C7, all on their borders", S, nothing_true),
     World("any", "a report of C2, C5 and C7, all on their borders", R, nothing_true),
 ]  # fmt: skip

@@ -19,7 +19,8 @@ constexpr const char* kExamples =
 int command_reproduce(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
-  options.add_options()("preset", po::value<std::string>()->default_value("quick"), "full | paper | quick | smoke")(
+  options.add_options()("preset", po::value<std::string>()->default_value("quick"),
+                        "beyond | full | paper | quick | smoke")(
       "only", po::value<std::vector<std::string>>()->multitoken(), "experiments by name or beginning of name")(
       "out", po::value<std::string>(),
       "result folder, must not exist (default out/PRESET); resume goes on with one that was stopped")("no-report",

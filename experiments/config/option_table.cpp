@@ -64,7 +64,8 @@ constexpr std::array kOptions{
     ConfigOption{"noise.profile", kText, "geometric", kReplica,
                  "geometric | groups:K: variances in between, or K of the largest and the others of the smallest"},
     ConfigOption{"noise.condition", kNumber, "1", kReplica, "kappa: largest over smallest noise variance, >= 1"},
-    ConfigOption{"noise.rotation", kText, "axes", kReplica, "axes | teacher | teacher-reversed | random | file:M.csv"},
+    ConfigOption{"noise.rotation", kText, "axes", kReplica,
+                 "axes | teacher | teacher-reversed | teacher:DEGREES | random | file:M.csv"},
     ConfigOption{"noise.distribution", kText, "gaussian", kReplica,
                  "gaussian | rademacher | measured (residuals of data.dataset)"},
     ConfigOption{"noise.covariance", kText, "", kReplica,
@@ -86,9 +87,10 @@ constexpr std::array kOptions{
                  "transformer: mean (default) | last | tokens (each token has outputs of its own)"},
     ConfigOption{"model.initialisation", kText, "lecun", kGroup,
                  "lecun: variance 1 / fan-in | kaiming: 2 / fan-in where an activation follows"},
-    ConfigOption{
-        "model.init", kText, "random", kReplica,
-        "random | limit (linear: where theory says that small rates end) | manifold (weights that fit the samples)"},
+    ConfigOption{"model.init", kText, "random", kReplica,
+                 "random | limit (linear: where theory says that small rates end) | closed-form (linear: the minimal "
+                 "fluctuation) "
+                 "| manifold (weights that fit the samples)"},
     ConfigOption{"model.init_scale", kNumber, "1", kReplica, "multiplies the initial weights"},
     ConfigOption{"model.init_imbalance", kNumber, "1", kReplica,
                  "r: last matrix times r, first one divided by r: a sharper start"},

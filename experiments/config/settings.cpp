@@ -83,7 +83,8 @@ Start start_of(const Point& point) {
   const std::string& start = point.text("model.init");
   if (start == "random") return Start::kRandom;
   if (start == "limit") return Start::kLimit;
-  require(start == "manifold", "model.init = ", start, ": must be random | limit | manifold");
+  if (start == "closed-form") return Start::kClosedForm;
+  require(start == "manifold", "model.init = ", start, ": must be random | limit | closed-form | manifold");
   return Start::kManifold;
 }
 

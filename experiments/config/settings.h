@@ -20,9 +20,10 @@ namespace sharpseek {
 /// Where training starts.
 enum class Start {
   kRandom,
-  kLimit,     ///< where theory says that small learning rates end
-  kManifold,  ///< weights that fit the samples
-  kParent,    ///< a fork: stored weights of another run
+  kLimit,       ///< where theory says that small learning rates end
+  kClosedForm,  ///< the minimal fluctuation in closed form
+  kManifold,    ///< weights that fit the samples
+  kParent,      ///< a fork: stored weights of another run
 };
 
 /// The [measure] section.

@@ -38,6 +38,19 @@ void add_limit(Prediction& prediction, const ModelOptions& model, const LinearTa
   }
 }
 
+std::string last_warning(const Prediction& prediction) {
+  return prediction.warnings.empty() ? "" : prediction.warnings.back();
+}
+
+/// Weights whose hidden width is the teacher's rank as parameters [P] of a network that may be wider.
+std::vector<double> in_first_units(const ModelOptions& model, const std::vector<Matrix>& narrow) {
+  std::vector<Matrix> weights = linear_shapes(model.inputs, model.width, model.outputs, model.depth);
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    weights[i].topLeftCorner(narrow[i].rows(), narrow[i].cols()) = narrow[i];
+  const Vector parameters = flatten(weights);
+  return {parameters.begin(), parameters.end()};
+}
+
 bool theory_applies(const PreparedGroup& prepared) {
   return linear_theory_refusal(prepared.settings().model, *prepared.task).empty();
 }
@@ -144,15 +157,14 @@ std::vector<Prediction> predict(const ModelOptions& model, const Task& task, con
 
 std::vector<double> limit_parameters(const ModelOptions& model, const Prediction* prediction) {
   SHARPSEEK_ASSERT(prediction != nullptr);
-  require(prediction->limit.has_value(),
-          "model.init = limit: there is none: ", prediction->warnings.empty() ? "" : prediction->warnings.back());
-  std::vector<Matrix> weights = linear_shapes(model.inputs, model.width, model.outputs, model.depth);
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const Matrix& w = prediction->limit->weights[i];
-    weights[i].topLeftCorner(w.rows(), w.cols()) = w;
-  }
-  const Vector parameters = flatten(weights);
-  return {parameters.begin(), parameters.end()};
+  require(prediction->limit.has_value(), "model.init = limit: there is none: ", last_warning(*prediction));
+  return in_first_units(model, prediction->limit->weights);
+}
+
+std::vector<double> closed_form_parameters(const ModelOptions& model, const Prediction* prediction) {
+  SHARPSEEK_ASSERT(prediction != nullptr);
+  require(prediction->closed_form.has_value(), "model.init = closed-form: there is none: ", last_warning(*prediction));
+  return in_first_units(model, prediction->closed_form->weights);
 }
 
 Predicted predict_linear(const PreparedGroup& prepared) {

@@ -41,6 +41,9 @@ std::vector<Prediction> predict(const ModelOptions& model, const Task& task, con
 /// 0. Throws UserError naming model.init where there is no limit.
 std::vector<double> limit_parameters(const ModelOptions& model, const Prediction* prediction);
 
+/// The same of the closed form.
+std::vector<double> closed_form_parameters(const ModelOptions& model, const Prediction* prediction);
+
 /// What theory predicts for each replica, as columns [replica]: closed_form_*, small_lr_limit_* and commutes. NaN where
 /// a prediction is missing; no columns at all where the theory does not apply.
 Predicted predict_linear(const PreparedGroup& prepared);

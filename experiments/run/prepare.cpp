@@ -81,13 +81,17 @@ std::vector<std::string> remarks_on(const PreparedGroup& prepared) {
   return remarks;
 }
 
+bool starts_where_theory_says(Start start) { return start == Start::kLimit || start == Start::kClosedForm; }
+
 }  // namespace
 
 std::vector<double> initial_weights(const Replica& replica, const Program& program, const Prediction* prediction) {
   const Settings& settings = *replica.settings;
   const InitialisationOptions options = settings.initialisation;
-  if (settings.start != Start::kLimit) return initial_parameters(program, options, settings.seed, replica.key);
-  std::vector<double> weights = limit_parameters(settings.model, prediction);
+  if (!starts_where_theory_says(settings.start))
+    return initial_parameters(program, options, settings.seed, replica.key);
+  std::vector<double> weights = settings.start == Start::kLimit ? limit_parameters(settings.model, prediction)
+                                                                : closed_form_parameters(settings.model, prediction);
   rescale(program, options, weights);
   return weights;
 }
@@ -131,8 +135,8 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard, con
 
     // Weights to start from.
     std::vector<Prediction> predictions;
-    const auto starts_at_limit = [](const Replica& replica) { return replica.settings->start == Start::kLimit; };
-    if (std::any_of(group.replicas.begin(), group.replicas.end(), starts_at_limit)) {
+    const auto needs_theory = [](const Replica& replica) { return starts_where_theory_says(replica.settings->start); };
+    if (std::any_of(group.replicas.begin(), group.replicas.end(), needs_theory)) {
       predictions = predict(settings.model, *next.task, next.noise);
     }
     for (std::size_t e = 0; e < group.replicas.size(); ++e) {

@@ -117,6 +117,33 @@ TEST(Noise, TeacherRotationFollowsTheLeftSingularVectors) {
   for (int o = 0; o < 3; ++o) EXPECT_NEAR(reversed(o, o), variances(2 - o), kReorderedSums);
 }
 
+TEST(Noise, AnAngleTurnsTheFirstTeacherAxisTowardsTheLast) {
+  const Matrix s = signal();
+  const Matrix u = Eigen::JacobiSVD<Matrix>(s, Eigen::ComputeThinU).matrixU();
+  NoiseOptions options;
+  options.condition = 100;
+  options.rotation = "teacher:0";
+  const Matrix straight = make_noise(options, 3, &s, 1).covariance;
+  options.rotation = "teacher:-30.5";
+  const Matrix turned = make_noise(options, 3, &s, 1).covariance;
+  const Vector variances = noise_variances({.total = 3, .condition = 100}, 3);
+  EXPECT_TRUE(straight.isApprox(u * variances.asDiagonal() * u.transpose(), kReorderedSums));
+  // Each direction's own variance, and nothing between them.
+  const double angle = -30.5 * std::acos(-1.0) / 180;
+  Matrix directions = u;
+  directions.col(0) = std::cos(angle) * u.col(0) + std::sin(angle) * u.col(2);
+  directions.col(2) = std::cos(angle) * u.col(2) - std::sin(angle) * u.col(0);
+  const Matrix diagonal = directions.transpose() * turned * directions;
+  EXPECT_LT((diagonal - Matrix(variances.asDiagonal())).norm(), kReorderedSums);
+  options.rotation = "teacher:90";
+  options.condition = 1;
+  EXPECT_LT((make_noise(options, 3, &s, 1).covariance - Matrix::Identity(3, 3)).norm(), kReorderedSums);
+  for (const char* bad : {"teacher:", "teacher:x", "teacher:nan", "teacher:1,2", "teachers:3", "teacher: inf"}) {
+    options.rotation = bad;
+    EXPECT_THROW(make_noise(options, 3, &s, 1), UserError) << bad;
+  }
+}
+
 TEST(Noise, RandomRotationBelongsToTheSeed) {
   NoiseOptions options;
   options.condition = 10;

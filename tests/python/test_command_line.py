@@ -255,6 +255,21 @@ def test_a_run_may_start_at_the_limit(sharpseek: Run, config: Path) -> None:
         assert np.allclose(run["small_lr_limit_trace"].values, run["closed_form_trace"].values, rtol=1e-9)
 
 
+def test_a_run_may_start_at_the_closed_form(sharpseek: Run, config: Path) -> None:
+    settings = ["data.inputs=3", "data.outputs=2", "data.teacher=generic", "noise.condition=50", "model.depth=3"]
+    settings += ["noise.rotation=teacher:20", "model.init=closed-form", "model.init_imbalance=1", "training.steps=0"]
+    result = sharpseek("run", "small.ini", "--quiet", "--out", "at", *[f"--set={s}" for s in settings])
+    assert result.returncode in (0, 3), result.stderr
+    with open_run(config.parent / "at") as run:
+        assert np.allclose(run["excess_risk"].values, 0, atol=1e-9)
+        assert np.allclose(run["trace"].values[:, 0], run["closed_form_trace"].values, rtol=1e-5)
+        assert (run["closed_form_trace"].values > 1.01 * run["small_lr_limit_trace"].values).all()
+    for more, rule in (("data.teacher=tanh", "needs a linear teacher"), ("model.kind=mlp", "linear networks")):
+        refused = sharpseek("run", "small.ini", "--out", "no", *[f"--set={s}" for s in [*settings, more]])
+        assert refused.returncode == 2
+        assert rule in refused.stderr
+
+
 def test_dry_run_prints_the_grid_and_writes_nothing(sharpseek: Run, config: Path, tmp_path: Path) -> None:
     result = sharpseek("run", "small.ini", "--dry-run")
     assert result.returncode == 0

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from sharpseek.verdicts.ablations import ABLATIONS
 from sharpseek.verdicts.balance import BALANCE
+from sharpseek.verdicts.beyond_edge import DIVERGENCE, SUPPRESSION
+from sharpseek.verdicts.beyond_entropy import ENTROPY
+from sharpseek.verdicts.beyond_networks import AXES
+from sharpseek.verdicts.beyond_optimizers import ADAPTIVE, MOMENTUM, PLATEAUS
+from sharpseek.verdicts.beyond_saturation import SATURATION
 from sharpseek.verdicts.circulation import CIRCULATION
 from sharpseek.verdicts.flow import FLOW
 from sharpseek.verdicts.fluctuation import FLUCTUATION
@@ -48,4 +53,12 @@ CLAIMS: list[Claim] = [
     CROSS_ENTROPY,
     POWER_LAWS,
     PLATEAU,
+    SATURATION,
+    AXES,
+    ENTROPY,
+    SUPPRESSION,
+    DIVERGENCE,
+    MOMENTUM,
+    PLATEAUS,
+    ADAPTIVE,
 ]
