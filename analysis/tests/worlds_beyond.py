@@ -18,6 +18,14 @@ def series(values: np.ndarray, seed: int) -> tuple[tuple[str, str], np.ndarray]:
     return ("replica", "time"), values[:, None] * wobble(seed + 10**7, (values.size, RECORDS), 0.001)
 
 
+def theory(limit: np.ndarray) -> dict[str, np.ndarray]:
+    """What theory says of linear networks without commutation: limits [replica], and a closed form far above."""
+    found = {"commutes": np.zeros(limit.size, dtype=np.int64), "closed_form_flattest_trace": np.full(limit.size, 20.0)}
+    for name in ("trace", "sharpness", "gradient_fluctuation"):
+        found |= {f"small_lr_limit_{name}": limit, f"closed_form_{name}": 10 * limit}
+    return found
+
+
 def clock(size: int, length: float) -> tuple[tuple[str, str], np.ndarray]:
     return ("replica", "time"), np.tile(np.linspace(0, length, RECORDS), (size, 1))
 
@@ -31,9 +39,8 @@ def saturation(seed: int, *, factor: float = 1.0, everywhere: bool = False, slop
     trace = 40 * np.where(here, factor, 1.0) * rise * (1 - 20 * coords["learning_rate"][1]) * wobble(seed, size, 0.01)
     per_replica = {
         "trace_mean": trace,
-        "small_lr_limit_trace": 40 * rise,
         "small_lr_limit_relaxation_rate": np.full(size, 20.0),
-        "commutes": np.zeros(size, dtype=np.int64),
+        **theory(40 * rise),
     }
     return one(dataset(coords, per_replica, {"trace": series(trace, seed), "rescaled_time": clock(size, 1.0)}), "B1")
 
@@ -99,7 +106,7 @@ def suppression(seed: int, *, high: float, isotropic: float) -> list[Experiment]
     size, rate = len(coords["seed"][1]), coords["learning_rate"][1]
     reached = np.where(coords["condition"][1] == 1, isotropic, high)
     trace = 30 * np.where(rate == 0.1, 1.0, reached) * wobble(seed, size, 0.03)
-    per_replica = {"small_lr_limit_trace": np.full(size, 30.0), "status": (rate == RATES[-1]).astype(np.int64)}
+    per_replica = theory(np.full(size, 30.0)) | {"status": (rate == RATES[-1]).astype(np.int64)}
     return one(dataset(coords, per_replica, {"trace": series(trace, seed)}), "B4")
 
 
@@ -117,7 +124,7 @@ def divergence(seed: int, *, place: float, conditions: tuple[float, ...] = (1.0,
     middle = 0.1 * 1.1**4.5
     at_limit = 2 * np.where(which == 0, place, 1.0) / middle
     more = {"batch_sharpness_ratio_of_means": series(at_limit, seed)}
-    per_replica = {"small_lr_limit_trace": np.full(size, 30.0), "status": diverged.astype(np.int64)}
+    per_replica = theory(np.full(size, 30.0)) | {"status": diverged.astype(np.int64)}
     return one(dataset(coords, per_replica, more), "B4b")
 
 

@@ -12,6 +12,7 @@ from scipy.signal import lfilter
 from sharpseek.relaxation import left_to_go
 from sharpseek.report import write_report
 from synthetic import write_reproduction, write_run
+from worlds_beyond import BORDERS as BEYOND
 from worlds_paper import BORDERS
 
 LINEAR = {"claims": ["C1", "C2", "C3", "C4", "C5", "C6a", "C6b"]}
@@ -50,6 +51,31 @@ def test_the_paper_s_claims_are_judged_alike(tmp_path: Path) -> None:
         name = f"{claim}-{number}"
         (tmp_path / name).mkdir()
         write_run(tmp_path / name, experiment.run)
+        index["experiments"].append(
+            {"name": name, "path": name, "title": name, "claims": [claim], "architecture": experiment.architecture}
+        )
+    (tmp_path / "reproduce.json").write_text(json.dumps(index))
+    write_report(tmp_path, figures=False)
+    problems, compared = differences(tmp_path)
+    assert problems == []
+    assert compared > 300
+
+
+def test_the_claims_beyond_the_paper_are_judged_alike(tmp_path: Path) -> None:
+    index = {"schema_version": 1, "preset": "beyond", "version": "0.1.0", "started": "a", "finished": "b"}
+    index["experiments"] = []
+    for number, (claim, _, _, make) in enumerate(BEYOND):
+        (experiment,) = make(number)
+        name = f"{claim}-{number}"
+        (tmp_path / name).mkdir()
+        if len(experiment.runs) == 1:
+            write_run(tmp_path / name, experiment.run)
+        else:
+            groups = [{"name": group, "path": group, "finished": True} for group in experiment.runs]
+            (tmp_path / name / "index.json").write_text(json.dumps({"schema_version": 1, "groups": groups}))
+            for group, run in experiment.runs.items():
+                (tmp_path / name / group).mkdir()
+                write_run(tmp_path / name / group, run)
         index["experiments"].append(
             {"name": name, "path": name, "title": name, "claims": [claim], "architecture": experiment.architecture}
         )
