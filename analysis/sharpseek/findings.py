@@ -132,6 +132,8 @@ def answer(found: list[Finding], unasked: list[Verdict] | None = None) -> str:
     """The question's answer as far as these data go, from C2 and C5, and what is known where they were not asked."""
     by_name = {f.claim.name: f for f in found}
     ends, ways = by_name.get("C2"), by_name.get("C5")
+    if ends is None and "B1" in by_name:
+        return _beyond(by_name)
     paper = [f for f in found if f.claim.name.startswith("P")]
     if paper and ends is None and ways is None:
         return _of_the_paper(paper)
@@ -152,6 +154,24 @@ def _of_the_paper(found: list[Finding]) -> str:
     return f"Of the {statements} of arXiv:2602.05065 that {'was' if len(found) == 1 else 'were'} put to the test, " + (
         f"{', '.join(parts)}."
     )
+
+
+def _beyond(by_name: dict[str, Finding]) -> str:
+    """Where the paper's statements end, claim by claim (docs/beyond.md)."""
+    parts = []
+    for name, words in _BEYOND.items():
+        if found := by_name.get(name):
+            but = "" if found.outcome == SUPPORTED else f", {found.outcome}"
+            parts.append(f"{words} ({name}{but}: {_where(found)})")
+    return f"Beyond the paper: {'; '.join(parts)}."
+
+
+_BEYOND = {
+    "B1": "sharpening saturates where noise and signal do not commute",
+    "B2": "so it does in nonlinear networks",
+    "B3": "cross-entropy on sampled labels ends at the flattest minimum",
+    "B4": "large rates suppress sharpening",
+}
 
 
 def _ends(ends: Finding | None, ways: Finding | None) -> str:

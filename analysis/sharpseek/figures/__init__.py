@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sharpseek.figures import (
     balances,
+    beyond,
     circulation,
     flow,
     forest,
@@ -28,6 +29,7 @@ from sharpseek.verdicts import Verdict
 
 FAMILIES = (
     ("The paper, figure by figure", paper),
+    ("Beyond the paper", beyond),
     ("Theory and measurement", theory),
     ("Theory at every setting", settings),
     ("Trend with the imbalance of the noise", trend),

@@ -88,10 +88,26 @@ def _ends(run: xr.Dataset) -> list[Evidence]:
         return [missing("rate 0 needs two learning rates")]
     ratio = run["late_trace"].values / run["small_lr_limit_trace"].values
     return [
-        evidence_of(rate_effect(run, here, ratio), ", ".join(filter(None, ("T / limit", words))), near(NETWORK_MARGIN))
+        evidence_of(
+            rate_effect(run, here, ratio),
+            ", ".join(filter(None, (_limit_words(run, here), words))),
+            near(NETWORK_MARGIN),
+        )
         for words, here in settings(run)
         if run["reached"].values[here].all()
     ]
+
+
+def _limit_words(run: xr.Dataset, here: np.ndarray) -> str:
+    """What the limit is, in units of T_min, and what Theorem 1 says."""
+    flattest, first = run.get("closed_form_flattest_trace"), int(np.argmax(here))
+    if flattest is None:
+        return "T / limit"
+    units = [float(run[f"{name}_trace"].values[first] / flattest.values[first]) for name in _PREDICTIONS]
+    return f"T / limit ({units[0]:.4g} T_min; Theorem 1: {units[1]:.4g})"
+
+
+_PREDICTIONS = ("small_lr_limit", "closed_form")
 
 
 def _slopes(run: xr.Dataset) -> list[Evidence]:
