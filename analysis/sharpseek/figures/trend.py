@@ -57,7 +57,8 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
             "trend",
             "The more imbalanced the noise, the sharper the end?",
             "Trace and sharpness where SGD ends, over the condition of the label noise at a fixed total. Means over "
-            "seeds with 95 % intervals; open marks: fewer than half of the replicas are usable.",
+            "seeds with 95 % intervals; open marks: fewer than half of the replicas are usable. Growth without bound "
+            "needs noise that commutes with the signal; other noise saturates (docs/beyond.md).",
             "; ".join(source(e, "trace_mean", "sharpness_mean") for e in chosen),
             tuple(panels),
             columns=len(panels),

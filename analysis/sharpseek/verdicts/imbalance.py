@@ -47,7 +47,7 @@ def judge_flattest(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
 
 FLATTEST = Claim(
     "C3",
-    "Isotropic label noise, and only that, leads to the flattest minimum.",
+    "Isotropic label noise, and only that, leads to the flattest minimum; asked where noise and signal commute.",
     "trace / flattest possible trace",
     "Student t interval over seeds of the log ratio",
     f"Supported if the interval lies within {TRACE_MARGIN:.0%} of 1 at kappa 1 and above 1 + {TRACE_MARGIN:.0%} at "
@@ -108,7 +108,7 @@ SLOPE_MARGIN = 0.10
 SLOPES = Region(1 - SLOPE_MARGIN, 1 + SLOPE_MARGIN, refuted_below=0, refuted_above=np.inf)
 IMBALANCE = Claim(
     "C4",
-    "The more imbalanced the noise, the sharper the end, by as much as theory says.",
+    "Where noise and signal commute: the more imbalanced the noise, the sharper the end, by as much as theory says.",
     "slope of log trace over log kappa / predicted slope",
     "studentised bootstrap over seeds at each rate; a straight line through the two smallest rates to rate 0",
     f"Supported if the interval is above 0 and within {SLOPE_MARGIN:.0%} of 1; refuted if it is below 0.",

@@ -1,0 +1,70 @@
+"""The figures and the headline of the preset `beyond`, on runs with known truth."""
+
+import numpy as np
+import pytest
+from sharpseek.figures.beyond import charts, limit, theorem_1
+from sharpseek.files import Experiment
+from sharpseek.findings import answer, findings
+from sharpseek.verdicts import judge
+from sharpseek.verdicts.beyond_saturation import angle
+from worlds_beyond import axes, saturation, suppression
+
+V = np.diag([1.5, 0.7])
+
+
+def test_angles_are_read() -> None:
+    assert [angle(word) for word in ("teacher", "teacher:-30", "teacher:2.5")] == [0, -30, 2.5]
+    assert np.isnan([angle(word) for word in ("axes", "teacher-reversed", "teacher:x", "random")]).all()
+
+
+def test_the_limit_leaves_theorem_1_with_the_angle() -> None:
+    # docs/beyond.md: 30 degrees at kappa 1e4; at no angle both are Theorem 1.
+    assert limit(V, 30, 1e4) == pytest.approx(1.896, abs=1e-3)
+    assert theorem_1(V, 30, 1e4) == pytest.approx(18.07, abs=0.01)
+    assert limit(V, 0, 1e4) == theorem_1(V, 0, 1e4)
+
+
+def whole(experiment: Experiment) -> Experiment:
+    """With what the figure of saturation reads: a teacher of two outputs and two layers."""
+    run = experiment.run.assign(teacher=(("output", "input"), V)).assign_coords(layer=["W_1", "W_2"])
+    return Experiment("saturation", "saturation", "linear", experiment.claims, {"": run})
+
+
+def test_saturation_is_drawn_with_theory_and_points() -> None:
+    (experiment,) = saturation(1)
+    (chart,) = charts([whole(experiment)], [])
+    assert [panel.x_label for panel in chart.panels] == [
+        "condition number",
+        "angle between noise and signal in degrees",
+    ]
+    points = [s for s in chart.panels[0].series if s.label.startswith("SGD")]
+    assert [s.label for s in points] == ["SGD, 30 degrees", "SGD, 60 degrees"]
+    for series in points:
+        assert series.x.tolist() == [1e4, 1e6]
+        assert np.allclose(series.y, 2.0, rtol=0.03)  # 40 over a flattest of 20, at rate 0
+        assert series.firm is not None and series.firm.all()
+    short = whole(experiment).run.assign(small_lr_limit_relaxation_rate=experiment.run["trace_mean"] * 0 + 2.0)
+    (chart,) = charts([Experiment("saturation", "", "linear", ["B1"], {"": short})], [])
+    marks = [s for s in chart.panels[0].series if s.label.startswith("SGD")]
+    assert not any(s.firm.any() for s in marks if s.firm is not None)
+
+
+def test_networks_and_rates_are_drawn() -> None:
+    (network,), (rates,) = axes(2), suppression(3, high=0.6, isotropic=1.0)
+    size = rates.run.sizes["replica"]
+    run = rates.run.assign(batch_sharpness_ratio_of_means=(("replica", "time"), np.full((size, 40), 10.0)))
+    rates = Experiment("rates", "rates", "linear", ["B4"], {"": run})
+    first, second = charts([network, rates], [])
+    assert {s.label.split(", ", 1)[1] for s in first.panels[0].series} == {"own axes", "turned by 45 degrees"}
+    kappa_1, kappa_100 = second.panels[0].series
+    assert kappa_1.x.tolist() == [0.5, 1.0]  # rate x 10 / 2; the largest rate diverged
+    assert kappa_100.y[-1] == pytest.approx(0.6, rel=0.05)
+
+
+def test_the_headline_says_what_was_asked() -> None:
+    made = [*saturation(1), *axes(2)]
+    text = answer(findings(judge(made)))
+    assert text.startswith("Beyond the paper: sharpening saturates where noise and signal do not commute (B1: ")
+    assert "so it does in nonlinear networks (B2: " in text
+    refuted = answer(findings(judge(saturation(1, factor=1.3, everywhere=True))))
+    assert "(B1, refuted: " in refuted
