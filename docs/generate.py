@@ -3,11 +3,10 @@
     python docs/generate.py --program build/release/sharpseek [--check]
 
 configuration.md from the option table, schema.md from a small run of each architecture, results.md from
-docs/results/*.json (a report's verdicts.json), paper.md from
-analysis/sharpseek/paper_figures.py and docs/results/paper.json, claims.md from analysis/tests/error_rates.json,
+docs/results/*.json (a report's verdicts.json), paper.md from analysis/sharpseek/paper_figures.py and
+docs/results/paper.json, beyond.md from docs/results/beyond.json, claims.md from analysis/tests/error_rates.json,
 performance.md from benchmarks/results/*.json. A generated part stands between two comments. --check changes nothing and
-fails if something
-would change.
+fails if something would change.
 """
 
 from __future__ import annotations
@@ -169,6 +168,23 @@ def where_the_time_goes(runs: list[dict[str, Any]]) -> list[str]:
     return [*lines, f"| all | {sum(row['replicas'] for row in rows.values())} | {total:.0f} | |"]
 
 
+def beyond() -> str:
+    """What the recorded run of the preset `beyond` says, claim by claim, and where its time went."""
+    file = DOCS / "results" / "beyond.json"
+    if not file.exists():
+        return "Not run yet."
+    found = json.loads(file.read_text(encoding="utf-8"))
+    lines = [f"**{found['answer']}**", "", f"{found['finished']}, version {found['origin']['version']}.", ""]
+    lines += ["| claim | outcome | found |", "|---|---|---|"]
+    lines += [f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
+              for c in found["claims"]]  # fmt: skip
+    lines += ["", "| experiment | replicas | diverged | steps | seconds |", "|---|---|---|---|---|"]
+    for r in found["runs"]:
+        counts = f"{r['replicas']} | {r['diverged']} | {r['steps']} | {number(r.get('seconds'))}"
+        lines.append(f"| {r['name']}: {r['title']} | {counts} |")
+    return "\n".join(lines)
+
+
 def error_rates() -> str:
     """Wrong verdicts in worlds on the border of each claim, and how often intervals hold the truth."""
     found = json.loads((ROOT / "analysis" / "tests" / "error_rates.json").read_text(encoding="utf-8"))
@@ -240,6 +256,7 @@ def main() -> int:
         ("schema.md", "schema", schema(program)),
         ("results.md", "results", results()),
         ("paper.md", "paper", paper()),
+        ("beyond.md", "beyond", beyond()),
         ("claims.md", "error rates", error_rates()),
         ("performance.md", "performance", performance()),
     ):
