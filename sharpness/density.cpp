@@ -83,7 +83,7 @@ void smooth(const std::vector<const Quadrature*>& quadratures, const DensityOpti
   const double sigma = std::max(options.width * range, 1e-300);
   const double first = low - 5 * sigma;
   const double spacing = (high - low + 10 * sigma) / static_cast<double>(options.points - 1);
-  const auto probes = static_cast<double>(options.probes);
+  const auto probes = static_cast<double>(quadratures.size());
   double* grid = result.grid.data_ptr<double>() + e * options.points;
   double* density = result.density.data_ptr<double>() + e * options.points;
   double* half_width = result.half_width.data_ptr<double>() + e * options.points;
@@ -103,7 +103,7 @@ void smooth(const std::vector<const Quadrature*>& quadratures, const DensityOpti
     }
     density[k] = sum / probes;
     const double variance = std::max(0.0, (squares - sum * sum / probes) / (probes - 1));
-    half_width[k] = student_quantile(options.probes - 1) * std::sqrt(variance / probes);
+    half_width[k] = student_quantile(result.probes - 1) * std::sqrt(variance / probes);
     mass += spacing * density[k] * (k == 0 || k + 1 == options.points ? 0.5 : 1.0);
   }
   result.mass.data_ptr<double>()[e] = mass;
@@ -121,7 +121,7 @@ SpectralDensity spectral_density(LinearOperator& op, const DensityOptions& optio
   const std::int64_t steps = std::min(options.steps, op.dimension());
   PanelProducts panels(replicas, op.options());
   std::vector<std::vector<Quadrature>> all;
-  for (std::int64_t probe = 0; probe < options.probes; ++probe) {
+  for (std::int64_t probe = 0; probe < options.probes && !(probe >= 2 && options.interrupted()); ++probe) {
     all.push_back(quadratures(op, panels, steps, static_cast<std::uint32_t>(probe), {options.seed, options.keys}));
   }
 
@@ -131,7 +131,8 @@ SpectralDensity spectral_density(LinearOperator& op, const DensityOptions& optio
                          at::full({replicas, options.points}, nothing, at::kDouble),
                          at::full({replicas}, nothing, at::kDouble),
                          at::full({replicas}, nothing, at::kDouble),
-                         options.probes * steps};
+                         static_cast<std::int64_t>(all.size()) * steps,
+                         static_cast<std::int64_t>(all.size())};
   panels.each([&](std::int64_t e) {
     std::vector<const Quadrature*> own;
     for (const auto& probe : all) own.push_back(&probe[static_cast<std::size_t>(e)]);

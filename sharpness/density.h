@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/interruption.h"
 #include "engine/linear_operator.h"
 
 namespace sharpseek {
@@ -14,6 +15,8 @@ struct DensityOptions {
   double width = 0.01;        ///< sigma of the Gaussians, as a part of the spectrum's range
   std::uint64_t seed = 0;
   std::vector<std::uint64_t> keys = {};  ///< [E]: each replica has start vectors of its own; empty: they are shared
+  Interruption interrupted =
+      never_interrupted;  ///< asked after each vector: whether those so far, 2 or more, are enough
 };
 
 /// The density of eigenvalues of E replicas, float64 on the CPU.
@@ -24,6 +27,7 @@ struct SpectralDensity {
   at::Tensor mass;           ///< [E] integral of `density` over the grid by the trapezoid rule
   at::Tensor sigma;          ///< [E]
   std::int64_t matvecs = 0;  ///< products per replica
+  std::int64_t probes = 0;   ///< vectors that the estimate is from
 };
 
 /// Stochastic Lanczos quadrature (Ubaru, Chen and Saad, SIAM J. Matrix Anal. Appl. 38, 2017): for a random unit vector

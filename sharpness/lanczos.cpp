@@ -75,7 +75,7 @@ class Solver {
     const Found first = pass(k, false);
     lock(first.vectors, first.values);
     std::vector<char> proven(static_cast<std::size_t>(replicas_), 0);
-    while (options_.multiplicities && locked_.size(1) < dimension_) {
+    while (options_.multiplicities && !stopped_ && locked_.size(1) < dimension_) {
       // Orthogonally to what is locked nothing may lie beyond the k-th value.
       limit_ = std::get<0>(values_.sort(-1, /*descending=*/true)).select(1, k - 1).contiguous();
       const Found found = pass(1, true);
@@ -176,7 +176,8 @@ class Solver {
       alphas.push_back(std::move(alpha));
       betas.push_back(std::move(beta));
       ++m;
-      const bool last = steps >= options_.steps || m == room;
+      stopped_ = stopped_ || options_.interrupted();
+      const bool last = steps >= options_.steps || m == room || (stopped_ && m >= wanted);
       if (!last && m < capacity && (m < wanted || steps % test_every_ != 0)) continue;
 
       // Numbers come to the host; the recurrence is cut where a subspace was exhausted.
@@ -332,8 +333,8 @@ class Solver {
       }
       // The true residual carries the product's own rounding, so that the tolerance is widened by it.
       const double limit = (options_.tolerance + 100 * epsilon_) * std::max(norm_[replica], 1e-300);
-      result.status.push_back(worst[e].item<double>() <= limit ? SpectrumStatus::kConverged
-                                                               : SpectrumStatus::kNotConverged);
+      result.status.push_back(worst[e].item<double>() <= limit && !stopped_ ? SpectrumStatus::kConverged
+                                                                            : SpectrumStatus::kNotConverged);
     }
     return result;
   }
@@ -348,6 +349,7 @@ class Solver {
   PanelProducts panels_;
   std::int64_t matvecs_ = 0;
   std::uint32_t draws_ = 0;
+  bool stopped_ = false;      ///< an interruption was asked for
   at::Tensor locked_;         ///< [E, l, P]
   at::Tensor values_;         ///< [E, l] of sign x A; -infinity where a replica does not count the vector
   at::Tensor limit_;          ///< [E] what a proof must not find anything beyond

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/interruption.h"
 #include "engine/linear_operator.h"
 
 namespace sharpseek {
@@ -12,7 +13,7 @@ namespace sharpseek {
 /// What became of one replica's eigenvalues.
 enum class SpectrumStatus : std::int32_t {
   kConverged = 0,     ///< every residual is within the tolerance
-  kNotConverged = 1,  ///< the step limit came first; the residuals say how far
+  kNotConverged = 1,  ///< the step limit or an interruption came first; the residuals say how far
   kNotFinite = 2,     ///< the operator returned NaN or infinity; the values are NaN
 };
 
@@ -29,6 +30,7 @@ struct LanczosOptions {
   bool vectors = false;                     ///< return eigenvectors
   bool multiplicities = true;               ///< prove with further passes that no copy of a wanted value is missing
   at::Tensor start;  ///< warm start: [E, any, P], vectors near the wanted ones, such as those of the previous weights
+  Interruption interrupted = never_interrupted;  ///< asked at each step: whether to return what there is
 };
 
 /// Eigenvalues of E replicas. All tensors float64 on the CPU but `vectors`.
@@ -51,6 +53,9 @@ struct Spectrum {
 /// once. Therefore converged pairs are locked, and further passes run orthogonally to them until a pass finds nothing
 /// beyond the k-th value: then the k values are the right ones, multiplicities included. Cost: products of the first
 /// pass, and a shorter pass for each repetition and for the proof. Memory: (basis + 1 + wanted) vectors of P.
+///
+/// Interrupted, it returns the best pairs so far with their true residuals (k products more), as not converged: copies
+/// may be missing.
 ///
 /// Throws UserError for k < 1 or k > P. Not converging is a status.
 Spectrum lanczos(LinearOperator& op, const LanczosOptions& options);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "core/error.h"
@@ -27,6 +28,13 @@ at::Tensor signs(const LinearOperator& op, std::int64_t first, std::int64_t coun
     vectors.push_back(source.signs(1, static_cast<std::uint32_t>(probe), op.dimension()));
   }
   return at::stack(vectors, 1).to(op.options()).expand({op.replicas(), -1, -1});
+}
+
+/// Unit vectors first .. first + count - 1 for every replica, [E, count, P].
+at::Tensor units(const LinearOperator& op, std::int64_t first, std::int64_t count) {
+  at::Tensor vectors = at::zeros({op.replicas(), count, op.dimension()}, op.options());
+  vectors.narrow(2, first, count).diagonal(0, 1, 2).fill_(1);
+  return vectors;
 }
 
 /// A x for x [E, n, P] in pieces.
@@ -165,14 +173,44 @@ TraceEstimate hutchinson_trace(LinearOperator& op, std::int64_t probes, std::uin
   return hutchinson(op, probes, {seed, {}});
 }
 
+TraceEstimate block_traces(LinearOperator& op, const std::vector<std::int64_t>& sizes, const TraceOptions& options) {
+  require(options.products >= 2, "trace: probes ", options.products, " must be at least 2, to have a standard error");
+  const std::int64_t dimension = op.dimension();
+  const std::int64_t filled = std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
+  require(filled == dimension, "traces of blocks: sizes add up to ", filled, ", not to the dimension ", dimension);
+  // Sums over each block of z * (A z): [E, n, P] -> [E, n, blocks].
+  const auto sums = [&](const at::Tensor& z) {
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& part : at::split_with_sizes(op.apply(z).to(at::kDouble) * z, sizes, 2)) {
+      parts.push_back(part.sum(2));
+    }
+    return on_host(at::stack(parts, 2));
+  };
+  const bool exact = options.products >= dimension;
+  const std::int64_t count = exact ? dimension : options.products;
+  const ProbeSource source{options.seed, options.keys};
+  std::vector<at::Tensor> samples;
+  for (std::int64_t first = 0; first < count; first += kVectors) {
+    const std::int64_t n = std::min(kVectors, count - first);
+    samples.push_back(sums(exact ? units(op, first, n) : signs(op, first, n, source).contiguous()));
+  }
+  const at::Tensor all = at::cat(samples, 1);
+  TraceEstimate estimate;
+  estimate.trace = exact ? all.sum(1) : all.mean(1);
+  estimate.standard_error =
+      exact ? at::zeros_like(estimate.trace) : all.std(1, /*unbiased=*/true) / std::sqrt(static_cast<double>(count));
+  estimate.half_width = exact ? estimate.standard_error : estimate.standard_error * student_quantile(count - 1);
+  estimate.matvecs = at::full({op.replicas()}, count, at::kLong);
+  return estimate;
+}
+
 TraceEstimate exact_trace(LinearOperator& op) {
   const std::int64_t dimension = op.dimension();
   at::Tensor trace = at::zeros({op.replicas()}, at::kDouble);
   for (std::int64_t first = 0; first < dimension; first += kVectors) {
     const std::int64_t count = std::min(kVectors, dimension - first);
-    at::Tensor units = at::zeros({op.replicas(), count, dimension}, op.options());
-    units.narrow(2, first, count).diagonal(0, 1, 2).fill_(1);
-    trace += on_host(op.apply(units).narrow(2, first, count).diagonal(0, 1, 2).to(at::kDouble).sum(1));
+    trace +=
+        on_host(op.apply(units(op, first, count)).narrow(2, first, count).diagonal(0, 1, 2).to(at::kDouble).sum(1));
   }
   return {trace, at::zeros_like(trace), at::zeros_like(trace), at::full({op.replicas()}, dimension, at::kLong)};
 }

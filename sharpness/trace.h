@@ -43,6 +43,11 @@ TraceEstimate estimate_trace(LinearOperator& op, const TraceOptions& options);
 /// Hutchinson's estimator with `probes` >= 2 vectors.
 TraceEstimate hutchinson_trace(LinearOperator& op, std::int64_t probes, std::uint64_t seed);
 
+/// Traces of diagonal blocks of these sizes, which lie one after the other and fill P: [E, blocks] in place of [E]. The
+/// same random signs serve all blocks (z_b' (A z)_b), so that they cost what one trace by Hutchinson's estimator costs;
+/// with as many products as P they are exact. Of the options, products, seed and keys count. Throws UserError.
+TraceEstimate block_traces(LinearOperator& op, const std::vector<std::int64_t>& sizes, const TraceOptions& options);
+
 /// The trace by P products with unit vectors; errors 0. NaN where the operator is not finite.
 TraceEstimate exact_trace(LinearOperator& op);
 

@@ -26,7 +26,7 @@ __all__ = [
     "summarise",
 ]
 
-_MODULES = ("figures", "plot", "report", "theory", "theory_limit", "verdicts")
+_MODULES = ("curvature", "figures", "plot", "report", "theory", "theory_limit", "verdicts")
 
 
 def __getattr__(name: str) -> ModuleType:

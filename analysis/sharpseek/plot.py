@@ -23,7 +23,7 @@ from sharpseek.figures.chart import Panel
 from sharpseek.figures.common import Axis, axis_of, conditions, starts
 from sharpseek.figures.forest import forest_panel
 from sharpseek.figures.layers import layer_panel
-from sharpseek.figures.spectra import spectrum_over_time_panel, spectrum_panel
+from sharpseek.figures.spectra import density_panel, spectrum_over_time_panel, spectrum_panel
 from sharpseek.figures.static import STYLE, draw_panel
 from sharpseek.figures.theory import residual_panel, theory_panel
 from sharpseek.figures.trajectories import trajectory_panel
@@ -34,6 +34,7 @@ from sharpseek.verdicts import Verdict
 
 __all__ = [
     "balances",
+    "density",
     "evidence",
     "layers",
     "residuals",
@@ -49,6 +50,7 @@ _MEASURED_BY = {
     "trace": "spectrum",
     "sharpness": "spectrum",
     "eigenvalues": "spectrum",
+    "density": "density",
     "gradient_fluctuation": "gradient",
     "gradient_variance": "gradient",
     "layer_fluctuation": "gradient",
@@ -162,6 +164,12 @@ def spectrum_over_time(run: xr.Dataset, condition: float | None = None, ax: Axes
     """Largest Hessian eigenvalues over rescaled time at one condition (default: the largest)."""
     _need(run, "eigenvalues")
     return _draw(spectrum_over_time_panel(_at(run, condition)), ax)
+
+
+def density(run: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Density of Hessian eigenvalues at the last record with its 95 % band, one replica per condition."""
+    _need(run, "density", "density_grid", "density_half_width")
+    return _draw(density_panel(run), ax)
 
 
 def layers(run: xr.Dataset, condition: float | None = None, ax: Axes | None = None) -> Axes:

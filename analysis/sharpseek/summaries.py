@@ -61,6 +61,8 @@ def usable(run: xr.Dataset, margin: float = MARGIN, variables: Iterable[str] | N
     """
     if "usable" in run:
         return run["usable"].values
+    if "status" not in run:  # measured at weights whose training is not known: nothing to judge
+        return np.ones(run.sizes["replica"], dtype=bool)
     variables = _default_variables(run) if variables is None else list(variables)
     finished = run["status"].values == 0
     good = finished & (run["stationary"].values == 1)

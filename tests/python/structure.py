@@ -27,6 +27,7 @@ ROOMS = {
     "experiments/predict": [*BELOW_PREDICT, "files/column.h"],
     "experiments/run": BELOW_RUN,
     "experiments/cli": [*BELOW_RUN, "experiments/run"],
+    "bindings": [*CORE_ROOMS, "sharpness"],
 }
 TOPS = sorted({room.split("/")[0] for room in ROOMS})
 # A library's headers -> the only places that may include them.
@@ -37,7 +38,8 @@ LIBRARIES = {
     # MNIST's files are compressed.
     r"zlib\.h$": ["files", "data/images.cpp"],
     r"nlohmann/": ["experiments"],
-    r"(torch|ATen|c10)/": ["engine", "sharpness", "training", "theory", "experiments"],
+    r"(torch|ATen|c10)/": ["engine", "sharpness", "training", "theory", "experiments", "bindings"],
+    r"nanobind/": ["bindings"],
     r"xsimd/": ["engine/cpu", "engine/kernels"],
 }
 # Namespace of a room -> the places that may open it; all others open sharpseek.

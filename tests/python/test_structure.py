@@ -53,6 +53,7 @@ def test_rooms_include_only_what_the_rule_allows(tree: structure.Tree):
         ("experiments/config/ini.cpp", "files/column.h", "core, models, data, engine, sharpness, training"),
         ("experiments/predict/flow.cpp", "files/netcdf_file.h", None),
         ("experiments/run/group.cpp", "experiments/cli/progress.h", None),
+        ("bindings/module.cpp", "experiments/config/settings.h", "core, models, data, engine, sharpness"),
     ],
 )
 def test_an_include_against_the_rule_is_noticed(path: str, header: str, allowed: str | None, tmp_path: Path):
@@ -100,6 +101,7 @@ def test_libraries_are_used_only_where_they_belong(tree: structure.Tree, pattern
         ("engine/torch/dual.cpp", "xsimd/xsimd.hpp"),
         ("training/trainer.cpp", "nlohmann/json.hpp"),
         ("core/text.cpp", "zlib.h"),
+        ("sharpness/lanczos.cpp", "nanobind/nanobind.h"),
     ],
 )
 def test_a_library_in_the_wrong_place_is_noticed(path: str, header: str, tmp_path: Path):

@@ -84,6 +84,21 @@ TEST(TraceEstimators, GoOnToTheRelativeErrorAsked) {
   EXPECT_THROW(estimate_trace(op, {.method = TraceMethod::kXTrace, .products = 4}), UserError);
 }
 
+TEST(TraceEstimators, GiveEachDiagonalBlockItsOwn) {
+  const at::Tensor matrices = at::cat({decaying(90, 0.5), decaying(90, 1)});
+  DenseOperator op(matrices);
+  const std::vector<std::int64_t> sizes{7, 50, 33};
+  const at::Tensor diagonal = matrices.diagonal(0, 1, 2);
+  const at::Tensor exact = at::stack(
+      {diagonal.narrow(1, 0, 7).sum(1), diagonal.narrow(1, 7, 50).sum(1), diagonal.narrow(1, 57, 33).sum(1)}, 1);
+  const TraceEstimate by_units = block_traces(op, sizes, {.products = 90});
+  EXPECT_LT((by_units.trace - exact).abs().max().item<double>(), 1e-12);
+  EXPECT_EQ(by_units.standard_error.abs().max().item<double>(), 0);
+  const TraceEstimate estimate = block_traces(op, sizes, {.products = 80});
+  EXPECT_LT(((estimate.trace - exact) / estimate.standard_error).abs().max().item<double>(), 4);
+  EXPECT_THROW(block_traces(op, {7, 50}, {.products = 8}), UserError);
+}
+
 /// 1000 trials each: the 95 % interval holds the trace in at least 93 %, and is at most twice as wide as the spread of
 /// the estimates asks for.
 TEST(TraceIntervalsSlow, CoverAtLeast93PercentAndAreAtMostTwiceTooWide) {
@@ -129,6 +144,18 @@ TEST(SpectralDensity, IntegratesToOneAndHasTheMoments) {
     const at::Tensor inside = (p - exact).abs() <= density.half_width[e] + 1e-3 * exact.max();
     EXPECT_GT(inside.to(at::kDouble).mean().item<double>(), 0.85);
   }
+}
+
+TEST(SpectralDensity, InterruptedIsThatOfFewerProbes) {
+  DenseOperator op(decaying(60, 0.5));
+  int asked = 0;
+  const SpectralDensity stopped =
+      spectral_density(op, {.probes = 9, .steps = 20, .interrupted = [&] { return ++asked >= 3; }});
+  EXPECT_EQ(stopped.probes, 4);
+  EXPECT_EQ(stopped.matvecs, 80);
+  const SpectralDensity whole = spectral_density(op, {.probes = 4, .steps = 20});
+  EXPECT_TRUE(at::equal(stopped.density, whole.density));
+  EXPECT_TRUE(at::equal(stopped.half_width, whole.half_width));
 }
 
 TEST(SpectralDensity, OfAFewEigenvaluesIsExact) {

@@ -68,6 +68,39 @@ void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolera
   }
 }
 
+/// A matrix that asks for an end after a number of products.
+class CountingOperator : public DenseOperator {
+ public:
+  using DenseOperator::DenseOperator;
+  at::Tensor apply(const at::Tensor& vectors) override {
+    products += vectors.size(1);
+    return DenseOperator::apply(vectors);
+  }
+  std::int64_t products = 0;
+};
+
+TEST(Lanczos, InterruptedItReturnsBoundsThatHoldAndDoesNotCallThemConverged) {
+  std::vector<double> values;
+  for (int i = 0; i < 300; ++i) values.push_back(i / 300.0);
+  const at::Tensor matrix = with_spectrum(values);
+  const at::Tensor exact = at::linalg_eigvalsh(matrix[0]);
+  for (std::int64_t after :
+       {1, 6, 90}) {  // before there are as many pairs as wanted, in the first pass, after a restart
+    CountingOperator op(matrix);
+    LanczosOptions options;
+    options.count = 4;
+    options.tolerance = kTightest;
+    options.interrupted = [&] { return op.products >= after; };
+    const Spectrum found = lanczos(op, options);
+    EXPECT_EQ(found.status[0], SpectrumStatus::kNotConverged);
+    EXPECT_EQ(op.products, std::max<std::int64_t>(after, 4) + 4);
+    for (int i = 0; i < 4; ++i) {
+      const double distance = (exact - found.values[0][i]).abs().min().item<double>();
+      EXPECT_LE(distance, found.residuals[0][i].item<double>() + kReorderedSums) << after << ' ' << i;
+    }
+  }
+}
+
 TEST(DenseSpectrum, ResidualsAreThoseOfTheProductsBeforeSymmetrising) {
   const at::Tensor symmetric = with_spectrum({5, 3, 1, 0.5, -2});
   const at::Tensor skew = random_tensor({5, 5}, 3);

@@ -50,14 +50,15 @@ def spectrum_over_time_panel(run: xr.Dataset) -> Panel:
 
 
 def density_panel(run: xr.Dataset) -> Panel:
-    """Spectral density at the last record: density [replica, time, density_bin] over its coordinate."""
+    """Density of eigenvalues at the last record with its 95 % band: the first replica of each point, for each has a
+    grid of its own."""
     run = smallest_rate(run)
-    grid = run["spectral_density"].dims[2]
     series = []
     for colour, (text, here) in enumerate(points(run)):
-        values, _ = mean_over(run, here, run["spectral_density"].values[:, -1])
-        x = run[grid].values.astype(float) if grid in run.coords else np.arange(len(values), dtype=float)
-        series.append(Series(text, x, values, "line", colour, tags={"condition": text}))
+        first = np.flatnonzero(here)[0]
+        grid, values, half = (run[name].values[first, -1] for name in ("density_grid", "density", "density_half_width"))
+        low = np.maximum(values - half, 0)
+        series.append(Series(text, grid, values, "line", colour, low=low, high=values + half, tags={"condition": text}))
     return Panel("density at the end", "eigenvalue", "density", tuple(series), y_log=True)
 
 
@@ -65,7 +66,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
     found = []
     for experiment in single_runs(experiments, "eigenvalues"):
         panels = [spectrum_panel(experiment.run), spectrum_over_time_panel(experiment.run)]
-        if "spectral_density" in experiment.run:
+        if "density" in experiment.run:
             panels.append(density_panel(experiment.run))
         shown = [str(k + 1) for k in range(1, experiment.run.sizes["eigen"])]
         found.append(

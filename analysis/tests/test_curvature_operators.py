@@ -1,0 +1,225 @@
+"""Products of sharpseek.curvature's operators against dense matrices that are written down independently."""
+
+import pytest
+
+torch = pytest.importorskip("torch", exc_type=ImportError, reason="PyTorch's Python side is not installed")
+pytest.importorskip("sharpseek.curvature", exc_type=ImportError)
+
+from curvature_models import MODELS, make_case, same  # noqa: E402
+from sharpseek import curvature  # noqa: E402
+from torch import nn  # noqa: E402
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_matrices_of_five_models_are_the_dense_ones(name: str) -> None:
+    case = make_case(name)
+    arguments = case.model, case.loader(), case.loss
+    assert same(curvature.hessian(*arguments).to_dense(), case.hessian()) < 1e-10
+    assert same(curvature.gauss_newton(*arguments).to_dense(), case.gauss_newton()) < 1e-10
+    assert same(curvature.fisher(*arguments).to_dense(), case.gauss_newton()) < 1e-10
+    assert same(curvature.fisher(*arguments, labels="data").to_dense(), case.second_moment()) < 1e-10
+    assert same(curvature.noise_covariance(*arguments).to_dense(), case.covariance()) < 1e-10
+
+
+def test_loss_and_gradient_weigh_batches_by_their_samples() -> None:
+    case = make_case("perceptron")
+    op = curvature.hessian(case.model, case.loader(batch=16), case.loss)  # 16 samples and 1
+    loss = case.loss(case.model(case.inputs), case.targets)
+    assert op.samples == 17
+    assert op.loss() == pytest.approx(float(loss.detach()), rel=1e-12)
+    gradient = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(case.model.parameters()))])
+    assert same(op.gradient(), gradient) < 1e-12
+
+
+@pytest.mark.parametrize("make", [curvature.hessian, curvature.noise_covariance])
+def test_products_are_the_same_whatever_the_memory(make) -> None:
+    case = make_case("convolution")
+    torch.manual_seed(1)
+    whole = make(case.model, case.loader(3), case.loss)
+    v = torch.randn(whole.dim, dtype=torch.float64)
+    for memory in (1, "20 kB", "60KiB", 10**9):
+        part = make(case.model, case.loader(3), case.loss, memory=memory)
+        assert torch.equal(part @ v, whole @ v)
+        assert torch.equal(part @ v, whole @ v)
+    assert len(make(case.model, case.loader(3), case.loss, memory=1)._graphs) == 0
+
+
+def test_graphs_are_kept_as_far_as_memory_goes() -> None:
+    case = make_case("convolution")
+    op = curvature.hessian(case.model, case.loader(3), case.loss, memory="40 kB")
+    v = torch.ones(op.dim, dtype=torch.float64)
+    op @ v
+    assert 0 < len(op._graphs) < 4
+    op = curvature.hessian(case.model, case.loader(3), case.loss)
+    op @ v
+    assert len(op._graphs) == 4
+
+
+@pytest.mark.parametrize("make", [curvature.hessian, curvature.gauss_newton, curvature.noise_covariance])
+def test_new_weights_give_new_products(make) -> None:
+    case = make_case("perceptron")
+    op = make(case.model, case.loader(), case.loss)
+    v = torch.ones(op.dim, dtype=torch.float64)
+    before = op @ v
+    with torch.no_grad():
+        for p in case.model.parameters():
+            p.mul_(0.7)
+    fresh = make(case.model, case.loader(), case.loss)
+    assert torch.equal(op @ v, fresh @ v)
+    assert same(op @ v, before) > 1e-3
+    case.model[0].weight.data = case.model[0].weight.data.clone() * 2
+    assert torch.equal(op @ v, make(case.model, case.loader(), case.loss) @ v)
+
+
+def test_some_parameters_give_their_block() -> None:
+    case = make_case("encoder")
+    whole = curvature.hessian(case.model, case.loader(), case.loss)
+    head = curvature.hessian(case.model, case.loader(), case.loss, parameters=["head.*"])
+    assert head.blocks == {"head.weight": 12, "head.bias": 3}
+    assert same(head.to_dense(), whole.to_dense()[-15:, -15:]) < 1e-12
+    with pytest.raises(ValueError, match=r"parameters = 'tail\.\*': fits none of layer"):
+        curvature.hessian(case.model, case.loader(), case.loss, parameters="tail.*")
+
+
+def test_frozen_and_tied_parameters_count_as_the_model_has_them() -> None:
+    case = make_case("language_model")
+    op = curvature.hessian(case.model, case.loader(), case.loss)
+    assert list(op.blocks) == ["embedding.weight", "mix.weight", "mix.bias", "norm.weight"]
+    case.model.mix.requires_grad_(False)
+    assert list(curvature.hessian(case.model, case.loader(), case.loss).blocks) == ["embedding.weight", "norm.weight"]
+
+
+def test_losses_may_be_sums_or_those_of_samples() -> None:
+    case = make_case("convolution")
+    wanted = case.hessian()
+    for loss, options in (
+        (nn.MSELoss(reduction="sum"), {}),
+        (lambda f, y: (f - y).square().sum(), {"reduction": "sum"}),
+        (lambda f, y: (f - y).square(), {}),  # [n, outputs], summed over outputs
+        (nn.MSELoss(reduction="none"), {}),
+    ):
+        assert same(curvature.hessian(case.model, case.loader(), loss, **options).to_dense(), 2 * wanted) < 1e-12
+        found = curvature.noise_covariance(case.model, case.loader(), loss, **options).to_dense()
+        assert same(found, 4 * case.covariance()) < 1e-12
+
+
+def test_batches_may_be_dicts_or_lists_of_inputs() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(3, 2)
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return self.body(a).tanh() * self.body(b)
+
+    torch.manual_seed(0)
+    model, a, b, y = Sum(), torch.randn(6, 3), torch.randn(6, 3), torch.randn(6, 2)
+    loss = nn.MSELoss()
+    wanted = curvature.hessian(model, [([a, b], y)], loss).to_dense()
+    assert torch.equal(curvature.hessian(model, [({"b": b, "a": a}, y)], loss).to_dense(), wanted)
+    rows = [{"a": a, "b": b, "labels": y}]
+    given = curvature.hessian(model, rows, loss, forward=lambda m, r: (m(r["a"], r["b"]), r["labels"]))
+    assert torch.equal(given.to_dense(), wanted)
+    with pytest.raises(ValueError, match="give forward=lambda"):
+        curvature.hessian(model, rows, loss)
+
+
+def test_low_precision_weights_have_float32_vectors() -> None:
+    case = make_case("perceptron")
+    wanted = case.hessian()
+    single = curvature.hessian(case.model.float(), [(case.inputs.float(), case.targets)], case.loss)
+    assert single.dtype == torch.float32
+    assert same(single.to_dense().double(), wanted) < 1e-5
+    half = curvature.hessian(case.model.bfloat16(), [(case.inputs.bfloat16(), case.targets)], case.loss)
+    assert half.dtype == torch.float32
+    assert same(half.to_dense().double(), wanted) < 0.2
+
+
+def test_a_model_that_is_linear_in_a_weight_has_zeros_there() -> None:
+    model = nn.Linear(3, 1).double()
+    x, y = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 1, dtype=torch.float64)
+    linear = curvature.hessian(model, [(x, y)], lambda f, t: (f * t).mean(dim=1).mean())
+    assert torch.count_nonzero(linear.to_dense()) == 0
+    assert torch.count_nonzero(curvature.gauss_newton(model, [(x, y)], lambda f, t: (f * t).mean()).to_dense()) == 0
+
+
+# --- what would give numbers of no matrix
+
+
+def refused(case, match: str, loader=None, **options) -> None:
+    with pytest.raises(ValueError, match=match) as caught:
+        curvature.hessian(case.model, case.loader() if loader is None else loader, case.loss, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_batch_norm_in_training_mode_is_refused() -> None:
+    case = make_case("perceptron")
+    case.model.train()
+    refused(case, r"model\.1 \(BatchNorm1d\) is in training mode .* call model\.eval\(\)")
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("convolution", r"model\.4 \(Dropout\)"), ("recurrent", r"model\.cells \(LSTM\)"), ("encoder", "MultiheadAtt")],
+)
+def test_active_dropout_is_refused(name: str, layer: str) -> None:
+    case = make_case(name)
+    case.model.train()
+    refused(case, rf"{layer}.*drops at random")
+
+
+def test_randomness_that_no_layer_shows_is_refused() -> None:
+    class Noisy(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x + 0.1 * torch.randn_like(x))
+
+    case = make_case("convolution")
+    case.model.append(Noisy(2, 2).double())
+    refused(case, r"gradient of the first batch differs by .* when it is computed again")
+
+
+def test_batch_statistics_that_no_layer_shows_are_refused() -> None:
+    case = make_case("perceptron")
+    case.model[1] = nn.BatchNorm1d(6, track_running_stats=False).double().eval()
+    refused(case, "samples mix")
+
+
+def test_loaders_that_change_are_refused() -> None:
+    case = make_case("perceptron")
+    data = torch.utils.data.TensorDataset(case.inputs, case.targets)
+    shuffled = torch.utils.data.DataLoader(data, batch_size=17, shuffle=True)
+    refused(case, "shuffle=False", loader=shuffled)
+    refused(case, "gave its batches once", loader=iter(case.loader()))
+    refused(case, "gives no batch", loader=[])
+
+    class Jittered:
+        def __iter__(self):
+            return iter([(case.inputs + 0.01 * torch.randn_like(case.inputs), case.targets)])
+
+    refused(case, r"give list\(loader\)", loader=Jittered())
+    steady = torch.utils.data.DataLoader(data, batch_size=4)
+    assert same(curvature.hessian(case.model, steady, case.loss).to_dense(), case.hessian()) < 1e-10
+
+
+def test_losses_that_are_no_means_are_refused() -> None:
+    case = make_case("perceptron")
+    case.loss = lambda f, y: nn.functional.cross_entropy(f, y, reduction="sum")
+    refused(case, r"give reduction='sum'")
+    case.loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 20.0, 0.1, 3.0]).double())
+    refused(case, "no mean over samples")
+    case.loss = lambda f, y: f[:2].sum(1)
+    refused(case, r"returned shape \(2,\) for 5 samples")
+    case.loss = lambda f, y: 1.0
+    refused(case, "returned a float")
+    case.loss = lambda f, y: torch.zeros(())
+    refused(case, "depends on no parameter")
+
+
+def test_options_have_clear_words() -> None:
+    case = make_case("perceptron")
+    refused(case, "memory = 'lots': must be a number of bytes", memory="lots")
+    refused(case, "reduction = 'product': must be", reduction="product")
+    with pytest.raises(ValueError, match="labels = 'true': must be 'model' or 'data'"):
+        curvature.fisher(case.model, case.loader(), case.loss, labels="true")
+    case.model.requires_grad_(False)
+    refused(case, "no parameter requires a gradient")
