@@ -1,7 +1,21 @@
 # LibTorch as four imported libraries, from the pip wheel or a LibTorch folder. find_package(Torch) is not used: it
 # ignores CMAKE_CUDA_ARCHITECTURES, needs a CUDA toolkit even for CPU programs, and adds flags to every target.
+if(NOT SHARPSEEK_TORCH_DIR AND DEFINED ENV{SHARPSEEK_TORCH_DIR})
+  set(SHARPSEEK_TORCH_DIR $ENV{SHARPSEEK_TORCH_DIR})
+endif()
 if(NOT SHARPSEEK_TORCH_DIR)
   set(SHARPSEEK_TORCH_DIR "" CACHE PATH "A torch folder with include/ and lib/ (pip wheel's torch, or LibTorch)")
+endif()
+if(NOT SHARPSEEK_TORCH_DIR AND SKBUILD)
+  # pip runs the Python of the environment that the wheel goes into, also when it hides what is installed there.
+  execute_process(COMMAND ${Python_EXECUTABLE} -c "import sysconfig; print(sysconfig.get_path('platlib'))"
+    OUTPUT_VARIABLE platlib OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(EXISTS ${platlib}/torch/lib/libtorch_cpu.so)
+    set(SHARPSEEK_TORCH_DIR ${platlib}/torch)
+  else()
+    message(FATAL_ERROR "${platlib} has no torch: pip install torch first (docs/install.md has the versions that are "
+      "tested), or pip install ./analysis, which reads results only")
+  endif()
 endif()
 if(NOT SHARPSEEK_TORCH_DIR)
   file(GLOB candidates ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
@@ -26,6 +40,7 @@ foreach(header torch/headeronly/version.h torch/csrc/api/include/torch/version.h
     list(JOIN SHARPSEEK_TORCH_VERSION "." SHARPSEEK_TORCH_VERSION)
   endif()
 endforeach()
+string(REGEX REPLACE "^([0-9]+)\\.([0-9]+).*" "torch_\\1_\\2" SHARPSEEK_TORCH_FOLDER "${SHARPSEEK_TORCH_VERSION}")
 message(STATUS "LibTorch ${SHARPSEEK_TORCH_VERSION} in ${SHARPSEEK_TORCH_DIR}")
 
 # The CUDA ones serve the plug-in only (engine/cuda); their own dependencies may be absent where it is linked.

@@ -5,13 +5,15 @@
 configuration.md from the option table, schema.md from a small run of each architecture, results.md from
 docs/results/*.json (a report's verdicts.json), paper.md from analysis/sharpseek/paper_figures.py and
 docs/results/paper.json, beyond.md from docs/results/beyond.json, claims.md from analysis/tests/error_rates.json,
-performance.md from benchmarks/results/*.json. A generated part stands between two comments. --check changes nothing and
-fails if something would change.
+performance.md from benchmarks/results/*.json, curvature.md from docstrings. A generated part stands between two
+comments. --check changes nothing and fails if something would change.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
 import json
 import subprocess
 import sys
@@ -244,6 +246,30 @@ def replaced(text: str, name: str, content: str) -> str:
     return f"{before}{begin}\n{content}\n\n{end}{rest.split(end, 1)[1]}"
 
 
+def curvature() -> str:
+    """Signatures and docstrings of sharpseek.curvature, read without importing it: that needs PyTorch."""
+    package = ROOT / "analysis/sharpseek/curvature"
+    parts = []
+    for module in ("operators", "solve"):
+        for item in ast.parse((package / f"{module}.py").read_text(encoding="utf-8")).body:
+            if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
+                text = inspect.cleandoc(ast.get_docstring(item) or "")
+                parts.append(f"### {item.name}\n\n```text\n{item.name}({signature(item.args)})\n```\n\n{text}")
+    return "\n\n".join(parts)
+
+
+def signature(arguments: ast.arguments) -> str:
+    """Names with their defaults, without types."""
+    names = [a.arg for a in arguments.args]
+    defaults = [""] * (len(names) - len(arguments.defaults)) + [f"={ast.unparse(d)}" for d in arguments.defaults]
+    words = [name + default for name, default in zip(names, defaults, strict=True)]
+    if arguments.kwonlyargs:
+        words.append("*")
+    for name, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        words.append(name.arg + ("" if default is None else f"={ast.unparse(default)}"))
+    return ", ".join([*words, *([f"**{arguments.kwarg.arg}"] if arguments.kwarg else [])])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True)
@@ -259,6 +285,7 @@ def main() -> int:
         ("beyond.md", "beyond", beyond()),
         ("claims.md", "error rates", error_rates()),
         ("performance.md", "performance", performance()),
+        ("curvature.md", "curvature", curvature()),
     ):
         path = DOCS / page
         old = path.read_text(encoding="utf-8")
