@@ -23,10 +23,12 @@ except ImportError as error:
     ) from None
 
 from sharpseek.curvature.operators import Curvature, fisher, gauss_newton, hessian, noise_covariance
+from sharpseek.curvature.recorder import Recorder
 from sharpseek.curvature.solve import density, layer_traces, spectrum, trace
 
 __all__ = [
     "Curvature",
+    "Recorder",
     "density",
     "fisher",
     "gauss_newton",

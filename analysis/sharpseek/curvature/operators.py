@@ -43,9 +43,9 @@ class Curvature:
         memory: int | str | None = None,
     ) -> None:
         """See `hessian` for the options."""
-        self._model: nn.Module = getattr(model, "_orig_mod", model)  # torch.compile's has no second derivative
-        require_evaluation_mode(self._model)
-        self._names, self._parameters = _chosen(self._model, parameters)
+        self.model: nn.Module = getattr(model, "_orig_mod", model)  # torch.compile's has no second derivative
+        require_evaluation_mode(self.model)
+        self._names, self._parameters = _chosen(self.model, parameters)
         self.device: torch.device = self._parameters[0].device
         double = any(p.dtype == torch.float64 for p in self._parameters)
         self.dtype: torch.dtype = torch.float64 if double else torch.float32
@@ -149,9 +149,9 @@ class Curvature:
         """Called when the weights have changed."""
 
     def _built(self, batch: Any) -> Graph:
-        require_evaluation_mode(self._model)
-        with twice_differentiable(self._model):
-            outputs, targets = self._forward(self._model, batch)
+        require_evaluation_mode(self.model)
+        with twice_differentiable(self.model):
+            outputs, targets = self._forward(self.model, batch)
             return self._graph(outputs, targets, samples_in(batch))
 
     def _graph(self, outputs: Any, targets: Any, samples: int) -> Graph:
@@ -160,8 +160,8 @@ class Curvature:
     # --- loss and gradient
 
     def _loss_of(self, batch: Any) -> torch.Tensor:
-        with twice_differentiable(self._model):
-            outputs, targets = self._forward(self._model, batch)
+        with twice_differentiable(self.model):
+            outputs, targets = self._forward(self.model, batch)
             return self._loss.mean(outputs, targets, samples_in(batch))
 
     def _number(self, batch: Any) -> float:
@@ -194,7 +194,7 @@ class Curvature:
     def _check(self) -> None:
         """The loss of the first batch must be a mean over its samples, and its gradient the same twice."""
         batch = self._batches.first()
-        buffers = [(name, buffer, buffer._version) for name, buffer in self._model.named_buffers()]
+        buffers = [(name, buffer, buffer._version) for name, buffer in self.model.named_buffers()]
         first = self._gradient_of(batch)
         again = self._gradient_of(batch)
         require_repeatable(

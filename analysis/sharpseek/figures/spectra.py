@@ -38,15 +38,17 @@ def spectrum_over_time_panel(run: xr.Dataset) -> Panel:
     """The largest eigenvalues over rescaled time, means over usable replicas of all starts."""
     run = smallest_rate(run)
     records = thinned(run)
+    rescaled = "rescaled_time" in run  # a training that is not ours has steps only
+    times = run["rescaled_time"].values if rescaled else np.tile(run["step"].values, (run.sizes["replica"], 1))
     series = []
     for colour, (text, here) in enumerate(points(run)):
         values, _ = mean_over(run, here, run["eigenvalues"].values[:, records])
-        time, _ = mean_over(run, here, run["rescaled_time"].values[:, records])
+        time, _ = mean_over(run, here, times[:, records])
         for k in range(values.shape[1]):
             label = f"{text}, eigenvalue {k + 1}"
             tags = {"condition": text, "eigenvalue": str(k + 1)}
             series.append(Series(label, time, values[:, k], "line" if k == 0 else "reference", colour, tags=tags))
-    return Panel("over time", TIME_LABEL, "eigenvalue", tuple(series))
+    return Panel("over time", TIME_LABEL if rescaled else "step", "eigenvalue", tuple(series))
 
 
 def density_panel(run: xr.Dataset) -> Panel:
