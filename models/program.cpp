@@ -64,8 +64,10 @@ ParameterId ProgramBuilder::parameter(std::string name, int rows, int columns, d
 
 int ProgramBuilder::rows_of(const Op& op, ValueShape input) const {
   const OpTraits of = traits(op.kind);
-  SHARPSEEK_ASSERT((of.parameter == OpParameter::kNone) == (op.parameter < 0));
-  if (op.parameter < 0) return 0;
+  if (of.parameter == OpParameter::kNone) {
+    SHARPSEEK_ASSERT(op.parameter < 0);
+    return 0;
+  }
   const Parameter& w = block({op.parameter});
   const bool fits =
       w.columns == input.features &&
@@ -79,9 +81,12 @@ ValueId ProgramBuilder::append(Op op) {
   const OpTraits of = traits(op.kind);
   const ValueShape in = shape({op.inputs[0]});
   for (std::size_t i = 1; i < op.inputs.size(); ++i) {
-    SHARPSEEK_ASSERT((op.inputs[i] >= 0) == (static_cast<int>(i) < of.inputs));
-    require(op.inputs[i] < 0 || shape({op.inputs[i]}) == in, "program: ", of.name, " needs values of one shape, got ",
-            text(in), " and ", text(shape({std::max(op.inputs[i], 0)})));
+    if (static_cast<int>(i) >= of.inputs) {
+      SHARPSEEK_ASSERT(op.inputs[i] < 0);
+      continue;
+    }
+    const ValueShape other = shape({op.inputs[i]});
+    require(other == in, "program: ", of.name, " needs values of one shape, got ", text(in), " and ", text(other));
   }
   require(of.number != OpNumber::kToken || (op.number >= 0 && op.number < in.tokens), "program: token ", op.number,
           " of a value with ", in.tokens, " tokens");

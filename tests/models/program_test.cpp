@@ -63,6 +63,10 @@ TEST(ProgramBuilder, OpsGiveTheShapesOfTheirRowsAndRefuseWhatDoesNotFit) {
             "program: attention needs values of one shape, got [3, 4] and [1, 4]");
   EXPECT_EQ(message_of([&] { net.attention(x, x, x, 3); }), "program: attention cannot split 4 features into 3 heads");
   EXPECT_EQ(message_of([&] { net.select(x, -1); }), "program: token -1 of a value with 3 tokens");
+  EXPECT_EQ(message_of([&] { net.add(x, {}); }), "program: value -1 does not exist");
+  EXPECT_EQ(message_of([&] { net.attention(x, {99}, x, 1); }), "program: value 99 does not exist");
+  EXPECT_EQ(message_of([&] { net.tanh({}); }), "program: value -1 does not exist");
+  EXPECT_EQ(message_of([&] { net.linear(x, {}); }), "program: parameter -1 does not exist");
   const ParameterId tokens = net.parameter("p", 3, 4, 0.1);
   EXPECT_NO_THROW(net.add_parameter(x, tokens));
   EXPECT_EQ(message_of([&] { net.bias(x, tokens); }), "program: bias cannot take p [3, 4] on a value [3, 4]");

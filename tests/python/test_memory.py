@@ -84,7 +84,7 @@ SOFT = [
     "--set=data.labels=soft",
     "--set=data.outputs=40",
     "--set=measure.samples=300",
-    "--set=measure.quantities=trace",
+    "--set=measure.quantities=gauss_newton",
     "--set=experiment.replicas=40",
 ]
 """300 matrices of 40 x 40 for each replica, 3.7 MB in float64; 512 parameters."""
