@@ -102,9 +102,10 @@ void require_room(const std::string& file, std::int64_t images, double pixels) {
           " GB of memory that are available; data.samples = N takes the first N");
 }
 
-Images read_idx(const fs::path& folder, std::int64_t count) {
-  GzFile images(idx_file(folder, "train-images", "idx3-ubyte"));
-  GzFile labels(idx_file(folder, "train-labels", "idx1-ubyte"));
+/// `part`: train | t10k.
+Images read_idx(const fs::path& folder, const std::string& part, std::int64_t count) {
+  GzFile images(idx_file(folder, part + "-images", "idx3-ubyte"));
+  GzFile labels(idx_file(folder, part + "-labels", "idx1-ubyte"));
   const std::vector<std::int64_t> sizes = read_header(images, 3);
   const std::int64_t labelled = read_header(labels, 1).front();
   require(sizes[0] == labelled, images.path(), ": has ", sizes[0], " images, ", labels.path(), " has ", labelled,
@@ -172,7 +173,17 @@ bool names_images(const std::string& dataset) { return dataset == "digits" || da
 
 Images read_images(const std::string& dataset, std::int64_t count) {
   SHARPSEEK_ASSERT(names_images(dataset));
-  return dataset == "digits" ? read_digits(count) : read_idx(dataset.substr(kIdx.size()), count);
+  return dataset == "digits" ? read_digits(count) : read_idx(dataset.substr(kIdx.size()), "train", count);
+}
+
+Images read_test_images(const std::string& dataset, std::int64_t count) {
+  SHARPSEEK_ASSERT(names_images(dataset) && count >= 1);
+  Images found = dataset == "digits" ? read_digits(0) : read_idx(dataset.substr(kIdx.size()), "t10k", count);
+  require(count <= found.pixels.rows(), "data.test = ", count, ": data.dataset = ", dataset, " has ",
+          found.pixels.rows(), dataset == "digits" ? " images" : " test images");
+  found.pixels = found.pixels.bottomRows(count).eval();
+  found.classes.erase(found.classes.begin(), found.classes.end() - count);
+  return found;
 }
 
 std::int64_t count_images(const std::string& dataset) {

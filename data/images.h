@@ -24,6 +24,10 @@ bool names_images(const std::string& dataset);
 /// missing, truncated, or of another format, and where images and labels are not as many.
 Images read_images(const std::string& dataset, std::int64_t count = 0);
 
+/// `count` images that no training sees: of `digits` the last ones, which a training set must leave out; of `idx:DIR`
+/// the first ones of t10k-images-idx3-ubyte. Throws UserError as read_images(), and where there are fewer.
+Images read_test_images(const std::string& dataset, std::int64_t count);
+
 /// How many images there are; of idx:DIR as its header says.
 std::int64_t count_images(const std::string& dataset);
 

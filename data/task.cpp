@@ -57,12 +57,9 @@ std::string dataset_file(const TaskOptions& options) {
 }
 
 /// Images and, one for each class, outputs that are 1 for the image's class and 0 for the others.
-Matrix image_rows(const TaskOptions& options) {
-  const Images images = read_images(options.dataset, options.samples);
+Matrix rows_of(const Images& images, const TaskOptions& options) {
   const std::string what = "data.dataset = " + options.dataset;
   const Eigen::Index n = images.pixels.cols();
-  require(options.samples <= images.pixels.rows(), "data.samples = ", options.samples, ": ", what, " has ",
-          images.pixels.rows(), " images");
   require(n == std::int64_t{options.inputs} * options.sequence, what, ": its images have ", n,
           " pixels, which must be data.inputs x data.sequence, ", options.inputs, " x ", options.sequence);
   const int classes = 1 + *std::max_element(images.classes.begin(), images.classes.end());
@@ -71,6 +68,20 @@ Matrix image_rows(const TaskOptions& options) {
   rows.leftCols(n) = images.pixels;
   for (Eigen::Index i = 0; i < rows.rows(); ++i) rows(i, n + images.classes[static_cast<std::size_t>(i)]) = 1;
   return rows;
+}
+
+/// Images that training may see: those of digits that are no test images.
+std::int64_t training_images(const TaskOptions& options) {
+  return count_images(options.dataset) - (options.dataset == "digits" ? options.test : 0);
+}
+
+Matrix image_rows(const TaskOptions& options) {
+  const std::int64_t most = training_images(options);
+  require(most >= 1, "data.test = ", options.test, ": leaves none of the ", count_images(options.dataset),
+          " images of data.dataset = ", options.dataset, " to training");
+  require(options.samples <= most, "data.samples = ", options.samples, ": data.dataset = ", options.dataset, " has ",
+          most, " images", most < count_images(options.dataset) ? " besides those of data.test" : "");
+  return rows_of(read_images(options.dataset, options.samples > 0 ? options.samples : most), options);
 }
 
 /// The rows of data.dataset: inputs and, if they were measured, outputs.
@@ -101,6 +112,11 @@ void read_dataset(const TaskOptions& options, Task& task) {
           " (inputs of a sample), or ", n + task.outputs, " with measured outputs");
   require(rows.rows() >= 2, file, ": has ", rows.rows(), " row; needs at least 2");
   task.dataset = rows.leftCols(n);
+  if (options.test > 0) {
+    const Matrix test = rows_of(read_test_images(options.dataset, options.test), options);
+    task.test = test.leftCols(n);
+    if (task.labels.kind == LabelKind::kSoft) task.test_logits = test.rightCols(task.outputs);
+  }
   task.measured = true;
   const Eigen::Map<const Matrix> tokens(task.dataset.data(), rows.rows() * task.tokens, task.inputs);
   task.input_covariance = tokens.transpose() * tokens / static_cast<double>(tokens.rows());
@@ -166,7 +182,7 @@ std::string removed_mean(const Task& task) {
 
 std::int64_t dataset_size(const TaskOptions& options) {
   if (!names_images(options.dataset)) return read_matrix(dataset_file(options)).rows();
-  return options.samples > 0 ? options.samples : count_images(options.dataset);
+  return options.samples > 0 ? options.samples : training_images(options);
 }
 
 Matrix mean_noise_covariance(const Task& task, const Noise& noise) {
@@ -187,6 +203,9 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
   require(options.sequence >= 1, "data.sequence = ", options.sequence, ": must be at least 1");
   require(options.samples >= 0 && options.samples <= std::numeric_limits<std::uint32_t>::max(),
           "data.samples = ", options.samples, ": must be online or a number from 1 to 4294967295");
+  require(options.test >= 0, "data.test = ", options.test, ": must be at least 0");
+  require(options.test == 0 || names_images(options.dataset), "data.test = ", options.test,
+          ": needs images, data.dataset = digits | idx:DIR");
   // The covariance of the inputs, its root, and what finding that takes.
   require_memory("data.inputs", options.inputs, 4.0 * options.inputs * options.inputs, "covariances of its inputs");
   Task task;

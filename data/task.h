@@ -24,6 +24,9 @@ struct TaskOptions {
   /// whose measured outputs are 1 for their class and 0 for the others. Replaces samples, which of images takes the
   /// first N.
   std::string dataset;
+  /// Images that measurements see instead of those of training: the last N of digits, which training then leaves out;
+  /// the first N test images of idx:DIR. 0: they see those of training.
+  std::int64_t test = 0;
 };
 
 /// y = f*(x) + eps, or what data/labels.h makes of the two, x [tokens, inputs] with independent tokens ~ N(0, Sigma_x).
@@ -49,6 +52,8 @@ struct Task {
   /// [N, outputs] of a data set with measured outputs whose labels are soft: these, which stand for f*; the teacher's
   /// matrix is then 0. Otherwise empty.
   Matrix logits;
+  Matrix test;         ///< [N, tokens x inputs] of the samples that measurements see instead of `dataset`; may be empty
+  Matrix test_logits;  ///< their `logits`
 
   int input_size() const { return tokens * inputs; }
   bool online() const { return dataset.rows() == 0; }
@@ -65,7 +70,7 @@ Matrix teacher_outputs(const Task& task, const Matrix& inputs);
 /// One line that says what mean was removed from the measured noise; empty where there was none.
 std::string removed_mean(const Task& task);
 
-/// Samples of data.dataset. Throws UserError naming the key or file.
+/// Samples of data.dataset that training sees. Throws UserError naming the key or file.
 std::int64_t dataset_size(const TaskOptions& options);
 
 /// Mean over the task's inputs of the label noise's covariance: noise.covariance, but for noise that depends on the

@@ -50,7 +50,8 @@ Matrix teacher_matrix(const TeacherOptions& options, int n, int outputs, const s
 /// The students' architecture at the teacher's width.
 Teacher network_teacher(const TeacherOptions& options, std::uint64_t seed) {
   ModelOptions model = options.network;
-  (model.kind == "transformer" ? model.mlp_width : model.width) = options.width;
+  const bool residual = model.kind == "transformer" || model.kind == "residual-mlp";
+  (residual ? model.mlp_width : model.width) = options.width;
   Teacher teacher;
   teacher.program = make_model(model);
   teacher.parameters = initial_parameters(teacher.program, {}, seed, 0, Stream::kTeacher);

@@ -11,16 +11,17 @@
 namespace sharpseek {
 
 /// Which network: the [model] section of a configuration and the shape of the data. The equations of each kind are in
-/// docs/architectures.md and beside the code (linear.cpp, mlp.cpp, gated_mlp.cpp, rnn.cpp, transformer.cpp).
+/// docs/architectures.md and beside the code (linear.cpp, mlp.cpp, gated_mlp.cpp, residual_mlp.cpp, rnn.cpp,
+/// transformer.cpp).
 struct ModelOptions {
   std::string kind = "linear";  ///< a name in model_registry()
   int width = 8;                ///< features of hidden values
-  int depth = 2;  ///< linear, mlp: weight matrices; gated-mlp: layers; rnn: stacked layers; transformer: blocks
-  std::string activation = "tanh";       ///< mlp, gated-mlp, transformer: a name in kActivations, or identity
+  int depth = 2;  ///< linear, mlp: weight matrices; gated-mlp: layers; rnn: stacked layers; others: blocks
+  std::string activation = "tanh";       ///< of all but linear and rnn: a name in kActivations, or identity
   int heads = 1;                         ///< transformer
-  int mlp_width = 0;                     ///< transformer: hidden features of a block's MLP; 0 = width
+  int mlp_width = 0;                     ///< residual-mlp, transformer: hidden features of a block's MLP; 0 = width
   bool layer_norm = false;               ///< transformer: normalise the input of attention and MLP
-  bool bias = false;                     ///< linear, mlp, gated-mlp, rnn: offsets, initially zero
+  bool bias = false;                     ///< of all but transformer: offsets, initially zero
   std::string readout = {};              ///< transformer: mean (its own) | last | tokens; rnn: last (its own)
   std::string initialisation = "lecun";  ///< lecun | kaiming, see hidden_gain()
   int inputs = 4;                        ///< features of a token
@@ -41,6 +42,7 @@ struct ModelKind {
   ROW(linear_network, "linear", "deep linear network f = W_D ... W_1 x")               \
   ROW(mlp, "mlp", "multilayer perceptron")                                             \
   ROW(gated_mlp, "gated-mlp", "multilayer perceptron of gated units phi(G x) * (U x)") \
+  ROW(residual_mlp, "residual-mlp", "blocks z += W_2 phi(W_1 z) on a residual stream") \
   ROW(rnn, "rnn", "Elman network (tanh), stacked layers, readout of the last state")   \
   ROW(transformer, "transformer", "attention and MLP blocks on a residual stream, readout of the tokens")
 

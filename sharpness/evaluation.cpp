@@ -10,13 +10,12 @@
 namespace sharpseek {
 namespace {
 
-/// Inputs [N, tokens x inputs] with clean labels.
-Samples labelled(const Task& task, Matrix inputs, at::TensorOptions options) {
+/// Inputs [N, tokens x inputs] with clean labels, or with `logits` [N, outputs] where there are some.
+Samples labelled(const Task& task, Matrix inputs, const Matrix& logits, at::TensorOptions options) {
   const at::Tensor x = at::from_blob(inputs.data(), {inputs.rows(), task.tokens, task.inputs}, at::kDouble).clone();
   at::Tensor y = clean_labels(*make_teacher(task), task, x);
-  if (task.logits.rows() > 0) {
-    y = at::from_blob(const_cast<double*>(task.logits.data()), {task.logits.rows(), task.logits.cols()}, at::kDouble)
-            .clone();
+  if (logits.rows() > 0) {
+    y = at::from_blob(const_cast<double*>(logits.data()), {logits.rows(), logits.cols()}, at::kDouble).clone();
   }
   return {x.to(options), y.to(options)};
 }
@@ -24,11 +23,13 @@ Samples labelled(const Task& task, Matrix inputs, at::TensorOptions options) {
 }  // namespace
 
 Samples evaluation_samples(const Task& task, std::int64_t count, at::TensorOptions options) {
-  return labelled(task, task.online() ? evaluation_inputs(task, count) : task.dataset, options);
+  if (task.online()) return labelled(task, evaluation_inputs(task, count), {}, options);
+  if (task.test.rows() > 0) return labelled(task, task.test, task.test_logits, options);
+  return labelled(task, task.dataset, task.logits, options);
 }
 
 Samples fresh_samples(const Task& task, std::int64_t count, std::int64_t step, at::TensorOptions options) {
-  if (!task.online()) return labelled(task, task.dataset, options);
+  if (!task.online()) return evaluation_samples(task, count, options);
   Matrix inputs(count, task.input_size());
   standard_normals(task.seed, Stream::kFreshInputs, 0, static_cast<std::uint32_t>(step),
                    std::span(inputs.data(), static_cast<std::size_t>(inputs.size())));
@@ -36,7 +37,7 @@ Samples fresh_samples(const Task& task, std::int64_t count, std::int64_t step, a
     auto token = inputs.middleCols(t * task.inputs, task.inputs);
     token = (token * task.input_factor).eval();  // the factor is symmetric
   }
-  return labelled(task, inputs, options);
+  return labelled(task, inputs, {}, options);
 }
 
 EvaluationData evaluation_data(const Task& task, std::int64_t count, at::TensorOptions options) {

@@ -7,8 +7,8 @@
 namespace sharpseek {
 
 /// The evaluation set of a task: `count` inputs (data/task.h, evaluation_inputs) with f*(x) as targets, computed in
-/// float64 and rounded to the engine's dtype, on its device. A finite task is evaluated on its own samples instead, and
-/// `count` is not used: its population is the data set.
+/// float64 and rounded to the engine's dtype, on its device. A finite task is evaluated on its own samples instead, or
+/// on those that it holds out for that (Task::test), and `count` is not used: its population is the data set.
 Samples evaluation_samples(const Task& task, std::int64_t count, at::TensorOptions options);
 
 /// `count` new samples with clean labels that belong to `step` (Stream::kFreshInputs), as training draws inputs: their

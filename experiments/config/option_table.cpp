@@ -50,6 +50,9 @@ constexpr std::array kOptions{
                  "finite set: draw with replacement, or in a new random order each epoch"},
     ConfigOption{"data.dataset", kText, "", kGroup,
                  "file:D.csv: a row per sample, its inputs, then its measured outputs | digits | idx:DIR: images"},
+    ConfigOption{"data.test", kInteger, "0", kGroup,
+                 "images held out, on which is measured: the last N of digits, the first N of idx:DIR's t10k files; "
+                 "0 = on those of training"},
     ConfigOption{
         "data.labels", kText, "values", kGroup,
         "values | sampled | soft: teacher plus noise; a class from softmax(teacher); softmax(teacher plus noise), "
@@ -76,13 +79,14 @@ constexpr std::array kOptions{
     ConfigOption{"model.kind", kText, "linear", kGroup, model_names()},
     ConfigOption{"model.width", kInteger, "8", kGroup, "features of hidden values"},
     ConfigOption{"model.depth", kInteger, "2", kGroup,
-                 "linear, mlp: matrices; gated-mlp: layers; rnn: stacked layers; transformer: blocks"},
+                 "linear, mlp: matrices; gated-mlp: layers; rnn: stacked layers; residual-mlp, transformer: blocks"},
     ConfigOption{"model.activation", kText, "tanh", kGroup,
-                 "mlp, gated-mlp, transformer: " SHARPSEEK_ACTIVATION_NAMES "identity"},
+                 "mlp, gated-mlp, residual-mlp, transformer: " SHARPSEEK_ACTIVATION_NAMES "identity"},
     ConfigOption{"model.heads", kInteger, "1", kGroup, "transformer: attention heads"},
-    ConfigOption{"model.mlp_width", kInteger, "0", kGroup, "transformer: hidden features of a block; 0 = width"},
+    ConfigOption{"model.mlp_width", kInteger, "0", kGroup,
+                 "residual-mlp, transformer: hidden features of a block; 0 = width"},
     ConfigOption{"model.layer_norm", kBoolean, "false", kGroup, "transformer: layer norm before attention and MLP"},
-    ConfigOption{"model.bias", kBoolean, "false", kGroup, "linear, mlp, gated-mlp, rnn: offsets, initially zero"},
+    ConfigOption{"model.bias", kBoolean, "false", kGroup, "all but transformer: offsets, initially zero"},
     ConfigOption{"model.readout", kText, "", kGroup,
                  "transformer: mean (default) | last | tokens (each token has outputs of its own)"},
     ConfigOption{"model.initialisation", kText, "lecun", kGroup,

@@ -36,6 +36,9 @@ TaskOptions task_of(const Point& point) {
                     .smoothing = point.number("data.smoothing"),
                     .class_weights = point.text("data.class_weights")};
   options.dataset = point.text("data.dataset");
+  options.test = point.integer("data.test");
+  require(options.test == 0 || point.text("noise.redraw") != "fixed", "data.test = ", options.test,
+          ": needs noise.redraw = fresh: labels that are drawn once belong to the samples of training");
   return options;
 }
 
@@ -197,7 +200,7 @@ std::int64_t SettingsReader::step_batch(const Point& point, const Settings& sett
   if (!traits(settings.optimizer.kind).full_batch) return batch;
   const TaskOptions& task = settings.task;
   if (!task.dataset.empty()) {
-    const auto [entry, added] = rows_.try_emplace(concat(task.dataset, ' ', task.samples), 0);
+    const auto [entry, added] = rows_.try_emplace(concat(task.dataset, ' ', task.samples, ' ', task.test), 0);
     if (added) entry->second = dataset_size(task);
     return entry->second;
   }

@@ -45,6 +45,7 @@ void add_task(files::Checksum& sum, const Task& task) {
   add(sum, task.input_factor);
   add(sum, task.dataset);
   add(sum, task.residuals);
+  if (task.test.rows() > 0) add(sum, task.test);  // a run without them keeps the fingerprint that it always had
 }
 
 void add_replicas(files::Checksum& sum, const PreparedGroup& prepared) {

@@ -187,5 +187,57 @@ TEST(ImageTask, HasOneOutputForEachClassAndTheirLeastSquaresTeacher) {
   EXPECT_EQ(dataset_size(options), 3);
 }
 
+TEST(HeldOutImages, AreTheLastDigitsWhichTrainingDoesNotSee) {
+  TaskOptions options;
+  options.inputs = 64;
+  options.outputs = 10;
+  options.dataset = "digits";
+  options.labels.kind = "soft";
+  options.test = 297;
+  const Task task = make_task(options, 1);
+  const Images all = read_images("digits");
+  EXPECT_EQ(task.dataset, all.pixels.topRows(1500));
+  EXPECT_EQ(task.test, all.pixels.bottomRows(297));
+  EXPECT_EQ(dataset_size(options), 1500);
+  for (int i : {0, 100, 296}) {
+    for (int c = 0; c < 10; ++c) {
+      EXPECT_EQ(task.test_logits(i, c), c == all.classes[static_cast<std::size_t>(1500 + i)] ? 1 : 0) << i;
+    }
+  }
+  options.samples = 1501;
+  EXPECT_THROW(make_task(options, 1), UserError);
+  options.samples = 0;
+  for (std::int64_t test : {-1, 1797, 1798}) {
+    options.test = test;
+    EXPECT_THROW(make_task(options, 1), UserError) << test;
+  }
+}
+
+TEST(HeldOutImages, OfAFolderAreTheFirstOfItsTestFiles) {
+  const IdxFolder folder;
+  folder.write("train-images-idx3-ubyte", images_file());
+  folder.write("train-labels-idx1-ubyte", labels_file());
+  TaskOptions options;
+  options.inputs = 6;
+  options.outputs = 3;
+  options.dataset = folder.dataset();
+  options.teacher.specification = "fit";
+  const Task before = make_task(options, 1);
+  options.test = 2;
+  EXPECT_THROW(make_task(options, 1), UserError);  // no such file
+  std::string images = images_file();
+  images.back() = static_cast<char>(255);  // of the last image
+  folder.write("t10k-images-idx3-ubyte", images);
+  folder.write("t10k-labels-idx1-ubyte", labels_file());
+  const Task task = make_task(options, 1);
+  EXPECT_EQ(task.test, before.dataset.topRows(2));
+  EXPECT_EQ(task.dataset, before.dataset);
+  EXPECT_EQ(task.teacher.parameters, before.teacher.parameters);
+  options.test = 6;
+  EXPECT_EQ(make_task(options, 1).test(5, 5), 1);
+  options.test = 7;
+  EXPECT_THROW(make_task(options, 1), UserError);
+}
+
 }  // namespace
 }  // namespace sharpseek

@@ -47,6 +47,13 @@ inline std::vector<Case> network_cases() {
     o.sequence = 2;
     o.bias = true;
   });
+  add("residual_mlp", "residual-mlp", 5, 2, same);
+  add("residual_mlp_full", "residual-mlp", 4, 1, [](ModelOptions& o) {
+    o.sequence = 2;
+    o.bias = true;
+    o.mlp_width = 6;
+    o.activation = "relu";
+  });
   add("rnn", "rnn", 5, 1, same);
   add("rnn_deep", "rnn", 4, 2, [](ModelOptions& o) { o.bias = true; });
   add("transformer", "transformer", 6, 1, same);

@@ -81,6 +81,17 @@ at::Tensor recurrent(const ModelOptions& o, Blocks blocks, const at::Tensor& x) 
   return o.bias ? y + blocks.vector(o.outputs) : y;
 }
 
+at::Tensor residual(const ModelOptions& o, Blocks blocks, const at::Tensor& x) {
+  const int hidden = o.mlp_width > 0 ? o.mlp_width : o.width;
+  const auto offset = [&](const at::Tensor& a, int size) { return o.bias ? a + blocks.vector(size) : a; };
+  at::Tensor z = at::mv(blocks.matrix(o.width, static_cast<int>(x.size(0))), x);
+  for (int block = 0; block < o.depth; ++block) {
+    const at::Tensor a = offset(at::mv(blocks.matrix(hidden, o.width), z), hidden);
+    z = z + offset(at::mv(blocks.matrix(o.width, hidden), phi(a, o.activation)), o.width);
+  }
+  return offset(at::mv(blocks.matrix(o.outputs, o.width), z), o.outputs);
+}
+
 at::Tensor normalised(const at::Tensor& z, bool on) {  // rows of z
   if (!on) return z;
   const at::Tensor centred = z - z.mean(1, true);
@@ -118,6 +129,7 @@ at::Tensor attentive(const ModelOptions& o, Blocks blocks, const at::Tensor& x) 
 at::Tensor oracle_output(const ModelOptions& options, const at::Tensor& weights, const at::Tensor& x) {
   const Blocks blocks(weights);
   if (options.kind == "gated-mlp") return gated(options, blocks, x.reshape({-1}));
+  if (options.kind == "residual-mlp") return residual(options, blocks, x.reshape({-1}));
   if (options.kind == "rnn") return recurrent(options, blocks, x);
   if (options.kind == "transformer") return attentive(options, blocks, x);
   return layered(options, options.kind == "linear" ? "identity" : options.activation, blocks, x.reshape({-1}));

@@ -121,7 +121,11 @@ std::vector<Count> counts() {
   attention.mlp_width = 10;
   ModelOptions gated = options_of("gated-mlp", 5, 3);
   gated.bias = true;
-  return {{"gated", gated, 2 * (5 * 4 + 5) + 2 * (5 * 5 + 5) + 3 * 5 + 3},
+  ModelOptions residual = options_of("residual-mlp", 6, 2);
+  residual.mlp_width = 10;
+  residual.bias = true;
+  return {{"residual", residual, 6 * 4 + 2 * (10 * 6 + 10 + 6 * 10 + 6) + 3 * 6 + 3},
+          {"gated", gated, 2 * (5 * 4 + 5) + 2 * (5 * 5 + 5) + 3 * 5 + 3},
           {"linear", options_of("linear", 8, 4), 8 * 4 + 8 * 8 + 8 * 8 + 3 * 8},
           {"one_matrix", options_of("linear", 8, 1), 3 * 4},
           {"mlp_bias", biased, 8 * 4 + 8 + 8 * 8 + 8 + 3 * 8 + 3},
@@ -216,7 +220,8 @@ TEST(MakeModel, KaimingWidensWhatGoesIntoActivationsOnly) {
     return testing::Pointwise(testing::DoubleEq(), expected);
   };
   EXPECT_THAT(deviations(options_of("mlp", 5, 3)), near({2, 2, 1}));
-  EXPECT_THAT(deviations(options_of("gated-mlp", 5, 2)), near({2, 1, 1}));  // gate, linear map, readout
+  EXPECT_THAT(deviations(options_of("gated-mlp", 5, 2)), near({2, 1, 1}));        // gate, linear map, readout
+  EXPECT_THAT(deviations(options_of("residual-mlp", 5, 1)), near({1, 2, 1, 1}));  // W_e, W_1, W_2, W_out
   EXPECT_THAT(deviations(options_of("linear", 5, 3)), near({1, 1, 1}));
   EXPECT_THAT(deviations(sequence), near({2, 2, 1}));
   // W_e, position, W_q, W_k, W_v, W_p, W_1, W_2, W_out
