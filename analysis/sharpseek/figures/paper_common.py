@@ -111,7 +111,7 @@ def chart_of(
     figure: PaperFigure, experiments: list[Experiment], panels: tuple[Panel, ...], verdicts: list[Verdict], *names: str
 ) -> Chart:
     mine = [v for v in verdicts if v.claim in figure.claims and v.subject in {e.name for e in experiments}]
-    said = "; ".join(f"{v.claim} {v.outcome} ({v.subject})" for v in mine) or "not judged here"
+    said = "; ".join(f"{v.claim} {v.outcome} ({v.subject})" for v in mine) or "drawn, not judged"
     caption = (
         f"The paper: {figure.says} Here: {said}. Given there: {figure.given} Chosen here: {figure.chosen} Means over "
         "seeds with 95 % intervals, T = trace / 2 as the paper defines it. Dashed: T_min; dotted: Theorem 1; a solid "
