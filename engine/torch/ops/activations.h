@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <utility>
+
 #include "engine/torch/activations.h"
 #include "engine/torch/tensor_op.h"
 

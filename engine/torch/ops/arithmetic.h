@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 #include "engine/torch/tensor_op.h"
 
 namespace sharpseek {
