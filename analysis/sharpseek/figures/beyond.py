@@ -90,8 +90,8 @@ def saturation_charts(experiments: list[Experiment]) -> list[Chart]:
     teacher, used = None, []
     for experiment in experiments:
         for run in join_rates(experiment).runs.values():
-            plain = "closed_form_flattest_trace" in run and "condition" in run.coords and run.sizes["layer"] == 2
-            if not plain or starts_at_theorem_1(run) or run["teacher"].shape != (2, 2):
+            plain = "closed_form_flattest_trace" in run and "condition" in run.coords and run.sizes.get("layer") == 2
+            if not plain or "teacher" not in run or starts_at_theorem_1(run) or run["teacher"].shape != (2, 2):
                 continue
             if teacher is None:
                 teacher = run["teacher"].values
