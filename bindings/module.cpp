@@ -60,13 +60,14 @@ auto unlocked(Body body) {
 }
 
 nb::dict run_lanczos(PythonOperator& op, std::int64_t count, bool smallest, double tolerance, std::int64_t steps,
-                     std::int64_t basis, bool vectors, const std::optional<nb::object>& start) {
+                     std::int64_t basis, bool vectors, bool multiplicities, const std::optional<nb::object>& start) {
   LanczosOptions options{.count = count,
                          .end = smallest ? SpectrumEnd::kSmallest : SpectrumEnd::kLargest,
                          .tolerance = tolerance,
                          .steps = steps,
                          .basis = basis,
                          .vectors = vectors,
+                         .multiplicities = multiplicities,
                          .start = {},
                          .interrupted = [&op] { return op.interrupted(); }};
   if (start) options.start = from_capsule(*start).unsqueeze(0);
@@ -137,7 +138,8 @@ NB_MODULE(_curvature, module) {
            })
       .def("interrupted", &PythonOperator::interrupted);
   module.def("lanczos", &run_lanczos, nb::arg("op"), nb::kw_only(), nb::arg("count"), nb::arg("smallest"),
-             nb::arg("tolerance"), nb::arg("steps"), nb::arg("basis"), nb::arg("vectors"), nb::arg("start").none());
+             nb::arg("tolerance"), nb::arg("steps"), nb::arg("basis"), nb::arg("vectors"), nb::arg("multiplicities"),
+             nb::arg("start").none());
   module.def("dense", &run_dense, nb::arg("op"));
   module.def("trace", &run_trace, nb::arg("op"), nb::kw_only(), nb::arg("method"), nb::arg("products"),
              nb::arg("seed"));

@@ -87,6 +87,14 @@ def test_vectors_of_weights_nearby_save_products() -> None:
         curvature.spectrum(a, 1, end="bottom", start=cold)
 
 
+def test_the_proof_of_copies_can_be_left_out() -> None:
+    a = rotated(np.concatenate([[5.0] * 4, np.linspace(0, 1, 120)]))
+    proven, not_proven = (curvature.spectrum(a, 2, tol=1e-2, multiplicities=m) for m in (True, False))
+    np.testing.assert_allclose(one(proven.eigenvalues), 5, rtol=1e-3)
+    assert one(not_proven.eigenvalues)[1] < 2
+    assert not_proven.attrs["products"] < proven.attrs["products"]
+
+
 def test_what_is_not_finite_or_not_converged_has_a_status() -> None:
     a = rotated(np.linspace(0.9, 1, 400))
     assert one(curvature.spectrum(a, 3, tol=1e-12, steps=10).spectrum_status) == 1

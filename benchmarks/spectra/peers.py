@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -151,13 +152,15 @@ def torch_side(work: Path) -> dict:
 
         in_process = curvature.hessian(model, data, loss)
 
-        def with_curvature(steps: int) -> tuple:
+        def with_curvature(steps: int, proven: bool = False) -> tuple:
             # The loosest tolerance that will do, as the others take the fewest steps.
-            found = curvature.spectrum(in_process, WANTED, tol=TARGET * 12 / steps, vectors=True)
+            tolerance = TARGET * 12 / steps
+            found = curvature.spectrum(in_process, WANTED, tol=tolerance, vectors=True, multiplicities=proven)
             return torch.from_numpy(found.eigenvectors.values[0, 0]), found.attrs["products"]
 
         return {
             "sharpseek.curvature": with_curvature,
+            "sharpseek.curvature, multiplicities proven": partial(with_curvature, proven=True),
             "hessian-eigenthings": with_eigenthings,
             "kept graph + its Lanczos": with_kept_graph,
             "curvlinops + eigsh": with_curvlinops,

@@ -71,6 +71,7 @@ def spectrum(
     tol: float = 1e-5,
     *,
     vectors: bool = False,
+    multiplicities: bool = True,
     start: Any = None,
     steps: int = 300,
     basis: int = 64,
@@ -88,8 +89,10 @@ def spectrum(
     or interrupted by Ctrl-C, 2 not finite.
 
     `vectors` adds eigenvectors [.., eigen, parameter]; `start` takes such a result (or an array [any, P]) of weights
-    nearby as a warm start. `basis` vectors of P are held. `dim` and `like` (an array of the kind that it multiplies)
-    describe a function. `step` is the coordinate of the result; `progress` shows a line on standard error.
+    nearby as a warm start. `multiplicities=False` leaves the proof of copies out, a third of the products where there
+    are none: a repeated eigenvalue may then be shown once. `basis` vectors of P are held. `dim` and `like` (an array of
+    the kind that it multiplies) describe a function. `step` is the coordinate of the result; `progress` shows a line on
+    standard error.
 
     Variables: `eigenvalues`, `eigenvalue_residuals`, `sharpness`, `smallest_eigenvalues` and so on; those of other
     matrices begin with `gauss_newton_`, `fisher_`, `noise_`. Raises ValueError for an operator that is not symmetric
@@ -120,6 +123,7 @@ def spectrum(
                 steps=max(steps, k),
                 basis=basis,
                 vectors=vectors,
+                multiplicities=multiplicities,
                 start=_start(start, matrix, variable),
             )
     return _spectrum_result(matrix, found, end, vectors, step, work, tolerance=tol)
