@@ -59,7 +59,7 @@ class Recorder:
         self._op = op
         self._every = every
         self._quantities = list(quantities)
-        self._options = {"k": k, "tol": tol, "vectors": True, "progress": False}
+        self._options: dict[str, Any] = {"k": k, "tol": tol, "vectors": True, "progress": False}
         self._records: list[xr.Dataset] = []
         self._vectors: dict[str, xr.Dataset] = {}
 
@@ -122,7 +122,7 @@ class Recorder:
 
         recorder = self
 
-        class Record(Callback):  # type: ignore[misc]
+        class Record(Callback):
             def on_train_batch_end(self, trainer: Any, *rest: Any, **more: Any) -> None:
                 recorder(trainer.global_step)
 
@@ -134,7 +134,7 @@ class Recorder:
 
         recorder = self
 
-        class Record(TrainerCallback):  # type: ignore[misc]
+        class Record(TrainerCallback):
             def on_step_end(self, arguments: Any, state: Any, control: Any, **more: Any) -> None:
                 recorder(state.global_step)
 
