@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 import sharpseek
+import xarray as xr
 
 torch = pytest.importorskip("torch", exc_type=ImportError, reason="PyTorch's Python side is not installed")
 pytest.importorskip("sharpseek.curvature", exc_type=ImportError)
@@ -312,7 +313,7 @@ def test_density_is_the_smoothed_spectrum_within_its_band() -> None:
 def test_results_are_files_that_open_run_and_the_plots_take(tmp_path: Path) -> None:
     case = make_case("recurrent")
     op = curvature.hessian(case.model, case.loader(), case.loss)
-    both = curvature.spectrum(op, 4, step=70).merge(curvature.density(op, step=70))
+    both = xr.merge([curvature.spectrum(op, 4, step=70), curvature.density(op, step=70)], compat="override")
     both.to_netcdf(tmp_path / "mine.h5", engine="h5netcdf")
     run = sharpseek.open_run(tmp_path / "mine.h5")
     np.testing.assert_array_equal(run.eigenvalues.values, both.eigenvalues.values)
