@@ -1,6 +1,7 @@
 // One step of a network with the added op, by the added loss and the added optimiser.
 #define SHARPSEEK_LANE_ISA additions
 #include <cstdio>
+#include <utility>
 
 #include "engine/kernels/fixed_plan.h"
 #include "engine/kernels/losses.h"

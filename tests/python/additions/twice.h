@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "engine/kernels/frame.h"
 
 SHARPSEEK_LANES_BEGIN
