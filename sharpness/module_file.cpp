@@ -2,19 +2,21 @@
 
 #include <ATen/ATen.h>
 #include <ATen/MemoryOverlap.h>
-#include <c10/core/GradMode.h>
+#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <algorithm>
-#include <fstream>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "sharpness/archive.h"
 #include "sharpness/torch_errors.h"
 
 namespace sharpseek {
@@ -22,28 +24,13 @@ namespace {
 
 using at::Tensor;
 
-/// The end of a file: a zip archive has the names of what it holds there.
-std::string end_of(const std::string& file) {
-  constexpr std::streamoff kBytes = 4 << 20;
-  std::ifstream in(file, std::ios::binary | std::ios::ate);
-  const std::streamoff size = in.tellg();
-  in.seekg(std::max<std::streamoff>(0, size - kBytes));
-  std::string bytes(static_cast<std::size_t>(std::min(size, kBytes)), '\0');
-  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return bytes;
-}
-
 /// What a file is that LibTorch's reader of TorchScript takes for a damaged one; empty if unknown.
 std::string other_format(const std::string& file) {
-  const std::string names = end_of(file);
+  const std::string names = end_of_archive(file);
   const auto has = [&](const char* name) { return names.find(name) != std::string::npos; };
-  if (has("/models/model.json") || has("archive_format") || has("serialized_exported_program.json")) {
-    return "is an exported program of torch.export, which cannot be measured yet; save the module with "
-           "torch.jit.script(module).save(file), or torch.jit.trace";
-  }
   if (has("/data.pkl") && !has("/code/")) {
     return "is a pickle of torch.save (weights or a Python object) without code; save the module with "
-           "torch.jit.script(module).save(file), or torch.jit.trace";
+           "torch.export.save(torch.export.export(module, inputs), file)";
   }
   return "";
 }
@@ -170,11 +157,8 @@ void join_tied(const torch::jit::Module& module) {
   }
 }
 
-}  // namespace
-
-torch::jit::Module read_module(const std::string& file, at::Device device) {
+torch::jit::Module load(const std::string& file, at::Device device) {
   const std::string subject = "--module " + file;
-  require(std::ifstream(file).good(), subject, ": cannot be read");
   torch::jit::Module module;
   try {
     module = torch::jit::load(file, device);
@@ -182,15 +166,15 @@ torch::jit::Module read_module(const std::string& file, at::Device device) {
     const std::string other = other_format(file);
     require(other.empty(), subject, ": ", other);
     throw UserError(concat(subject,
-                           ": is no TorchScript module that can be loaded here (torch.jit.script or trace, then "
-                           ".save): ",
+                           ": is neither an exported program nor a TorchScript module that can be loaded here "
+                           "(torch.export.save, or torch.jit.script or trace, then .save): ",
                            torch_reason(error)));
   }
   with_torch_errors(subject, [&] { check_structure(module, subject); });
   return module;
 }
 
-std::vector<NamedTensor> distinct_parameters(torch::jit::Module& module, const std::string& file) {
+std::vector<NamedTensor> distinct_parameters(const torch::jit::Module& module, const std::string& file) {
   join_tied(module);
   std::vector<NamedTensor> leaves;
   std::set<const c10::TensorImpl*> seen;
@@ -216,23 +200,27 @@ std::vector<NamedTensor> distinct_parameters(torch::jit::Module& module, const s
   return leaves;
 }
 
-at::ScalarType saved_precision(const torch::jit::Module& module) {
-  for (const NamedTensor& part : all_tensors(module)) {
-    const at::ScalarType type = part.tensor.scalar_type();
-    if (type == at::kDouble || type == at::kComplexDouble) return at::kDouble;
-  }
-  return at::kFloat;
-}
+class ScriptedModule final : public UserModule {
+ public:
+  ScriptedModule(const std::string& file, at::Device device)
+      : module_(load(file, device)), parameters_(distinct_parameters(module_, file)), tensors_(all_tensors(module_)) {}
 
-void convert(const torch::jit::Module& module, at::ScalarType real) {
-  const c10::AutoGradMode no_graph(false);
-  for (const NamedTensor& part : all_tensors(module)) {
-    Tensor tensor = part.tensor;
-    const bool complex = tensor.is_complex();
-    if (!complex && !tensor.is_floating_point()) continue;
-    const at::ScalarType wanted = complex ? c10::toComplexType(real) : real;
-    if (tensor.scalar_type() != wanted) tensor.set_data(tensor.detach().to(wanted));
+  const std::vector<NamedTensor>& parameters() const override { return parameters_; }
+  const std::vector<NamedTensor>& tensors() const override { return tensors_; }
+  c10::IValue forward(const Tensor& inputs) override {
+    torch::jit::setGraphExecutorOptimize(false);  // thread-local: same values, no warm-up
+    return module_.forward({inputs});
   }
+
+ private:
+  torch::jit::Module module_;
+  std::vector<NamedTensor> parameters_, tensors_;
+};
+
+}  // namespace
+
+std::unique_ptr<UserModule> read_torchscript(const std::string& file, at::Device device) {
+  return std::make_unique<ScriptedModule>(file, device);
 }
 
 }  // namespace sharpseek

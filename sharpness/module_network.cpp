@@ -3,14 +3,17 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
 #include <array>
+#include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
+#include "sharpness/exported_program.h"
+#include "sharpness/module_file.h"
 #include "sharpness/torch_errors.h"
 
 namespace sharpseek {
@@ -31,7 +34,13 @@ std::string type_hint(const std::string& reason, const Tensor& inputs, at::Scala
   }
   if (saved == now) return "";
   return concat("; it was saved in ", saved == at::kDouble ? "float64" : "float32",
-                " and fixes that type inside, as traces do: measure it without --dtype, or script it");
+                " and fixes that type inside, as traces and exported programs do: measure it without --dtype");
+}
+
+std::unique_ptr<UserModule> read(const std::string& file, at::Device device) {
+  require(std::ifstream(file).good(), "--module ", file, ": cannot be read");
+  if (is_exported_program(file)) return read_exported_program(file, device);
+  return read_torchscript(file, device);
 }
 
 /// Real numbers of a tensor, complex ones as pairs.
@@ -42,8 +51,8 @@ Tensor reals(const Tensor& t) {
 }  // namespace
 
 ModuleNetwork::ModuleNetwork(const std::string& file, at::Device device)
-    : subject_("--module " + file), module_(read_module(file, device)), leaves_(distinct_parameters(module_, file)) {
-  saved_ = sharpseek::saved_precision(module_);
+    : subject_("--module " + file), module_(read(file, device)), leaves_(module_->parameters()) {
+  saved_ = sharpseek::saved_precision(*module_);
   for (const NamedTensor& leaf : leaves_) {
     const Tensor& t = leaf.tensor;
     const std::int64_t numbers = t.numel() * (t.is_complex() ? 2 : 1);
@@ -56,7 +65,7 @@ ModuleNetwork::ModuleNetwork(const std::string& file, at::Device device)
 }
 
 void ModuleNetwork::set_precision(at::ScalarType real) {
-  with_torch_errors(subject_, [&] { convert(module_, real); });
+  with_torch_errors(subject_, [&] { convert(*module_, real); });
   precision_ = real;
 }
 
@@ -76,11 +85,10 @@ void ModuleNetwork::set_parameters(const Tensor& vector) {
 }
 
 Tensor ModuleNetwork::outputs(const Tensor& inputs) {
-  torch::jit::setGraphExecutorOptimize(false);  // thread-local: same values, no warm-up
   const std::string failed = concat(subject_, ": forward failed on inputs ", c10::str(inputs.sizes()));
   c10::IValue result;
   try {
-    result = module_.forward({inputs});
+    result = module_->forward(inputs);
   } catch (const std::exception& error) {
     const std::string reason = torch_reason(error);
     throw UserError(concat(failed, ": ", reason, type_hint(reason, inputs, saved_, precision_)));

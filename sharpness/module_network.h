@@ -1,20 +1,20 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <torch/csrc/jit/api/module.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "sharpness/module_file.h"
 #include "sharpness/objective.h"
+#include "sharpness/user_module.h"
 
 namespace sharpseek {
 
-/// A user's TorchScript module as a function of inputs and a flat parameter vector, with its derivatives by autograd.
-/// The vector [P] is that of distinct_parameters() in their order; a complex parameter counts as its real and imaginary
-/// parts side by side. Whatever LibTorch throws is a UserError of one line that names the module.
+/// A user's module as a function of inputs and a flat parameter vector, with its derivatives by autograd.
+/// The vector [P] is that of UserModule::parameters() in their order; a complex parameter counts as its real and
+/// imaginary parts side by side. Whatever LibTorch throws is a UserError of one line that names the module.
 class ModuleNetwork {
  public:
   using Tensors = std::vector<at::Tensor>;
@@ -49,7 +49,7 @@ class ModuleNetwork {
 
  private:
   std::string subject_;
-  torch::jit::Module module_;
+  std::unique_ptr<UserModule> module_;
   std::vector<NamedTensor> leaves_;
   Tensors tensors_;  ///< of leaves_
   std::vector<Block> blocks_;

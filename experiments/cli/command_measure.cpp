@@ -20,6 +20,7 @@
 #include "engine/make_engine.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
+#include "experiments/cli/module_files.h"
 #include "experiments/cli/progress.h"
 #include "experiments/run/measure.h"
 #include "experiments/run/provenance.h"
@@ -38,13 +39,13 @@ namespace po = boost::program_options;
 
 constexpr const char* kExamples =
     "  sharpseek measure out/sweep/run.h5 --quantities spectrum,smallest,density\n"
-    "  sharpseek measure --module model.pt --data data.h5 --loss cross-entropy --eigenvalues 10 --out model.h5\n";
+    "  sharpseek measure --module model.pt2 --data data.h5 --loss cross-entropy --eigenvalues 10 --out model.h5\n";
 
 po::options_description described() {
   const ProbeOptions defaults;
   po::options_description options("options");
   options.add_options()("module", po::value<std::string>(),
-                        "a TorchScript module instead of a run (with --data, --loss)")(
+                        "own network: MODEL.pt2, TorchScript, or a series \"ckpt/*.pt2\" (--data, --loss)")(
       "data", po::value<std::string>(), "HDF5 file with inputs [N, ...] and targets [N, ...]")(
       "loss", po::value<std::string>()->default_value("mse"),
       "mse (sum over outputs) | cross-entropy (over tokens); mean over samples")(
@@ -144,7 +145,7 @@ void remark_rounding(const Samples& samples, at::ScalarType precision, const std
 }
 
 MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& options) {
-  const std::string& file = arguments.get<std::string>("module");
+  const std::vector<ModuleFile> files = module_files(arguments.get<std::string>("module"));
   const EngineOptions engine = engine_choice(arguments).over({});
   for (const Quantity* quantity : select_quantities(options.quantities)) {
     require(quantity->name != "balance" && quantity->name != "excess_risk", "--quantities ", quantity->name,
@@ -167,30 +168,42 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   module.data = data.path();
   const Samples samples = module_samples(data, module.loss);
   TorchWarnings warnings;
-  const std::unique_ptr<Objective> objective = load_module(file, samples, module);
-  const at::ScalarType precision = objective->parameters().scalar_type();
-  if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples, precision, data.path());
   const int batch = std::max(1, arguments.get<int>("batch"));
   const std::vector<Balance> no_balances;
-  MeasuringContext context(*objective, {}, no_balances, batch, options);
   MeasureRecord record;
-  record.measurements.emplace_back();
-  record.steps = {0};
-  record.eigenvalues = context.eigenvalues();
-  for (const Block& block : objective->blocks()) record.layers.push_back(block.name);
-  record.measurements[0]["loss"] = objective->loss(objective->parameters());
   record.variables.push_back({"loss", "", "1", "mean over samples of the loss of --loss"});
   for (const Quantity* quantity : select_quantities(options.quantities)) {
-    quantity->measure(context, record.measurements[0]);
     record.variables.insert(record.variables.end(), quantity->variables.begin(), quantity->variables.end());
   }
-  record.attributes["module"] = file;
+  at::ScalarType precision = at::kFloat;
+  for (const ModuleFile& file : files) {
+    const std::unique_ptr<Objective> objective = load_module(file.path, samples, module);
+    MeasuringContext context(*objective, {}, no_balances, batch, options);
+    std::vector<std::string> layers;
+    for (const Block& block : objective->blocks()) layers.push_back(concat(block.name, ' ', block.size()));
+    if (record.steps.empty()) {
+      // What the files of a series have in common.
+      precision = objective->parameters().scalar_type();
+      if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples, precision, data.path());
+      record.layers = layers;
+      record.eigenvalues = context.eigenvalues();
+      record.attributes["samples"] = std::to_string(objective->samples());
+      record.attributes["parameters"] = std::to_string(objective->dimension());
+    }
+    require(layers == record.layers && precision == objective->parameters().scalar_type(), "--module ", file.path,
+            ": its parameters are not those of ", files.front().path,
+            " (names, sizes and precision of a series agree)");
+    record.steps.push_back(file.step);
+    Measurement& measured = record.measurements.emplace_back();
+    measured["loss"] = objective->loss(objective->parameters());
+    for (const Quantity* quantity : select_quantities(options.quantities)) quantity->measure(context, measured);
+  }
+  for (std::string& layer : record.layers) layer.resize(layer.rfind(' '));
+  record.attributes["module"] = arguments.get<std::string>("module");
   record.attributes["data"] = data.path();
   record.attributes["loss"] = loss;
-  record.attributes["samples"] = std::to_string(objective->samples());
-  record.attributes["parameters"] = std::to_string(objective->dimension());
   record.attributes["engine"] =
-      concat("torchscript ", module.options.device().str(), precision == at::kDouble ? " float64" : " float32");
+      concat("autograd ", module.options.device().str(), precision == at::kDouble ? " float64" : " float32");
   if (!arguments.has("quiet")) {
     for (const std::string& line : warnings.lines(3)) std::cerr << "sharpseek: LibTorch warns: " << line << '\n';
   }
@@ -264,11 +277,11 @@ void print_table(const MeasureRecord& record) {
 }  // namespace
 
 int command_measure(const std::vector<std::string>& arguments) {
-  const Arguments parsed(arguments, described(), "measure RUN.h5 | --module SCRIPTED.pt --data DATA.h5 [options]",
+  const Arguments parsed(arguments, described(), "measure RUN.h5 | --module MODEL.pt2 --data DATA.h5 [options]",
                          kExamples, "RUN");
   if (parsed.done()) return 0;
   const bool module = parsed.has("module");
-  require(module != parsed.has("RUN"), "measure: needs either RUN.h5 or --module SCRIPTED.pt with --data DATA.h5");
+  require(module != parsed.has("RUN"), "measure: needs either RUN.h5 or --module MODEL.pt2 with --data DATA.h5");
   const bool json = wants_json(parsed);
   const ProbeOptions options = probe_options(parsed);
   refuse_flags_of_the_other_mode(parsed, module);

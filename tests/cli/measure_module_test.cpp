@@ -186,7 +186,7 @@ TEST_F(MeasureModule, TheModulesPrecisionIsTheDefault) {
   const at::Tensor targets = at::randn({kSamples, kOutputs}, at::kDouble);
   write("data.h5", inputs_, targets);
   EXPECT_EQ(remark("data.h5", {}), "");
-  EXPECT_EQ(files::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float64");
+  EXPECT_EQ(files::File::open(path("measure.h5")).text_attribute("/", "engine"), "autograd cpu float64");
   EXPECT_EQ(files::File::open(path("measure.h5")).numbers("loss").front(),
             targets.square().sum(1).mean().item<double>());
 
@@ -198,7 +198,7 @@ TEST_F(MeasureModule, TheModulesPrecisionIsTheDefault) {
   EXPECT_THAT(remark("data.h5", {}),
               testing::AllOf(testing::HasSubstr("data.h5: float64 numbers are rounded to float32"),
                              testing::EndsWith("remark\n")));
-  EXPECT_EQ(files::File::open(path("measure.h5")).text_attribute("/", "engine"), "torchscript cpu float32");
+  EXPECT_EQ(files::File::open(path("measure.h5")).text_attribute("/", "engine"), "autograd cpu float32");
   for (const std::vector<std::string>& silent :
        {std::vector<std::string>{"--quiet"}, {"--dtype", "float32"}, {"--dtype", "float64"}}) {
     fs::remove(path("measure.h5"));

@@ -37,8 +37,9 @@ LIBRARIES = {
     r"(hdf5(_hl)?|H5\w*)\.h$": ["files", "experiments/run/provenance.cpp"],
     # MNIST's files are compressed.
     r"zlib\.h$": ["files", "data/images.cpp"],
-    r"nlohmann/": ["experiments"],
-    r"(torch|ATen|c10)/": ["engine", "sharpness", "training", "theory", "experiments", "bindings"],
+    # The graph of an exported program is JSON.
+    r"nlohmann/": ["experiments", "sharpness/exported_program.cpp"],
+    r"(torch|ATen|c10|caffe2)/": ["engine", "sharpness", "training", "theory", "experiments", "bindings"],
     r"nanobind/": ["bindings"],
     r"xsimd/": ["engine/cpu", "engine/kernels"],
 }

@@ -143,7 +143,7 @@ TEST_F(ModuleObjectiveTest, RefusesWhatHasNoHessianWithTheReason) {
   EXPECT_THAT(refusal("missing.pt", samples), testing::HasSubstr("cannot be read"));
   const std::string text = testing::TempDir() + "text.pt";
   std::ofstream(text) << "no module";
-  EXPECT_THAT(refusal(text, samples), testing::HasSubstr("no TorchScript"));
+  EXPECT_THAT(refusal(text, samples), testing::HasSubstr("neither an exported program nor a TorchScript"));
   // What torch.export writes is a zip archive with this among its names.
   const std::string exported = testing::TempDir() + "exported.pt2";
   std::ofstream(exported) << "PK\3\4 model/archive_format";
