@@ -154,7 +154,8 @@ def _group_places(directory: Path) -> dict[str, Path]:
     if not file.exists():
         return {"": directory}
     index = _read_json(file)
-    return _field(file, lambda: {group["name"]: (directory / group["path"]).parent for group in index["groups"]})
+    places = _field(file, lambda: {group["name"]: directory / group["path"] for group in index["groups"]})
+    return {name: place.parent if place.name == "run.h5" else place for name, place in places.items()}
 
 
 def _field(file: Path, read: Callable[[], Any]) -> Any:
