@@ -1,6 +1,7 @@
 """Eigenvalues, traces and densities of sharpseek.curvature against dense ones and closed forms."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -104,6 +105,15 @@ def test_what_is_not_finite_or_not_converged_has_a_status() -> None:
     assert one(found.spectrum_status) == 2 and np.isnan(one(found.eigenvalues)).all()
 
 
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Ctrl-C as in a terminal; a process that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keyboard")
 def test_ctrl_c_ends_with_what_there_is() -> None:
     values = np.linspace(-1, 1, 500)
     a = torch.as_tensor(rotated(values))
@@ -264,6 +274,7 @@ def test_traces_go_on_to_the_error_that_was_asked_for() -> None:
         curvature.trace(a, "xnystrace")
 
 
+@pytest.mark.usefixtures("keyboard")
 def test_ctrl_c_leaves_the_last_estimate_of_a_trace() -> None:
     a = torch.as_tensor(rotated(np.linspace(0, 1, 700)))
     products = 0

@@ -34,7 +34,8 @@ TEST(TeacherNetwork, IsTheStudentsArchitectureWithOtherHiddenFeatures) {
     const Task task = make_task(taught_by(c.options, 9), 3);
     // The same forward pass, written independently.
     ModelOptions wide = c.options;
-    (wide.kind == "transformer" ? wide.mlp_width : wide.width) = 9;
+    const bool residual = wide.kind == "transformer" || wide.kind == "residual-mlp";
+    (residual ? wide.mlp_width : wide.width) = 9;
     const at::Tensor weights = at::tensor(task.teacher.parameters, at::kDouble);
     const at::Tensor x = random_tensor({4, wide.sequence, wide.inputs}, 1);
     const std::unique_ptr<Engine> engine = make_engine(task.teacher.program, {.engine = "torch", .dtype = "float64"});
