@@ -117,6 +117,34 @@ class Counting(torch.nn.Module):
         return self.part(x)
 
 
+class Sliced(torch.nn.Module):
+    """A parameter that is part of another one."""
+
+    def __init__(self) -> None:
+        """Random weights."""
+        super().__init__()
+        self.all = torch.nn.Parameter(torch.randn(4, 3))
+        self.some = torch.nn.Parameter(self.all.detach()[:2])
+
+    def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+        """Outputs, samples first."""
+        return torch.tanh(x @ self.all.T) @ self.all[:, :2] + x @ self.some.T
+
+
+class Expanded(torch.nn.Module):
+    """A parameter whose rows are one in memory."""
+
+    def __init__(self) -> None:
+        """Random weights."""
+        super().__init__()
+        self.rows = torch.nn.Parameter(torch.randn(1, 3).expand(4, 3))
+        self.out = torch.nn.Linear(4, 2)
+
+    def forward(self, x: "torch.Tensor") -> "torch.Tensor":
+        """Outputs, samples first."""
+        return self.out(torch.tanh(x @ self.rows.T))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -125,6 +153,8 @@ class Counting(torch.nn.Module):
         (Noisy, "draws random numbers (torch.ops.aten.rand"),
         (Pair, "forward(inputs) must return one tensor"),
         (Counting, "changes its buffer calls"),
+        (Sliced, "its tensor some shares memory with all"),
+        (Expanded, "its tensor rows has elements that are one in memory"),
         (lambda: build().requires_grad_(False), "has no parameter that requires gradients"),
     ],
 )
