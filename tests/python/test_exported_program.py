@@ -10,7 +10,7 @@ import pytest
 import sharpseek as package
 from program import Run
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", exc_type=ImportError, reason="PyTorch's Python side is not installed")
 sys.path.append(str(Path(__file__).resolve().parents[2] / "analysis/tests"))
 from curvature_models import Case, make_case  # noqa: E402  # it needs torch
 
