@@ -4,8 +4,8 @@
 #include <ATen/core/ivalue.h>
 
 #include <string>
-#include <vector>
 #include <utility>
+#include <vector>
 
 namespace sharpseek {
 

@@ -38,7 +38,12 @@ LIBRARIES = {
     # MNIST's files are compressed.
     r"zlib\.h$": ["files", "data/images.cpp"],
     # The graph of an exported program is JSON.
-    r"nlohmann/": ["experiments", "sharpness/exported_graph.", "sharpness/exported_program.cpp"],
+    r"nlohmann/": [
+        "experiments",
+        "sharpness/exported_graph.cpp",
+        "sharpness/exported_graph.h",
+        "sharpness/exported_program.cpp",
+    ],
     r"(torch|ATen|c10|caffe2)/": ["engine", "sharpness", "training", "theory", "experiments", "bindings"],
     r"nanobind/": ["bindings"],
     r"xsimd/": ["engine/cpu", "engine/kernels"],
