@@ -25,18 +25,19 @@ using c10::IValue;
 using nlohmann::json;
 
 constexpr const char* kGraphRecord = "models/model.json";
+
+json read_json(caffe2::serialize::PyTorchStreamReader& reader, const std::string& record) {
+  const auto [data, size] = reader.getRecord(record);
+  return json::parse(std::string(static_cast<const char*>(data.get()), size));
+}
+
 class ExportedProgram final : public UserModule {
  public:
   ExportedProgram(const std::string& file, at::Device device) : device_(device) {
     caffe2::serialize::PyTorchStreamReader reader(file);
-    const auto text = [&](const std::string& record) {
-      auto [data, size] = reader.getRecord(record);
-      return std::string(static_cast<const char*>(data.get()), size);
-    };
-    const auto known = [&](const std::string& record) { return reader.hasRecord(record); };
-    require(known(kGraphRecord),
+    require(reader.hasRecord(kGraphRecord),
             "was exported by a torch older than 2.8, whose format is another one; export it again");
-    program_ = json::parse(text(kGraphRecord));
+    program_ = read_json(reader, kGraphRecord);
     signature_ = &program_.at("graph_module").at("signature");
 
     read_tensors(reader, "data/weights/", "model_weights_config.json");
@@ -61,11 +62,10 @@ class ExportedProgram final : public UserModule {
   /// The tensors that a configuration lists. Names of the same file with the same shape are one tensor.
   void read_tensors(caffe2::serialize::PyTorchStreamReader& reader, const std::string& folder, const char* config) {
     if (!reader.hasRecord(folder + config)) return;
-    auto [text, length] = reader.getRecord(folder + config);
-    const json entries = json::parse(std::string(static_cast<const char*>(text.get()), length)).at("config");
+    const json entries = read_json(reader, folder + config).at("config");
     std::map<std::string, Tensor> read;
-    std::map<std::string, std::pair<std::string, bool>>
-        owners;  // of a file: its first tensor, whether it is a parameter
+    // Of a file: its first tensor, and whether that is a parameter.
+    std::map<std::string, std::pair<std::string, bool>> owners;
     for (const auto& [name, entry] : entries.items()) {
       if (entry.value("use_pickle", false)) {
         throw UserError(concat("its tensor ", name, " is stored as a pickle, which is not read"));
@@ -82,7 +82,7 @@ class ExportedProgram final : public UserModule {
             " but is another tensor: what is one weight would count as two; keep one parameter and take the other from "
             "it in forward");
         read[key] = tensor_of(reader, folder + path, meta, name);
-        if (entry.at("is_param")) read[key].requires_grad_(meta.value("requires_grad", true));
+        if (parameter) read[key].requires_grad_(meta.value("requires_grad", true));
         tensors_.push_back({name, read[key]});
       }
       state_[name] = read[key];
