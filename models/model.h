@@ -22,7 +22,7 @@ struct ModelOptions {
   int mlp_width = 0;                     ///< residual-mlp, transformer: hidden features of a block's MLP; 0 = width
   bool layer_norm = false;               ///< transformer: normalise the input of attention and MLP
   bool bias = false;                     ///< of all but transformer: offsets, initially zero
-  std::string readout = {};              ///< transformer: mean (its own) | last | tokens; rnn: last (its own)
+  std::string readout = {};              ///< transformer: mean (its default) | last | tokens; rnn: last (default) | ..
   std::string initialisation = "lecun";  ///< lecun | kaiming, see hidden_gain()
   int inputs = 4;                        ///< features of a token
   int outputs = 3;
@@ -43,7 +43,7 @@ struct ModelKind {
   ROW(mlp, "mlp", "multilayer perceptron")                                             \
   ROW(gated_mlp, "gated-mlp", "multilayer perceptron of gated units phi(G x) * (U x)") \
   ROW(residual_mlp, "residual-mlp", "blocks z += W_2 phi(W_1 z) on a residual stream") \
-  ROW(rnn, "rnn", "Elman network (tanh), stacked layers, readout of the last state")   \
+  ROW(rnn, "rnn", "Elman network (tanh), stacked layers, readout of the states")       \
   ROW(transformer, "transformer", "attention and MLP blocks on a residual stream, readout of the tokens")
 
 /// All of them.

@@ -32,6 +32,7 @@ namespace sharpseek {
 ///   attention      softmax(q k' / sqrt(n / heads)) v for each head of n / heads features; inputs q, k, v
 ///   select         [T, n] -> [1, n]: one token
 ///   mean           [T, n] -> [1, n]: mean over tokens
+///   join           [T, n], [U, n] -> [T + U, n]: the tokens of a, then those of b
 #define SHARPSEEK_OPS(ROW)                                                                                            \
   ROW(kFlatten, "flatten", .shape = OpShape::kFlat)                                                                   \
   ROW(kLinear, "linear", .shape = OpShape::kRows, .parameter = OpParameter::kMatrix, .passes_gradient = true)         \
@@ -43,7 +44,8 @@ namespace sharpseek {
   ROW(kLayerNorm, "layer norm", .scratch = OpScratch::kTokens, .reads_output = true)                                  \
   ROW(kAttention, "attention", .inputs = 3, .number = OpNumber::kHeads, .scratch = OpScratch::kScores)                \
   ROW(kSelect, "select", .shape = OpShape::kOneToken, .number = OpNumber::kToken)                                     \
-  ROW(kMean, "mean", .shape = OpShape::kOneToken)
+  ROW(kMean, "mean", .shape = OpShape::kOneToken)                                                                     \
+  ROW(kJoin, "join", .inputs = 2, .shape = OpShape::kJoined)
 
 /// The names of all activations with " | " after each.
 #define SHARPSEEK_ACTIVATION_NAME(kind, name, ...) name " | "
@@ -54,12 +56,14 @@ namespace sharpseek {
 enum class OpKind { SHARPSEEK_OPS(SHARPSEEK_KIND) };
 #undef SHARPSEEK_KIND
 
-/// The shape of the output, from that of the inputs [T, n], which is the same for all of them.
+/// The shape of the output, from that of the inputs [T, n], which is the same for all of them but where tokens are
+/// joined.
 enum class OpShape : std::uint8_t {
   kSame,
   kFlat,      ///< [1, T n]
   kRows,      ///< [T, m], m the rows of the op's matrix
   kOneToken,  ///< [1, n]
+  kJoined,    ///< [T + U, n], U the tokens of the second input
 };
 
 /// What Op::number is.
@@ -152,13 +156,15 @@ struct Op {
   int number = 0;                         ///< what traits(kind).number says
 };
 
-/// The shape of an op's output for inputs of this shape; `rows` are those of its matrix.
-constexpr ValueShape output_shape(OpKind kind, ValueShape input, int rows) {
+/// The shape of an op's output for inputs of this shape; `rows` are those of its matrix, `second` the tokens of its
+/// second input.
+constexpr ValueShape output_shape(OpKind kind, ValueShape input, int rows, int second) {
   switch (traits(kind).shape) {
     case OpShape::kSame: return input;
     case OpShape::kFlat: return {1, input.tokens * input.features};
     case OpShape::kRows: return {input.tokens, rows};
     case OpShape::kOneToken: return {1, input.features};
+    case OpShape::kJoined: return {input.tokens + second, input.features};
   }
   return input;
 }

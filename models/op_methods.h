@@ -25,6 +25,7 @@ class OpMethods {
   }
   constexpr ValueId select(ValueId x, int token) { return op(OpKind::kSelect, {x}, {}, token); }
   constexpr ValueId mean(ValueId x) { return op(OpKind::kMean, {x}); }
+  constexpr ValueId join(ValueId a, ValueId b) { return op(OpKind::kJoin, {a, b}); }
   /// One of kActivations.
   constexpr ValueId activation(OpKind kind, ValueId x) { return op(kind, {x}); }
 

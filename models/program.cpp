@@ -80,19 +80,28 @@ int ProgramBuilder::rows_of(const Op& op, ValueShape input) const {
 ValueId ProgramBuilder::append(Op op) {
   const OpTraits of = traits(op.kind);
   const ValueShape in = shape({op.inputs[0]});
+  int second = 0;  // tokens of the second input where they are the op's own
   for (std::size_t i = 1; i < op.inputs.size(); ++i) {
     if (static_cast<int>(i) >= of.inputs) {
       SHARPSEEK_ASSERT(op.inputs[i] < 0);
       continue;
     }
     const ValueShape other = shape({op.inputs[i]});
+    if (of.shape == OpShape::kJoined) {
+      require(other.features == in.features, "program: ", of.name, " needs tokens of as many features, got ", text(in),
+              " and ", text(other));
+      require(std::int64_t{in.tokens} + other.tokens <= kMostElements, "program: ", of.name, " of ", text(in), " and ",
+              text(other), " makes more than ", kMostElements, " tokens");
+      second = other.tokens;
+      continue;
+    }
     require(other == in, "program: ", of.name, " needs values of one shape, got ", text(in), " and ", text(other));
   }
   require(of.number != OpNumber::kToken || (op.number >= 0 && op.number < in.tokens), "program: token ", op.number,
           " of a value with ", in.tokens, " tokens");
   require(of.number != OpNumber::kHeads || (op.number >= 1 && in.features % op.number == 0), "program: ", of.name,
           " cannot split ", in.features, " features into ", op.number, " heads");
-  const ValueShape out = output_shape(op.kind, in, rows_of(op, in));
+  const ValueShape out = output_shape(op.kind, in, rows_of(op, in), second);
   require(elements(out) <= kMostElements, "program: ", of.name, " makes a value ", text(out), " of more than ",
           kMostElements, " elements");
   op.output = static_cast<int>(program_.values_.size());

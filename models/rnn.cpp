@@ -2,16 +2,14 @@
 
 #include <utility>
 
-#include "core/error.h"
 #include "models/model.h"
 
 namespace sharpseek {
 
 Program rnn(const ModelOptions& options) {
-  require(options.readout.empty() || options.readout == "last", "model.readout = ", options.readout,
-          ": a recurrent network has last only");
   ModelOptions own = options;
   own.activation = "tanh";
+  if (own.readout.empty()) own.readout = "last";
   const NetworkShape shape = shape_of(own);
   ProgramBuilder net(shape.input());
   const ValueId output = rnn_output(net, shape);

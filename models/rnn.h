@@ -7,8 +7,22 @@
 
 namespace sharpseek {
 
+/// Values of some tokens each as one value with all of them. Neighbours are joined, then those pairs, and so on: a
+/// token is copied log2 of their number times.
+template <class Net, class Value>
+constexpr Value joined(Net& net, std::vector<Value> parts) {
+  while (parts.size() > 1) {
+    std::vector<Value> pairs;
+    for (std::size_t i = 0; i + 1 < parts.size(); i += 2) pairs.push_back(net.join(parts[i], parts[i + 1]));
+    if (parts.size() % 2 == 1) pairs.push_back(parts.back());
+    parts = pairs;
+  }
+  return parts.front();
+}
+
 /// Elman network over tokens x_1..x_T, `depth` stacked layers l = 1..depth with u^0_t = x_t:
-///     u^l_t = tanh(W^l_x u^(l-1)_t + W^l_h u^l_(t-1) + b^l),  u^l_0 = 0,  f(x) = W_out u^depth_T + b_out.
+///     u^l_t = tanh(W^l_x u^(l-1)_t + W^l_h u^l_(t-1) + b^l),  u^l_0 = 0,  f(x) = W_out u^depth_T + b_out,
+/// or by `readout` W_out mean_t u^depth_t + b_out, or W_out u^depth_t + b_out of every token t, one after the other.
 /// W_h starts with 0.7 of W_x' scale; a sequence of one token has no W_h. Net as in mlp.h.
 template <class Net>
 constexpr auto rnn_output(Net& net, const NetworkShape& shape) {
@@ -31,6 +45,7 @@ constexpr auto rnn_output(Net& net, const NetworkShape& shape) {
   }
 
   std::vector<decltype(net.input())> state;  // of each layer
+  std::vector<decltype(net.input())> read;   // the last layer's of each token that is read out
   for (int t = 0; t < shape.tokens; ++t) {
     auto u = shape.tokens > 1 ? net.select(net.input(), t) : net.input();
     for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -44,10 +59,13 @@ constexpr auto rnn_output(Net& net, const NetworkShape& shape) {
         state.push_back(u);
       }
     }
+    if (shape.readout != Readout::kLast || t + 1 == shape.tokens) read.push_back(u);
   }
-  auto y = net.linear(state.back(), net.matrix("W_out", shape.outputs, shape.width, 1));
+  auto z = joined(net, read);
+  if (shape.readout == Readout::kMean) z = net.mean(z);
+  auto y = net.linear(z, net.matrix("W_out", shape.outputs, shape.width, 1));
   if (shape.bias) y = net.bias(y, net.parameter("b_out", 1, shape.outputs, 0));
-  return y;
+  return shape.readout == Readout::kTokens ? net.flatten(y) : y;
 }
 
 }  // namespace sharpseek

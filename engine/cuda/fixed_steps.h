@@ -66,7 +66,8 @@ inline constexpr std::array kFixedSteps = [] {
   constexpr FixedPlan kTanh = kDense(2, OpKind::kTanh);
   constexpr FixedPlan kRelu = kDense(2, OpKind::kRelu);
   constexpr FixedPlan kTokens = tanh_plan({.tokens = 3, .inputs = 2, .outputs = 3});
-  constexpr FixedPlan kRecurrent = rnn_plan({.tokens = 3, .inputs = 2, .width = 8, .outputs = 3});
+  constexpr FixedPlan kRecurrent =
+      rnn_plan({.tokens = 3, .inputs = 2, .width = 8, .outputs = 3, .readout = Readout::kLast});
   constexpr FixedPlan kTransformer = transformer_plan(
       {.tokens = 3, .inputs = 2, .width = 6, .outputs = 3, .mlp_width = 6, .activation = OpKind::kTanh});
   return std::array<FixedStep, 12>{{{kLinear2, kMatrix, 1, Threads::kReplica},

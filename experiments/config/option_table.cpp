@@ -87,8 +87,10 @@ constexpr std::array kOptions{
                  "residual-mlp, transformer: hidden features of a block; 0 = width"},
     ConfigOption{"model.layer_norm", kBoolean, "false", kGroup, "transformer: layer norm before attention and MLP"},
     ConfigOption{"model.bias", kBoolean, "false", kGroup, "all but transformer: offsets, initially zero"},
-    ConfigOption{"model.readout", kText, "", kGroup,
-                 "transformer: mean (default) | last | tokens (each token has outputs of its own)"},
+    ConfigOption{
+        "model.readout", kText, "", kGroup,
+        "transformer: mean (default) | last | tokens (each token has outputs of its own); rnn: the same, last by "
+        "default"},
     ConfigOption{"model.initialisation", kText, "lecun", kGroup,
                  "lecun: variance 1 / fan-in | kaiming: 2 / fan-in where an activation follows"},
     ConfigOption{"model.init", kText, "random", kReplica,

@@ -297,6 +297,12 @@ std::vector<Program> networks_with_repeated_operands() {
   using V = ValueId;
   add([](N& net, V x, V) { return net.add(x, x); });
   add([](N& net, V x, V) { return net.op(OpKind::kMultiply, {x, x}); });
+  // One value twice, and a token that depends on no parameter: on either side.
+  add([](N& net, V x, V) {
+    const V token = net.select(x, 1);
+    return net.join(net.join(token, token), net.select(net.input(), 2));
+  });
+  add([](N& net, V x, V) { return net.join(net.select(net.input(), 0), net.join(net.select(x, 0), net.mean(x))); });
   add([](N& net, V x, V) { return net.add(net.linear(x, net.matrix("W_4", 4, 4)), x); });
   for (int heads : {1, 2}) {
     add([=](N& net, V x, V z) { return net.attention(x, x, z, heads); });

@@ -69,6 +69,7 @@ at::Tensor recurrent(const ModelOptions& o, Blocks blocks, const at::Tensor& x) 
     layer.u = at::zeros({o.width}, x.options());
   }
   const at::Tensor w_out = blocks.matrix(o.outputs, o.width);
+  std::vector<at::Tensor> states;
   for (int t = 0; t < o.sequence; ++t) {
     at::Tensor below = x[t];
     for (Layer& layer : layers) {
@@ -76,9 +77,13 @@ at::Tensor recurrent(const ModelOptions& o, Blocks blocks, const at::Tensor& x) 
       if (o.bias) a = a + layer.b;
       below = layer.u = at::tanh(a);
     }
+    states.push_back(below);
   }
-  const at::Tensor y = at::mv(w_out, layers.back().u);
-  return o.bias ? y + blocks.vector(o.outputs) : y;
+  at::Tensor read = at::stack(states);  // [T, width], of which those that count
+  if (o.readout == "mean") read = read.mean(0, true);
+  if (o.readout.empty() || o.readout == "last") read = read.narrow(0, o.sequence - 1, 1);
+  const at::Tensor y = at::mm(read, w_out.t());
+  return (o.bias ? y + blocks.vector(o.outputs) : y).reshape({-1});
 }
 
 at::Tensor residual(const ModelOptions& o, Blocks blocks, const at::Tensor& x) {

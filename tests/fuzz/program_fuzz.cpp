@@ -19,7 +19,9 @@ namespace {
 
 using namespace sharpseek;
 
-constexpr int kOpKinds = 13;
+constexpr int kOpKinds = 14;
+/// Most tokens of a joined value: attention takes their square.
+constexpr int kMostTokens = 12;
 /// Highest degree of a product of inputs: without a bound, squares of squares drown the comparison in rounding.
 constexpr int kMostDegree = 4;
 
@@ -57,9 +59,14 @@ class RandomNetwork {
   }
   /// Another value of the same shape; itself if there is none.
   std::size_t partner(std::size_t of) {
+    return any([&](ValueShape shape) { return shape == net_.shape(values_[of].id); });
+  }
+  /// A value whose shape fits.
+  template <class Fits>
+  std::size_t any(const Fits& fits) {
     std::vector<std::size_t> fitting;
     for (std::size_t i = 0; i < values_.size(); ++i) {
-      if (net_.shape(values_[i].id) == net_.shape(values_[of].id)) fitting.push_back(i);
+      if (fits(net_.shape(values_[i].id))) fitting.push_back(i);
     }
     return fitting[bytes_.ConsumeIntegralInRange<std::size_t>(0, fitting.size() - 1)];
   }
@@ -126,7 +133,17 @@ class RandomNetwork {
         break;
       }
       case 11: y = net_.select(use(x), bytes_.ConsumeIntegralInRange(0, shape.tokens - 1)); break;
-      default: y = net_.mean(use(x)); break;
+      case 12: y = net_.mean(use(x)); break;
+      default: {
+        const std::size_t other = any([&](ValueShape own) { return own.features == shape.features; });
+        if (shape.tokens + net_.shape(values_[other].id).tokens > kMostTokens) {
+          y = net_.mean(use(x));
+        } else {
+          degree = std::max(degree, values_[other].degree);
+          y = net_.join(use(x), use(other));
+        }
+        break;
+      }
     }
     values_.push_back({y, degree, false});
   }

@@ -161,9 +161,9 @@ TEST(MakeModel, NamesKeyValueAndWhatIsAllowed) {
   EXPECT_THAT(refused([](ModelOptions& o) {
                 o.kind = "rnn";
                 o.sequence = 2;
-                o.readout = "tokens";
+                o.readout = "middle";
               }),
-              testing::HasSubstr("model.readout = tokens"));
+              testing::AllOf(testing::HasSubstr("model.readout = middle"), testing::HasSubstr("tokens")));
   EXPECT_THAT(refused([](ModelOptions& o) {
                 o.kind = "transformer";
                 o.sequence = 2;
@@ -188,14 +188,27 @@ TEST(ProgramBuilder, SizesBeyondInt32AreRefused) {
 }
 
 TEST(MakeModel, ReadsOutTheTokensThatAreAskedFor) {
-  ModelOptions options = options_of("transformer", 6, 1);
-  options.sequence = 4;
-  for (const auto& [readout, outputs] :
-       {std::pair{"", 3}, std::pair{"mean", 3}, std::pair{"last", 3}, std::pair{"tokens", 12}}) {
-    options.readout = readout;
-    EXPECT_EQ(make_model(options).outputs(), outputs) << readout;
-    EXPECT_EQ(options.outputs * output_tokens(options), outputs) << readout;
+  for (const char* kind : {"transformer", "rnn"}) {
+    ModelOptions options = options_of(kind, 6, 1);
+    options.sequence = 4;
+    for (const auto& [readout, outputs] :
+         {std::pair{"", 3}, std::pair{"mean", 3}, std::pair{"last", 3}, std::pair{"tokens", 12}}) {
+      options.readout = readout;
+      EXPECT_EQ(make_model(options).outputs(), outputs) << kind << ' ' << readout;
+      EXPECT_EQ(options.outputs * output_tokens(options), outputs) << kind << ' ' << readout;
+    }
   }
+}
+
+TEST(ProgramBuilder, JoinsTokensOfAsManyFeatures) {
+  ProgramBuilder net({3, 2});
+  const ValueId joined = net.join(net.select(net.input(), 1), net.input());
+  EXPECT_EQ(net.shape(joined), (ValueShape{4, 2}));
+  EXPECT_THAT(message_of([&] { net.join(net.input(), net.flatten(net.input())); }),
+              testing::HasSubstr("join needs tokens of as many features, got [3, 2] and [1, 6]"));
+  constexpr int kMany = 1 << 30;
+  ProgramBuilder large({kMany, 1});
+  EXPECT_THROW(large.join(large.input(), large.input()), UserError);
 }
 
 TEST(MakeModel, KaimingWidensWhatGoesIntoActivationsOnly) {

@@ -58,11 +58,12 @@ def blocks(parameters: np.ndarray) -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.parametrize("kind", ["transformer", "rnn"])
 @pytest.mark.parametrize(("readout", "tokens"), [("mean", 1), ("last", 1), ("tokens", 3)])
 def test_each_token_that_is_read_out_has_its_outputs_and_the_same_noise(
-    sharpseek: Run, tmp_path: Path, readout: str, tokens: int
+    sharpseek: Run, tmp_path: Path, kind: str, readout: str, tokens: int
 ):
-    with run(sharpseek, tmp_path, f"model.readout={readout}") as file:
+    with run(sharpseek, tmp_path, f"model.kind={kind}", f"model.readout={readout}") as file:
         one = np.diag([0.1, 0.4])
         np.testing.assert_allclose(file["noise_covariance"][:], [np.kron(np.eye(tokens), one)] * 3, atol=1e-15)
         assert np.all(file["gradient_fluctuation"][:] > 0)
@@ -93,7 +94,7 @@ def test_kaiming_doubles_the_variance_of_what_goes_into_the_activation(sharpseek
         (["model.readout=tokens", "noise.rotation=teacher"], "noise.rotation = teacher"),
         (["model.readout=middle"], "model.readout = middle: must be mean | last | tokens"),
         (["model.kind=mlp", "model.readout=last"], "model.readout = last"),
-        (["model.kind=rnn", "model.readout=mean"], "model.readout = mean"),
+        (["model.kind=rnn", "model.readout=first"], "model.readout = first: must be mean | last | tokens"),
         (["model.initialisation=he"], "model.initialisation = he: must be lecun | kaiming"),
         (["data.teacher_width=0"], "data.teacher_width = 0"),
         (["noise.rotation=teacher"], "noise.rotation = teacher: needs a teacher with one matrix"),

@@ -94,4 +94,46 @@ struct OpPasses<OpKind::kMean> {
   }
 };
 
+/// [T, n], [U, n] -> [T + U, n]: the tokens of a, then those of b.
+template <>
+struct OpPasses<OpKind::kJoin> {
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
+    const P y = f.value(op.out);
+    each_input(op, f, [&](int k, Index own, Index whole, int size) {
+      const P x = f.value(op.in[k]);
+      SHARPSEEK_UNROLL_FIXED
+      for (int i = 0; i < size; ++i) y[whole + i] = x[own + i];
+    });
+  }
+  template <class F>
+  SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
+    using P = typename F::Pointer;
+    const P dy = f.gradient(op.out);
+    each_input(op, f, [&](int k, Index own, Index whole, int size) {
+      if (op.put[k] == Put::kNone) return;
+      const P dx = f.gradient(op.in[k]);
+      SHARPSEEK_UNROLL_FIXED
+      for (int i = 0; i < size; ++i) put(op.put[k], dx, own + i, Element<P>(dy[whole + i]));
+    });
+  }
+
+ private:
+  /// body(k, own, whole, size) for every sample of input 0, then of input 1, which may be the same value: its `size`
+  /// elements from `own` are those from `whole` of the output.
+  template <class F, class Body>
+  SHARPSEEK_HOST_DEVICE static void each_input(const PlanOp& op, const F& f, const Body& body) {
+    const int all = f.tokens(op.out) * f.features(op.out);
+    int before = 0;
+    SHARPSEEK_UNROLL_FIXED
+    for (int k = 0; k < 2; ++k) {
+      const int size = f.tokens(op.in[k]) * f.features(op.in[k]);
+      SHARPSEEK_UNROLL_FIXED
+      for (int s = 0; s < f.batch; ++s) body(k, Index{s} * size, Index{s} * all + before, size);
+      before += size;
+    }
+  }
+};
+
 SHARPSEEK_LANES_END

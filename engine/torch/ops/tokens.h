@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -54,6 +56,38 @@ struct TensorOp<OpKind::kMean> {
 
  private:
   static at::Tensor mean(const at::Tensor& t) { return t.mean(2, /*keepdim=*/true); }
+};
+
+/// [T, n], [U, n] -> [T + U, n]: the tokens of a, then those of b.
+template <>
+struct TensorOp<OpKind::kJoin> {
+  static at::Tensor value(const TensorInputs& x) { return joined(x.in(0), x.in(1)); }
+  static DualTensor forward(Tape& tape, const DualInputs& x) {
+    const DualTensor& a = x.in(0);
+    const DualTensor& b = x.in(1);
+    DualTensor y{tape.keep([&] { return joined(a.value, b.value); }), {}};
+    if (a.tangent.defined() || b.tangent.defined()) y.tangent = joined(tangent_of(a), tangent_of(b));
+    return y;
+  }
+  static void backward(Tape&, const DualInputs& x, const DualTensor& g, Gradients& to) {
+    std::int64_t first = 0;
+    for (std::size_t k = 0; k < 2; ++k) {
+      const std::int64_t count = x.in(k).value.size(2);
+      to.put(x.op.inputs[k], dual::linear(g, [&](const at::Tensor& t) { return t.narrow(2, first, count); }));
+      first += count;
+    }
+  }
+
+ private:
+  /// What is the same for all replicas or directions has a leading 1.
+  static at::Tensor joined(const at::Tensor& a, const at::Tensor& b) {
+    const std::int64_t leading = std::max(a.size(0), b.size(0));
+    const auto whole = [&](const at::Tensor& t) { return t.expand({leading, -1, -1, -1}); };
+    return at::cat({whole(a), whole(b)}, 2);
+  }
+  static at::Tensor tangent_of(const DualTensor& x) {
+    return x.tangent.defined() ? x.tangent : at::zeros_like(x.value);
+  }
 };
 
 }  // namespace sharpseek
