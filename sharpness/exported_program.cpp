@@ -50,12 +50,18 @@ class ExportedProgram final : public UserModule {
   const std::vector<NamedTensor>& parameters() const override { return parameters_; }
   const std::vector<NamedTensor>& tensors() const override { return tensors_; }
 
-  IValue forward(const Tensor& inputs) override {
+  const std::vector<ModuleInput>& inputs() const override { return inputs_; }
+  std::optional<std::int64_t> results() const override { return static_cast<std::int64_t>(results_.size()); }
+
+  IValue forward(const std::vector<Tensor>& inputs) override {
     ExportedGraph::Values values;
     for (const auto& [name, state] : bound_) values[name] = state_.at(state);
-    values[input_] = inputs;
+    for (std::size_t i = 0; i < inputs.size(); ++i) values[inputs_.at(i).name] = inputs[i];
     graph_->run(values);
-    return values.at(output_);
+    if (results_.size() == 1) return values.at(results_.front());
+    std::vector<IValue> all;
+    for (const std::string& name : results_) all.push_back(values.at(name));
+    return c10::ivalue::Tuple::create(std::move(all));
   }
 
  private:
@@ -81,7 +87,7 @@ class ExportedProgram final : public UserModule {
             owner->second.first,
             " but is another tensor: what is one weight would count as two; keep one parameter and take the other from "
             "it in forward");
-        read[key] = tensor_of(reader, folder + path, meta, name);
+        read[key] = tensor_of(reader, folder + path, meta, name, parameter);
         if (parameter) read[key].requires_grad_(meta.value("requires_grad", true));
         tensors_.push_back({name, read[key]});
       }
@@ -90,7 +96,7 @@ class ExportedProgram final : public UserModule {
   }
 
   Tensor tensor_of(caffe2::serialize::PyTorchStreamReader& reader, const std::string& record, const json& meta,
-                   const std::string& name) const {
+                   const std::string& name, bool parameter) const {
     const auto integers = [&](const json& list) {
       std::vector<std::int64_t> found;
       for (const json& one : list) found.push_back(one.at("as_int"));
@@ -109,14 +115,14 @@ class ExportedProgram final : public UserModule {
       count *= sizes[i];
       last += (sizes[i] - 1) * strides[i];
     }
-    require(count <= elements, "its tensor ", name,
+    require(!parameter || count <= elements, "its parameter ", name,
             " has elements that are one in memory (expand?): keep the smaller tensor as the parameter and expand it in "
             "forward");
     require(count == 0 || last < elements, "its tensor ", name, " is longer than what the file holds of it");
     return stored.as_strided(sizes, strides, offset).clone(at::MemoryFormat::Contiguous).to(device_);
   }
 
-  /// Which of the graph's values are parameters, buffers and the samples, and which one is the result.
+  /// Which of the graph's values are parameters, buffers and samples, and which ones are results.
   void read_signature() {
     std::set<const c10::TensorImpl*> seen;
     for (const json& input : signature_->at("input_specs")) {
@@ -124,8 +130,11 @@ class ExportedProgram final : public UserModule {
       if (kind == "user_input") {
         const auto [type, argument] = tagged(value.at("arg"));
         if (type == "as_none") continue;
-        require(type == "as_tensor" && input_.empty(), "takes more than one tensor of samples; export forward(inputs)");
-        input_ = argument.at("name");
+        require(type == "as_tensor", "takes an input that is no tensor (", type,
+                "); export it with tensors of samples alone");
+        const std::string name = argument.at("name");
+        const json& meta = program_.at("graph_module").at("graph").at("tensor_values").at(name);
+        inputs_.push_back({name, serialised_type(meta.at("dtype"))});
         continue;
       }
       const char* key = kind == "parameter"         ? "parameter_name"
@@ -142,7 +151,7 @@ class ExportedProgram final : public UserModule {
         parameters_.push_back({name, tensor});
       }
     }
-    require(!input_.empty(), "takes no tensor of samples");
+    require(!inputs_.empty(), "takes no tensor of samples");
     require(!parameters_.empty(), "has no parameter that requires gradients");
     for (const json& output : signature_->at("output_specs")) {
       const auto [kind, value] = tagged(output);
@@ -150,11 +159,13 @@ class ExportedProgram final : public UserModule {
           kind != "buffer_mutation", "changes its buffer ", value.value("buffer_name", ""),
           " (batch norm in training mode, a counter?), so that its loss is not a function of the weights; call .eval() "
           "before exporting");
-      require(kind == "user_output" && tagged(value.at("arg")).first == "as_tensor" && output_.empty(),
-              "forward(inputs) must return one tensor");
-      output_ = tagged(value.at("arg")).second.at("name");
+      require(kind == "user_output", "changes what it is given, or else (", kind, "): must return tensors alone");
+      const auto [type, result] = tagged(value.at("arg"));
+      if (type == "as_none") continue;
+      require(type == "as_tensor", "returns something that is no tensor (", type, ")");
+      results_.push_back(result.at("name"));
     }
-    require(!output_.empty(), "forward(inputs) must return one tensor");
+    require(!results_.empty(), "returns no tensor");
   }
 
   at::Device device_;
@@ -162,7 +173,8 @@ class ExportedProgram final : public UserModule {
   const json* signature_ = nullptr;
   std::map<std::string, Tensor> state_;       ///< by the names of the module
   std::map<std::string, std::string> bound_;  ///< value of the graph -> name in state_
-  std::string input_, output_;
+  std::vector<ModuleInput> inputs_;
+  std::vector<std::string> results_;  ///< values of the graph
   std::optional<ExportedGraph> graph_;
   std::vector<NamedTensor> parameters_, tensors_;
 };

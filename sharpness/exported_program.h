@@ -16,7 +16,7 @@ bool is_exported_program(const std::string& file);
 /// goes through LibTorch's dispatcher with autograd on, so that the program can be differentiated as often as one
 /// likes; nothing of it is compiled or traced again.
 ///
-/// Throws UserError for another version of the format, for a program with other inputs than one tensor of samples, for
+/// Throws UserError for another version of the format, for inputs and results that are no tensors, for
 /// ops that are not LibTorch's own (control flow, custom ops), and, as they stand in its graph, for batch norm and
 /// dropout in training mode, random numbers, and buffers that the program changes.
 std::unique_ptr<UserModule> read_exported_program(const std::string& file, at::Device device);

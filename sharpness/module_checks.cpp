@@ -19,6 +19,7 @@
 #include "core/random.h"
 #include "sharpness/module_network.h"
 #include "sharpness/module_objective.h"
+#include "sharpness/module_samples.h"
 
 namespace sharpseek {
 namespace {
@@ -73,7 +74,7 @@ void require_same(ModuleObjective& objective, const Tensor& a, const Tensor& b, 
 }
 
 /// f(x) without a graph, or nothing where forward refuses these inputs.
-std::optional<Tensor> forward(ModuleNetwork& network, const Tensor& inputs) {
+std::optional<Tensor> forward(ModuleNetwork& network, const std::vector<Tensor>& inputs) {
   const c10::AutoGradMode no_graph(false);
   try {
     return network.outputs(inputs);
@@ -83,12 +84,13 @@ std::optional<Tensor> forward(ModuleNetwork& network, const Tensor& inputs) {
 }
 
 /// What the other samples change in a sample's outputs, over the largest output.
-double mixing(ModuleNetwork& network, const Tensor& inputs, const Tensor& among, std::int64_t row) {
-  const Tensor own = inputs.narrow(0, row, 1);
-  std::optional<Tensor> alone = forward(network, own);
+double mixing(ModuleNetwork& network, const ModuleSamples& samples, const Tensor& among, std::int64_t row) {
+  const ModuleSamples own = samples.rows(row, 1);
+  std::optional<Tensor> alone = forward(network, own.inputs);
   // A module that takes no single sample (a batch size that a trace fixed, squeeze) gets it among copies of itself.
   if (!alone || alone->sizes().slice(1) != among.sizes().slice(1)) {
-    alone = forward(network, own.expand_as(inputs).contiguous());
+    const ModuleSamples copies = samples.chosen(at::full({samples.count()}, row, at::kLong));
+    alone = forward(network, copies.inputs);
     if (!alone) return std::numeric_limits<double>::infinity();
   }
   const double largest = among.abs().max().item<double>();
@@ -105,13 +107,13 @@ struct Mixing {
 };
 
 /// Compares rows of one forward pass with themselves alone; nothing where the module takes no such inputs.
-std::optional<Mixing> mixing_among(ModuleNetwork& network, const Tensor& inputs) {
-  const std::optional<Tensor> among = forward(network, inputs);
+std::optional<Mixing> mixing_among(ModuleNetwork& network, const ModuleSamples& samples) {
+  const std::optional<Tensor> among = forward(network, samples.inputs);
   if (!among || !among->isfinite().all().item<bool>()) return std::nullopt;
-  Mixing result{.count = inputs.size(0), .tolerance = among->scalar_type() == at::kDouble ? 1e-5 : 1e-3};
+  Mixing result{.count = samples.count(), .tolerance = among->scalar_type() == at::kDouble ? 1e-5 : 1e-3};
   if (result.count < 2 || among->numel() == 0) return result;
   for (std::int64_t row : {result.count / 2, result.count / 3}) {  // of many neither the first nor the last
-    const double found = mixing(network, inputs, *among, row);
+    const double found = mixing(network, samples, *among, row);
     if (found > result.worst) result.row = row;
     result.worst = std::max(result.worst, found);
   }
@@ -121,15 +123,15 @@ std::optional<Mixing> mixing_among(ModuleNetwork& network, const Tensor& inputs)
 /// Looks at weights a hundredth away: where all outputs are 0, as at some initialisations, nothing would be seen.
 void check_mixing(ModuleObjective& objective) {
   ModuleNetwork& network = *objective.network();
-  const Tensor& all = objective.data().inputs;
+  const ModuleSamples& all = objective.data();
   const Tensor weights = objective.parameters()[0];
   const Tensor away = weights + 0.01 * direction(scales(objective), 2);
-  const std::int64_t enough = std::min(std::clamp<std::int64_t>(objective.chunk(), 2, 64), all.size(0));
+  const std::int64_t enough = std::min(std::clamp<std::int64_t>(objective.chunk(), 2, 64), all.count());
   std::optional<Mixing> found;
   for (const Tensor& there : {away, weights}) {
     network.set_parameters(there);
     for (std::int64_t count : {enough, objective.chunk()}) {
-      if (!found) found = mixing_among(network, all.narrow(0, 0, count));
+      if (!found) found = mixing_among(network, all.rows(0, count));
     }
   }
   network.set_parameters(weights);
@@ -218,12 +220,8 @@ void check_differences(ModuleObjective& objective, const Tensor& u, const Tensor
 }
 
 /// Rows of samples in float64.
-Samples in_double(const Samples& samples, const Tensor& rows) {
-  const auto part = [&](const Tensor& x) {
-    const Tensor chosen = x.index_select(0, rows.to(x.device()));
-    return x.is_floating_point() ? chosen.to(at::kDouble) : chosen;
-  };
-  return {part(samples.inputs), part(samples.targets)};
+ModuleSamples in_double(const ModuleSamples& samples, const Tensor& rows) {
+  return samples.chosen(rows).with([](const Tensor& x) { return x.is_floating_point() ? x.to(at::kDouble) : x; });
 }
 
 /// What only float64 shows, on the first samples and on four of all. Leaves the network in the precision that it had.
@@ -234,7 +232,7 @@ bool check_in_double(const ModuleObjective& objective) {
   const std::int64_t n = objective.samples(), count = std::min<std::int64_t>(n, 4);
   const ModuleOptions& options = objective.options();
   network->set_precision(at::kDouble);
-  const Samples spread =
+  const ModuleSamples spread =
       in_double(objective.data(), at::arange(count, at::kLong).mul(n).div(count, /*rounding_mode=*/"floor"));
   const bool runs = forward(*network, spread.inputs).has_value();
   if (runs) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -207,13 +208,16 @@ class ScriptedModule final : public UserModule {
 
   const std::vector<NamedTensor>& parameters() const override { return parameters_; }
   const std::vector<NamedTensor>& tensors() const override { return tensors_; }
-  c10::IValue forward(const Tensor& inputs) override {
+  const std::vector<ModuleInput>& inputs() const override { return inputs_; }
+  std::optional<std::int64_t> results() const override { return std::nullopt; }
+  c10::IValue forward(const std::vector<Tensor>& inputs) override {
     torch::jit::setGraphExecutorOptimize(false);  // thread-local: same values, no warm-up
-    return module_.forward({inputs});
+    return module_.forward({inputs.begin(), inputs.end()});
   }
 
  private:
   torch::jit::Module module_;
+  std::vector<ModuleInput> inputs_{{"inputs", std::nullopt}};
   std::vector<NamedTensor> parameters_, tensors_;
 };
 

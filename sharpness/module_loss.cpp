@@ -32,6 +32,11 @@ OutputLoss::OutputLoss(ModuleLoss kind, const Tensor& targets, std::string data)
 }
 
 void OutputLoss::check_fit(const Tensor& outputs, const Tensor& targets) const {
+  if (kind_ == ModuleLoss::kProgram) {
+    require(outputs.dim() == 1, "--loss program: the module returns ", c10::str(outputs.sizes()),
+            ": must be losses [N], one number for each sample (what else a sample has is summed inside)");
+    return;
+  }
   if (kind_ == ModuleLoss::kMeanSquared) {
     require(outputs.sizes() == targets.sizes(), "--loss mse: outputs ", c10::str(outputs.sizes()),
             " are not shaped as targets ", c10::str(targets.sizes()), " of ", data_);
@@ -51,6 +56,7 @@ void OutputLoss::check_fit(const Tensor& outputs, const Tensor& targets) const {
 
 Tensor OutputLoss::sum(const Tensor& outputs, const Tensor& targets) const {
   check_fit(outputs, targets);
+  if (kind_ == ModuleLoss::kProgram) return outputs.sum();
   if (kind_ == ModuleLoss::kMeanSquared) return (outputs - targets).square().sum();
   const Tensor log_p = at::log_softmax(outputs, -1);
   if (targets.scalar_type() == at::kLong) return -log_p.gather(-1, targets.unsqueeze(-1)).sum();

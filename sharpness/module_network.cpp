@@ -21,13 +21,14 @@ namespace {
 
 using at::Tensor;
 
-/// What to try when forward refuses the types that it is given; empty if types are not what it refuses.
-std::string type_hint(const std::string& reason, const Tensor& inputs, at::ScalarType saved, at::ScalarType now) {
+/// What to try when forward refuses the types that it is given; empty if types are not what it refuses. `integers`:
+/// whether it got some that it has not asked for.
+std::string type_hint(const std::string& reason, bool integers, at::ScalarType saved, at::ScalarType now) {
   constexpr std::array kWords{"type", "Long", "long int", "Float", "Double"};
   const bool types = std::any_of(kWords.begin(), kWords.end(),
                                  [&](const char* word) { return reason.find(word) != std::string::npos; });
   if (!types) return "";
-  if (!inputs.is_floating_point()) {
+  if (integers) {
     return "; inputs are integers in the file and reach the module as int64: store images and other numbers as "
            "floating "
            "point";
@@ -84,25 +85,40 @@ void ModuleNetwork::set_parameters(const Tensor& vector) {
   for (std::size_t i = 0; i < parts.size(); ++i) tensors_[i].copy_(parts[i]);
 }
 
-Tensor ModuleNetwork::outputs(const Tensor& inputs) {
-  const std::string failed = concat(subject_, ": forward failed on inputs ", c10::str(inputs.sizes()));
+ModuleNetwork::Tensors ModuleNetwork::all_outputs(const Tensors& values) {
   c10::IValue result;
   try {
-    result = module_->forward(inputs);
+    result = module_->forward(values);
   } catch (const std::exception& error) {
+    std::string shapes;
+    bool integers = false;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::string name = values.size() == 1 ? "inputs" : inputs()[i].name;
+      shapes += concat(i > 0 ? ", " : "", name, ' ', c10::str(values[i].sizes()));
+      integers |= !inputs()[i].type && !values[i].is_floating_point();
+    }
     const std::string reason = torch_reason(error);
-    throw UserError(concat(failed, ": ", reason, type_hint(reason, inputs, saved_, precision_)));
+    throw UserError(concat(subject_, ": forward failed on ", shapes, ": ", reason,
+                           type_hint(reason, integers, saved_, precision_)));
   }
-  require(result.isTensor(), subject_, ": forward(inputs) must return one tensor");
-  Tensor y = result.toTensor();
-  require(y.dim() >= 1 && y.size(0) == inputs.size(0), subject_, ": output ", c10::str(y.sizes()),
-          " has not one row for each of ", inputs.size(0), " samples");
+  Tensors all;
+  if (result.isTensor()) {
+    all.push_back(result.toTensor());
+  } else if (result.isTuple() && results().has_value()) {
+    for (const c10::IValue& part : result.toTupleRef().elements()) all.push_back(part.toTensor());
+  }
+  require(!all.empty(), subject_, ": forward(inputs) must return one tensor");
+
+  const Tensor& y = all.front();
+  const std::int64_t samples = values.front().size(0);
+  require(y.dim() >= 1 && y.size(0) == samples, subject_, ": output ", c10::str(y.sizes()),
+          " has not one row for each of ", samples, " samples", y.dim() == 0 ? " (reduction='none'?)" : "");
   require(y.is_floating_point(), subject_, ": its output is of type ", c10::toString(y.scalar_type()),
           ": must be real numbers that depend on parameters");
   require(
       !c10::GradMode::is_enabled() || y.requires_grad(), subject_,
       ": its output does not depend on any parameter that requires gradients (no_grad, detach or argmax in forward?)");
-  return y;
+  return all;
 }
 
 ModuleNetwork::Tensors ModuleNetwork::gradients(const Tensor& output, const Tensor& cotangent, bool keep,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,14 @@ class ModuleNetwork {
   at::Tensor parameters() const;                  ///< a copy of the parameter vector [P]
   void set_parameters(const at::Tensor& vector);  ///< [P]
 
-  /// f(x) [n, ...] for inputs [n, ...].
-  at::Tensor outputs(const at::Tensor& inputs);
+  /// What forward takes.
+  const std::vector<ModuleInput>& inputs() const { return module_->inputs(); }
+  /// How many tensors forward returns; nothing where only a call shows it.
+  std::optional<std::int64_t> results() const { return module_->results(); }
+  /// All that forward returns for values [n, ...] of its inputs; the first one, f(x) [n, ...], depends on parameters.
+  Tensors all_outputs(const Tensors& inputs);
+  /// The first one.
+  at::Tensor outputs(const Tensors& inputs) { return all_outputs(inputs).front(); }
   /// d <output, cotangent> / d parameters, one part for each block; undefined where it is 0. An undefined cotangent
   /// is 1.
   Tensors gradients(const at::Tensor& output, const at::Tensor& cotangent, bool keep, bool create) const;

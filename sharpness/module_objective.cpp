@@ -78,13 +78,13 @@ class ModuleObjective::AtWeights {
   bool moved_;
 };
 
-ModuleObjective::ModuleObjective(std::shared_ptr<ModuleNetwork> network, Samples samples, ModuleOptions options)
+ModuleObjective::ModuleObjective(std::shared_ptr<ModuleNetwork> network, ModuleSamples samples, ModuleOptions options)
     : network_(std::move(network)),
       samples_(std::move(samples)),
       options_(std::move(options)),
       loss_(options_.loss, samples_.targets, options_.data),
       parameters_(network_->parameters().unsqueeze(0)),
-      chunk_(std::clamp<std::int64_t>(options_.chunk, 1, samples_.inputs.size(0))) {
+      chunk_(std::clamp<std::int64_t>(options_.chunk, 1, samples_.count())) {
   graphs_.resize(static_cast<std::size_t>((this->samples() + chunk_ - 1) / chunk_));
 }
 
@@ -97,9 +97,8 @@ void ModuleObjective::for_chunks(Body body) {
 
 /// The chunk's part of the mean over all samples.
 Tensor ModuleObjective::loss_of(std::int64_t first, std::int64_t count) {
-  return loss_.sum(network_->outputs(samples_.inputs.narrow(0, first, count)),
-                   samples_.targets.narrow(0, first, count)) /
-         static_cast<double>(samples());
+  const ModuleSamples part = samples_.rows(first, count);
+  return loss_.sum(network_->outputs(part.inputs), part.targets) / static_cast<double>(samples());
 }
 
 Tensor ModuleObjective::loss(const Tensor& parameters) {
@@ -144,9 +143,9 @@ const GradientMoments& ModuleObjective::moments() {
 
 BatchCurvature ModuleObjective::batch(std::int64_t index, std::int64_t size) {
   return with_torch_errors(network_->subject(), [&] {
-    const Tensor chosen = at::tensor(batch_indices(index, size, samples())).to(samples_.inputs.device());
-    const Tensor y = network_->outputs(samples_.inputs.index_select(0, chosen));
-    const Tensor loss = loss_.sum(y, samples_.targets.index_select(0, chosen)) / static_cast<double>(size);
+    const ModuleSamples chosen = samples_.chosen(at::tensor(batch_indices(index, size, samples())));
+    const Tensor y = network_->outputs(chosen.inputs);
+    const Tensor loss = loss_.sum(y, chosen.targets) / static_cast<double>(size);
     const Tensors g = network_->gradients(loss, {}, true, true);
     const Tensor flat = network_->flatten(g).detach();
     const Tensor own = network_->flatten(network_->derivatives(g, network_->split(flat), false));
@@ -195,15 +194,45 @@ Tensor ModuleObjective::hessian_part(std::int64_t first, std::int64_t count, con
   return network_->flatten(network_->derivatives(g, v, !kept.empty()));
 }
 
+/// d (sum of losses) / d f with its graph, for losses of a program and the outputs f that it returns with them.
+Tensor ModuleObjective::slope_of(const Tensor& losses, const Tensor& outputs) {
+  const std::string& subject = network_->subject();
+  require(outputs.is_floating_point() && outputs.requires_grad(), subject,
+          ": the outputs that it returns after its losses depend on no parameter that requires gradients");
+  Tensor slope = torch::autograd::grad({losses.sum()}, {outputs}, {}, true, true, /*allow_unused=*/true).front();
+  require(slope.defined(), subject,
+          ": its losses are not computed from the outputs that it returns after them; for --quantities gauss_newton it "
+          "must return that very tensor, no copy of it");
+  if (slope_checked_) return slope;
+  slope_checked_ = true;
+  const Tensor whole = network_->flatten(network_->gradients(losses.sum(), {}, true, false));
+  const Tensor through = network_->flatten(network_->gradients(outputs, slope.detach(), true, false));
+  const double difference = (whole - through).norm().item<double>() / std::max(whole.norm().item<double>(), 1e-30);
+  require(
+      difference < product_tolerance(network_->precision()), subject,
+      ": its losses depend on parameters not only through the outputs that it returns after them (weight decay?), so "
+      "that --quantities gauss_newton has no definition");
+  return slope;
+}
+
 /// J' M J v: the outputs' tangent as the derivative of J'u with respect to u, M by the loss, then back.
 ModuleObjective::Pulled ModuleObjective::pulled_part(Matrix matrix, std::int64_t first, std::int64_t count,
                                                      const Tensors& v) {
-  const Tensor y = network_->outputs(samples_.inputs.narrow(0, first, count));
-  const Tensor targets = samples_.targets.narrow(0, first, count);
+  const ModuleSamples part = samples_.rows(first, count);
+  const Tensors results = network_->all_outputs(part.inputs);
+  const bool own_metric = matrix == Matrix::kGaussNewton && options_.loss == ModuleLoss::kProgram;
+  const Tensor y = own_metric ? results.at(1) : results.front();
+  const Tensor targets = part.targets;
+  const Tensor slope = own_metric ? slope_of(results.front(), y) : Tensor();
   const Tensor u = at::zeros_like(y).requires_grad_(true);
   const Tensor tangent = network_->tangent(network_->gradients(y, u, true, true), v, u);
   Tensor weighted;
-  if (matrix == Matrix::kSecondMoment) {
+  if (own_metric) {
+    if (slope.requires_grad()) {
+      weighted = torch::autograd::grad({slope}, {y}, {tangent}, true, false, /*allow_unused=*/true).front();
+    }
+    if (!weighted.defined()) weighted = at::zeros_like(y);  // a loss that is linear in the outputs
+  } else if (matrix == Matrix::kSecondMoment) {
     const Tensor free = y.detach().requires_grad_(true);
     const Tensor s = torch::autograd::grad({loss_.sum(free, targets)}, {free}).front();  // d l_n / d f_n
     const auto rows = [](const Tensor& t) { return t.reshape({t.size(0), -1}); };
@@ -225,6 +254,14 @@ void ModuleObjective::check_adjoint(Matrix matrix, const Tensor& v, const Tensor
           ": v'Av is ", found, " by its product and ", energy, " by its definition for the ",
           matrix == Matrix::kGaussNewton ? "Gauss-Newton matrix" : "second moment of gradients",
           ": LibTorch's derivative of one of its operations is wrong");
+}
+
+std::shared_ptr<LinearOperator> ModuleObjective::gauss_newton() {
+  require(
+      options_.loss != ModuleLoss::kProgram || network_->results().value_or(1) == 2, network_->subject(),
+      ": --quantities gauss_newton needs a program that returns losses and the outputs that they are computed from; "
+      "this one returns losses alone");
+  return product(Matrix::kGaussNewton);
 }
 
 std::shared_ptr<LinearOperator> ModuleObjective::product(Matrix matrix) {

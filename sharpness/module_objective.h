@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sharpness/module_loss.h"
+#include "sharpness/module_samples.h"
 #include "sharpness/objective.h"
 
 namespace sharpseek {
@@ -26,31 +27,35 @@ struct ModuleOptions {
 /// Relative disagreement of products that counts as a fault, by precision: rounding stays far below.
 double product_tolerance(c10::ScalarType precision);
 
-/// A user's TorchScript module on its own data as an objective with one replica: products by double backward, the loss
+/// A user's module on its own data as an objective with one replica: products by double backward, the loss
 /// gradient's graph of a chunk kept while the memory allows and computed again otherwise. The parameter vector is that
 /// of ModuleNetwork. Every member throws UserError, in one line, where LibTorch refuses.
+///
+/// A module that returns its losses itself (ModuleLoss::kProgram) has a Gauss-Newton matrix if it returns a second
+/// tensor f too, from which the losses are computed: its metric is d^2 l_n / d f_n^2, by autograd.
 class ModuleObjective final : public Objective {
  public:
   /// Which matrix a product is of.
   enum class Matrix { kHessian, kGaussNewton, kSecondMoment };
 
   /// Samples of the network's precision and device. Throws UserError for targets that do not fit.
-  ModuleObjective(std::shared_ptr<ModuleNetwork> network, Samples samples, ModuleOptions options);
+  ModuleObjective(std::shared_ptr<ModuleNetwork> network, ModuleSamples samples, ModuleOptions options);
 
   const at::Tensor& parameters() const override { return parameters_; }
   std::vector<Block> blocks() const override;
-  std::int64_t samples() const override { return samples_.inputs.size(0); }
+  std::int64_t samples() const override { return samples_.count(); }
   at::Tensor loss(const at::Tensor& parameters) override;
   LossGradient loss_gradient(const at::Tensor& parameters) override;
   std::shared_ptr<LinearOperator> hessian() override { return product(Matrix::kHessian); }
-  std::shared_ptr<LinearOperator> gauss_newton() override { return product(Matrix::kGaussNewton); }
+  /// Throws UserError for losses of a program that returns no outputs.
+  std::shared_ptr<LinearOperator> gauss_newton() override;
   std::shared_ptr<LinearOperator> gradient_second_moment() override { return product(Matrix::kSecondMoment); }
   /// One backward pass for each sample.
   const GradientMoments& moments() override;
   BatchCurvature batch(std::int64_t index, std::int64_t size) override;
 
   const std::shared_ptr<ModuleNetwork>& network() const { return network_; }
-  const Samples& data() const { return samples_; }
+  const ModuleSamples& data() const { return samples_; }
   const ModuleOptions& options() const { return options_; }
   std::int64_t chunk() const { return chunk_; }
 
@@ -79,12 +84,13 @@ class ModuleObjective final : public Objective {
   at::Tensor loss_of(std::int64_t first, std::int64_t count);
   Tensors gradient_of(std::int64_t first, std::int64_t count);
   at::Tensor hessian_part(std::int64_t first, std::int64_t count, const Tensors& v);
+  at::Tensor slope_of(const at::Tensor& losses, const at::Tensor& outputs);
   Pulled pulled_part(Matrix matrix, std::int64_t first, std::int64_t count, const Tensors& v);
   void check_adjoint(Matrix matrix, const at::Tensor& v, const at::Tensor& product, double energy);
   std::shared_ptr<LinearOperator> product(Matrix matrix);
 
   std::shared_ptr<ModuleNetwork> network_;
-  Samples samples_;
+  ModuleSamples samples_;
   ModuleOptions options_;
   OutputLoss loss_;
   at::Tensor parameters_;
@@ -94,6 +100,7 @@ class ModuleObjective final : public Objective {
   std::int64_t products_ = 0;
   std::int64_t unseen_ = -1;       ///< products before start_progress(); -1 before it
   std::array<bool, 3> checked_{};  ///< by Matrix
+  bool slope_checked_ = false;
   GradientMoments moments_;
 };
 

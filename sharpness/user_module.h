@@ -3,6 +3,8 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +17,13 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
+/// A tensor that a module takes: an argument of forward.
+struct ModuleInput {
+  std::string name;
+  std::optional<at::ScalarType> type;  ///< that it was exported with; nothing where the file does not say
+  bool operator==(const ModuleInput&) const = default;
+};
+
 /// A user's network in a file, whatever its format: its tensors and what it computes. One class for each format.
 class UserModule {
  public:
@@ -25,8 +34,13 @@ class UserModule {
   virtual const std::vector<NamedTensor>& parameters() const = 0;
   /// All tensors, each once: parameters, buffers, constants.
   virtual const std::vector<NamedTensor>& tensors() const = 0;
-  /// What it returns for inputs [n, ...]. May throw what LibTorch throws.
-  virtual c10::IValue forward(const at::Tensor& inputs) = 0;
+  /// What forward takes. TorchScript is given one tensor, whatever it takes.
+  virtual const std::vector<ModuleInput>& inputs() const = 0;
+  /// How many tensors forward returns; nothing where only a call shows it (TorchScript).
+  virtual std::optional<std::int64_t> results() const = 0;
+  /// What it returns for values [n, ...] of its inputs: a tensor, or a tuple of several. May throw what LibTorch
+  /// throws.
+  virtual c10::IValue forward(const std::vector<at::Tensor>& inputs) = 0;
 };
 
 /// The precision that a module was saved in: float64 where any of its tensors has it, else float32.

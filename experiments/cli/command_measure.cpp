@@ -10,6 +10,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,17 +21,18 @@
 #include "engine/make_engine.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
+#include "experiments/cli/module_data.h"
 #include "experiments/cli/module_files.h"
 #include "experiments/cli/progress.h"
 #include "experiments/run/measure.h"
 #include "experiments/run/provenance.h"
-#include "experiments/run/tensors.h"
 #include "files/netcdf_file.h"
 #include "files/new_file.h"
-#include "files/samples.h"
 #include "sharpness/load_module.h"
 #include "sharpness/module_objective.h"
+#include "sharpness/module_samples.h"
 #include "sharpness/torch_errors.h"
+#include "sharpness/user_module.h"
 
 namespace sharpseek {
 namespace {
@@ -46,9 +48,9 @@ po::options_description described() {
   po::options_description options("options");
   options.add_options()("module", po::value<std::string>(),
                         "own network: MODEL.pt2, TorchScript, or a series \"ckpt/*.pt2\" (--data, --loss)")(
-      "data", po::value<std::string>(), "HDF5 file with inputs [N, ...] and targets [N, ...]")(
+      "data", po::value<std::string>(), "HDF5 file: inputs (or several by their names) and targets, [N, ...]")(
       "loss", po::value<std::string>()->default_value("mse"),
-      "mse (sum over outputs) | cross-entropy (over tokens); mean over samples")(
+      "mse | cross-entropy | program (losses [N] that the module itself returns)")(
       "out", po::value<std::string>(), "result file, must not exist (default measure.h5 beside the run or module)")(
       "quantities", po::value<std::string>()->default_value("spectrum,gradient"),
       "comma-separated; see sharpseek list")(
@@ -120,26 +122,40 @@ std::function<void(std::int64_t)> product_progress(bool quiet) {
   };
 }
 
-/// Inputs and targets as the file has them: int64 or float64.
-Samples module_samples(files::File& data, ModuleLoss loss) {
-  Samples samples{tensor_of(files::read_samples(data, "inputs", files::Booleans::kReals)),
-                  tensor_of(files::read_samples(data, "targets", files::Booleans::kIntegers))};
-  require(samples.inputs.dim() >= 1 && samples.targets.dim() >= 1 && samples.inputs.size(0) >= 1 &&
-              samples.inputs.size(0) == samples.targets.size(0),
-          data.path(), ": inputs ", c10::str(samples.inputs.sizes()), " and targets ",
-          c10::str(samples.targets.sizes()), " must have the same number of samples, at least 1");
-  const bool classes = samples.targets.scalar_type() == at::kLong;
-  require(loss != ModuleLoss::kCrossEntropy || classes || samples.targets.dim() >= 2, data.path(),
-          ": targets must be int64 classes [N, ...], or distributions [N, ..., classes], for --loss cross-entropy");
-  return samples;
+/// Reads the samples of a series once, and again only for a module that takes other inputs.
+class SampleReader {
+ public:
+  SampleReader(files::File data, ModuleLoss loss) : data_(std::move(data)), loss_(loss) {}
+
+  const ModuleSamples& operator()(const std::vector<ModuleInput>& inputs) {
+    if (!samples_ || inputs != inputs_) samples_ = module_samples(data_, inputs, loss_);
+    inputs_ = inputs;
+    return *samples_;
+  }
+  const ModuleSamples& last() const { return *samples_; }
+
+ private:
+  files::File data_;
+  ModuleLoss loss_;
+  std::vector<ModuleInput> inputs_;
+  std::optional<ModuleSamples> samples_;
+};
+
+ModuleLoss module_loss(const std::string& name) {
+  if (name == "mse") return ModuleLoss::kMeanSquared;
+  if (name == "cross-entropy") return ModuleLoss::kCrossEntropy;
+  require(name == "program", "--loss ", name, ": must be mse | cross-entropy | program");
+  return ModuleLoss::kProgram;
 }
 
 /// Says it where numbers of the data lose digits in the module's precision, which nobody has asked for.
-void remark_rounding(const Samples& samples, at::ScalarType precision, const std::string& path) {
-  const auto rounded = [&](const at::Tensor& x) {
-    return x.is_floating_point() && !x.to(precision).to(at::kDouble).equal(x);
-  };
-  if (!rounded(samples.inputs) && !rounded(samples.targets)) return;
+void remark_rounding(const ModuleSamples& samples, at::ScalarType precision, const std::string& path) {
+  bool rounded = false;
+  samples.with([&](const at::Tensor& x) {
+    rounded |= x.is_floating_point() && !x.to(precision).to(at::kDouble).equal(x);
+    return x;
+  });
+  if (!rounded) return;
   std::cerr << "sharpseek: " << path << ": float64 numbers are rounded to float32, the module's own precision; --dtype "
             << "float64 measures in float64, --dtype float32 without this remark\n";
 }
@@ -155,8 +171,7 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
           ": must be float32 | float64");
   ModuleOptions module;
   const std::string& loss = arguments.get<std::string>("loss");
-  require(loss == "mse" || loss == "cross-entropy", "--loss ", loss, ": must be mse | cross-entropy");
-  module.loss = loss == "mse" ? ModuleLoss::kMeanSquared : ModuleLoss::kCrossEntropy;
+  module.loss = module_loss(loss);
   module.options = at::TensorOptions().device(at::Device(engine.device.starts_with("cuda") ? engine.device : "cpu"));
   if (arguments.given("dtype"))
     module.options = module.options.dtype(engine.dtype == "float64" ? at::kDouble : at::kFloat);
@@ -164,9 +179,8 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   module.memory = arguments.get<std::int64_t>("memory") << 20;
   module.progress = product_progress(arguments.has("quiet"));
 
-  files::File data = files::File::open(arguments.required("data"));
-  module.data = data.path();
-  const Samples samples = module_samples(data, module.loss);
+  module.data = arguments.required("data");
+  SampleReader samples(files::File::open(module.data), module.loss);
   TorchWarnings warnings;
   const int batch = std::max(1, arguments.get<int>("batch"));
   const std::vector<Balance> no_balances;
@@ -177,14 +191,17 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   }
   at::ScalarType precision = at::kFloat;
   for (const ModuleFile& file : files) {
-    const std::unique_ptr<Objective> objective = load_module(file.path, samples, module);
+    const std::unique_ptr<Objective> objective = load_module(file.path, std::ref(samples), module);
+    for (const Quantity* quantity : select_quantities(options.quantities)) {
+      if (quantity->name == "gauss_newton") objective->gauss_newton();  // refuses at once what has none
+    }
     MeasuringContext context(*objective, {}, no_balances, batch, options);
     std::vector<std::string> layers;
     for (const Block& block : objective->blocks()) layers.push_back(concat(block.name, ' ', block.size()));
     if (record.steps.empty()) {
       // What the files of a series have in common.
       precision = objective->parameters().scalar_type();
-      if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples, precision, data.path());
+      if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples.last(), precision, module.data);
       record.layers = layers;
       record.eigenvalues = context.eigenvalues();
       record.attributes["samples"] = std::to_string(objective->samples());
@@ -200,7 +217,7 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   }
   for (std::string& layer : record.layers) layer.resize(layer.rfind(' '));
   record.attributes["module"] = arguments.get<std::string>("module");
-  record.attributes["data"] = data.path();
+  record.attributes["data"] = module.data;
   record.attributes["loss"] = loss;
   record.attributes["engine"] =
       concat("autograd ", module.options.device().str(), precision == at::kDouble ? " float64" : " float32");

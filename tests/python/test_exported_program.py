@@ -154,7 +154,7 @@ class Expanded(torch.nn.Module):
         (Pair, "forward(inputs) must return one tensor"),
         (Counting, "changes its buffer calls"),
         (Sliced, "its tensor some shares memory with all"),
-        (Expanded, "its tensor rows has elements that are one in memory"),
+        (Expanded, "its parameter rows has elements that are one in memory"),
         (lambda: build().requires_grad_(False), "has no parameter that requires gradients"),
     ],
 )

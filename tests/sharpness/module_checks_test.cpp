@@ -47,7 +47,7 @@ class ModuleChecks : public testing::Test {
 
   int count_ = 0;
   at::Tensor x_ = random_tensor({24, 4}, 1);
-  Samples samples_{x_, random_tensor({24, 2}, 2)};
+  ModuleSamples samples_{x_, random_tensor({24, 2}, 2)};
 };
 
 TEST_F(ModuleChecks, SamplesThatMixAreRefused) {

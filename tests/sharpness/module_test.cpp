@@ -124,7 +124,7 @@ TEST_F(ModuleObjectiveTest, CrossEntropyOfALinearModelIsItsGaussNewtonMatrix) {
 }
 
 TEST_F(ModuleObjectiveTest, RefusesWhatHasNoHessianWithTheReason) {
-  const Samples samples{x_.squeeze(1), y_};
+  const ModuleSamples samples{x_.squeeze(1), y_};
   torch::jit::Module random("Noisy");
   add_parameter(random, "w", random_tensor({3, 4}, 5));
   random.define("def forward(self, x):\n  return x.matmul(self.w.t()) * torch.rand_like(x[:, :1])\n");

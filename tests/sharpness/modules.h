@@ -40,7 +40,8 @@ inline void add_parameter(torch::jit::Module& module, const std::string& name, c
 }
 
 /// Why a module is refused; empty if it is not. The reason must be one line.
-inline std::string refusal(const std::string& file, const Samples& samples, const ModuleOptions& options = float64()) {
+inline std::string refusal(const std::string& file, const ModuleSamples& samples,
+                           const ModuleOptions& options = float64()) {
   try {
     load_module(file, samples, options);
   } catch (const UserError& error) {
