@@ -1,8 +1,8 @@
 """Commands: `summary DIR`, means over seeds of a run, a sweep or a reproduction; `predictions DIR`, theory against SGD
 for every linear setting of a reproduction; `rivals DIR`, rival predictors against SGD; `verdicts DIR`, the evidence of
 a reproduction; `agreement DIR...`, how often reproductions with other seeds reach the same verdict; `compare DIR DIR`,
-whether two reproductions with the same seed agree; `dataset TABLE`, the test on a table of one's own; `stream DIR`,
-records to TensorBoard, MLflow or Weights & Biases, live or afterwards."""
+whether two reproductions with the same seed agree; `gains DIR`, what antithetic pairs save; `dataset TABLE`, the test
+on a table of one's own; `stream DIR`, records to TensorBoard, MLflow or Weights & Biases, live or afterwards."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ import xarray as xr
 from sharpseek.agreement import agreement_table, verdict_words
 from sharpseek.comparison import ALLOWED, compare
 from sharpseek.datasets import describe, make_problem, write_problem
-from sharpseek.files import exit_status, open_groups, open_reproduction, require_finished
+from sharpseek.files import (
+    SharpseekFileError,
+    exit_status,
+    open_groups,
+    open_reproduction,
+    open_run,
+    require_finished,
+    run_folders,
+)
 from sharpseek.linear_settings import settings_table, to_markdown
+from sharpseek.pairs import SIGN, gains
 from sharpseek.stream import SINKS, stream
 from sharpseek.summaries import summarise, swept, usable, with_what_is_left
 from sharpseek.tables import DECIMALS, SEPARATORS, parse_indices, parse_names, read_table
@@ -133,6 +142,24 @@ def print_comparison(one: Path, other: Path) -> int:
     return 1 if found.disagreements else 0
 
 
+def print_gains(directory: Path, variable: str) -> None:
+    """Prints `pairs.gains` of a variable's last record, or of one per replica, for every run with antithetic pairs.
+    Raises SharpseekFileError."""
+    found = False
+    for name, folder in run_folders(directory).items():
+        run = open_run(folder, members=True)
+        if SIGN not in run.coords:
+            continue
+        if variable not in run or run[variable].dims not in (("replica",), ("replica", "time")):
+            raise SharpseekFileError(f"{folder}: has no variable {variable} of replicas, or of replicas and time")
+        values = run[variable].isel(time=-1) if "time" in run[variable].dims else run[variable]
+        table = gains(run.assign(value=("replica", values.values)), "value")
+        print(f"# {name or directory}\n{table.to_string(index=False, float_format=lambda x: f'{x:.4g}')}")
+        found = True
+    if not found:
+        raise SharpseekFileError(f"{directory}: no run with noise.antithetic = true")
+
+
 def prepare_dataset(options: argparse.Namespace) -> None:
     """Writes the test on a table and prints what it found. Raises SharpseekFileError."""
     targets = parse_names(options.targets, "--targets")
@@ -176,6 +203,10 @@ def main() -> int:
     both.add_argument("one", type=Path, help="a folder with a report, or its verdicts.json")
     both.add_argument("other", type=Path)
     both.set_defaults(run=lambda options: print_comparison(options.one, options.other))
+    saved = commands.add_parser("gains", help="how many independent replicas a replica of an antithetic pair is worth")
+    saved.add_argument("directory", type=Path)
+    saved.add_argument("--variable", default="trace", help="default: trace, at the last record")
+    saved.set_defaults(run=lambda options: print_gains(options.directory, options.variable))
     dataset = commands.add_parser("dataset", help="make the test on a regression table with several targets")
     dataset.add_argument("table", type=Path, help="CSV with a header, or Parquet")
     dataset.add_argument("--targets", required=True, help="comma-separated columns")

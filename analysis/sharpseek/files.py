@@ -15,6 +15,7 @@ import xarray as xr
 
 from sharpseek.backend import RunFile
 from sharpseek.config import configuration
+from sharpseek.pairs import pair_means
 from sharpseek.sources import MissingSourcesError
 
 SCHEMA_VERSION = 1
@@ -47,14 +48,15 @@ def exit_status(command: Callable[[], int | None]) -> int:
     return 2
 
 
-def open_run(path: str | Path) -> xr.Dataset:
+def open_run(path: str | Path, members: bool = False) -> xr.Dataset:
     """Opens one run: the file run.h5, or the folder that holds it; or a file of `sharpseek measure`; or what
     `to_netcdf` made of one of these.
 
     Returns a lazily loaded dataset with dimensions replica, time, ...; what identifies a replica (condition, seed, ...)
     are coordinates on replica. `configuration(run)` is the resolved configuration; a module
     that was measured has none. A run that goes on or was stopped opens too: NaN, and step -1, where it has not
-    come to; `require_finished` refuses it. Raises SharpseekFileError.
+    come to; `require_finished` refuses it. Antithetic pairs (noise.antithetic) are one replica each, the mean of the
+    two (`pair_means`); with `members` they stay as the file has them. Raises SharpseekFileError.
     """
     file = Path(path)
     if file.is_dir():
@@ -75,7 +77,7 @@ def open_run(path: str | Path) -> xr.Dataset:
         run.close()
         raise
     run.attrs["file"] = str(file)
-    return run
+    return run if members else pair_means(run)
 
 
 def _why_not_opened(file: Path, error: OSError | ValueError) -> str:

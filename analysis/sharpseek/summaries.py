@@ -24,7 +24,7 @@ def swept(run: xr.Dataset) -> list[str]:
     return [
         str(name)
         for name, values in run.coords.items()
-        if values.dims == ("replica",) and name not in ("seed", "replica")
+        if values.dims == ("replica",) and name not in ("seed", "replica", "noise_sign")
     ]
 
 

@@ -218,7 +218,7 @@ int command_theory(const std::vector<std::string>& arguments) {
   require(!source || !(parsed.has("path") || parsed.has("flow")), source ? source->written() : "",
           ": --path and --flow start from weights that are drawn, a fork from stored ones");
   // Theory knows no seeds: the first one of each point stands for all.
-  if (config.seeds() > 1) config.set_seeds(1);
+  config.take_first_seed();
   require_memory_of_theory(config);
   if (parsed.has("flow")) {
     require(!parsed.has("path"), "theory --flow --path: one at a time (--path is the flow of linear networks)");

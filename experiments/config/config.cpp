@@ -263,6 +263,11 @@ std::vector<std::string> Config::zips() const {
   return quoted_words(values("experiment.zip").front(), "experiment.zip");
 }
 
+void Config::take_first_seed() {
+  fix("experiment.replicas", "1");
+  fix("noise.antithetic", "false");  // the first of a pair is the replica that there is without pairs
+}
+
 double Config::seeds() const { return parse_double(values("experiment.replicas").front()).value_or(1); }
 
 bool Config::by_time() const {

@@ -74,7 +74,8 @@ class Config {
   /// Seeds at each sweep point, as asked for: any number.
   double seeds() const;
   /// Leaves so many.
-  void set_seeds(std::int64_t seeds) { fix("experiment.replicas", std::to_string(seeds)); }
+  /// Leaves one replica of each point, the first.
+  void take_first_seed();
   /// Whether the run's length is a rescaled time, not a number of steps.
   bool by_time() const;
 

@@ -113,7 +113,7 @@ std::string ParentMap::point_name(const Point::Values& values) const {
 
 ParentReplica ParentMap::of(const Replica& replica) const {
   ParentReplica found = points_.at(point_name(replica.settings->values.values()));
-  if (seeds_ > 1) found.row += replica.seed;
+  if (seeds_ > 1) found.row += replica.repetition;
   return found;
 }
 

@@ -76,6 +76,9 @@ constexpr std::array kOptions{
     ConfigOption{"noise.redraw", kText, "fresh", kReplica, "fresh | fixed (once per sample of a finite set)"},
     ConfigOption{"noise.heteroscedastic", kNumber, "0", kReplica,
                  "a in [0, 1]: alternate noise directions have variance 1 + a or 1 - a by the sign of the first input"},
+    ConfigOption{
+        "noise.antithetic", kBoolean, "false", kReplica,
+        "pairs of replicas with the same inputs and opposite label noise; a pair is one seed (docs/random.md)"},
     ConfigOption{"model.kind", kText, "linear", kGroup, model_names()},
     ConfigOption{"model.width", kInteger, "8", kGroup, "features of hidden values"},
     ConfigOption{"model.depth", kInteger, "2", kGroup,

@@ -218,6 +218,10 @@ Settings SettingsReader::read(const Point& point) {
 
   settings.task = task_of(point);
   settings.noise = noise_of(point);
+  settings.antithetic = point.boolean("noise.antithetic");
+  require(!settings.antithetic || settings.noise.distribution != "measured",
+          "noise.distribution = measured: residuals with the opposite sign are other noise; must be gaussian | "
+          "rademacher with noise.antithetic = true");
   settings.model = model_of(point);
   settings.task.teacher.network = settings.model;
   settings.noise.tokens = output_tokens(settings.model);

@@ -45,6 +45,7 @@ struct Settings {
 
   TaskOptions task;
   NoiseOptions noise;
+  bool antithetic = false;  ///< two repetitions are a pair with opposite label noise
   ModelOptions model;
   InitialisationOptions initialisation;
   Start start = Start::kRandom;

@@ -136,6 +136,8 @@ void for_each_group(const Config& config, const std::function<void(const GroupPo
 std::uint64_t point_hash(const Point& point) {
   std::uint64_t hash = 0xCBF29CE484222325u;
   for (const ConfigOption& option : option_table()) {
+    // The first of a pair is the replica that there is without pairs.
+    if (option.key == "noise.antithetic") continue;
     const bool counts = option.section() == "data" || option.section() == "noise" || option.section() == "model" ||
                         option.key == "training.learning_rate" || option.key == "training.batch";
     // A default changes no key, so that an option added later leaves old results as they were.
@@ -274,8 +276,12 @@ std::vector<Group> expand(const Config& config, const Shard& shard) {
       const Point point(points[static_cast<std::size_t>(p)]);
       const std::uint64_t hash = point_hash(point);
       const auto settings = std::make_shared<const Settings>(reader.read(point));
-      for (std::int64_t seed = first; seed < last; ++seed) {
-        group.replicas.push_back({settings, seed, mix64(hash + static_cast<std::uint64_t>(seed))});
+      require(!settings->antithetic || seeds % 2 == 0, "experiment.replicas = ", seeds,
+              ": noise.antithetic = true trains pairs; must be even");
+      for (std::int64_t repetition = first; repetition < last; ++repetition) {
+        Replica replica{.settings = settings, .repetition = repetition};
+        replica.key = mix64(hash + static_cast<std::uint64_t>(replica.seed()));
+        group.replicas.push_back(std::move(replica));
       }
     }
     groups.push_back(std::move(group));

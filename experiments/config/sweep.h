@@ -13,13 +13,18 @@
 
 namespace sharpseek {
 
-/// One replica: a sweep point, one of its seeds, and the key of its random numbers.
+/// One replica: a sweep point, one of its repetitions, and the key of its random numbers.
 struct Replica {
-  std::shared_ptr<const Settings> settings;  ///< shared by the seeds of a point
-  std::int64_t seed = 0;                     ///< 0 .. experiment.replicas - 1
+  std::shared_ptr<const Settings> settings;  ///< shared by the repetitions of a point
+  std::int64_t repetition = 0;               ///< 0 .. experiment.replicas - 1
   /// A 64-bit hash of its data, noise and model settings, learning rate, batch and seed, and of nothing else: neither
   /// of its position, nor of an axis's other values, the run's length or what is measured.
   std::uint64_t key = 0;
+
+  /// The seed of the repetition. An antithetic pair has one: its replicas share all random numbers, and the label noise
+  /// of the second is that of the first with the opposite sign.
+  std::int64_t seed() const { return settings->antithetic ? repetition / 2 : repetition; }
+  bool mirrored() const { return settings->antithetic && repetition % 2 == 1; }
 };
 
 /// Replicas that train in one launch: same shapes, data, batch and steps.

@@ -42,7 +42,7 @@ Chosen choose(const PreparedGroup& prepared, const TrainingState& state) {
   std::vector<double> weights;
   for (std::size_t e = 0; e < prepared.noise.size(); ++e) {
     const Replica& replica = prepared.group.replicas[e];
-    if (replica.seed >= seeds || state.diverged_at[e] >= 0) continue;
+    if (replica.seed() >= seeds || state.diverged_at[e] >= 0) continue;
     chosen.rows.push_back(static_cast<std::int64_t>(e));
     chosen.noise.push_back(prepared.noise[e]);
     weights.push_back(replica.settings->learning_rate / (4 * static_cast<double>(replica.settings->batch)));

@@ -1,5 +1,7 @@
 #include "experiments/run/coordinates.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,8 +29,18 @@ std::vector<files::Column> replica_coordinates(const Group& group, const Config&
     columns.push_back(std::move(column));
   }
   std::vector<std::int64_t> seeds;
-  for (const Replica& replica : group.replicas) seeds.push_back(replica.seed);
+  std::vector<std::int64_t> signs;
+  for (const Replica& replica : group.replicas) {
+    seeds.push_back(replica.seed());
+    signs.push_back(replica.mirrored() ? -1 : 1);
+  }
   columns.push_back({"seed", std::move(seeds), "", "index of the repetition at a sweep point"});
+  const bool pairs = std::any_of(group.replicas.begin(), group.replicas.end(),
+                                 [](const Replica& replica) { return replica.settings->antithetic; });
+  if (pairs) {
+    columns.push_back({"noise_sign", std::move(signs), "",
+                       "sign of the label noise: replicas of one point and seed are a pair with opposite noise"});
+  }
   return columns;
 }
 

@@ -91,7 +91,7 @@ void require_memory(const Config& config, const EngineOptions& engine, const Sha
 
   // One replica of each group tells its networks and steps.
   FewPoints few = few_points(config);
-  few.config.set_seeds(1);
+  few.config.take_first_seed();
   const std::vector<Group> groups = expand(few.config);
   const auto replicas = static_cast<std::int64_t>(few.largest_group * config.seeds());
   const std::int64_t own = shard.end(replicas) - shard.begin(replicas);

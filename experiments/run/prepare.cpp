@@ -120,6 +120,7 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard, con
     for (const Replica& replica : group.replicas) {
       next.noise.push_back(
           make_noise(replica.settings->noise, next.task->outputs, signal ? &*signal : nullptr, settings.seed));
+      if (replica.mirrored()) next.noise.back().factor *= -1;
     }
     next.files = files_of(group, checksums);
 

@@ -21,7 +21,27 @@ TEST(Sweep, AxesThatKeepShapesAreReplicasOfOneGroup) {
   ASSERT_EQ(groups.size(), 1u);
   EXPECT_EQ(groups[0].name, "");
   EXPECT_EQ(groups[0].replicas.size(), 3u * 2 * 2);
-  EXPECT_EQ(groups[0].replicas[2].seed, 2);  // seeds innermost
+  EXPECT_EQ(groups[0].replicas[2].seed(), 2);  // seeds innermost
+}
+
+TEST(Sweep, TwoReplicasOfAnAntitheticPairShareSeedAndKey) {
+  const std::string text = "[experiment]\nreplicas = 6\n[noise]\ncondition = 1 10\n";
+  const std::vector<Replica> plain = expand(config_of(text)).front().replicas;
+  const std::vector<Replica> pairs = expand(config_of(text + "antithetic = true\n")).front().replicas;
+  ASSERT_EQ(pairs.size(), 12u);
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const std::size_t first = i / 6 * 6;
+    EXPECT_EQ(pairs[i].seed(), static_cast<std::int64_t>(i % 6 / 2));
+    EXPECT_EQ(pairs[i].mirrored(), i % 2 == 1);
+    // The pair of seed s draws what the replica of seed s draws without pairs.
+    EXPECT_EQ(pairs[i].key, plain[first + i % 6 / 2].key);
+  }
+}
+
+TEST(Sweep, PairsNeedAnEvenNumberOfReplicas) {
+  EXPECT_THAT([] { (void)expand(config_of("[experiment]\nreplicas = 5\n[noise]\nantithetic = true\n")); },
+              testing::ThrowsMessage<UserError>("experiment.replicas = 5: noise.antithetic = true trains pairs; "
+                                                "must be even"));
 }
 
 TEST(Sweep, AxesThatChangeShapesMakeGroups) {

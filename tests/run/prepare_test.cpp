@@ -45,7 +45,22 @@ TEST(Prepare, EveryMistakeIsOneLineThatNamesKeyAndValue) {
   EXPECT_THAT(refusal("[measure]\nquantities = trce\n"), AllOf(HasSubstr("measure.quantities"), HasSubstr("trce")));
   EXPECT_THAT(refusal("[measure]\nsamples = 3\n"), HasSubstr("measure.samples = 3"));
   EXPECT_THAT(refusal("[noise]\nredraw = fixed\n"), HasSubstr("noise.redraw = fixed"));
+  EXPECT_THAT(refusal("[experiment]\nreplicas = 3\n[noise]\nantithetic = true\n"),
+              AllOf(HasSubstr("experiment.replicas = 3"), HasSubstr("must be even")));
+  EXPECT_THAT(refusal("[noise]\nantithetic = true\ndistribution = measured\n"), HasSubstr("distribution = measured"));
   EXPECT_THAT(refusal("not an ini file\n"), HasSubstr("sweep.ini"));
+}
+
+TEST(Prepare, TheSecondOfAPairHasTheNoiseOfTheFirstWithTheOppositeSign) {
+  const std::string text = "[experiment]\nreplicas = 4\n[noise]\nantithetic = true\ncondition = 9\nrotation = random\n";
+  const PreparedGroup group = prepare(Config(text, "x.ini")).front();
+  ASSERT_EQ(group.noise.size(), 4u);
+  for (std::size_t first : {0, 2}) {
+    EXPECT_EQ(group.noise[first + 1].factor, -group.noise[first].factor);
+    EXPECT_EQ(group.noise[first + 1].covariance, group.noise[first].covariance);
+    EXPECT_EQ(group.weights[first + 1], group.weights[first]);
+  }
+  EXPECT_NE(group.weights[2], group.weights[0]);
 }
 
 TEST(Presets, ArePreparedWithoutComplaint) {
