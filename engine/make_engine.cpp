@@ -41,7 +41,7 @@ std::unique_ptr<Engine> make_cuda_engine(const Program& program, const EngineOpt
   const Cuda& cuda = Cuda::instance();
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(cuda.index_of(options.device)));
   const CudaPlugin& plugin = *cuda.plugin();
-  const LaneDevice lane_device{plugin.kernels, device, plugin.current_stream};
+  const LaneDevice lane_device = cuda_lane_device(device.index());
   const std::int64_t memory = plugin.kernels->limits(device.index()).memory_bytes;
   const bool narrow = options.dtype == "float32";
   require(options.engine != "lanes" || narrow, "--engine lanes --device ", options.device, " --dtype ", options.dtype,

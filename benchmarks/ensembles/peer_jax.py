@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-BATCH, OUTPUTS, RATE = 4, 3, 1e-3
+BATCH, RATE = 4, 1e-3
 
 # Weight shapes [out, in] of each network, of its teacher, and the shape of an input sample.
 NETWORKS: dict[str, dict] = {
@@ -31,6 +31,16 @@ NETWORKS: dict[str, dict] = {
     "rnn": {"weights": [(8, 2), (8, 8), (3, 8)], "teacher": [(3, 6)], "input": (3, 2)},
     "transformer": {
         "weights": [(6, 2), (3, 6), (6, 6), (6, 6), (6, 6), (6, 6), (6, 6), (6, 6), (3, 6)],
+        "teacher": [(3, 6)],
+        "input": (3, 2),
+    },
+}
+# Those that nobody tuned kernels for (benchmarks/gpu/gpu.cpp); the first word of a name says what it is.
+UNTUNED: dict[str, dict] = {
+    "linear 6-5-5-3": {"weights": [(5, 6), (5, 5), (3, 5)], "teacher": [(3, 6)], "input": (1, 6)},
+    "mlp 8-16-6": {"weights": [(16, 8), (6, 16)], "teacher": [(8, 8), (6, 8)], "input": (1, 8)},
+    "transformer 8": {
+        "weights": [(8, 2), (3, 8), (8, 8), (8, 8), (8, 8), (8, 8), (8, 8), (8, 8), (3, 8)],
         "teacher": [(3, 6)],
         "input": (3, 2),
     },
@@ -62,23 +72,25 @@ def product_unroll(w: jax.Array, x: jax.Array) -> jax.Array:
 
 def network(name: str, p: list[jax.Array], x: jax.Array, dot: Product, last: bool) -> jax.Array:
     """x [b, T, n(, E)] -> [b, outputs(, E)]."""
-    if name == "linear":
-        return dot(p[1], dot(p[0], x[:, 0]))
-    if name == "mlp":
+    kind = kind_of(name)
+    if kind == "linear":
+        return functools.reduce(lambda h, w: dot(w, h), p, x[:, 0])
+    if kind == "mlp":
         return dot(p[1], jnp.tanh(dot(p[0], x[:, 0])))
-    if name == "rnn":
+    if kind == "rnn":
         h = jnp.tanh(dot(p[0], x[:, 0]))
         for t in range(1, x.shape[1]):
             h = jnp.tanh(dot(p[0], x[:, t]) + dot(p[1], h))
         return dot(p[2], h)
     z = dot(p[0], x) + p[1]
     q, k, v = dot(p[2], z), dot(p[3], z), dot(p[4], z)
+    root = np.sqrt(p[2].shape[0])
     if last:  # [b, T, n, E]
-        scores = (q[:, :, None] * k[:, None]).sum(3) / np.sqrt(6)
+        scores = (q[:, :, None] * k[:, None]).sum(3) / root
         a = jax.nn.softmax(scores, axis=2)
         mixed = (a[:, :, :, None] * v[:, None]).sum(2)
     else:
-        a = jax.nn.softmax(q @ jnp.swapaxes(k, 1, 2) / np.sqrt(6), axis=-1)
+        a = jax.nn.softmax(q @ jnp.swapaxes(k, 1, 2) / root, axis=-1)
         mixed = a @ v
     z = z + dot(p[5], mixed)
     z = z + dot(p[7], jnp.tanh(dot(p[6], z)))
@@ -88,15 +100,28 @@ def network(name: str, p: list[jax.Array], x: jax.Array, dot: Product, last: boo
 def teacher(name: str, p: list[jax.Array], x: jax.Array, dot: Product) -> jax.Array:
     """The teacher on the flattened sample: linear, tanh MLP, or tanh of linear for sequences."""
     flat = x.reshape((x.shape[0], -1, *x.shape[3:]))
-    if name == "linear":
+    if kind_of(name) == "linear":
         return dot(p[0], flat)
-    if name == "mlp":
+    if kind_of(name) == "mlp":
         return dot(p[1], jnp.tanh(dot(p[0], flat)))
     return jnp.tanh(dot(p[0], flat))
 
 
 def shapes(name: str, what: str) -> list[tuple[int, ...]]:
-    return NETWORKS[name][what]
+    return (NETWORKS | UNTUNED)[name][what]
+
+
+def kind_of(name: str) -> str:
+    return name.split()[0]
+
+
+def outputs(name: str) -> int:
+    return shapes(name, "weights")[-1][0]
+
+
+def sigma(name: str) -> np.ndarray:
+    """Standard deviations of the label noise."""
+    return np.linspace(0.5, 0.7, outputs(name), dtype=np.float32)
 
 
 def draw_weights(key: jax.Array, name: str, what: str, replicas: tuple[int, ...]) -> list[jax.Array]:
@@ -105,9 +130,6 @@ def draw_weights(key: jax.Array, name: str, what: str, replicas: tuple[int, ...]
         0.5 * jax.random.normal(k, shape + replicas) / np.sqrt(shape[-1])
         for k, shape in zip(keys, shapes(name, what), strict=True)
     ]
-
-
-SIGMA = np.array([0.5, 0.6, 0.7], dtype=np.float32)
 
 
 def loss_of(name: str, dot: Product, last: bool) -> Callable:
@@ -127,7 +149,7 @@ def step_last(name: str, dot: Product, by_hand: bool) -> Callable:
         key, kx, ke = jax.random.split(key, 3)
         replicas = p[0].shape[-1]
         x = jax.random.normal(kx, (BATCH, *shapes(name, "input"), replicas))
-        eps = SIGMA[:, None] * jax.random.normal(ke, (BATCH, OUTPUTS, replicas))
+        eps = sigma(name)[:, None] * jax.random.normal(ke, (BATCH, outputs(name), replicas))
         y = teacher(name, t, x, dot) + eps
         if by_hand:  # linear: dW2 = dy h', dW1 = (W2' dy) x'
             h = dot(p[0], x[:, 0])
@@ -148,7 +170,7 @@ def step_vmap(name: str) -> Callable:
     def single(p: list[jax.Array], t: list[jax.Array], key: jax.Array) -> tuple:
         key, kx, ke = jax.random.split(key, 3)
         x = jax.random.normal(kx, (BATCH, *shapes(name, "input")))
-        y = teacher(name, t, x, product_vmap) + SIGMA * jax.random.normal(ke, (BATCH, OUTPUTS))
+        y = teacher(name, t, x, product_vmap) + sigma(name) * jax.random.normal(ke, (BATCH, outputs(name)))
         g = jax.grad(loss)(p, x, y)
         return [w - RATE * d for w, d in zip(p, g, strict=True)], key
 
@@ -198,11 +220,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicas", type=int, nargs="+", default=[16, 256, 4096])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--layouts", nargs="+", default=["vmap", "multiply", "unroll", "by hand"])
     parser.add_argument("--seconds", type=float, default=1.0)
     arguments = parser.parse_args()
     rows = []
     for name in arguments.networks:
-        for layout in ["vmap", "multiply", "unroll"] + (["by hand"] if name == "linear" else []):
+        for layout in arguments.layouts:
+            if layout == "by hand" and name != "linear":
+                continue
             for replicas in arguments.replicas:
                 try:
                     value = measure(name, layout, replicas, arguments.seconds)

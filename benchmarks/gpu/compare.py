@@ -31,17 +31,18 @@ def main() -> None:
     print(f"{ours['device']}, {date}, driver: {driver()}, JAX: {peer.get('jax', 'not run')}")
     print("nanoseconds per replica-step, batch 4; JAX: the best of its layouts at the same number of replicas\n")
     heads = ("replicas", "lanes", "torch", "eager", "JAX", "layout", "JAX/lanes")
-    print(f"{'network':12}" + "".join(f"{head:>12}" for head in heads))
+    print(f"{'network':15}" + "".join(f"{head:>12}" for head in heads))
     ratios: dict[str, dict[str, float]] = {}
     table = {(r["network"], r["replicas"], r["engine"]): r["ns_per_replica_step"] for r in ours["ensembles"]}
     for network, replicas in dict.fromkeys((name, count) for name, count, _ in table):
         cells = [str(replicas)]
-        cells += [f"{table[network, replicas, engine]:.3f}" for engine in ("lanes", "torch", "torch eager")]
+        times = [table.get((network, replicas, engine)) for engine in ("lanes", "torch", "torch eager")]
+        cells += ["-" if time is None else f"{time:.3f}" for time in times]
         if jax := best_peer(peer, network, replicas):
             time = jax["us_per_replica_step"] * 1e3
             ratios.setdefault(network, {})[str(replicas)] = time / table[network, replicas, "lanes"]
             cells += [f"{time:.3f}", jax["layout"], f"{ratios[network][str(replicas)]:.1f}x"]
-        print(f"{network:12}" + "".join(f"{cell:>12}" for cell in cells))
+        print(f"{network:15}" + "".join(f"{cell:>12}" for cell in cells))
     print("\nwide networks, us per step of 8 replicas, batch 64: graphs, eager")
     for row in ours["wide"]:
         print(f"{row['width']:12d}{row['graphs_us_per_step']:12.1f}{row['eager_us_per_step']:12.1f}")

@@ -20,6 +20,11 @@
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/device_drawing.h"
 #include "engine/cuda/device_lanes.h"
+#include "engine/cuda/kernel_cache.h"
+#include "engine/cuda/lane_device.h"
+#include "engine/cuda/step_compiler.h"
+#include "engine/cuda/step_kernels.h"
+#include "engine/kernels/lane_plan.h"
 #include "engine/make_engine.h"
 #include "engine/torch/torch_engine.h"
 #include "models/initialisation.h"
@@ -32,8 +37,11 @@ namespace {
 struct Settings {
   std::string device = "cuda";
   double seconds = 1;
+  std::int64_t fewest_replicas = 0;
   std::int64_t most_replicas = 1 << 20;
   bool ensembles_only = false;
+  bool lanes_only = false;
+  bool resources = false;
   bool small = false;
 
   bool cuda() const { return device.starts_with("cuda"); }
@@ -44,6 +52,7 @@ struct Network {
   ModelOptions model;
   std::string teacher;
   double multiply_adds;  ///< of one step of batch 4: products of teacher, forward and backward pass
+  bool tuned = true;     ///< one of those that kernels were written for
 };
 
 ModelOptions model_of(const std::string& kind, int width, int tokens, int inputs, int depth) {
@@ -56,11 +65,20 @@ ModelOptions model_of(const std::string& kind, int width, int tokens, int inputs
   return options;
 }
 
+ModelOptions wide_mlp() {
+  ModelOptions options = model_of("mlp", 16, 1, 8, 2);
+  options.outputs = 6;
+  return options;
+}
+
 std::vector<Network> networks() {
   return {{"linear", model_of("linear", 8, 1, 4, 2), "generic", 592},
           {"mlp", model_of("mlp", 8, 1, 4, 2), "mlp", 768},
           {"rnn", model_of("rnn", 8, 3, 2, 1), "tanh", 2280},
-          {"transformer", model_of("transformer", 6, 3, 2, 1), "tanh", 9648}};
+          {"transformer", model_of("transformer", 6, 3, 2, 1), "tanh", 9648},
+          {"linear 6-5-5-3", model_of("linear", 5, 1, 6, 3), "generic", 792, false},
+          {"mlp 8-16-6", wide_mlp(), "mlp", 2624, false},
+          {"transformer 8", model_of("transformer", 8, 3, 2, 1), "tanh", 16296, false}};
 }
 
 void wait(const Settings& settings) {
@@ -130,12 +148,17 @@ std::unique_ptr<Engine> eager_engine(const Settings& settings, const Program& pr
   TorchAcceleration acceleration;
   if (settings.cuda()) {
     const auto index = static_cast<c10::DeviceIndex>(Cuda::instance().index_of(settings.device));
-    const CudaPlugin& plugin = *Cuda::instance().plugin();
-    const LaneDevice device{plugin.kernels, at::Device(at::kCUDA, index), plugin.current_stream};
+    const LaneDevice device = cuda_lane_device(index);
     options = options.device(device.device);
     acceleration.drawing = [device](const TrainingProblem& problem) { return batch_drawing(problem, device); };
   }
   return std::make_unique<TorchEngine>(program, options, std::int64_t{1} << 30, acceleration);
+}
+
+std::string concat_lines(const std::vector<std::string>& lines) {
+  std::string all;
+  for (const std::string& line : lines) all += (all.empty() ? "" : "; ") + line;
+  return all;
 }
 
 nlohmann::json ensembles(const Settings& settings) {
@@ -143,10 +166,11 @@ nlohmann::json ensembles(const Settings& settings) {
   for (const Network& network : networks()) {
     const Program program = make_model(network.model);
     for (std::int64_t replicas : {1 << 10, 1 << 13, 1 << 16, 1 << 20}) {
-      if (replicas > settings.most_replicas) continue;
+      if (replicas > settings.most_replicas || (replicas < settings.fewest_replicas && !settings.small)) continue;
       const TrainingProblem problem = problem_of(network.model, network.teacher, replicas, 4);
       for (const char* name : {"lanes", "torch", "torch eager"}) {
         const std::string kind(name);
+        if (kind != "lanes" && (settings.lanes_only || !network.tuned)) continue;
         const std::unique_ptr<Engine> engine = kind == "torch eager"
                                                    ? eager_engine(settings, program)
                                                    : make_engine(program, {.engine = kind, .device = settings.device});
@@ -157,11 +181,47 @@ nlohmann::json ensembles(const Settings& settings) {
                         {"engine", kind},
                         {"replicas", replicas},
                         {"ns_per_replica_step", each * 1e9},
-                        {"multiply_adds_per_second", network.multiply_adds / each}});
+                        {"multiply_adds_per_second", network.multiply_adds / each},
+                        {"kernel", concat_lines(untold_kernel_choices())}});
       }
     }
   }
   return rows;
+}
+
+/// What the kernels of the networks take of a multiprocessor: compiled, without a device.
+void resources() {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Network& network : networks()) {
+    const lanes::LanePlan plan(make_model(network.model));
+    const lanes::LanePlan teacher(problem_of(network.model, network.teacher, 1, 1).task->teacher.program);
+    for (int batch : {1, 4}) {
+      for (int capability : {80, 90}) {
+        // An A100's and an H100's shared memory.
+        const std::int64_t shared = capability == 80 ? 163 << 10 : 227 << 10;
+        const lanes::StepChoice choice =
+            choose_step({.network = plan.view(), .teacher = teacher.view(), .batch = batch},
+                        {.shared_bytes_per_block = shared, .capability = capability},
+                        lanes::KernelCache(lanes::KernelCache::usual_folder()));
+        nlohmann::json row{{"network", network.name},
+                           {"batch", batch},
+                           {"architecture", concat("sm_", capability)},
+                           {"tuned", network.tuned},
+                           {"kernel", choice.description}};
+        if (choice.step) {
+          const lanes::KernelResources& used = choice.step->used;
+          row.update({{"threads", choice.step->threads == lanes::Threads::kReplica ? "replica" : "sample"},
+                      {"registers", used.registers},
+                      {"stack", used.stack},
+                      {"spill_stores", used.spill_stores},
+                      {"spill_loads", used.spill_loads},
+                      {"shared", std::max(used.shared, choice.step->shared_bytes)}});
+        }
+        rows.push_back(row);
+      }
+    }
+  }
+  std::cout << rows.dump(1) << '\n';
 }
 
 nlohmann::json wide_networks(const Settings& settings) {
@@ -239,8 +299,9 @@ Settings settings_of(int argc, char** argv) {
   Settings settings;
   po::options_description options;
   options.add_options()("device", po::value(&settings.device))("seconds", po::value(&settings.seconds))(
-      "most-replicas", po::value(&settings.most_replicas))("small", po::bool_switch(&settings.small))(
-      "ensembles-only", po::bool_switch(&settings.ensembles_only));
+      "fewest-replicas", po::value(&settings.fewest_replicas))("most-replicas", po::value(&settings.most_replicas))(
+      "small", po::bool_switch(&settings.small))("ensembles-only", po::bool_switch(&settings.ensembles_only))(
+      "lanes-only", po::bool_switch(&settings.lanes_only))("resources", po::bool_switch(&settings.resources));
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
   po::notify(values);
@@ -249,8 +310,13 @@ Settings settings_of(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   const Settings settings = settings_of(argc, argv);
+  if (settings.resources) {
+    resources();
+    return 0;
+  }
   open_device(settings.device);
   nlohmann::json report{{"device", settings.device}, {"seconds", settings.seconds}};
+  for (const Network& network : networks()) report["networks"].push_back(network.name);
   if (settings.cuda()) {
     const CudaDevice& device =
         Cuda::instance().devices().at(static_cast<std::size_t>(Cuda::instance().index_of(settings.device)));

@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
-#include "engine/cuda/fixed_steps.h"
+#include "engine/cuda/step_kernels.h"
 
 namespace sharpseek {
 
@@ -63,19 +64,40 @@ DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const De
   momenta_ = packed(problem_.momenta);
   weight_decays_ = packed(problem_.weight_decays);
   sam_radii_ = packed(problem_.sam_radii);
-  if (problem_.plain() && drawing_.plain() && problem_.loss == LossKind::kSquared)
-    fixed_ = lanes::find_fixed_step(plan_.host(), teacher_.host(), problem_.batch);
-
+  job_.rule = problem_.rule<float>();
+  choose_kernel();
   job_.network = plan_.view();
   job_.teacher = teacher_.view();
   job_.teacher_weights = teacher_weights_.data_ptr<float>();
-  for (std::size_t i = 0; fixed_ >= 0 && i < teacher.size(); ++i) {
+  for (std::size_t i = 0; i < std::min<std::size_t>(teacher.size(), lanes::kInlineTeacher); ++i) {
     job_.inline_teacher[i] = static_cast<float>(teacher[i]);
   }
-  job_.rule = problem_.rule<float>();
   job_.loss = problem_.loss;
   job_.divergence_loss = static_cast<float>(kDivergenceLoss);
   place_arrays();
+  tell_kernel_choice(description_);
+}
+
+void DeviceStepper::choose_kernel() {
+  const std::string other = job_.rule.uphill                      ? "an optimiser that looks uphill"
+                            : problem_.loss != LossKind::kSquared ? "a loss that is not the squared error"
+                            : !drawing_.plain() ? "data that are not online, or noise that is not Gaussian"
+                            : device_.step_kernels == nullptr ? "no compiler of kernels"
+                                                              : "";
+  if (!other.empty()) {
+    description_ = "kernel of all programs: " + other;
+    return;
+  }
+  const StepKernelChoice choice =
+      device_.step_kernels->choose({.network = plan_.host(),
+                                    .teacher = teacher_.host(),
+                                    .batch = problem_.batch,
+                                    .plain = problem_.plain(),
+                                    .optimizer = problem_.plain() ? OptimizerKind::kSgd : problem_.optimizer.kind,
+                                    .state = problem_.slots() > 0},
+                                   device_.device.index());
+  fixed_ = choice.kernel;
+  description_ = choice.description;
 }
 
 void DeviceStepper::place_arrays() {
@@ -108,7 +130,7 @@ void DeviceStepper::place_arrays() {
 }
 
 std::int64_t DeviceStepper::groups_at_once() const {
-  if (fixed_ >= 0 || job_.workspace_elements == 0) return layout_.groups();
+  if (fixed_ || job_.workspace_elements == 0) return layout_.groups();
   const std::int64_t bytes = std::int64_t{job_.workspace_elements} * kDeviceLanes * 4;
   return std::clamp<std::int64_t>(device_.kernels->limits(device_.device.index()).memory_bytes / 4 / bytes, 1,
                                   layout_.groups());
@@ -128,8 +150,8 @@ DeviceStepper::Packed DeviceStepper::pack(const TrainingState& state) const {
   packed.loss_sum = spread(state.loss_sum, groups, device_.device);
   packed.loss_count = spread(state.loss_count, groups, device_.device);
   packed.diverged_at = spread(state.diverged_at, groups, device_.device);
-  packed.workspace = at::empty({fixed_ >= 0 ? 0 : groups_at_once() * job_.workspace_elements * kDeviceLanes},
-                               packed.weights.options());
+  packed.workspace =
+      at::empty({fixed_ ? 0 : groups_at_once() * job_.workspace_elements * kDeviceLanes}, packed.weights.options());
   return packed;
 }
 
@@ -190,7 +212,7 @@ void DeviceStepper::advance(TrainingState& state, std::int64_t steps) {
       job.first_step = state.step + taken;
       job.steps = now;
       if (!plain) job.rule.scales = static_cast<const StepScale*>(scales_now.data_ptr());
-      device_.kernels->train(job, fixed_, stream);
+      device_.kernels->train(job, fixed_ ? &*fixed_ : nullptr, stream);
     }
     device_.kernels->synchronize(stream);
     const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

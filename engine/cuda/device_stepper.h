@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/cuda/device_drawing.h"
@@ -18,10 +20,13 @@ class DeviceStepper : public Stepper {
 
   void advance(TrainingState& state, std::int64_t steps) override;
 
-  /// Index in kFixedSteps of the kernel that runs, -1 for that of all programs.
-  int fixed() const { return fixed_; }
+  /// The kernel of fixed sizes that runs, or nothing: that of all programs.
+  const std::optional<lanes::StepKernel>& fixed() const { return fixed_; }
+  /// Which kernel runs the steps, and why, in one line.
+  const std::string& description() const { return description_; }
 
  private:
+  void choose_kernel();
   void place_arrays();
   std::int64_t groups_at_once() const;
   /// What a state is on the device, packed.
@@ -54,7 +59,8 @@ class DeviceStepper : public Stepper {
   at::Tensor weight_decays_;    ///< [G, 1, 32], or undefined: 0
   at::Tensor sam_radii_;        ///< [G, 1, 32] for SAM
   lanes::DeviceTrainJob job_{};
-  int fixed_ = -1;
+  std::optional<lanes::StepKernel> fixed_;
+  std::string description_;
   std::int64_t launch_steps_ = 32;
 };
 

@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "engine/cuda/evaluate.h"
+#include "engine/cuda/fixed_step.h"
 #include "engine/cuda/launch.h"
 #include "engine/cuda/train.h"
 
@@ -35,8 +36,20 @@ namespace {
 
 cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
 
-void train(const DeviceTrainJob& job, int fixed, void* stream) {
-  if (fixed >= 0) return launch_fixed_step(job, fixed, stream_of(stream));
+/// One block for every `replicas` of the job's.
+void launch(const DeviceTrainJob& job, const StepKernel& kernel, cudaStream_t stream) {
+  const int places = job.groups * kDeviceLanes;
+  const int threads = kernel.threads == Threads::kReplica ? kReplicaThreads : kSampleThreads;
+  void* arguments[] = {const_cast<DeviceTrainJob*>(&job)};
+  check_cuda(
+      cudaLaunchKernel(kernel.function, dim3(static_cast<unsigned>((places + kernel.replicas - 1) / kernel.replicas)),
+                       dim3(static_cast<unsigned>(threads)), arguments, static_cast<std::size_t>(kernel.shared_bytes),
+                       stream),
+      "training kernel of fixed sizes");
+}
+
+void train(const DeviceTrainJob& job, const StepKernel* fixed, void* stream) {
+  if (fixed != nullptr) return launch(job, *fixed, stream_of(stream));
   const auto bytes = static_cast<std::size_t>(job.shared_elements) * kDeviceLanes * sizeof(float);
   check_cuda(cudaFuncSetAttribute(general_step, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
              "shared memory of the training kernel");
@@ -77,12 +90,29 @@ DeviceLimits limits(int device) {
   found.shared_bytes_per_block = static_cast<std::int64_t>(properties.sharedMemPerBlockOptin);
   found.shared_bytes_per_multiprocessor = static_cast<std::int64_t>(properties.sharedMemPerMultiprocessor);
   found.multiprocessors = properties.multiProcessorCount;
+  found.capability = 10 * properties.major + properties.minor;
   found.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
   return known[device] = found;
 }
 
+const void* load(const char* code, const char* name, int shared_bytes) {
+  cudaLibrary_t library{};
+  check_cuda(cudaLibraryLoadData(&library, code, nullptr, nullptr, 0, nullptr, nullptr, 0),
+             "loading a compiled kernel");
+  cudaKernel_t kernel{};
+  check_cuda(cudaLibraryGetKernel(&kernel, library, name), "finding a compiled kernel");
+  if (shared_bytes > 0) {
+    int device = 0;
+    check_cuda(cudaGetDevice(&device), "the current device");
+    check_cuda(
+        cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes, device),
+        "shared memory of a compiled kernel");
+  }
+  return kernel;
+}
+
 }  // namespace
 
-const DeviceKernels kCudaKernels{"cuda", train, evaluate, draw, synchronize, limits};
+const DeviceKernels kCudaKernels{"cuda", train, evaluate, draw, synchronize, limits, load};
 
 }  // namespace sharpseek::lanes

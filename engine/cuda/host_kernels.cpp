@@ -8,8 +8,8 @@
 namespace sharpseek::lanes {
 namespace {
 
-void train(const DeviceTrainJob& job, int fixed, void*) {
-  if (fixed >= 0) return train_fixed_on_host(job, fixed);
+void train(const DeviceTrainJob& job, const StepKernel* fixed, void*) {
+  if (fixed != nullptr) return reinterpret_cast<HostStep*>(const_cast<void*>(fixed->function))(job);
   std::vector<float> shared(static_cast<std::size_t>(job.shared_elements) * kDeviceLanes);
   for (int at = 0; at < job.groups * kDeviceLanes; ++at) train_general(job, at, shared.data());
 }
@@ -32,10 +32,10 @@ void draw(const DeviceDrawJob& job, void*) {
 void synchronize(void*) {}
 
 /// The sizes of an H100, so that tests take its decisions.
-DeviceLimits limits(int) { return {227 << 10, 228 << 10, 132, std::int64_t{80} << 30}; }
+DeviceLimits limits(int) { return {227 << 10, 228 << 10, 132, 0, std::int64_t{80} << 30}; }
 
 }  // namespace
 
-const DeviceKernels kHostKernels{"host", train, evaluate, draw, synchronize, limits};
+const DeviceKernels kHostKernels{"host", train, evaluate, draw, synchronize, limits, nullptr};
 
 }  // namespace sharpseek::lanes

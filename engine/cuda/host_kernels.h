@@ -9,7 +9,7 @@ namespace sharpseek::lanes {
 /// users.
 extern const DeviceKernels kHostKernels;
 
-/// The job by kernel `step` of kFixedSteps.
-void train_fixed_on_host(const DeviceTrainJob& job, int step);
+/// A training kernel of fixed sizes on the host, StepKernel::function.
+using HostStep = void(const DeviceTrainJob& job);
 
 }  // namespace sharpseek::lanes

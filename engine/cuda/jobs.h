@@ -19,7 +19,7 @@ namespace sharpseek::lanes {
 inline constexpr int kDeviceLanes = 32;
 
 /// Teacher parameters that travel inside the job, from where a kernel of fixed sizes reads them at no cost.
-inline constexpr int kInlineTeacher = 64;
+inline constexpr int kInlineTeacher = 512;
 
 /// What a mini-batch is drawn from (data/batch.h is the definition).
 struct DeviceDraws {
@@ -63,7 +63,7 @@ struct DeviceTrainJob {
   PlanView teacher;
   DeviceDraws draws;
   int groups;
-  float inline_teacher[kInlineTeacher];  ///< teacher_weights once more, for kernels of fixed sizes
+  float inline_teacher[kInlineTeacher];  ///< the first of teacher_weights once more, for kernels of fixed sizes
   const float* teacher_weights;          ///< [P of the teacher][32], the same in all lanes
 
   UpdateRule<float> rule;
@@ -83,6 +83,20 @@ struct DeviceTrainJob {
   std::int64_t* diverged_at;    ///< [G][32] -1 until the replica diverges, which then rests
   float divergence_loss;
   LossKind loss;  ///< kernels of fixed sizes take squared errors only
+};
+
+/// How a training kernel of fixed sizes uses threads.
+enum class Threads {
+  kReplica,  ///< one a replica, everything in registers (train_fixed.h)
+  kSample,   ///< one a sample of the mini-batch, weights in shared memory (train_samples.h)
+};
+
+/// A training kernel of fixed sizes on a device.
+struct StepKernel {
+  const void* function = nullptr;  ///< what DeviceKernels::load returned; of the host a HostStep
+  Threads threads = Threads::kReplica;
+  int replicas = 0;      ///< of a block
+  int shared_bytes = 0;  ///< that a launch asks for
 };
 
 /// What a sample job computes.
@@ -142,6 +156,7 @@ struct DeviceLimits {
   std::int64_t shared_bytes_per_block = 0;
   std::int64_t shared_bytes_per_multiprocessor = 0;
   int multiprocessors = 1;
+  int capability = 0;             ///< compute capability x 10, 0 where there is none
   std::int64_t memory_bytes = 0;  ///< in all
 };
 
@@ -149,12 +164,15 @@ struct DeviceLimits {
 /// the driver's words when a launch or an earlier kernel failed.
 struct DeviceKernels {
   const char* name;  ///< "cuda", "host"
-  /// `fixed`: index in kFixedSteps, -1 the kernel of all programs.
-  void (*train)(const DeviceTrainJob& job, int fixed, void* stream);
+  /// `fixed` is null for the kernel of all programs.
+  void (*train)(const DeviceTrainJob& job, const StepKernel* fixed, void* stream);
   void (*evaluate)(const DeviceSampleJob& job, void* stream);
   void (*draw)(const DeviceDrawJob& job, void* stream);
   void (*synchronize)(void* stream);
   DeviceLimits (*limits)(int device);
+  /// The function `name` of compiled code (a cubin, or PTX that ends in a NUL) on the current device, for launches that
+  /// ask for so much shared memory; it stays for good. Null where no code can be loaded.
+  const void* (*load)(const char* code, const char* name, int shared_bytes);
 };
 
 }  // namespace sharpseek::lanes

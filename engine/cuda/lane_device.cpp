@@ -4,7 +4,18 @@
 
 #include <cstring>
 
+#include "engine/cuda/cuda.h"
+#include "engine/cuda/step_kernels.h"
+
 namespace sharpseek {
+
+LaneDevice cuda_lane_device(int index) {
+  const CudaPlugin& plugin = *Cuda::instance().plugin();
+  static const CompiledStepKernels compiled(*plugin.kernels);
+  return {plugin.kernels, at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)), plugin.current_stream,
+          &compiled};
+}
+
 at::Tensor upload(const void* from, std::size_t bytes, at::Device device) {
   at::Tensor placed = at::empty({static_cast<std::int64_t>(bytes)}, at::kByte);
   if (bytes > 0) std::memcpy(placed.data_ptr(), from, bytes);

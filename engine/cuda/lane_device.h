@@ -10,14 +10,20 @@
 
 namespace sharpseek {
 
+class StepKernels;
+
 /// A device that runs lane kernels, and where torch puts tensors for it.
 struct LaneDevice {
   const lanes::DeviceKernels* kernels;
   at::Device device;
-  void* (*current_stream)(int device);  ///< null: no streams
+  void* (*current_stream)(int device);        ///< null: no streams
+  const StepKernels* step_kernels = nullptr;  ///< null: none, everything runs in the kernel of all programs
 
   void* stream() const { return current_stream == nullptr ? nullptr : current_stream(device.index()); }
 };
+
+/// The CUDA device of this index, with kernels that are compiled for the network at hand. Cuda must have a plug-in.
+LaneDevice cuda_lane_device(int index);
 
 /// Plain values of host memory as bytes of the device.
 at::Tensor upload(const void* from, std::size_t bytes, at::Device device);

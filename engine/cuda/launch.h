@@ -14,9 +14,6 @@ inline void check_cuda(cudaError_t result, const char* what) {
   if (result != cudaSuccess) throw std::runtime_error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(result));
 }
 
-/// Launches kernel `step` of kFixedSteps.
-void launch_fixed_step(const DeviceTrainJob& job, int step, cudaStream_t stream);
-
 /// The kernels of CUDA devices.
 extern const DeviceKernels kCudaKernels;
 

@@ -32,7 +32,7 @@ struct CudaPlugin {
   std::unique_ptr<CapturedGraph> (*capture)(int device, const std::function<void()>& body);
 };
 
-inline constexpr int kCudaPluginVersion = 1;
+inline constexpr int kCudaPluginVersion = 2;
 inline constexpr const char* kCudaPluginFunction = "sharpseek_cuda_plugin";
 
 }  // namespace sharpseek

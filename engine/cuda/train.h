@@ -96,19 +96,18 @@ struct DeviceSlots {
   }
 };
 
-/// One update of any optimiser with the gradient in f.weight_gradient; taken counts the job's steps from 0.
-template <class P>
-SHARPSEEK_HOST_DEVICE void optimise(const DeviceTrainJob& job, const Frame<P>& f, int at, std::int64_t taken,
-                                    float rate) {
-  const UpdateRule<float>& rule = job.rule;
-  const int count = f.plan.parameter_count;
+/// One update by any optimiser of `count` weights of P, those from `first` on, which weights and gradient begin with;
+/// taken counts the job's steps from 0.
+template <class W, class G>
+SHARPSEEK_HOST_DEVICE void optimise(const UpdateRule<float>& rule, W weights, G gradient, int parameters, int first,
+                                    int count, int at, std::int64_t taken, float rate) {
   const StepScale scale = rule.scales[taken];
   const float now = rate * static_cast<float>(scale.rate);
   const float momentum = rule.momenta != nullptr ? rule.momenta[at] : 0.f;
   const float decay = rule.weight_decays != nullptr ? rule.weight_decays[at] : 0.f;
-  const std::int64_t first = std::int64_t{at / kDeviceLanes} * count * kDeviceLanes;
-  update_weights(rule, scale, now, momentum, decay, count, f.weights, f.weight_gradient,
-                 DeviceSlots{rule, first + at % kDeviceLanes});
+  const std::int64_t own = std::int64_t{at / kDeviceLanes} * parameters + first;
+  update_weights(rule, scale, now, momentum, decay, count, weights, gradient,
+                 DeviceSlots{rule, own * kDeviceLanes + at % kDeviceLanes});
 }
 
 /// Passes of any program: plans are read as they go.
@@ -140,7 +139,8 @@ struct GeneralPasses {
     backward(f);
     if (job.rule.plain) return update(f, rate, 0, f.plan.parameter_count);
     if (job.rule.uphill) differentiate_uphill(job, f, labels, a, job.rule.sam_radii[at]);
-    optimise(job, f, at, taken, rate);
+    const int count = f.plan.parameter_count;
+    optimise(job.rule, f.weights, f.weight_gradient, count, 0, count, at, taken, rate);
   }
 
  private:

@@ -2,26 +2,26 @@
 
 #include <utility>
 
-#include "engine/cuda/fixed_steps.h"
+#include "engine/cuda/fixed_step.h"
 #include "engine/cuda/train.h"
 #include "engine/kernels/fixed_passes.h"
 
 SHARPSEEK_LANES_BEGIN
 
-/// Passes of kFixedSteps[kStep] with one thread a replica.
-template <std::size_t kStep>
+/// Passes of a Step (fixed_step.h) with one thread a replica.
+template <class Step>
 struct FixedPasses {
   SHARPSEEK_HOST_DEVICE bool same_batch(const DeviceTrainJob&) const { return false; }
   template <class P>
   SHARPSEEK_HOST_DEVICE void draw(const DeviceTrainJob& job, int at, std::uint32_t step,
                                   const TrainArrays<P>& a) const {
-    constexpr FixedStep fixed = kFixedSteps[kStep];
-    constexpr int kInputs = fixed.batch * fixed.network.input_size;
-    constexpr int kOutputs = fixed.network.outputs;
-    normals(a.draws, kInputs + fixed.batch * kOutputs, job.draws.keys[at], step, job.draws.training);
+    constexpr int kBatch = Step::kBatch;
+    constexpr int kInputs = kBatch * Step::kNetwork.input_size;
+    constexpr int kOutputs = Step::kNetwork.outputs;
+    normals(a.draws, kInputs + kBatch * kOutputs, job.draws.keys[at], step, job.draws.training);
     const int group = at / kDeviceLanes;
     shape_noise(job.draws.noise_factor + std::int64_t{group} * (kOutputs * kOutputs * kDeviceLanes) + at % kDeviceLanes,
-                fixed.batch, kOutputs, a.draws + kInputs, a.noise);
+                kBatch, kOutputs, a.draws + kInputs, a.noise);
   }
   template <class L, class P>
   SHARPSEEK_HOST_DEVICE void label(const DeviceTrainJob&, const L&, const TrainArrays<P>&) const {}
@@ -32,18 +32,25 @@ struct FixedPasses {
   /// A layer's weights are updated as soon as its backward pass is done with them, so that the gradient of one layer
   /// is all that registers must hold.
   template <class F, class L, class P>
-  SHARPSEEK_HOST_DEVICE void backward_and_update(const DeviceTrainJob&, const F& f, const L&, const TrainArrays<P>&,
-                                                 int, std::int64_t, float rate) const {
-    backward<kFixedSteps[kStep].network.op_count>(f, [&](int first, int count) { update(f, rate, first, count); });
+  SHARPSEEK_HOST_DEVICE void backward_and_update(const DeviceTrainJob& job, const F& f, const L&, const TrainArrays<P>&,
+                                                 int at, std::int64_t taken, float rate) const {
+    backward<Step::kNetwork.op_count>(f, [&](int first, int count) {
+      if constexpr (Step::kPlain) {
+        update(f, rate, first, count);
+      } else {
+        optimise(fixed_rule<Step>(job), f.weights + first, f.weight_gradient + first, Step::kNetwork.parameter_count,
+                 first, count, at, taken, rate);
+      }
+    });
   }
 };
 
 /// Trains the replica at place `at` with everything in registers.
-template <std::size_t kStep>
+template <class Step>
 SHARPSEEK_HOST_DEVICE void train_fixed(const DeviceTrainJob& job, int at) {
-  constexpr FixedPlan network = kFixedSteps[kStep].network;
-  constexpr FixedPlan teacher = kFixedSteps[kStep].teacher;
-  constexpr int kBatch = kFixedSteps[kStep].batch;
+  constexpr auto network = Step::kNetwork;
+  constexpr auto teacher = Step::kTeacher;
+  constexpr int kBatch = Step::kBatch;
   constexpr int kCount = network.parameter_count;
   static_assert(teacher.parameter_count <= kInlineTeacher);
   float weights[kCount];
@@ -58,11 +65,11 @@ SHARPSEEK_HOST_DEVICE void train_fixed(const DeviceTrainJob& job, int at) {
   SHARPSEEK_UNROLL_FIXED
   for (int i = 0; i < kCount; ++i) weights[i] = own[i * kDeviceLanes];
   const TrainArrays<float*> a{weights, gradient, values, value_gradients, draws, draws, noise, teacher_values, nullptr};
-  const Frame<float*, float*, FixedView<StepNetwork<kStep>>> student{{},    kBatch, weights,        gradient,
-                                                                     draws, values, value_gradients};
-  const Frame<float*, float*, FixedView<StepTeacher<kStep>>> labels{
+  const Frame<float*, float*, FixedView<StepNetwork<Step>>> student{{},    kBatch, weights,        gradient,
+                                                                    draws, values, value_gradients};
+  const Frame<float*, float*, FixedView<StepTeacher<Step>>> labels{
       {}, kBatch, const_cast<float*>(job.inline_teacher), gradient, draws, teacher_values, teacher_values};
-  train_replica(job, FixedPasses<kStep>{}, student, labels, a, at);
+  train_replica(job, FixedPasses<Step>{}, student, labels, a, at);
   SHARPSEEK_UNROLL_FIXED
   for (int i = 0; i < kCount; ++i) own[i * kDeviceLanes] = weights[i];
 }

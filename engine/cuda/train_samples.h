@@ -2,18 +2,19 @@
 
 #include <utility>
 
-#include "engine/cuda/fixed_steps.h"
+#include "engine/cuda/fixed_step.h"
 #include "engine/cuda/train.h"
 #include "engine/kernels/fixed_passes.h"
 
 SHARPSEEK_LANES_BEGIN
 
-/// Training with one thread a sample: a warp holds 32 / batch replicas, lane = sample x replicas + replica. Weights and
-/// draws lie in shared memory, [i][replicas]; values and gradients of its sample in each thread's registers. The
+/// Training with one thread a sample: a warp holds 32 / batch replicas, lane = sample x replicas + replica; where the
+/// batch is no power of two, the lanes of the samples that it lacks are idle: they compute, and do not count. Weights
+/// and draws lie in shared memory, [i][replicas]; values and gradients of its sample in each thread's registers. The
 /// gradients of a replica's samples are added across the warp, in an order that does not depend on anything, such that
 /// each thread ends up with one weight in `batch`, which it updates.
 ///
-/// A team is the warp: WarpTeam on a device, a vector of four lanes on the host (host_fixed_kernels.cpp). It has
+/// A team is the warp: WarpTeam on a device, a vector of four lanes on the host (tests/device/host_steps.cpp). It has
 ///   Value, kLanes   what a number is that every lane has its own of, and how many lanes there are
 ///   kSlots          how many of the lanes' own states one caller holds
 ///   each(body)      body(lane, slot) for every lane that the caller is
@@ -68,30 +69,47 @@ struct Shared {
 };
 
 /// Sizes of a kernel with one thread a sample.
-template <std::size_t kStep, int kLanes>
+template <class Step, int kLanes>
 struct SampleSizes {
-  static constexpr FixedStep kFixed = kFixedSteps[kStep];
-  static constexpr int kBatch = kFixed.batch;
-  static constexpr int kReplicas = kLanes / kBatch;  ///< of a team
-  static constexpr int kGroups = (kBatch * (kFixed.network.input_size + kFixed.network.outputs) + 7) / 8;
-  static constexpr int kShared = (kFixed.network.parameter_count + 8 * kGroups) * kReplicas;  ///< floats of a team
-  static_assert(kBatch * kReplicas == kLanes);
+  static constexpr auto kNetwork = Step::kNetwork;
+  static constexpr int kBatch = Step::kBatch;
+  static constexpr int kSamples = lanes_of_batch(kBatch);  ///< lanes of a replica
+  static constexpr int kReplicas = kLanes / kSamples;      ///< of a team
+  static constexpr int kGroups = (kBatch * (kNetwork.input_size + kNetwork.outputs) + 7) / 8;
+  /// Floats of a team.
+  static constexpr int kShared =
+      sample_shared(kNetwork.parameter_count, kNetwork.input_size, kNetwork.outputs, kBatch, kLanes);
+  static_assert(kSamples * kReplicas == kLanes);
 };
 
-/// w <- w + rate g for `count` weights from `first`; gradient is each lane's sample's.
-template <int kBatch, class Team>
+/// v in the lanes of a batch's samples, 0 in idle ones.
+template <class Sizes, class Team>
+SHARPSEEK_HOST_DEVICE typename Team::Value counted(const Team& team, typename Team::Value v) {
+  if constexpr (Sizes::kBatch == Sizes::kSamples) {
+    return v;
+  } else {
+    return team.make([&](int lane) { return lane < Sizes::kBatch * Sizes::kReplicas ? team.lane_of(v, lane) : 0.f; });
+  }
+}
+
+/// Adds the gradients of a replica's samples for `count` weights from `first` and updates these: weight <-
+/// updated(lane, index of the weight, its gradient, its value). gradient is each lane's sample's.
+template <class Sizes, class Team, class Updated>
 SHARPSEEK_HOST_DEVICE void update_from_samples(const Team& team, float* weights, const typename Team::Value* gradient,
-                                               typename Team::Value rate, int first, int count) {
+                                               int first, int count, const Updated& updated) {
   using V = typename Team::Value;
-  constexpr int kReplicas = Team::kLanes / kBatch;
+  constexpr int kSamples = Sizes::kSamples;
+  constexpr int kReplicas = Sizes::kReplicas;
   SHARPSEEK_UNROLL_FIXED
-  for (int from = 0; from < count; from += kBatch) {
-    V part[kBatch];
+  for (int from = 0; from < count; from += kSamples) {
+    V part[kSamples];
     SHARPSEEK_UNROLL_FIXED
-    for (int j = 0; j < kBatch; ++j) part[j] = from + j < count ? gradient[first + from + j] : V(0.f);
+    for (int j = 0; j < kSamples; ++j) {
+      part[j] = from + j < count ? counted<Sizes>(team, gradient[first + from + j]) : V(0.f);
+    }
     // Halves change hands until lanes of sample s hold the sum for weight from + s.
     SHARPSEEK_UNROLL_FIXED
-    for (int width = kBatch / 2; width > 0; width /= 2) {
+    for (int width = kSamples / 2; width > 0; width /= 2) {
       SHARPSEEK_UNROLL_FIXED
       for (int j = 0; j < width; ++j) {
         const int mask = width * kReplicas;
@@ -101,23 +119,24 @@ SHARPSEEK_HOST_DEVICE void update_from_samples(const Team& team, float* weights,
     }
     float* own = weights + (first + from) * kReplicas;
     team.each([&](int lane, int) {
-      if (from + kBatch <= count || lane < (count - from) * kReplicas) {
-        own[lane] = fused(team.lane_of(rate, lane), team.lane_of(part[0], lane), own[lane]);
+      if (from + kSamples <= count || lane < (count - from) * kReplicas) {
+        own[lane] = updated(lane, first + from + lane / kReplicas, team.lane_of(part[0], lane), own[lane]);
       }
     });
   }
 }
 
 /// The replicas of a team: those at first_place .. first_place + kReplicas - 1 of [G][32], which are of one group.
-template <std::size_t kStep, class Team>
+template <class Step, class Team>
 struct TeamReplicas {
   using Value = typename Team::Value;
-  using Sizes = SampleSizes<kStep, Team::kLanes>;
+  using Sizes = SampleSizes<Step, Team::kLanes>;
   static constexpr int kBatch = Sizes::kBatch;
+  static constexpr int kSamples = Sizes::kSamples;
   static constexpr int kReplicas = Sizes::kReplicas;
-  static constexpr int kWeights = Sizes::kFixed.network.parameter_count;
-  static constexpr int kInputs = Sizes::kFixed.network.input_size;
-  static constexpr int kOutputs = Sizes::kFixed.network.outputs;
+  static constexpr int kWeights = Sizes::kNetwork.parameter_count;
+  static constexpr int kInputs = Sizes::kNetwork.input_size;
+  static constexpr int kOutputs = Sizes::kNetwork.outputs;
 
   const DeviceTrainJob& job;
   const Team& team;
@@ -126,12 +145,13 @@ struct TeamReplicas {
   SHARPSEEK_HOST_DEVICE int place(int lane) const { return first_place + lane % kReplicas; }
   SHARPSEEK_HOST_DEVICE std::int64_t group() const { return first_place / kDeviceLanes; }
 
-  /// body(weight in global memory, weight in shared memory): each lane brings one weight in kBatch, and takes it back.
+  /// body(weight in global memory, weight in shared memory): each lane brings one weight in kSamples, and takes it
+  /// back.
   template <class Body>
   SHARPSEEK_HOST_DEVICE void each_weight(float* shared, const Body& body) const {
     team.each([&](int lane, int) {
       float* own = job.parameters + group() * (kWeights * kDeviceLanes) + place(lane) % kDeviceLanes;
-      for (int i = lane / kReplicas; i < kWeights; i += kBatch) {
+      for (int i = lane / kReplicas; i < kWeights; i += kSamples) {
         body(own[i * kDeviceLanes], shared[i * kReplicas + lane % kReplicas]);
       }
     });
@@ -151,7 +171,7 @@ struct TeamReplicas {
     team.each([&](int lane, int) {
       const std::uint64_t key = job.draws.keys[place(lane)];
       SHARPSEEK_UNROLL_FIXED
-      for (int from = 0; from < Sizes::kGroups; from += kBatch) {
+      for (int from = 0; from < Sizes::kGroups; from += kSamples) {
         const int k = from + lane / kReplicas;
         if (k < Sizes::kGroups) {
           eight_normals(Strided<float, kReplicas>{draws + 8 * k * kReplicas + lane % kReplicas}, k, key,
@@ -164,8 +184,11 @@ struct TeamReplicas {
   /// Each lane's sample from these normals: its inputs, and its label noise, factor z.
   SHARPSEEK_HOST_DEVICE void take_sample(const float* draws, const Value* factor, Value* inputs, Value* noise) const {
     const auto drawn = [&](int first, int size, int i) {
-      return team.make(
-          [&](int lane) { return draws[(first + lane / kReplicas * size + i) * kReplicas + lane % kReplicas]; });
+      return team.make([&](int lane) {
+        int sample = lane / kReplicas;
+        if (kBatch < kSamples && sample >= kBatch) sample = 0;  // idle
+        return draws[(first + sample * size + i) * kReplicas + lane % kReplicas];
+      });
     };
     SHARPSEEK_UNROLL_FIXED
     for (int i = 0; i < kInputs; ++i) inputs[i] = drawn(0, kInputs, i);
@@ -177,6 +200,17 @@ struct TeamReplicas {
         sum = fused(factor[o * kOutputs + i], drawn(kBatch * kInputs, kOutputs, i), sum);
       }
       noise[o] = sum;
+    }
+  }
+
+  /// A weight after a step with this gradient.
+  SHARPSEEK_HOST_DEVICE float updated(int lane, int index, float gradient, float weight, float rate,
+                                      std::int64_t taken) const {
+    if constexpr (Step::kPlain) {
+      return fused(rate, gradient, weight);
+    } else {
+      optimise(fixed_rule<Step>(job), &weight, &gradient, kWeights, index, 1, place(lane), taken, rate);
+      return weight;
     }
   }
 };
@@ -199,6 +233,7 @@ struct TeamLosses {
   /// Adds a step's losses, of each lane's sample; a replica whose loss is too large has diverged at this step.
   template <class Replicas>
   SHARPSEEK_HOST_DEVICE void record(const Replicas& r, typename Team::Value loss, std::int64_t step) {
+    loss = counted<typename Replicas::Sizes>(r.team, loss);
     SHARPSEEK_UNROLL_FIXED
     for (int mask = Replicas::kReplicas; mask < Team::kLanes; mask *= 2) loss = loss + r.team.exchange(loss, mask);
     r.team.each([&](int lane, int slot) {
@@ -225,12 +260,12 @@ struct TeamLosses {
 
 /// Takes job.steps steps of a team's replicas; `shared` has SampleSizes::kShared floats of the team's own. A replica
 /// that has diverged continues with numbers that nobody reads.
-template <std::size_t kStep, class Team>
+template <class Step, class Team>
 SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& team, int first_place, float* shared) {
   using V = typename Team::Value;
-  using Replicas = TeamReplicas<kStep, Team>;
-  constexpr FixedPlan network = kFixedSteps[kStep].network;
-  constexpr FixedPlan teacher = kFixedSteps[kStep].teacher;
+  using Replicas = TeamReplicas<Step, Team>;
+  constexpr auto network = Step::kNetwork;
+  constexpr auto teacher = Step::kTeacher;
   constexpr int kReplicas = Replicas::kReplicas;
   static_assert(teacher.parameter_count <= kInlineTeacher);
   const Replicas replicas{job, team, first_place};
@@ -243,22 +278,22 @@ SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& 
   losses.begin(replicas);
   const V rate = team.make([&](int lane) { return -job.learning_rates[replicas.place(lane)]; });
   V factor[Replicas::kOutputs * Replicas::kOutputs];
-  replicas.load_factor(factor);
   V inputs[Replicas::kInputs];
   V noise[Replicas::kOutputs];
   V values[network.size];
   V value_gradients[network.size];
   V gradient[Replicas::kWeights];
   V teacher_values[teacher.size];
-  const Frame<V*, SharedWeights<Team, kReplicas>, FixedView<StepNetwork<kStep>>> student{
+  const Frame<V*, SharedWeights<Team, kReplicas>, FixedView<StepNetwork<Step>>> student{
       {}, 1, {team, weights}, gradient, inputs, values, value_gradients};
-  const Frame<V*, Shared<V>, FixedView<StepTeacher<kStep>>> labels{
+  const Frame<V*, Shared<V>, FixedView<StepTeacher<Step>>> labels{
       {}, 1, {job.inline_teacher}, gradient, inputs, teacher_values, teacher_values};
 
   for (std::int64_t s = 0; s < job.steps; ++s) {
     const std::int64_t step = job.first_step + s;
     replicas.draw(step, draws);
-    team.sync();  // draws, and the weights of the step before
+    team.sync();                   // draws, and the weights of the step before
+    replicas.load_factor(factor);  // anew, or it fills registers that the passes need
     replicas.take_sample(draws, factor, inputs, noise);
     forward(labels);
     forward(student);
@@ -266,8 +301,11 @@ SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& 
                   step);
     // Weights are updated as soon as the backward pass is done with them.
     backward<network.op_count>(student, [&](int first, int count) {
-      if (Replicas::kBatch > 1) team.sync();  // all lanes have read these weights
-      update_from_samples<Replicas::kBatch>(team, weights, gradient, rate, first, count);
+      if (Replicas::kSamples > 1) team.sync();  // all lanes have read these weights
+      update_from_samples<typename Replicas::Sizes>(
+          team, weights, gradient, first, count, [&](int lane, int index, float g, float weight) {
+            return replicas.updated(lane, index, g, weight, team.lane_of(rate, lane), s);
+          });
     });
   }
 

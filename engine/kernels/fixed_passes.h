@@ -12,7 +12,7 @@ SHARPSEEK_LANES_BEGIN
 /// constants, which is made when compiled, before loops are unrolled.
 template <class Source>
 struct FixedView {
-  static constexpr FixedPlan kPlan = Source::kPlan;
+  static constexpr auto kPlan = Source::kPlan;
   static constexpr int output = kPlan.output;
   static constexpr int outputs = kPlan.outputs;
 
@@ -39,7 +39,7 @@ struct FixedView {
 /// forward() of a fixed plan from op kOp on: each op's passes are chosen when compiled.
 template <int kOp = 0, class P, class W, class Source>
 SHARPSEEK_HOST_DEVICE void forward(const Frame<P, W, FixedView<Source>>& f) {
-  constexpr FixedPlan plan = Source::kPlan;
+  constexpr auto plan = Source::kPlan;
   if constexpr (kOp < plan.op_count) {
     constexpr PlanOp op = plan.ops[kOp];
     OpPasses<op.kind>::forward(op, f);
@@ -52,7 +52,7 @@ SHARPSEEK_HOST_DEVICE void forward(const Frame<P, W, FixedView<Source>>& f) {
 template <int kEnd, class P, class W, class Source, class Done>
 SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W, FixedView<Source>>& f, const Done& done) {
   if constexpr (kEnd > 0) {
-    constexpr FixedPlan plan = Source::kPlan;
+    constexpr auto plan = Source::kPlan;
     constexpr PlanOp op = plan.ops[kEnd - 1];
     OpPasses<op.kind>::backward(op, f);
     if constexpr (plan.first_use(kEnd - 1)) done(op.parameter, plan.parameter_size(kEnd - 1));

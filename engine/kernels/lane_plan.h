@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/kernels/plan.h"
+#include "engine/kernels/plan_compiler.h"
 #include "models/program.h"
 
 namespace sharpseek::lanes {

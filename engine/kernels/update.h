@@ -44,6 +44,7 @@ template <class R, class Real, class W, class G, class Slots>
 SHARPSEEK_HOST_DEVICE void update_weights(const UpdateRule<Real>& rule, const StepScale& scale, R rate, R momentum,
                                           R decay, int count, W weights, G gradient, const Slots& slots) {
   if (rule.slots[0] == nullptr) {  // no state: the direction is the gradient
+    SHARPSEEK_UNROLL_FIXED
     for (int i = 0; i < count; ++i) weights[i] = stepped(R(weights[i]), R(gradient[i]), rate, decay);
     return;
   }
@@ -51,6 +52,7 @@ SHARPSEEK_HOST_DEVICE void update_weights(const UpdateRule<Real>& rule, const St
   visit(rule.kind, [&](auto optimizer) {
     using Optimizer = decltype(optimizer);
     constexpr int kSlots = traits(Optimizer::kKind).slots;
+    SHARPSEEK_UNROLL_FIXED
     for (int i = 0; i < count; ++i) {
       R state[kSlots];
       for (int k = 0; k < kSlots; ++k) state[k] = slots.load(k, i);

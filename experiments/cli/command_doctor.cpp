@@ -12,6 +12,8 @@
 #include "core/machine.h"
 #include "engine/cpu/isa.h"
 #include "engine/cuda/cuda.h"
+#include "engine/cuda/kernel_cache.h"
+#include "engine/cuda/runtime_compiler.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
 #include "experiments/run/provenance.h"
@@ -26,6 +28,12 @@ nlohmann::json memory() {
   const double unit = static_cast<double>(info.mem_unit) / (1 << 30);
   return {{"total_gib", static_cast<double>(info.totalram) * unit},
           {"available_gib", static_cast<double>(available_memory()) / static_cast<double>(1 << 30)}};
+}
+
+/// What compiles a GPU's kernels for the network at hand.
+std::string kernel_compiler() {
+  const lanes::RuntimeCompiler& compiler = lanes::RuntimeCompiler::instance();
+  return compiler.available() ? concat("NVRTC ", compiler.version(), ", ", compiler.path()) : compiler.reason();
 }
 
 nlohmann::json examine() {
@@ -54,7 +62,9 @@ nlohmann::json examine() {
           {"nvidia_driver", access("/dev/nvidiactl", F_OK) == 0},
           {"cuda", cuda.plugin() != nullptr},
           {"cuda_reason", cuda.reason()},
-          {"cuda_devices", devices}};
+          {"cuda_devices", devices},
+          {"kernel_compiler", kernel_compiler()},
+          {"kernel_cache", lanes::KernelCache::usual_folder().string()}};
 }
 
 }  // namespace
@@ -92,6 +102,11 @@ int command_doctor(const std::vector<std::string>& arguments) {
                 device["name"].get<std::string>().c_str(), device["compute_capability"].get<std::string>().c_str(),
                 device["memory_gib"].get<double>());
   }
+  const bool compiles = lanes::RuntimeCompiler::instance().available();
+  std::cout << "kernels     " << (compiles ? "compiled for each network by " : "of all programs only: ")
+            << found["kernel_compiler"].get<std::string>();
+  if (compiles) std::cout << ", kept in " << found["kernel_cache"].get<std::string>();
+  std::cout << '\n';
   return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/progress.h"
+#include "engine/cuda/step_kernels.h"
 #include "experiments/predict/flow.h"
 #include "experiments/predict/linear_theory.h"
 #include "experiments/predict/rivals.h"
@@ -154,6 +155,7 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   const TrainingOutcome outcome =
       train(*stepper, position.state, schedule, observer, options.interrupted, position.records);
   observer.checkpoint(position.state);
+  for (const std::string& choice : untold_kernel_choices()) options.remark(choice);
   if (outcome == TrainingOutcome::kInterrupted) return {.replicas = layout.replicas, .interrupted = true};
   progress->finish();
   return finish_record(prepared, engine, layout, position.state, observer.clock(), record);

@@ -16,11 +16,12 @@
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/device_lanes.h"
 #include "engine/cuda/device_stepper.h"
-#include "engine/cuda/fixed_steps.h"
 #include "engine/cuda/host_kernels.h"
+#include "engine/cuda/lane_device.h"
 #include "engine/make_engine.h"
 #include "engine/problems.h"
 #include "engine/torch/torch_engine.h"
+#include "tests/device/host_steps.h"
 #include "tests/tolerances.h"
 
 namespace sharpseek {
@@ -46,8 +47,9 @@ class Device : public testing::TestWithParam<std::string> {
     if (GetParam() == "cuda" && Cuda::instance().plugin() == nullptr) GTEST_SKIP() << Cuda::instance().reason();
   }
   LaneDevice device() const {
-    if (GetParam() == "host") return {&lanes::kHostKernels, at::kCPU, nullptr};
-    return {Cuda::instance().plugin()->kernels, at::Device(at::kCUDA, 0), Cuda::instance().plugin()->current_stream};
+    static const HostStepKernels steps;
+    if (GetParam() == "host") return {&lanes::kHostKernels, at::kCPU, nullptr, &steps};
+    return cuda_lane_device(0);
   }
   std::unique_ptr<Engine> engine(const Program& program) const {
     return std::make_unique<DeviceLaneEngine>(
@@ -73,34 +75,47 @@ class Device : public testing::TestWithParam<std::string> {
   }
 };
 
-/// The networks that kernels of fixed sizes exist for, with their teachers and batches, in the order of kFixedSteps.
+/// Problems that kernels of fixed sizes are compiled for: those of kHostShapes, in their order.
 struct FixedCase {
   ModelOptions model;
   std::string teacher;
   int batch;
+  std::string optimizer = "sgd";
+  double momentum = 0;
+  double decay = 0;
+
+  bool plain() const { return optimizer == "sgd" && momentum == 0 && decay == 0; }
 };
 
 std::vector<FixedCase> fixed_cases() {
-  std::vector<FixedCase> cases;
-  const auto add = [&](const std::string& kind, int depth, const std::string& activation, const std::string& teacher,
-                       int tokens, int width) {
-    for (int batch : {1, 4}) {
-      ModelOptions model;
-      model.kind = kind;
-      model.depth = depth;
-      model.activation = activation;
-      model.sequence = tokens;
-      model.inputs = tokens > 1 ? 2 : 4;
-      model.width = width;
-      cases.push_back({model, teacher, batch});
-    }
+  const auto network = [](const std::string& kind, int depth, const std::string& activation, int tokens, int width) {
+    ModelOptions model;
+    model.kind = kind;
+    model.depth = depth;
+    model.activation = activation;
+    model.sequence = tokens;
+    model.inputs = tokens > 1 ? 2 : 4;
+    model.width = width;
+    return model;
   };
-  add("linear", 2, "identity", "aligned", 1, 8);
-  add("linear", 3, "identity", "aligned", 1, 8);
-  add("mlp", 2, "tanh", "mlp", 1, 8);
-  add("mlp", 2, "relu", "mlp", 1, 8);
-  add("rnn", 1, "tanh", "tanh", 3, 8);
-  add("transformer", 1, "tanh", "tanh", 3, 6);
+  const ModelOptions linear = network("linear", 2, "identity", 1, 8);
+  const ModelOptions mlp = network("mlp", 2, "tanh", 1, 8);
+  const ModelOptions rnn = network("rnn", 1, "tanh", 3, 8);
+  const ModelOptions transformer = network("transformer", 1, "tanh", 3, 6);
+  std::vector<FixedCase> cases;
+  for (int batch : {1, 4}) cases.push_back({linear, "aligned", batch});
+  for (int batch : {1, 4}) cases.push_back({network("linear", 3, "identity", 1, 8), "aligned", batch});
+  for (int batch : {1, 4}) cases.push_back({mlp, "mlp", batch});
+  for (int batch : {1, 4}) cases.push_back({network("mlp", 2, "relu", 1, 8), "mlp", batch});
+  for (int batch : {1, 4}) cases.push_back({rnn, "tanh", batch});
+  for (int batch : {1, 4}) cases.push_back({transformer, "tanh", batch});
+  cases.push_back({rnn, "tanh", 3});
+  cases.push_back({linear, "aligned", 3, "sgd", 0, 0.3});
+  cases.push_back({mlp, "mlp", 4, "sgd", 0.9, 0.1});
+  cases.push_back({mlp, "mlp", 3, "adam"});
+  cases.push_back({rnn, "tanh", 4, "sgd", 0, 0.2});
+  cases.push_back({rnn, "tanh", 3, "adam", 0, 0.2});
+  cases.push_back({transformer, "tanh", 2, "lion"});
   return cases;
 }
 
@@ -109,22 +124,12 @@ TrainingProblem fixed_problem(const FixedCase& fixed, std::size_t replicas) {
   TaskOptions task = task_for(fixed.model);
   task.teacher.specification = fixed.teacher;
   problem.task = std::make_shared<const Task>(make_task(task, 1));
-  return problem;
-}
-
-TEST(FixedSteps, ExistForTheShapesOfPresetsAndBenchmarks) {
-  const std::vector<FixedCase> cases = fixed_cases();
-  ASSERT_EQ(cases.size(), lanes::kFixedSteps.size());
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    const lanes::LanePlan network(make_model(cases[i].model));
-    const lanes::LanePlan teacher(fixed_problem(cases[i], 1).task->teacher.program);
-    EXPECT_EQ(lanes::find_fixed_step(network.view(), teacher.view(), cases[i].batch), static_cast<int>(i));
-    EXPECT_EQ(lanes::find_fixed_step(network.view(), teacher.view(), 3), -1);
+  problem.optimizer.kind = optimizer_kind(fixed.optimizer);
+  if (fixed.momentum > 0) problem.momenta.assign(replicas, fixed.momentum);
+  for (std::size_t e = 0; fixed.decay > 0 && e < replicas; ++e) {
+    problem.weight_decays.push_back(fixed.decay * static_cast<double>(1 + e % 3));
   }
-  ModelOptions wider;
-  wider.width = 9;
-  const lanes::LanePlan other(make_model(wider));
-  EXPECT_FALSE(lanes::same_plan(other.view(), lanes::kFixedSteps[0].network));
+  return problem;
 }
 
 TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
@@ -259,10 +264,17 @@ TEST_P(Device, KernelsOfFixedSizesTrainAsTheCpu) {
     const TrainingProblem problem = fixed_problem(fixed, 35);
     const at::Tensor start = random_weights(program, 35);
     const DevicePlan plan(program, device().device);
-    ASSERT_GE(DeviceStepper(program, device(), plan, problem).fixed(), 0);
-    const TrainingState ours = train(program, problem, start, {1000});
-    const TrainingState cpu = train_on_cpu(program, problem, start, 1000);
-    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kSteps32) << fixed.model.kind << " " << fixed.batch;
+    const DeviceStepper stepper(program, device(), plan, problem);
+    ASSERT_TRUE(stepper.fixed().has_value()) << stepper.description();
+    const std::int64_t steps = fixed.plain() ? 1000 : 100;
+    const TrainingState ours = train(program, problem, start, {steps});
+    const TrainingState cpu = train_on_cpu(program, problem, start, steps);
+    const std::string name = concat(fixed.model.kind, " ", fixed.batch, " ", fixed.optimizer);
+    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), fixed.plain() ? kSteps32 : kOptimisers32) << name;
+    ASSERT_EQ(ours.slots.size(), cpu.slots.size());
+    for (std::size_t i = 0; i < cpu.slots.size(); ++i) {
+      EXPECT_LT(relative_difference(ours.slots[i], cpu.slots[i]), 1e-4) << name;
+    }
     for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32);
   }
 }
@@ -376,16 +388,16 @@ TEST_P(Device, BitsDoNotDependOnCompanyLaunchesOrTheRun) {
     const TrainingState cut = train(program, problem, start, {1, 60, 39});
     EXPECT_TRUE(at::equal(all.parameters, cut.parameters));
     for (std::size_t e = 0; e < 40; ++e) EXPECT_NEAR(all.loss_sum[e], cut.loss_sum[e], 1e-9 * all.loss_sum[e]);
-    const std::vector<std::int64_t> some{39, 3, 17};
-    const at::Tensor index = at::tensor(some);
-    EXPECT_TRUE(at::equal(train(program, chosen(problem, some), start.index_select(0, index), {100}).parameters,
+    const std::vector<std::size_t> some{39, 3, 17};
+    const at::Tensor index = at::tensor({39, 3, 17}, at::kLong);
+    EXPECT_TRUE(at::equal(train(program, problem.of(some), start.index_select(0, index), {100}).parameters,
                           all.parameters.index_select(0, index)));
   }
 }
 
 TEST_P(Device, MarksADivergedReplicaAndGoesOnWithTheOthers) {
-  // A fixed kernel with a thread a replica, one with a thread a sample, the general one.
-  for (const FixedCase& fixed : {fixed_cases()[1], fixed_cases()[9], FixedCase{{}, "mlp", 3}}) {
+  // Kernels of fixed sizes with a thread a replica, with a thread a sample and with idle lanes; the general one.
+  for (const FixedCase& fixed : {fixed_cases()[1], fixed_cases()[9], fixed_cases()[12], FixedCase{{}, "mlp", 3}}) {
     const Program program = make_model(fixed.model);
     TrainingProblem problem = fixed_problem(fixed, 3);
     const at::Tensor start = random_weights(program, 3);

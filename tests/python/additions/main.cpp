@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <utility>
 
-#include "engine/kernels/fixed_plan.h"
 #include "engine/kernels/losses.h"
+#include "engine/kernels/network_builder.h"
 #include "engine/kernels/passes.h"
 #include "engine/kernels/update.h"
 
@@ -13,7 +13,7 @@ int main() {
   using namespace sharpseek::lanes;  // NOLINT
   NetworkBuilder net({1, 2});
   net.op(OpKind::kTwice, {net.linear(net.input(), net.matrix("W", 2, 2, 1))});
-  const FixedPlan plan = net.plan();
+  const SmallPlan plan = net.plan();
   const PlanView view{plan.ops,  plan.values,     plan.op_count, plan.output, plan.parameter_count,
                       plan.size, plan.input_size, plan.outputs};
   double weights[4] = {1, 2, 3, 4}, inputs[2] = {1, -1}, labels[2] = {0, 1};
