@@ -10,7 +10,7 @@ namespace sharpseek {
 enum class Readout { kMean, kLast, kTokens };
 
 /// The sizes and choices that a network is made of: ModelOptions without text, so that kernels of fixed sizes can be
-/// compiled from the functions that write Programs (mlp.h, rnn.h, transformer.h; engine/cuda/fixed_steps.h).
+/// compiled from the functions that write Programs (mlp.h, rnn.h, transformer.h; tests/device/host_steps.h).
 struct NetworkShape {
   int tokens = 1;
   int inputs = 1;  ///< features of a token

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "coverage"
 FOLDERS = ("core", "files", "models", "data", "engine", "sharpness", "training", "theory", "experiments")
 # Code that runs only where there is a GPU; its kernels' bodies are tested on the host and count.
-NEEDS_GPU = re.compile(r"engine/cuda/(cuda|device_lanes|device_stepper|fixed_steps|plugin)\.(cpp|h)|.*\.cu")
+NEEDS_GPU = re.compile(r"engine/cuda/(cuda|device_lanes|device_stepper|plugin|step_kernels)\.(cpp|h)|.*\.cu")
 PYTHON_TESTS = (
     "command_line",
     "flow",

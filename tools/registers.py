@@ -1,9 +1,12 @@
 """The table of registers and occupancy of docs/gpu.md: registers.py BUILD (default build/release), plain Python.
 
-Reads what `ptxas -v` reported, which the build keeps beside each CUDA object (cmake/keep_ptxas.sh).
+Compiles the benchmark's training kernels as a run would (benchmarks/gpu --resources; no GPU is needed), and reads what
+`ptxas -v` reported of the kernels of all programs, which the build keeps beside their object (cmake/keep_ptxas.sh).
 """
 
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,11 +46,7 @@ def warps_per_multiprocessor(registers: int, shared: int) -> int:
 
 
 def label(kernel: str) -> tuple[int, str]:
-    """Order and name of a kernel; fixed steps are numbered as kFixedSteps in engine/cuda/fixed_steps.h."""
-    if step := re.search(r"(?:fixed|sample)_stepILm(\d+)E", kernel):
-        index = int(step[1])
-        network = ("linear, depth 2", "linear, depth 3", "tanh MLP", "ReLU MLP", "RNN", "transformer")[index // 2]
-        return index, f"{network}, batch {(1, 4)[index % 2]}"
+    """Order and name of a kernel of all programs."""
     if "general_step" in kernel:
         return 20, "training, all programs"
     if "draw_batches" in kernel:
@@ -58,9 +57,14 @@ def label(kernel: str) -> tuple[int, str]:
 def main() -> None:
     build = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release")
     rows: dict[tuple[int, str], dict[str, dict[str, int]]] = {}
-    for name in ("fixed_kernels", "general_kernels"):
-        for (kernel, architecture), used in resources((build / OBJECTS / f"{name}.cu.o.ptxas").read_text()).items():
-            rows.setdefault(label(kernel), {})[architecture] = used
+    compiled = subprocess.run([build / "benchmarks/gpu", "--resources"], capture_output=True, text=True, check=True)
+    for order, row in enumerate(json.loads(compiled.stdout)):
+        if "registers" in row:
+            name = f"{row['network']}, batch {row['batch']}, a thread a {row['threads']}"
+            known = next((key for key in rows if key[1] == name), (order - 1000, name))
+            rows.setdefault(known, {})[row["architecture"]] = row
+    for (kernel, architecture), used in resources((build / OBJECTS / "general_kernels.cu.o.ptxas").read_text()).items():
+        rows.setdefault(label(kernel), {})[architecture] = used
     print("| kernel | sm_80: registers, warps | sm_90: registers, warps | stack, spill stores, spill loads, bytes |")
     print("|---|---|---|---|")
     for (_, name), used in sorted(rows.items()):

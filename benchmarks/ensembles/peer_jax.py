@@ -237,7 +237,7 @@ def main() -> None:
                     print(f"  jax {name} {layout} {replicas}: out of memory", file=sys.stderr, flush=True)
                     continue
                 rows.append({"network": name, "layout": layout, "replicas": replicas, "us_per_replica_step": value})
-                print(f"  jax {name} {layout} {replicas}: {value:.3f} us", file=sys.stderr, flush=True)
+                print(f"  jax {name} {layout} {replicas}: {value:.6f} us", file=sys.stderr, flush=True)
     json.dump({"jax": jax.__version__, "numpy": np.__version__, "results": rows}, sys.stdout, indent=1)
 
 

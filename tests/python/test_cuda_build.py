@@ -1,4 +1,5 @@
-"""What nvcc's assembler said of the training kernels, and what the program says where there is no GPU."""
+"""What nvcc's assembler said of the kernels, and what the program says where there is no GPU. The kernels that are
+compiled at run time have their tests in tests/device/step_compiler_test.cpp."""
 
 import importlib.util
 import json
@@ -10,7 +11,6 @@ import pytest
 from program import Run
 
 ARCHITECTURES = ("sm_80", "sm_90")
-FIXED_STEPS = 12  # entries of kFixedSteps
 ROOT = Path(__file__).resolve().parents[2]
 
 specification = importlib.util.spec_from_file_location("registers", ROOT / "tools/registers.py")
@@ -20,26 +20,15 @@ specification.loader.exec_module(registers)
 
 @pytest.fixture(scope="module")
 def report(binary: Path) -> str:
-    path = binary.parent / registers.OBJECTS / "fixed_kernels.cu.o.ptxas"
+    path = binary.parent / registers.OBJECTS / "general_kernels.cu.o.ptxas"
     if not path.exists():
         pytest.skip("built without nvcc")
     return path.read_text()
 
 
-def test_step_kernels_of_fixed_sizes_do_not_spill(report: str) -> None:
-    kernels = registers.resources(report)
-    for architecture in ARCHITECTURES:
-        steps = {name: r for (name, arch), r in kernels.items() if arch == architecture and "_stepILm" in name}
-        assert len(steps) == FIXED_STEPS, (architecture, sorted(steps))
-        for name, used in steps.items():
-            assert (used["stack"], used["spill_stores"], used["spill_loads"]) == (0, 0, 0), (name, architecture, used)
-            warps = registers.warps_per_multiprocessor(used["registers"], used["shared"])
-            assert warps >= (6 if used["shared"] else 8), (name, architecture, used)
-
-
 def test_every_architecture_and_ptx_is_compiled(binary: Path, report: str) -> None:
     commands = json.loads((binary.parent / "compile_commands.json").read_text())
-    [command] = [c["command"] for c in commands if c["file"].endswith("fixed_kernels.cu")]
+    [command] = [c["command"] for c in commands if c["file"].endswith("general_kernels.cu")]
     codes = set(re.findall(r"(?:sm|compute)_\d+", " ".join(re.findall(r"code=\[?([\w,]+)", command))))
     assert {"sm_80", "sm_90", "compute_90"} <= codes
     assert {arch for _, arch in registers.resources(report)} == set(ARCHITECTURES)
@@ -58,6 +47,16 @@ ptxas info    : Function properties for _Zcalled
     assert registers.warps_per_multiprocessor(168, 0) == 12
     assert registers.warps_per_multiprocessor(255, 0) == 8
     assert registers.warps_per_multiprocessor(168, 35840) == 6
+
+
+def test_the_doctor_names_the_compiler_of_kernels_and_where_they_are_kept(
+    sharpseek: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARPSEEK_CACHE", str(tmp_path))
+    found = json.loads(sharpseek("doctor", "--format", "json").stdout)
+    assert found["kernel_cache"] == str(tmp_path)
+    known = r"NVRTC 13\.\d+, \S*libnvrtc\.so\.13|libnvrtc\.so\.13 is nowhere to be found"
+    assert re.fullmatch(known, found["kernel_compiler"])
 
 
 @pytest.fixture()
