@@ -102,16 +102,15 @@ void fresh_draws(const Task& task, const Noise& noise, std::uint64_t seed, std::
   }
 }
 
-/// What sampled labels are drawn with: u of each sample in its first place.
+/// What sampled labels are drawn with: u of each token in its first place.
 template <class Real>
-void uniform_draws(std::uint64_t seed, Stream stream, std::uint64_t key, std::uint32_t step, int outputs,
+void uniform_draws(const Task& task, std::uint64_t seed, Stream stream, std::uint64_t key, std::uint32_t step,
                    std::span<Real> out) {
-  std::vector<std::uint32_t> words(out.size() / static_cast<std::size_t>(outputs));
+  const auto classes = static_cast<std::size_t>(task.outputs / task.labels.tokens);
+  std::vector<std::uint32_t> words(out.size() / classes);
   random_words(seed, stream, key, step, words);
   std::fill(out.begin(), out.end(), Real(0));
-  for (std::size_t k = 0; k < words.size(); ++k) {
-    out[k * static_cast<std::size_t>(outputs)] = label_uniform<Real>(words[k]);
-  }
+  for (std::size_t k = 0; k < words.size(); ++k) out[k * classes] = label_uniform<Real>(words[k]);
 }
 
 /// Adds the logits of row `row` of the data set, where it has some.
@@ -167,12 +166,11 @@ void draw(const Task& task, const Noise& noise, std::uint64_t seed, std::uint64_
   // Sampled labels: a number each, fresh at this step, or the sample's own.
   if (task.labels.kind == LabelKind::kSampled) {
     if (!noise.fixed) {
-      return uniform_draws(seed, Stream::kLabels, replica_key, step, task.outputs, label_noise);
+      return uniform_draws(task, seed, Stream::kLabels, replica_key, step, label_noise);
     }
     SHARPSEEK_ASSERT(!task.online());
     for (std::size_t k = 0; k < samples; ++k) {
-      uniform_draws(task.seed, Stream::kFixedLabels, replica_key, rows[k], task.outputs,
-                    sample_of(label_noise, k, outputs));
+      uniform_draws(task, task.seed, Stream::kFixedLabels, replica_key, rows[k], sample_of(label_noise, k, outputs));
     }
     return;
   }
@@ -195,7 +193,7 @@ void draw(const Task& task, const Noise& noise, std::uint64_t seed, std::uint64_
 
 template <class Real>
 void label_samples(const Labels& labels, int outputs, std::span<const Real> logits, std::span<Real> draws) {
-  const auto classes = static_cast<std::size_t>(outputs);
+  const auto classes = static_cast<std::size_t>(outputs / labels.tokens);
   SHARPSEEK_ASSERT(logits.size() == draws.size());
   if (!labels.distributions()) {
     for (std::size_t i = 0; i < draws.size(); ++i) draws[i] += logits[i];
@@ -272,7 +270,7 @@ void draw_full_batch(const Task& task, const Noise& noise, std::uint64_t replica
     const std::span<Real> own = sample_of(label_noise, row, outputs);
     add_logits(task, static_cast<std::uint32_t>(row), own);
     if (task.labels.kind == LabelKind::kSampled && noise.fixed) {
-      uniform_draws(task.seed, Stream::kFixedLabels, replica_key, static_cast<std::uint32_t>(row), task.outputs, own);
+      uniform_draws(task, task.seed, Stream::kFixedLabels, replica_key, static_cast<std::uint32_t>(row), own);
     }
   }
 }

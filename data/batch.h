@@ -27,7 +27,7 @@ namespace sharpseek {
 /// draws of soft ones are the noise eps, to which Task::logits of the sample's row are added where there are some.
 /// Those of sampled ones are, instead of noise, u = ((w >> 9) + 1/2) 2^-23 in their first place and 0 in the others,
 /// with w word k of Stream::kLabels at this step, or word 0 of Stream::kFixedLabels at step n where sample n has its
-/// label for good.
+/// label for good. Where each of T tokens has a label, so has its u: words k x T + t and t.
 ///
 /// Writes inputs x [batch, n] and noise eps [batch, outputs]; Real is float or double and selects the map to normals.
 template <class Real>
@@ -36,7 +36,8 @@ void draw_batch(const Task& task, const Noise& noise, std::uint64_t replica_key,
 
 /// The labels of samples with the logits f* [count, outputs]: y takes the place of what was drawn for them [count,
 /// outputs]. Values: y = f* + eps. Soft: y = softmax(f* + eps). Sampled: 1 for class c, 0 for the others, c the first
-/// with u sum_i e_i <= e_0 + .. + e_c, where e_i = exp(f*_i - max f*). Then scale and offset of Labels.
+/// with u sum_i e_i <= e_0 + .. + e_c, where e_i = exp(f*_i - max f*). Then scale and offset of Labels. `outputs` are
+/// those of all tokens, each of which has a distribution.
 template <class Real>
 void label_samples(const Labels& labels, int outputs, std::span<const Real> logits, std::span<Real> draws);
 

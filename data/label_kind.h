@@ -16,12 +16,14 @@ inline constexpr std::array kLabelKinds{LabelKind::kValues, LabelKind::kSampled,
 /// Whether they are distributions over the outputs.
 constexpr bool are_distributions(LabelKind kind) { return kind != LabelKind::kValues; }
 
-/// Labels as kernels make them: what they are, and y_c <- scale_c y_c + offset_c. Real is float or double.
+/// Labels as kernels make them: what they are, and y_c <- scale_c y_c + offset_c. Each token of an output has one. Real
+/// is float or double.
 template <class Real>
 struct LabelRule {
   LabelKind kind = LabelKind::kValues;
-  const Real* scale = nullptr;   ///< [outputs]
-  const Real* offset = nullptr;  ///< [outputs]
+  const Real* scale = nullptr;   ///< [outputs of a token]
+  const Real* offset = nullptr;  ///< [outputs of a token]
+  int tokens = 1;
 };
 
 /// The number in (0, 1) that a random word draws a class with: exact in float32.

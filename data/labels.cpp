@@ -23,9 +23,8 @@ Vector softmax(const Vector& logits) {
   return e / e.sum();
 }
 
-/// Values of z, one a column, that stand for its distribution at sample n: each is followed by its negative.
-Matrix noise_nodes(const Noise& noise, std::uint64_t seed, Eigen::Index n, int count) {
-  const Eigen::Index outputs = noise.factor.cols();
+/// Values of z [outputs], one a column, that stand for its distribution at sample n: each is followed by its negative.
+Matrix noise_nodes(const Noise& noise, std::uint64_t seed, Eigen::Index n, Eigen::Index outputs, int count) {
   const bool signs = noise.distribution == NoiseDistribution::kRademacher;
   if (signs && outputs <= kMostExactSigns) {
     Matrix nodes(outputs, Eigen::Index{1} << outputs);
@@ -126,7 +125,8 @@ std::string label_names(bool distributions) {
   return names;
 }
 
-Labels make_labels(const LabelOptions& options, int outputs) {
+Labels make_labels(const LabelOptions& options, int all_outputs, int tokens) {
+  const int outputs = all_outputs / tokens;
   Labels labels;
   labels.kind = label_kind(options.kind);
   require(options.smoothing >= 0 && options.smoothing < 1, "data.smoothing = ", shortest(options.smoothing),
@@ -138,6 +138,7 @@ Labels make_labels(const LabelOptions& options, int outputs) {
             ": needs data.labels = ", label_names(true), ", which are distributions over the outputs");
     return labels;
   }
+  labels.tokens = tokens;
   require(outputs >= 2, "data.outputs = ", outputs, ": data.labels = ", options.kind, " needs at least 2, one a class");
   Vector weights = Vector::Ones(outputs);
   if (!options.class_weights.empty()) {
@@ -163,23 +164,30 @@ int label_nodes(std::int64_t samples) {
 LabelMoments label_moments(const Labels& labels, const Noise& noise, std::uint64_t seed, const Matrix& inputs,
                            const Matrix& logits, int nodes) {
   SHARPSEEK_ASSERT(labels.distributions() && inputs.rows() == logits.rows());
-  const Eigen::Index count = logits.rows();
-  const Eigen::Index outputs = logits.cols();
-  LabelMoments moments{Matrix(count, outputs), Matrix(count, outputs * outputs), 0};
+  const Eigen::Index tokens = labels.tokens;
+  const Eigen::Index all = logits.cols();
+  const Eigen::Index outputs = all / tokens;
+  const Eigen::Index count = logits.rows() * tokens;
+  LabelMoments moments{Matrix(logits.rows(), all), Matrix::Zero(logits.rows(), all * all), 0};
   double squared_error = 0;
-  const auto store = [&](Eigen::Index n, const Vector& mean, const Matrix& root) {
-    moments.mean.row(n) = (labels.scale.cwiseProduct(mean) + labels.offset).transpose();
-    Eigen::Map<Matrix>(moments.roots.row(n).data(), outputs, outputs) = labels.scale.asDiagonal() * root;
+  // Token t of sample n: its part of the mean, and its block on the diagonal of the root.
+  const auto store = [&](Eigen::Index at, const Vector& mean, const Matrix& root) {
+    const Eigen::Index n = at / tokens;
+    const Eigen::Index first = at % tokens * outputs;
+    moments.mean.row(n).segment(first, outputs) = (labels.scale.cwiseProduct(mean) + labels.offset).transpose();
+    Eigen::Map<Matrix>(moments.roots.row(n).data(), all, all).block(first, first, outputs, outputs) =
+        labels.scale.asDiagonal() * root;
   };
   for (Eigen::Index n = 0; n < count; ++n) {
-    const Vector f = logits.row(n).transpose();
+    const Vector f = logits.row(n / tokens).segment(n % tokens * outputs, outputs).transpose();
     if (labels.kind == LabelKind::kSampled) {
       const Vector p = softmax(f);
       store(n, p, class_root(p));
       continue;
     }
     const bool exact = noise.distribution == NoiseDistribution::kRademacher && outputs <= kMostExactSigns;
-    const SoftMoments soft = soft_moments(f, factor_at(noise, inputs(n, 0)), noise_nodes(noise, seed, n, nodes), exact);
+    const Matrix factor = factor_at(noise, inputs(n / tokens, 0)).topLeftCorner(outputs, outputs);  // of any token
+    const SoftMoments soft = soft_moments(f, factor, noise_nodes(noise, seed, n, outputs, nodes), exact);
     store(n, soft.mean, symmetric_square_root(soft.covariance));
     squared_error += labels.scale.cwiseAbs2().dot(soft.squared_errors);
   }

@@ -20,11 +20,13 @@ struct LabelOptions {
 ///  - sampled: 1 for a class that is drawn from softmax(f*), 0 for the others; the noise's covariance is not used
 ///  - soft: softmax(f* + eps); of a data set with measured outputs these stand for f*
 /// The last two are distributions over the outputs: y_c <- w_c ((1 - s) y_c + s / outputs) with the smoothing s and the
-/// class weights w. They are drawn at every use, or once (noise.redraw = fixed).
+/// class weights w. They are drawn at every use, or once (noise.redraw = fixed). Where every token has outputs of its
+/// own (model.readout = tokens), all this is one token's: labels of a sample's tokens are drawn independently.
 struct Labels {
   LabelKind kind = LabelKind::kValues;
-  Vector scale;   ///< [outputs] w_c (1 - s); empty for values
-  Vector offset;  ///< [outputs] w_c s / outputs; empty for values
+  Vector scale;    ///< [outputs of a token] w_c (1 - s); empty for values
+  Vector offset;   ///< [outputs of a token] w_c s / outputs; empty for values
+  int tokens = 1;  ///< of an output, each of which has its distribution; values: 1
 
   bool distributions() const { return are_distributions(kind); }
 };
@@ -41,8 +43,8 @@ std::string label_names(bool distributions);
 /// One line for result files.
 const char* definition_of(LabelKind kind);
 
-/// Throws UserError naming the key.
-Labels make_labels(const LabelOptions& options, int outputs);
+/// Of this many outputs of all tokens. Throws UserError naming the key.
+Labels make_labels(const LabelOptions& options, int outputs, int tokens = 1);
 
 struct Noise;
 struct Task;
@@ -61,6 +63,7 @@ int label_nodes(std::int64_t samples);
 /// Of labels that are distributions. Sampled ones: exact. Soft ones: the mean over `nodes` values of the noise that
 /// belong to the sample for good, in pairs z and -z: Stream::kLabelNodes of `seed`, replica key 0, sample n = step n;
 /// Rademacher noise of up to 8 outputs over all its values, exactly. `logits` [N, outputs] are f*, `inputs` [N, n].
+/// Token t of sample n is treated as sample n x tokens + t: its noise does not depend on the other tokens'.
 LabelMoments label_moments(const Labels& labels, const Noise& noise, std::uint64_t seed, const Matrix& inputs,
                            const Matrix& logits, int nodes);
 

@@ -72,7 +72,7 @@ Matrix noise_directions(const std::string& rotation, int outputs, const Matrix* 
           "noise.rotation = ", rotation,
           ": must be axes | teacher | teacher-reversed | teacher:DEGREES | random | file:M.csv");
   require(signal != nullptr, "noise.rotation = ", rotation,
-          ": needs a teacher with one matrix, not data.teacher = mlp");
+          ": needs a teacher with one matrix, not data.teacher = mlp or a data set's measured outputs as labels");
   const Eigen::JacobiSVD<Matrix> svd(*signal, Eigen::ComputeFullU);
   if (rotation == "teacher") return svd.matrixU();
   if (std::isfinite(angle)) return turned(svd.matrixU(), angle);

@@ -17,6 +17,8 @@ namespace {
 
 /// data.teacher = fit: made of the data set.
 constexpr std::string_view kFitted = "fit";
+/// data.teacher = measured: the outputs of the data set themselves.
+constexpr std::string_view kMeasuredOutputs = "measured";
 
 /// Rows of standard normals [count, size]: row n is step n of the stream.
 Matrix normal_rows(std::uint64_t seed, Stream stream, std::int64_t count, int size) {
@@ -56,17 +58,22 @@ std::string dataset_file(const TaskOptions& options) {
   return options.dataset.substr(5);
 }
 
-/// Images and, one for each class, outputs that are 1 for the image's class and 0 for the others.
+/// Images and, one for each class, outputs that are 1 for the image's class and 0 for the others, for every token that
+/// has outputs.
 Matrix rows_of(const Images& images, const TaskOptions& options) {
   const std::string what = "data.dataset = " + options.dataset;
   const Eigen::Index n = images.pixels.cols();
   require(n == std::int64_t{options.inputs} * options.sequence, what, ": its images have ", n,
           " pixels, which must be data.inputs x data.sequence, ", options.inputs, " x ", options.sequence);
   const int classes = 1 + *std::max_element(images.classes.begin(), images.classes.end());
-  require(classes <= options.outputs, what, ": has ", classes, " classes, more than data.outputs = ", options.outputs);
+  const int outputs = options.outputs / options.output_tokens;
+  require(classes <= outputs, what, ": has ", classes, " classes, more than data.outputs = ", outputs);
   Matrix rows = Matrix::Zero(images.pixels.rows(), n + options.outputs);
   rows.leftCols(n) = images.pixels;
-  for (Eigen::Index i = 0; i < rows.rows(); ++i) rows(i, n + images.classes[static_cast<std::size_t>(i)]) = 1;
+  for (Eigen::Index i = 0; i < rows.rows(); ++i) {
+    const Eigen::Index first = n + images.classes[static_cast<std::size_t>(i)];
+    for (Eigen::Index t = 0; t < options.output_tokens; ++t) rows(i, first + t * outputs) = 1;
+  }
   return rows;
 }
 
@@ -111,27 +118,33 @@ void read_dataset(const TaskOptions& options, Task& task) {
   require(rows.cols() == n || rows.cols() == n + task.outputs, file, ": has ", rows.cols(), " columns, needs ", n,
           " (inputs of a sample), or ", n + task.outputs, " with measured outputs");
   require(rows.rows() >= 2, file, ": has ", rows.rows(), " row; needs at least 2");
+  const std::string& teacher = options.teacher.specification;
+  const bool measured = teacher == kMeasuredOutputs;
+  const bool measured_labels = measured || (rows.cols() > n && task.labels.kind == LabelKind::kSoft);
+  require(!measured || rows.cols() > n, "data.teacher = measured: ", file, " has no measured outputs");
+  require(!measured || task.labels.kind != LabelKind::kSampled,
+          "data.teacher = measured: needs data.labels = values | soft, not sampled");
   task.dataset = rows.leftCols(n);
   if (options.test > 0) {
     const Matrix test = rows_of(read_test_images(options.dataset, options.test), options);
     task.test = test.leftCols(n);
-    if (task.labels.kind == LabelKind::kSoft) task.test_logits = test.rightCols(task.outputs);
+    if (measured_labels) task.test_logits = test.rightCols(task.outputs);
   }
   task.measured = true;
   const Eigen::Map<const Matrix> tokens(task.dataset.data(), rows.rows() * task.tokens, task.inputs);
   task.input_covariance = tokens.transpose() * tokens / static_cast<double>(tokens.rows());
   task.identity_inputs = false;
   task.input_factor = symmetric_square_root(task.input_covariance);
-  if (rows.cols() > n && task.labels.kind == LabelKind::kSoft) {
-    require(options.teacher.specification == TeacherOptions().specification,
-            "data.teacher = ", options.teacher.specification,
+  if (measured_labels) {
+    require(measured || teacher == TeacherOptions().specification, "data.teacher = ", teacher,
             ": is not used where data.labels = soft takes the measured outputs of ", file);
     task.logits = rows.rightCols(task.outputs);
     std::fill(task.teacher.parameters.begin(), task.teacher.parameters.end(), 0.0);
     task.teacher.matrix->setZero();
+    task.teacher.linear = task.teacher.linear && !measured;  // no matrix gives these labels
     return;
   }
-  const bool fit = options.teacher.specification == kFitted;
+  const bool fit = teacher == kFitted;
   require(!fit || rows.cols() > n, "data.teacher = fit: ", file, " has no measured outputs to fit");
   if (rows.cols() == n || !task.teacher.linear) return;
   if (fit) fit_teacher(task.dataset, rows.rightCols(task.outputs), task);
@@ -215,10 +228,11 @@ Task make_task(const TaskOptions& options, std::uint64_t seed) {
   task.input_covariance = input_covariance(options.input_covariance, options.inputs);
   task.identity_inputs = task.input_covariance.isIdentity(0);
   task.input_factor = symmetric_square_root(task.input_covariance);
-  task.labels = make_labels(options.labels, options.outputs);
+  task.labels = make_labels(options.labels, options.outputs, options.output_tokens);
   TeacherOptions teacher = options.teacher;
-  if (teacher.specification == kFitted) {
-    require(!options.dataset.empty(), "data.teacher = fit: needs data.dataset with measured outputs");
+  if (teacher.specification == kFitted || teacher.specification == kMeasuredOutputs) {
+    require(!options.dataset.empty(), "data.teacher = ", teacher.specification,
+            ": needs data.dataset with measured outputs");
     teacher.specification = TeacherOptions().specification;  // until the data are there
   }
   task.teacher = make_teacher(teacher, options.sequence, options.inputs, options.outputs, seed);

@@ -14,6 +14,7 @@ namespace sharpseek {
 struct TaskOptions {
   int inputs = 4;                             ///< features of a token
   int outputs = 3;                            ///< of all tokens of an output
+  int output_tokens = 1;                      ///< tokens that have outputs of their own
   int sequence = 1;                           ///< tokens of a sample, independent of each other
   std::string input_covariance = "identity";  ///< of one token: identity | diagonal:a,b,.. | file:M.csv
   TeacherOptions teacher;
@@ -49,8 +50,8 @@ struct Task {
   bool replacement = true;
   std::uint64_t seed = 0;
   Labels labels;
-  /// [N, outputs] of a data set with measured outputs whose labels are soft: these, which stand for f*; the teacher's
-  /// matrix is then 0. Otherwise empty.
+  /// [N, outputs] of a data set with measured outputs whose labels are soft, or whose teacher is `measured`: these,
+  /// which stand for f*; the teacher's matrix is then 0. Otherwise empty.
   Matrix logits;
   Matrix test;         ///< [N, tokens x inputs] of the samples that measurements see instead of `dataset`; may be empty
   Matrix test_logits;  ///< their `logits`

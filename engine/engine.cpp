@@ -61,6 +61,7 @@ void validate(const TrainingProblem& problem, const Program& program) {
   const LabelKind labels = task.labels.kind;
   require(loss.distributions == task.labels.distributions(), "training.loss = ", loss.name,
           ": needs data.labels = ", label_names(loss.distributions), ", not ", name_of(labels));
+  SHARPSEEK_ASSERT(!loss.distributions || problem.loss.tokens == task.labels.tokens);
   const OptimizerTraits optimizer = traits(problem.optimizer.kind);
   const auto check = [&](const std::vector<double>& values, const char* key, bool wanted, auto&& fine,
                          const char* rule) {

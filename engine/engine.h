@@ -22,7 +22,7 @@ struct Samples {
   /// features].
   at::Tensor inputs;
   at::Tensor targets;  ///< [N, outputs], shared by replicas, or [E, N, outputs]
-  LossKind loss = LossKind::kSquared;
+  Loss loss = LossKind::kSquared;
 
   /// N.
   std::int64_t count() const { return inputs.size(inputs.dim() - 3); }
@@ -51,7 +51,7 @@ struct TrainingProblem {
   std::vector<double> weight_decays;        ///< [E], or empty: 0
   std::vector<double> sam_radii;            ///< [E] where the optimiser takes them
   OptimizerOptions optimizer;
-  LossKind loss = LossKind::kSquared;
+  Loss loss = LossKind::kSquared;
   int batch = 1;  ///< of a full batch the number of samples of the finite set
 
   /// The problem of these replicas alone.

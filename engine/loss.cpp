@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 
@@ -11,7 +13,7 @@ namespace {
 
 using at::Tensor;
 
-/// A loss on tensors: each function is that of engine/loss.h.
+/// A loss on tensors: each function is that of engine/loss.h, of outputs that have one loss.
 template <LossKind kKind>
 struct TensorLoss;
 
@@ -49,6 +51,29 @@ struct TensorLoss<LossKind::kCrossEntropy> {
   }
 };
 
+/// Whether a sample has one loss, as squared errors always have.
+bool one_token(const Loss& loss) { return loss.tokens == 1 || !traits(loss).distributions; }
+
+/// [.., tokens, outputs of a token] of [.., outputs]; `dimension` is where outputs are.
+Tensor by_token(const Loss& loss, const Tensor& values, std::int64_t dimension = -1) {
+  return one_token(loss) ? values : values.unflatten(dimension, {loss.tokens, -1});
+}
+/// [.., outputs] of [.., tokens, outputs of a token].
+Tensor whole(const Loss& loss, const Tensor& values) { return one_token(loss) ? values : values.flatten(-2); }
+
+/// [..] of [.., tokens].
+Tensor sum_of_tokens(const Loss& loss, const Tensor& values) { return one_token(loss) ? values : values.sum(-1); }
+
+/// [.., outputs, outputs] with the blocks [.., tokens, n, n] on its diagonal.
+Tensor block_diagonal(const Loss& loss, const Tensor& blocks) {
+  if (one_token(loss)) return blocks;
+  std::vector<std::int64_t> sizes = blocks.sizes().vec();  // [.., tokens, n, n]
+  sizes.insert(sizes.end() - 1, loss.tokens);              // [.., tokens, n, tokens, n]
+  const Tensor all = at::zeros(sizes, blocks.options());
+  all.diagonal(0, -4, -2).copy_(blocks.movedim(-3, -1));  // [.., n, n, tokens]
+  return all.flatten(-4, -3).flatten(-2);
+}
+
 /// body(TensorLoss<kind>()).
 template <class Body>
 Tensor with_loss(LossKind kind, const Body& body) {
@@ -71,23 +96,30 @@ LossKind loss_kind(const std::string& name) {
   throw UserError(concat("training.loss = ", name, ": must be ", loss_names()));
 }
 
-Tensor loss_values(LossKind kind, const Tensor& f, const Tensor& y) {
-  return with_loss(kind, [&](auto loss) { return loss.values(f, y); });
+Tensor loss_values(const Loss& loss, const Tensor& f, const Tensor& y) {
+  return with_loss(loss,
+                   [&](auto form) { return sum_of_tokens(loss, form.values(by_token(loss, f), by_token(loss, y))); });
 }
-Tensor least_loss(LossKind kind, const Tensor& y) {
-  return with_loss(kind, [&](auto loss) { return loss.least(y); });
+Tensor least_loss(const Loss& loss, const Tensor& y) {
+  return with_loss(loss, [&](auto form) { return sum_of_tokens(loss, form.least(by_token(loss, y))); });
 }
-Tensor output_gradient(LossKind kind, const Tensor& f, const Tensor& y) {
-  return with_loss(kind, [&](auto loss) { return loss.gradient(f, y); });
+Tensor output_gradient(const Loss& loss, const Tensor& f, const Tensor& y) {
+  return with_loss(loss, [&](auto form) { return whole(loss, form.gradient(by_token(loss, f), by_token(loss, y))); });
 }
-Tensor output_curvature(LossKind kind, const Tensor& f, const Tensor& y, const Tensor& v) {
-  return with_loss(kind, [&](auto loss) { return loss.curvature(f, y, v); });
+Tensor output_curvature(const Loss& loss, const Tensor& f, const Tensor& y, const Tensor& v) {
+  return with_loss(loss, [&](auto form) {
+    return whole(loss, form.curvature(by_token(loss, f), by_token(loss, y), by_token(loss, v)));
+  });
 }
-Tensor curvature_root(LossKind kind, const Tensor& f, const Tensor& y) {
-  return with_loss(kind, [&](auto loss) { return loss.root(f, y); });
+Tensor curvature_root(const Loss& loss, const Tensor& f, const Tensor& y) {
+  return with_loss(loss,
+                   [&](auto form) { return block_diagonal(loss, form.root(by_token(loss, f), by_token(loss, y))); });
 }
-Tensor label_columns(LossKind kind, const Tensor& f, const Tensor& columns) {
-  return with_loss(kind, [&](auto loss) { return loss.label_columns(f, columns); });
+Tensor label_columns(const Loss& loss, const Tensor& f, const Tensor& columns) {
+  return with_loss(loss, [&](auto form) {
+    const Tensor found = form.label_columns(by_token(loss, f), by_token(loss, columns, -2));
+    return one_token(loss) ? found : found.flatten(-3, -2);
+  });
 }
 
 }  // namespace sharpseek

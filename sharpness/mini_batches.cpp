@@ -56,7 +56,8 @@ at::Tensor MiniBatches::own_labels(const Samples& samples) const {
   if (problem_.task->labels.distributions()) {
     return exact ? own_distributions<double>(samples) : own_distributions<float>(samples);
   }
-  return samples.targets + (exact ? own_noise<double>() : own_noise<float>());
+  const at::Tensor noise = exact ? own_noise<double>() : own_noise<float>();
+  return problem_.task->logits.rows() > 0 ? noise : samples.targets + noise;  // the logits are in what is drawn
 }
 
 Samples MiniBatches::draw(std::int64_t record, std::int64_t first, std::int64_t count) const {

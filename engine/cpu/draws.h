@@ -124,23 +124,28 @@ class Draws {
     }
   }
 
-  /// The uniform number of each sample's class in its first place: fresh at this step, or the row's own.
+  /// The uniform number of each token's class in its first place: fresh at this step, or the row's own.
   void draw_uniforms(std::uint32_t step) {
     const StreamKey<R> fresh(stream_key(job_.seed, Stream::kLabels));
     const StreamKey<R> fixed(stream_key(job_.seed, Stream::kFixedLabels));
     Real* to = reinterpret_cast<Real*>(noise_);
     alignas(64) std::uint32_t words[4 * kLanes];
     alignas(64) std::uint32_t own[4 * kLanes];
-    for (int k = 0; k < job_.batch; ++k) {
+    const int tokens = job_.labels.tokens;
+    const int classes = job_.outputs / tokens;
+    for (int k = 0; k < job_.batch * tokens; ++k) {  // token t of sample k / tokens
+      const int t = k % tokens;
       if (k % 4 == 0) {
         block_words(words, lane_numbers(static_cast<std::uint32_t>(k / 4)).of, lane_numbers(step).of, keys_, fresh);
       }
-      if (job_.dataset != nullptr) block_words(own, lane_numbers(0).of, rows_ + k * kLanes, keys_, fixed);
+      if (job_.dataset != nullptr && t % 4 == 0) {
+        block_words(own, lane_numbers(static_cast<std::uint32_t>(t / 4)).of, rows_ + k / tokens * kLanes, keys_, fixed);
+      }
       for (int l = 0; l < kLanes; ++l) {
         const bool once = job_.dataset != nullptr && drawn_once(job_.noise_kinds[l]);
-        Real* sample = to + k * job_.outputs * kLanes + l;
-        sample[0] = label_uniform<Real>(once ? own[l] : words[k % 4 * kLanes + l]);
-        for (int o = 1; o < job_.outputs; ++o) sample[o * kLanes] = 0;
+        Real* label = to + k * classes * kLanes + l;
+        label[0] = label_uniform<Real>(once ? own[t % 4 * kLanes + l] : words[k % 4 * kLanes + l]);
+        for (int o = 1; o < classes; ++o) label[o * kLanes] = 0;
       }
     }
   }

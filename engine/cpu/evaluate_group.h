@@ -95,15 +95,15 @@ struct PackedNumbers {
   SHARPSEEK_HOST_DEVICE R operator[](Index i) const { return Lanes<R>::load(p + i * Lanes<R>::kCount); }
 };
 
-/// The gradient of a loss with respect to the outputs of a frame's samples, times `weight`, from their packed targets;
-/// returns sum + their losses. R is a lane or its Dual, T the lane.
-template <class R, class T, class Real>
-T differentiate_loss(LossKind kind, const Frame<R*>& f, const Real* targets, T weight, T sum) {
+/// The gradient of a job's loss with respect to the outputs of a frame's samples, times `weight`, from their packed
+/// targets; returns sum + their losses. R is a lane or its Dual, T the lane.
+template <class R, class T, class Job, class Real>
+T differentiate_loss(const Job& job, const Frame<R*>& f, const Real* targets, T weight, T sum) {
   const int output = f.plan.output;
   const LabelArray<PackedNumbers<T>> labels{{targets}};
-  visit(kind, [&](auto loss) {
-    sum = loss.gradient(f.rows(output), f.plan.features(output), f.value(output), labels, weight, f.gradient(output),
-                        sum);
+  visit(job.kind, [&](auto loss) {
+    sum = loss.gradient(f.rows(output) * job.loss_tokens, f.plan.features(output) / job.loss_tokens, f.value(output),
+                        labels, weight, f.gradient(output), sum);
   });
   return sum;
 }
@@ -132,7 +132,7 @@ void evaluate_gradient(const GradientJob<Real>& job) {
   R loss = constant<R>(0);
   const R share = constant<R>(1.0 / job.samples);
   chunks.each_summed([&](int first, const Frame<R*>& f) {
-    loss = differentiate_loss(job.kind, f, job.targets + std::ptrdiff_t{first} * outputs * kLanes, share, loss);
+    loss = differentiate_loss(job, f, job.targets + std::ptrdiff_t{first} * outputs * kLanes, share, loss);
     backward(f);
   });
   Lanes<R>::store(job.loss, loss * share);
@@ -170,7 +170,7 @@ void evaluate_products_of(const ProductJob<Real>& job, const Real* directions, R
   }
   chunks.each_summed([&](int first, const Frame<D*>& f) {
     const Real* targets = job.targets + std::ptrdiff_t{first} * outputs * kLanes;
-    differentiate_loss(job.kind, f, targets, share, constant<R>(0));
+    differentiate_loss(job, f, targets, share, constant<R>(0));
     if (job.residual_only) {
       D* dy = f.gradient(job.network.output);
       for (int i = 0; i < f.batch * outputs; ++i) dy[i].tangent = dy[i].tangent * constant<R>(0);

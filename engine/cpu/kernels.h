@@ -100,6 +100,7 @@ template <class Real>
 struct GradientJob : SampleJob<Real> {
   const Real* targets = nullptr;
   LossKind kind = LossKind::kSquared;
+  int loss_tokens = 1;  ///< Loss::tokens
   Real* loss = nullptr;
   Real* gradient = nullptr;
 };
@@ -109,6 +110,7 @@ template <class Real>
 struct ProductJob : SampleJob<Real> {
   const Real* targets = nullptr;
   LossKind kind = LossKind::kSquared;
+  int loss_tokens = 1;  ///< Loss::tokens
   int vectors = 0;
   const Real* directions = nullptr;
   Real* products = nullptr;

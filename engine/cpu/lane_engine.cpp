@@ -108,7 +108,8 @@ class LaneHessian : public CurvatureMatrix {
       lanes::ProductJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
       const std::int64_t offset = group * packed.stride(0) + first * parameters * layout_.lanes();
       job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
-      job.kind = samples_.loss;
+      job.kind = samples_.loss.kind;
+      job.loss_tokens = samples_.loss.tokens;
       job.vectors = static_cast<int>(std::min(piece, count - first));
       job.directions = packed.data_ptr<Real>() + offset;
       job.products = products.data_ptr<Real>() + offset;
@@ -236,7 +237,8 @@ LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const
   pool_.run(groups.groups(), [&](std::int64_t group) {
     lanes::GradientJob<Real> job{sample_job<Real>(plan_.view(), samples, x, weights, group)};
     job.targets = targets.data_ptr<Real>() + group * targets.stride(0);
-    job.kind = samples.loss;
+    job.kind = samples.loss.kind;
+    job.loss_tokens = samples.loss.tokens;
     job.loss = losses.data_ptr<Real>() + group * losses.stride(0);
     job.gradient = gradient.data_ptr<Real>() + group * gradient.stride(0);
     kernels_.gradient(job);

@@ -49,6 +49,7 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
   if (task.residuals.rows() > 0) {
     residuals_ = rounded<Real>(task.residuals.data(), static_cast<std::size_t>(task.residuals.size()));
   }
+  logits_ = rounded<Real>(task.logits.data(), static_cast<std::size_t>(task.logits.size()));
   constexpr at::ScalarType kType = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
   std::vector<at::Tensor> factors;
   for (const Noise& noise : problem_.noise) {
@@ -78,10 +79,9 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
 template <class Real>
 void LaneStepper<Real>::prepare_labels() {
   const Task& task = *problem_.task;
-  const auto outputs = static_cast<std::size_t>(task.outputs);
-  label_scale_ = rounded<Real>(task.labels.scale.data(), outputs);
-  label_offset_ = rounded<Real>(task.labels.offset.data(), outputs);
-  logits_ = rounded<Real>(task.logits.data(), static_cast<std::size_t>(task.logits.size()));
+  const auto classes = static_cast<std::size_t>(task.labels.scale.size());
+  label_scale_ = rounded<Real>(task.labels.scale.data(), classes);
+  label_offset_ = rounded<Real>(task.labels.offset.data(), classes);
   if (!problem_.full_batch()) return;
   std::vector<at::Tensor> rows;
   for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
@@ -116,7 +116,7 @@ DrawJob<Real> LaneStepper<Real>::draw_job(std::int64_t group) const {
   job.noise_kinds = kinds_.data() + first;
   job.noise_factor = noise_factors_.data_ptr<Real>() + group * noise_factors_.stride(0);
   job.diagonal_noise = diagonal_[static_cast<std::size_t>(group)];
-  job.labels = {task.labels.kind, label_scale_.data(), label_offset_.data()};
+  job.labels = {task.labels.kind, label_scale_.data(), label_offset_.data(), task.labels.tokens};
   job.logits = logits_.empty() ? nullptr : logits_.data();
   if (whole_labels_.defined()) job.whole_labels = whole_labels_.data_ptr<Real>() + group * whole_labels_.stride(0);
   return job;

@@ -76,18 +76,20 @@ class TrainGroup {
     forward(teacher);
     const LabelRule<Real>& labels = job_.draws.labels;
     if (labels.kind == LabelKind::kValues || job_.draws.whole_labels != nullptr) return;
-    label_samples(labels, batch_, job_.network.outputs, teacher.value(job_.teacher.output), draws_.noise());
+    label_samples(labels, batch_ * labels.tokens, job_.network.outputs / labels.tokens,
+                  teacher.value(job_.teacher.output), draws_.noise());
   }
 
   /// Writes the gradient of the batch loss with respect to the outputs and returns the loss.
   R differentiate_loss(const Frame<R*>& network, const Frame<R*>& teacher) {
     const int output = job_.network.output;
+    const int tokens = job_.draws.labels.tokens;
     const R share = constant<R>(1.0 / batch_);
     R sum = constant<R>(0);
     visit(job_.loss, [&](auto loss) {
       const auto from = [&](const auto& labels) {
-        return loss.gradient(network.rows(output), network.features(output), network.value(output), labels, share,
-                             network.gradient(output), sum);
+        return loss.gradient(network.rows(output) * tokens, network.features(output) / tokens, network.value(output),
+                             labels, share, network.gradient(output), sum);
       };
       if constexpr (traits(decltype(loss)::kKind).distributions) {
         sum = from(LabelArray<R*>{draws_.noise()});

@@ -90,9 +90,10 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
   draws_.fixed_signs = stream_key(task.seed, Stream::kFixedSigns);
   draws_.label_words = stream_key(task.seed, Stream::kLabels);
   draws_.fixed_labels = stream_key(task.seed, Stream::kFixedLabels);
-  if (!task.labels.distributions()) return;
-  draws_.labels = {task.labels.kind, place(rounded(task.labels.scale)), place(rounded(task.labels.offset))};
   draws_.logits = task.logits.rows() > 0 ? place(rounded(task.logits)) : nullptr;
+  if (!task.labels.distributions()) return;
+  draws_.labels = {task.labels.kind, place(rounded(task.labels.scale)), place(rounded(task.labels.offset)),
+                   task.labels.tokens};
   if (problem.full_batch()) draws_.whole_labels = place(whole_labels(problem, places));
 }
 

@@ -70,7 +70,8 @@ class SampleLaunch {
   at::TensorOptions options() const { return weights_.options(); }
 
   void targets(const Samples& samples) {
-    job_.kind = samples.loss;
+    job_.kind = samples.loss.kind;
+    job_.loss_tokens = samples.loss.tokens;
     cotangents(samples.targets);
   }
 

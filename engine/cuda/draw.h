@@ -81,17 +81,19 @@ SHARPSEEK_HOST_DEVICE void scale_noise(const DeviceDraws& d, float heteroscedast
   }
 }
 
-/// What sampled labels are drawn with: u of every sample in its first place (data/batch.h).
+/// What sampled labels are drawn with: u of every token in its first place (data/batch.h).
 template <class P>
 SHARPSEEK_HOST_DEVICE void draw_uniforms(const DeviceDraws& d, NoiseKind kind, std::uint64_t key, std::uint32_t step,
                                          P draws) {
-  for (int k = 0; k < d.batch; ++k) {
-    const bool once = drawn_once(kind);
-    const std::uint32_t word = once ? 0 : static_cast<std::uint32_t>(k);
-    const PhiloxBlock words = philox(philox_counter(word / 4, once ? sample_row(d, key, step, k) : step, key),
+  const int tokens = d.labels.tokens;
+  const int classes = d.outputs / tokens;
+  const bool once = drawn_once(kind);
+  for (int k = 0; k < d.batch * tokens; ++k) {  // token k % tokens of sample k / tokens
+    const auto word = static_cast<std::uint32_t>(once ? k % tokens : k);
+    const PhiloxBlock words = philox(philox_counter(word / 4, once ? sample_row(d, key, step, k / tokens) : step, key),
                                      once ? d.fixed_labels : d.label_words);
-    draws[k * d.outputs] = label_uniform<float>(words[static_cast<std::size_t>(word % 4)]);
-    for (int o = 1; o < d.outputs; ++o) draws[k * d.outputs + o] = 0.f;
+    draws[k * classes] = label_uniform<float>(words[static_cast<std::size_t>(word % 4)]);
+    for (int o = 1; o < classes; ++o) draws[k * classes + o] = 0.f;
   }
 }
 

@@ -66,8 +66,8 @@ struct SampleTask {
       return loss;
     }
     visit(job.kind, [&](auto form) {
-      loss = form.gradient(f.batch, outputs, f.value(job.network.output), LabelArray<decltype(targets)>{targets},
-                           job.share, dy, loss);
+      loss = form.gradient(f.batch * job.loss_tokens, outputs / job.loss_tokens, f.value(job.network.output),
+                           LabelArray<decltype(targets)>{targets}, job.share, dy, loss);
     });
     if constexpr (kDual) {
       for (int i = 0; i < f.batch * outputs && job.residual_only; ++i) dy[i] = R(R(dy[i]).value, 0.f);

@@ -120,6 +120,7 @@ struct DeviceSampleJob {
   int vectors;        ///< K
   int chunk;          ///< samples of one pass over the plan
   LossKind kind;
+  int loss_tokens = 1;   ///< Loss::tokens
   float share;           ///< 1 / N
   bool residual_only;    ///< the Hessian without its Gauss-Newton part
   const float* inputs;   ///< [N, input_size]

@@ -34,17 +34,18 @@ SHARPSEEK_HOST_DEVICE void update(const F& f, float rate, int first, int count) 
 
 /// Writes the gradient of the loss of a mini-batch of `batch` samples with respect to the outputs of the frame's
 /// samples and returns their part of the loss. Labels are f* + noise, or, where they are no values, what stands in the
-/// place of the noise.
+/// place of the noise; each of an output's `tokens` has a loss.
 template <class Loss, class F, class L>
-SHARPSEEK_HOST_DEVICE auto differentiate_loss(const F& student, const L& teacher, typename F::Pointer noise,
-                                              int batch) {
+SHARPSEEK_HOST_DEVICE auto differentiate_loss(const F& student, const L& teacher, typename F::Pointer noise, int batch,
+                                              int tokens = 1) {
   using P = typename F::Pointer;
   using R = Element<P>;
   const P y = student.value(student.plan.output);
   const P dy = student.gradient(student.plan.output);
   const R share = R(1.f / static_cast<float>(batch));
   const auto from = [&](const auto& labels) {
-    return Loss::gradient(student.batch, student.plan.outputs, y, labels, share, dy, constant<R>(0)) * share;
+    return Loss::gradient(student.batch * tokens, student.plan.outputs / tokens, y, labels, share, dy, constant<R>(0)) *
+           share;
   };
   if constexpr (traits(Loss::kKind).distributions) {
     return from(LabelArray<P>{noise});
@@ -123,13 +124,16 @@ struct GeneralPasses {
   SHARPSEEK_HOST_DEVICE void label(const DeviceTrainJob& job, const Frame<P>& teacher, const TrainArrays<P>& a) const {
     const DeviceDraws& d = job.draws;
     if (d.labels.kind == LabelKind::kValues || d.whole_labels != nullptr) return;
-    label_samples(d.labels, d.batch, d.outputs, teacher.value(teacher.plan.output), a.noise);
+    label_samples(d.labels, d.batch * d.labels.tokens, d.outputs / d.labels.tokens, teacher.value(teacher.plan.output),
+                  a.noise);
   }
   template <class P>
   SHARPSEEK_HOST_DEVICE float loss(const DeviceTrainJob& job, const Frame<P>& f, const Frame<P>& labels,
                                    const TrainArrays<P>& a) const {
     float sum = 0;
-    visit(job.loss, [&](auto loss) { sum = differentiate_loss<decltype(loss)>(f, labels, a.noise, f.batch); });
+    visit(job.loss, [&](auto loss) {
+      sum = differentiate_loss<decltype(loss)>(f, labels, a.noise, f.batch, job.draws.labels.tokens);
+    });
     return sum;
   }
   template <class P>

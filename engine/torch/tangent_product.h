@@ -30,7 +30,7 @@ class TangentProduct : public CurvatureMatrix {
   at::Tensor parameters_;
   at::Tensor inputs_;   ///< [1 or E, N, tokens, features]
   at::Tensor targets_;  ///< Hessian: [N, outputs] or [E, N, outputs]; else undefined
-  LossKind loss_ = LossKind::kSquared;
+  Loss loss_ = LossKind::kSquared;
   at::Tensor metric_;  ///< Gauss-Newton matrix only
   std::int64_t values_per_sample_ = 0;
   std::int64_t chunk_ = 1;

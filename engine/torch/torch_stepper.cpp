@@ -110,19 +110,20 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
 at::Tensor TorchStepper::labels(const at::Tensor& clean, const at::Tensor& drawn) const {
   const Labels& form = problem_.task->labels;
   if (form.distributions() && full_batch()) return drawn;  // which are the labels then
+  if (form.kind == LabelKind::kValues) return drawn + clean;
+  const auto by_token = [&](const at::Tensor& values) { return values.unflatten(-1, {form.tokens, -1}); };
+  const at::Tensor f = by_token(clean);
+  const at::Tensor draws = by_token(drawn);
   at::Tensor y;
-  switch (form.kind) {
-    case LabelKind::kValues: return drawn + clean;
-    case LabelKind::kSoft: y = at::softmax(clean + drawn, -1); break;
-    case LabelKind::kSampled: {
-      const at::Tensor reached = at::cumsum(at::exp(clean - clean.amax(-1, /*keepdim=*/true)), -1);
-      const at::Tensor point = drawn.narrow(-1, 0, 1) * reached.narrow(-1, -1, 1);
-      const at::Tensor chosen = (reached.slice(-1, 0, -1) < point).sum(-1);
-      y = at::one_hot(chosen, clean.size(-1)).to(clean.scalar_type());
-      break;
-    }
+  if (form.kind == LabelKind::kSoft) {
+    y = at::softmax(f + draws, -1);
+  } else {
+    const at::Tensor reached = at::cumsum(at::exp(f - f.amax(-1, /*keepdim=*/true)), -1);
+    const at::Tensor point = draws.narrow(-1, 0, 1) * reached.narrow(-1, -1, 1);
+    const at::Tensor chosen = (reached.slice(-1, 0, -1) < point).sum(-1);
+    y = at::one_hot(chosen, f.size(-1)).to(f.scalar_type());
   }
-  return y * label_scale_ + label_offset_;
+  return (y * label_scale_ + label_offset_).flatten(-2);
 }
 
 LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at::Tensor& inputs,

@@ -41,7 +41,7 @@ constexpr std::array kOptions{
     ConfigOption{
         "data.teacher", kText, "aligned", kGroup,
         "aligned | generic | tanh | mlp | network (of the model's architecture) | diagonal:a,b,.. | file:V.csv | "
-        "fit (least squares on data.dataset)"},
+        "fit (least squares on data.dataset) | measured (the outputs of data.dataset)"},
     ConfigOption{"data.teacher_scale", kNumber, "1", kGroup, "s: scales the teacher"},
     ConfigOption{"data.teacher_width", kInteger, "8", kGroup, "hidden features of the mlp and network teachers"},
     ConfigOption{"data.samples", kText, "online", kGroup,
@@ -56,7 +56,7 @@ constexpr std::array kOptions{
     ConfigOption{
         "data.labels", kText, "values", kGroup,
         "values | sampled | soft: teacher plus noise; a class from softmax(teacher); softmax(teacher plus noise), "
-        "or of a data set's measured outputs plus noise"},
+        "or of a data set's measured outputs plus noise; one for each token that is read out"},
     ConfigOption{"data.smoothing", kNumber, "0", kGroup,
                  "s in [0, 1): sampled and soft labels y <- (1 - s) y + s / outputs"},
     ConfigOption{"data.class_weights", kText, "", kGroup,

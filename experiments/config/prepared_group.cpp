@@ -15,7 +15,7 @@ TrainingProblem training_problem(const PreparedGroup& prepared) {
   problem.task = prepared.task;
   problem.noise = prepared.noise;
   problem.optimizer = settings.optimizer;
-  problem.loss = settings.loss;
+  problem.loss = {settings.loss, prepared.task->labels.tokens};
   problem.batch = static_cast<int>(settings.batch);
   for (const Replica& replica : prepared.group.replicas) {
     problem.replica_keys.push_back(replica.key);

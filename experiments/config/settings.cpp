@@ -96,16 +96,13 @@ bool is_default(const ConfigOption& option, const std::string& text) {
                                             : text == option.default_value;
 }
 
-/// Throws UserError for a loss that does not take these labels or this readout, or noise that sampled labels do not
-/// have.
+/// Throws UserError for a loss that does not take these labels, or noise that sampled labels do not have.
 LossKind loss_of(const Point& point) {
   const LossKind loss = loss_kind(point.text("training.loss"));
   const LabelKind labels = label_kind(point.text("data.labels"));
   const bool distributions = traits(loss).distributions;
   require(distributions == are_distributions(labels), "training.loss = ", name_of(loss),
           ": needs data.labels = ", label_names(distributions), ", not ", name_of(labels));
-  require(!distributions || point.text("model.readout") != "tokens", "training.loss = ", name_of(loss),
-          ": needs model.readout = mean | last, not tokens: labels are one distribution a sample");
   if (labels != LabelKind::kSampled) return loss;
   for (const ConfigOption& option : option_table()) {
     if (option.section() != "noise" || option.key == "noise.redraw") continue;
@@ -225,6 +222,7 @@ Settings SettingsReader::read(const Point& point) {
   settings.model = model_of(point);
   settings.task.teacher.network = settings.model;
   settings.noise.tokens = output_tokens(settings.model);
+  settings.task.output_tokens = output_tokens(settings.model);
   settings.task.outputs = all_outputs(settings.model);
   settings.initialisation = {.scale = point.number("model.init_scale"),
                              .imbalance = point.number("model.init_imbalance")};

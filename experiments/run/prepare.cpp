@@ -115,8 +115,8 @@ std::vector<PreparedGroup> prepare(const Config& config, const Shard& shard, con
     // Network, task and noise.
     next.program = make_model(settings.model);
     next.task = std::make_shared<const Task>(make_task(settings.task, settings.seed));
-    const std::optional<Matrix> signal =
-        next.task->teacher.matrix ? std::optional<Matrix>(next.task->signal()) : std::nullopt;
+    const bool has_matrix = next.task->teacher.matrix && next.task->logits.rows() == 0;
+    const std::optional<Matrix> signal = has_matrix ? std::optional<Matrix>(next.task->signal()) : std::nullopt;
     for (const Replica& replica : group.replicas) {
       next.noise.push_back(
           make_noise(replica.settings->noise, next.task->outputs, signal ? &*signal : nullptr, settings.seed));

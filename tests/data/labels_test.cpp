@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "data/batch.h"
 #include "data/csv_file.h"
+#include "data/noise.h"
 #include "data/task.h"
 
 namespace sharpseek {
@@ -89,6 +90,51 @@ TEST(Labels, SmoothingAndWeightsChangeEveryLabelAlike) {
   const double weights[] = {2, 1, 4};
   for (Eigen::Index c = 0; c < 3; ++c) {
     EXPECT_NEAR(y[static_cast<std::size_t>(c)], weights[c] * (0.75 * p(c) + 0.25 / 3), 1e-15);
+  }
+}
+
+/// Two tokens of two classes each, all labels that they can have together with their probabilities.
+struct JointLabels {
+  Vector mean = Vector::Zero(4);
+  Matrix second = Matrix::Zero(4, 4);
+  void add(const Vector& first, const Vector& last, double probability) {
+    Vector y(4);
+    y << first, last;
+    mean += probability * y;
+    second += probability * y * y.transpose();
+  }
+};
+
+TEST(Labels, OfTokensAreDrawnIndependentlyOfEachOther) {
+  const Matrix logits{{0.4, -0.9, 1.3, 0.2}};
+  const auto own = [](const Vector& y) { return Vector{{3 * (0.75 * y(0) + 0.125), 0.5 * (0.75 * y(1) + 0.125)}}; };
+  for (const char* kind : {"sampled", "soft"}) {
+    const Labels labels = make_labels({.kind = kind, .smoothing = 0.25, .class_weights = "3,0.5"}, 4, 2);
+    NoiseOptions options;
+    options.total = 2.5;
+    options.condition = 4;
+    options.distribution = "rademacher";
+    options.tokens = 2;
+    const Noise noise = make_noise(options, 4, nullptr, 1);
+    JointLabels exact;
+    if (labels.kind == LabelKind::kSampled) {
+      const Vector p = softmax(logits.row(0).head(2)), q = softmax(logits.row(0).tail(2));
+      for (int a = 0; a < 2; ++a) {
+        for (int b = 0; b < 2; ++b) exact.add(own(Vector::Unit(2, a)), own(Vector::Unit(2, b)), p(a) * q(b));
+      }
+    } else {
+      for (int signs = 0; signs < 16; ++signs) {
+        Vector f = logits.row(0).transpose();
+        const double deviations[] = {std::sqrt(0.5), std::sqrt(2), std::sqrt(0.5), std::sqrt(2)};
+        for (int o = 0; o < 4; ++o) f(o) += ((signs >> o & 1) != 0 ? 1 : -1) * deviations[o];
+        exact.add(own(softmax(f.head(2))), own(softmax(f.tail(2))), 1.0 / 16);
+      }
+    }
+    const LabelMoments found = label_moments(labels, noise, 1, Matrix::Ones(1, 3), logits, 2);
+    const Vector mean = found.mean.row(0).transpose();
+    const Matrix root = Eigen::Map<const Matrix>(found.roots.row(0).data(), 4, 4);
+    EXPECT_LT((mean - exact.mean).cwiseAbs().maxCoeff(), 1e-14) << kind;
+    EXPECT_LT((root * root.transpose() + mean * mean.transpose() - exact.second).cwiseAbs().maxCoeff(), 1e-14) << kind;
   }
 }
 

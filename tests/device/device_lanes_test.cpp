@@ -193,7 +193,8 @@ TEST_P(Device, CrossEntropyGivesTheCpusValuesGradientsAndProducts) {
     const at::Tensor w = random_weights(program, 37);
     const at::Tensor v = random_tensor({37, 3, program.parameter_count()}, 3);
     const Samples samples{random_tensor({41, c.options.sequence, c.options.inputs}, 1),
-                          random_tensor({41, program.outputs()}, 2).square(), LossKind::kCrossEntropy};
+                          random_tensor({41, program.outputs()}, 2).square(),
+                          {LossKind::kCrossEntropy, output_tokens(c.options)}};
     const auto cast = [&](const at::Tensor& t) { return t.to(ours->options()); };
     const Samples own{cast(samples.inputs), cast(samples.targets), samples.loss};
     const LossGradient a = ours->loss_gradient(cast(w), own);
@@ -208,6 +209,34 @@ TEST_P(Device, CrossEntropyGivesTheCpusValuesGradientsAndProducts) {
     if (c.name != "linear1") {  // which has no such part
       near(ours->residual_curvature(cast(w), own)->apply(cast(v)), cpu->residual_curvature(w, samples)->apply(v),
            "residual curvature");
+    }
+  }
+}
+
+TEST_P(Device, TrainsOnALabelForEveryTokenAsTheCpu) {
+  ModelOptions model;
+  model.kind = "rnn";
+  model.depth = 1;
+  model.width = 4;
+  model.inputs = 2;
+  model.sequence = 5;
+  model.readout = "tokens";
+  const Program program = make_model(model);
+  const at::Tensor start = random_weights(program, 35);
+  for (const char* kind : {"sampled", "soft"}) {
+    for (const std::int64_t samples : {0, 9}) {
+      TrainingProblem problem = problem_of(model, 35, 0.02, 3);
+      TaskOptions options = task_for(model);
+      options.samples = samples;
+      options.labels = {.kind = kind, .smoothing = 0.2, .class_weights = "1,3,0.5"};
+      problem.task = std::make_shared<const Task>(make_task(options, 1));
+      problem.loss = {LossKind::kCrossEntropy, 5};
+      for (std::size_t e = 0; samples > 0 && e < 35; e += 3) problem.noise[e].fixed = true;
+      const TrainingState ours = train(program, problem, start, {7, 33});
+      const TrainingState cpu = train_on_cpu(program, problem, start, 40);
+      const std::string name = concat(kind, " ", samples);
+      EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kOptimisers32) << name;
+      for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << name;
     }
   }
 }

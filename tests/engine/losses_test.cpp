@@ -41,13 +41,17 @@ std::vector<EngineOptions> all_engines(const std::string& dtype) {
 
 std::string name_of_engine(const EngineOptions& options) { return options.engine + " " + options.isa + options.dtype; }
 
-/// Mean over samples of log sum exp f times the mass of y, less y f.
+/// Mean over samples of the sum over tokens of log sum exp f times the mass of y, less y f.
 at::Tensor oracle_cross_entropy(const ModelOptions& options, const at::Tensor& weights, const at::Tensor& inputs,
                                 const at::Tensor& targets) {
   at::Tensor sum = at::zeros({}, weights.options());
   for (std::int64_t n = 0; n < inputs.size(0); ++n) {
-    const at::Tensor f = oracle_output(options, weights, inputs[n]);
-    sum = sum + targets[n].sum() * f.exp().sum().log() - (targets[n] * f).sum();
+    const at::Tensor all = oracle_output(options, weights, inputs[n]);
+    for (std::int64_t t = 0; t < output_tokens(options); ++t) {
+      const at::Tensor f = all.narrow(0, t * options.outputs, options.outputs);
+      const at::Tensor y = targets[n].narrow(0, t * options.outputs, options.outputs);
+      sum = sum + y.sum() * f.exp().sum().log() - (y * f).sum();
+    }
   }
   return sum / static_cast<double>(inputs.size(0));
 }
@@ -72,7 +76,8 @@ TEST(CrossEntropy, DerivativesEqualTheOraclesInEveryEngine) {
     const at::Tensor w = random_weights(program, kReplicas);
     // Any masses: class weights make labels that do not sum to 1.
     const Samples samples{random_tensor({kSamples, c.options.sequence, c.options.inputs}, 1),
-                          random_tensor({kReplicas, kSamples, program.outputs()}, 2).square(), LossKind::kCrossEntropy};
+                          random_tensor({kReplicas, kSamples, program.outputs()}, 2).square(),
+                          {LossKind::kCrossEntropy, output_tokens(c.options)}};
     const at::Tensor v = random_tensor({kReplicas, 5, program.parameter_count()}, 3);  // a pack of directions and one
     std::vector<Expected> oracle;
     for (std::int64_t e = 0; e < kReplicas; ++e) {
@@ -168,17 +173,18 @@ TrainingProblem label_problem(const ModelOptions& model, const LabelCase& c) {
   options.labels = c.labels;
   Task task = make_task(options, 4);
   if (c.logits) {
-    task.logits = Matrix::NullaryExpr(c.samples, model.outputs, [](Eigen::Index i, Eigen::Index o) {
+    task.logits = Matrix::NullaryExpr(c.samples, task.outputs, [](Eigen::Index i, Eigen::Index o) {
       return std::sin(1.0 + 3.0 * static_cast<double>(i) + 0.7 * static_cast<double>(o));
     });
     std::fill(task.teacher.parameters.begin(), task.teacher.parameters.end(), 0.0);
   }
   problem.task = std::make_shared<const Task>(std::move(task));
-  problem.loss = LossKind::kCrossEntropy;
+  const int tokens = output_tokens(model);
+  problem.loss = {LossKind::kCrossEntropy, tokens};
   problem.optimizer.kind = optimizer_kind(c.optimizer);
   if (c.optimizer == "gd") problem.batch = static_cast<int>(c.samples);
   problem.sam_radii.assign(kReplicas, 0.1);
-  problem.noise[1].heteroscedastic = c.labels.kind == "soft" ? 0.5 : 0;
+  problem.noise[1].heteroscedastic = c.labels.kind == "soft" && tokens == 1 ? 0.5 : 0;
   problem.noise[1].distribution = NoiseDistribution::kRademacher;
   if (c.samples > 0) problem.noise[2].fixed = true;
   return problem;
@@ -234,10 +240,19 @@ TrainingState plain_loop(const Program& program, const TrainingProblem& problem,
   return state;
 }
 
-TEST(CrossEntropy, EveryEngineTrainsAsThePlainLoop) {
+class CrossEntropyTraining : public testing::TestWithParam<int> {};
+
+/// One token, or the tokens of a recurrent network, each of which has a label.
+TEST_P(CrossEntropyTraining, OfEveryEngineIsThatOfThePlainLoop) {
   ModelOptions model;
-  model.kind = "mlp";
+  model.kind = GetParam() == 1 ? "mlp" : "rnn";
   model.width = 4;
+  if (GetParam() > 1) {
+    model.depth = 1;
+    model.inputs = 2;
+    model.sequence = GetParam();
+    model.readout = "tokens";
+  }
   const Program program = make_model(model);
   const at::Tensor start = random_weights(program, kReplicas);
   for (const LabelCase& c : label_cases()) {
@@ -260,6 +275,8 @@ TEST(CrossEntropy, EveryEngineTrainsAsThePlainLoop) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Tokens, CrossEntropyTraining, testing::Values(1, 5), testing::PrintToStringParamName());
 
 TEST(CrossEntropy, BitsDoNotDependOnThreadsOrCompany) {
   ModelOptions model;

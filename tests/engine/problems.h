@@ -14,6 +14,7 @@ inline TaskOptions task_for(const ModelOptions& model) {
   TaskOptions options;
   options.inputs = model.inputs;
   options.outputs = model.outputs * output_tokens(model);
+  options.output_tokens = output_tokens(model);
   options.sequence = model.sequence;
   options.teacher.specification = "mlp";
   return options;

@@ -47,7 +47,7 @@ SHARPSEEK_HOST_DEVICE Element<P> exponentials(int classes, const Logit& f, P to)
   return sum;
 }
 
-/// Labels that are distributions, of `rows` samples, from their logits `clean` and what was drawn for them:
+/// Labels that are distributions, of `rows` tokens, from their logits `clean` and what was drawn for them:
 /// data/batch.h has the definition. They take the place of the draws.
 template <class Real, class P>
 SHARPSEEK_HOST_DEVICE void label_samples(const LabelRule<Real>& rule, int rows, int classes, P clean, P draws) {
