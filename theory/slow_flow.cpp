@@ -13,11 +13,11 @@
 namespace sharpseek {
 namespace {
 
-/// Sigma [E, outputs, outputs] applied to the outputs of each sample of rows [E, M, K].
+/// Sigma [E, outputs, outputs] or [E, N, outputs, outputs] applied to the outputs of each sample of rows [E, M, K].
 at::Tensor times_covariance(const at::Tensor& covariances, const at::Tensor& rows) {
   const std::int64_t replicas = rows.size(0);
-  const std::int64_t outputs = covariances.size(1);
-  return covariances.unsqueeze(1)
+  const std::int64_t outputs = covariances.size(-1);
+  return (covariances.dim() == 3 ? covariances.unsqueeze(1) : covariances)
       .matmul(rows.view({replicas, rows.size(1) / outputs, outputs, rows.size(2)}))
       .view(rows.sizes());
 }
@@ -33,23 +33,24 @@ Field field(Engine& engine, const at::Tensor& parameters, const Samples& samples
             double rank_threshold) {
   Field f{linearise(engine, parameters, samples, rank_threshold), {}, {}};
   const Linearisation& line = f.line;
-  const double count = static_cast<double>(samples.inputs.size(0));
+  const double half = curvature_scale(samples);           // s/N
+  const double full = traits(samples.loss).scale * half;  // s^2/N
 
   // H S + S H = C in the eigenbasis of H: S = U A U', A_ij = (U'C U)_ij / (lambda_i + lambda_j).
   const at::Tensor pushed = line.jacobian.bmm(line.range);  // J U [E, M, m]
-  const at::Tensor c = (4 / count) * pushed.transpose(1, 2).bmm(times_covariance(covariances, pushed));
+  const at::Tensor c = full * pushed.transpose(1, 2).bmm(times_covariance(covariances, pushed));
   const at::Tensor sum = line.values.unsqueeze(2) + line.values.unsqueeze(1);
   const at::Tensor kept = (line.values > 0).unsqueeze(2) & (line.values > 0).unsqueeze(1);
   const at::Tensor a = at::where(kept, c / sum, at::zeros_like(c));
 
-  // With zero residuals D^3 L[S, w] = (4/N) sum_i d^2 f_i[S J_i', w] for tangent w: one direction for each output of
-  // each sample instead of a third derivative for each eigenvector of S.
+  // With zero residuals D^3 L[S, w] = (2s/N) sum_i d^2 f_i[(R J S)_i, w] for tangent w, which leaves R what it is: one
+  // direction for each output of each sample instead of a third derivative for each eigenvector of S.
   const at::Tensor directions = pushed.bmm(a).bmm(line.range.transpose(1, 2));  // rows J_i S [E, M, P]
-  f.velocity = (-2 / count) * line.tangent(bend(engine, parameters, samples.inputs, directions));
+  f.velocity = -half * line.tangent(bend(engine, parameters, samples.inputs, line.in_outputs(directions)));
 
-  // F = Tr C = (4/N) sum_n Tr(J_n' Sigma J_n) has the derivative (8/N) sum_i d^2 f_i[(Sigma J)_i, w].
-  const at::Tensor coloured = times_covariance(covariances, line.jacobian);
-  f.descent = (-8 / count) * line.tangent(bend(engine, parameters, samples.inputs, coloured));
+  // F = Tr C = (s^2/N) sum_n Tr(J_n' Sigma J_n) has the derivative (2s^2/N) sum_i d^2 f_i[(R Sigma J)_i, w].
+  const at::Tensor coloured = line.in_outputs(times_covariance(covariances, line.jacobian));
+  f.descent = -2 * full * line.tangent(bend(engine, parameters, samples.inputs, coloured));
   return f;
 }
 
@@ -70,9 +71,9 @@ at::Tensor state_slope(const Field& f) {
 /// The flow of a set of replicas: those still on their way are integrated together, each with its own step size.
 class Integration {
  public:
-  Integration(Engine& engine, const at::Tensor& parameters, const Samples& samples, const std::vector<Noise>& noise,
+  Integration(Engine& engine, const at::Tensor& parameters, const Samples& samples, const at::Tensor& covariances,
               const std::vector<std::vector<double>>& times, const SlowFlowOptions& options)
-      : engine_(engine), samples_(samples), covariances_(covariance_tensor(noise)), times_(times), options_(options) {
+      : engine_(engine), samples_(samples), covariances_(covariances), times_(times), options_(options) {
     const auto replicas = static_cast<std::size_t>(parameters.size(0));
     const std::int64_t records = static_cast<std::int64_t>(times.front().size());
     width_ = parameters.size(1);
@@ -157,7 +158,7 @@ class Integration {
     y_ = at::where(accepted.unsqueeze(1), reached, y_);
     slope_ = at::where(accepted.unsqueeze(1), step.slope, slope_);
 
-    const at::Tensor misfit = (last.line.residual.square().sum(1) / samples_.targets.square().sum()).sqrt();
+    const at::Tensor misfit = (last.line.residual.square().sum(1) / residual_reference(samples_)).sqrt();
     for (std::size_t row = 0; row < active_.size(); ++row) {
       Progress& p = progress(row);
       const auto i = static_cast<std::int64_t>(row);
@@ -279,9 +280,18 @@ at::Tensor covariance_tensor(const std::vector<Noise>& noise) {
 }
 
 at::Tensor isotropic(const at::Tensor& covariances) {
+  if (covariances.dim() == 4) return at::eye(covariances.size(-1), at::kDouble).expand(covariances.sizes());
   const std::int64_t outputs = covariances.size(1);
   const at::Tensor variance = covariances.diagonal(0, 1, 2).mean(1);
   return variance.view({-1, 1, 1}) * at::eye(outputs, at::kDouble);
+}
+
+at::Tensor whitened_covariances(const Samples& samples, const at::Tensor& label_roots) {
+  // Logits that meet the labels: softmax ignores the mass.
+  const at::Tensor f = samples.loss == LossKind::kSquared ? samples.targets : samples.targets.log();
+  const at::Tensor inverse = at::linalg_pinv(curvature_root(samples.loss, f, samples.targets), kRootThreshold);
+  const at::Tensor columns = inverse.matmul(label_columns(samples.loss, f, label_roots));
+  return columns.matmul(columns.transpose(-2, -1));
 }
 
 const char* name_of(SlowFlowStatus status) {
@@ -296,15 +306,15 @@ const char* name_of(SlowFlowStatus status) {
 ManifoldPoint manifold_point(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                              const at::Tensor& covariances) {
   const Field f = field(engine, parameters, samples, covariances, kRankThreshold);
-  const double count = static_cast<double>(samples.inputs.size(0));
+  const double half = curvature_scale(samples);
   const at::Tensor& j = f.line.jacobian;
   const at::Tensor& values = f.line.values;
   ManifoldPoint point;
-  point.trace = (2 / count) * j.square().sum({1, 2});
+  point.trace = half * j.square().sum({1, 2});
   point.sharpness = values.select(1, values.size(1) - 1);
   point.smallest =
       at::where(values > 0, values, at::full_like(values, std::numeric_limits<double>::infinity())).amin(1);
-  point.gradient_fluctuation = (4 / count) * (j * times_covariance(covariances, j)).sum({1, 2});
+  point.gradient_fluctuation = traits(samples.loss).scale * half * (j * times_covariance(covariances, j)).sum({1, 2});
   point.rank = f.line.rank;
   point.velocity = f.velocity;
   point.descent = f.descent;
@@ -314,16 +324,22 @@ ManifoldPoint manifold_point(Engine& engine, const at::Tensor& parameters, const
 SlowFlow slow_flow(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                    const std::vector<Noise>& noise, const std::vector<std::vector<double>>& times,
                    const SlowFlowOptions& options) {
+  return slow_flow(engine, parameters, samples, covariance_tensor(noise), times, options);
+}
+
+SlowFlow slow_flow(Engine& engine, const at::Tensor& parameters, const Samples& samples, const at::Tensor& covariances,
+                   const std::vector<std::vector<double>>& times, const SlowFlowOptions& options) {
   require(engine.program().smooth(),
           "the slow-manifold flow needs a smooth network: with relu the Hessian jumps where a unit switches, so that "
           "its third derivative does not exist there (use tanh or gelu)");
   SHARPSEEK_ASSERT(samples.targets.dim() == 2);
-  SHARPSEEK_ASSERT(noise.size() == static_cast<std::size_t>(parameters.size(0)) && times.size() == noise.size());
+  SHARPSEEK_ASSERT(covariances.size(0) == parameters.size(0) &&
+                   times.size() == static_cast<std::size_t>(parameters.size(0)));
   for (const std::vector<double>& each : times) {
     SHARPSEEK_ASSERT(!each.empty() && each.size() == times.front().size() && each.front() >= 0 &&
                      std::is_sorted(each.begin(), each.end()));
   }
-  return Integration(engine, parameters, samples, noise, times, options).run();
+  return Integration(engine, parameters, samples, covariances, times, options).run();
 }
 
 }  // namespace sharpseek

@@ -13,12 +13,19 @@ namespace sharpseek {
 /// time tau = eta^2 steps / batch, as eta -> 0 (Katzenberger 1991; Li, Wang, Arora, arXiv:2110.06914):
 ///     d theta / d tau = -1/2 P_T D^3 L[S, .],   H S + S H = C on the range of H,
 ///     H = (2/N) J'J,   C = (4/N) sum_n J_n' Sigma J_n,   P_T the projector on the kernel of H.
-/// Loss as everywhere: mean over samples of the sum over outputs of squared error.
+/// Loss as everywhere: mean over samples of the sum over outputs of squared error. Of cross-entropy, with labels drawn
+/// anew at every step, 2 becomes 1, J_n becomes R_n' J_n with R_n R_n' the Hessian with respect to the outputs, and
+/// Sigma the covariance of the gradient with respect to them in these coordinates (whitened_covariances).
 
 /// The covariances of E replicas' label noise, [E, outputs, outputs] float64.
 at::Tensor covariance_tensor(const std::vector<Noise>& noise);
-/// Isotropic covariances of the same totals.
+/// Isotropic covariances of the same totals. Of covariances that are each sample's own: identities, under which the
+/// flow descends the trace, too.
 at::Tensor isotropic(const at::Tensor& covariances);
+/// R_n^+ Cov_n R_n^+' [E, N, outputs, outputs] at labels y_n that the outputs meet, Cov_n the covariance of the
+/// gradient with respect to the outputs of sample n, from roots L_n [1 or E, N, outputs, outputs] of the labels'
+/// covariances L_n L_n'. Sampled labels: the projection I - sqrt(p) sqrt(p)', whatever p.
+at::Tensor whitened_covariances(const Samples& samples, const at::Tensor& label_roots);
 
 /// What SGD would measure at interpolating weights; each [E], of the full-batch loss with clean labels.
 struct ManifoldPoint {
@@ -31,7 +38,8 @@ struct ManifoldPoint {
   at::Tensor descent;               ///< -P_T grad of the gradient fluctuation [E, P]
 };
 
-/// Evaluates the flow's field at parameters [E, P] that interpolate, for label covariances [E, outputs, outputs].
+/// Evaluates the flow's field at parameters [E, P] that interpolate, for label covariances [E, outputs, outputs], or
+/// those of each sample, [E, N, outputs, outputs].
 /// Where Sigma = s I the velocity is descent / 4 = -(s/2) P_T grad Tr H: SGD minimises the trace.
 ManifoldPoint manifold_point(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                              const at::Tensor& covariances);
@@ -84,5 +92,8 @@ struct SlowFlow {
 SlowFlow slow_flow(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                    const std::vector<Noise>& noise, const std::vector<std::vector<double>>& times,
                    const SlowFlowOptions& options = {});
+/// The same for covariances as manifold_point takes them.
+SlowFlow slow_flow(Engine& engine, const at::Tensor& parameters, const Samples& samples, const at::Tensor& covariances,
+                   const std::vector<std::vector<double>>& times, const SlowFlowOptions& options = {});
 
 }  // namespace sharpseek

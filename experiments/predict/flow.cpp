@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "engine/make_engine.h"
 #include "sharpness/evaluation.h"
+#include "sharpness/population.h"
 #include "training/schedule.h"
 
 namespace sharpseek {
@@ -26,36 +27,8 @@ std::unique_ptr<Engine> flow_engine(const Program& program) {
   return make_engine(program, {.device = "cpu", .dtype = "float64"});
 }
 
-/// Why the flow does not describe this replica; empty if it does.
-std::string refusal(const Program& program, const Settings& settings) {
-  if (settings.loss != LossKind::kSquared) return plain_sgd_refusal(settings);
-  if (!program.smooth()) {
-    return concat("model.activation = ", settings.model.activation,
-                  ": the slow-manifold flow needs a smooth network (tanh, gelu): where a unit of relu switches the "
-                  "Hessian jumps and has no derivative");
-  }
-  return plain_sgd_refusal(settings);
-}
-
-void add_path(Predicted& predicted, const std::string& name, const SlowFlow& flow, const std::string& what) {
-  const auto add = [&](const char* quantity, const at::Tensor& values, const std::string& definition) {
-    const at::Tensor dense = values.contiguous();
-    const double* first = dense.const_data_ptr<double>();
-    predicted.paths.push_back({name + "_" + quantity, {first, first + dense.numel()}, "1", definition});
-  };
-  add("trace", flow.trace, "trace predicted by " + what);
-  add("sharpness", flow.sharpness, "sharpness predicted by " + what);
-  add("gradient_fluctuation", flow.gradient_fluctuation, "gradient fluctuation predicted by " + what);
-}
-
-bool starts_on_manifold(const Settings& settings) { return settings.start == Start::kManifold; }
-
-}  // namespace
-
-std::string plain_sgd_refusal(const Settings& settings) {
-  if (settings.loss != LossKind::kSquared) {
-    return concat("training.loss = ", name_of(settings.loss), ": the slow-manifold flow is that of squared error");
-  }
+/// Why training is not plain SGD under label noise that is drawn at every step; empty if it is.
+std::string training_refusal(const Settings& settings) {
   if (settings.optimizer.kind != OptimizerKind::kSgd) {
     return concat("training.optimizer = ", name_of(settings.optimizer.kind),
                   ": the slow-manifold flow is that of plain sgd");
@@ -79,14 +52,74 @@ std::string plain_sgd_refusal(const Settings& settings) {
   return {};
 }
 
-std::string rivals_refusal(const Program& program, const Settings& settings) {
-  return starts_on_manifold(settings) ? refusal(program, settings) : plain_sgd_refusal(settings);
+/// Why these labels have no set of minima that all noise shares; empty if they do.
+std::string labels_refusal(const LabelOptions& labels) {
+  if (label_kind(labels.kind) != LabelKind::kSoft) return {};
+  return concat("data.labels = ", labels.kind,
+                ": the slow-manifold flow needs data.labels = values | sampled: the mean of soft labels, which the "
+                "network would have to meet, depends on their noise");
 }
 
-Samples interpolated_samples(const PreparedGroup& prepared) {
-  return evaluation_samples(*prepared.task, prepared.settings().measure.samples,
-                            at::TensorOptions().dtype(at::kDouble));
+/// Why the flow does not describe this replica; empty if it does.
+std::string refusal(const Program& program, const Settings& settings) {
+  if (const std::string reason = labels_refusal(settings.task.labels); !reason.empty()) return reason;
+  if (!program.smooth()) {
+    return concat("model.activation = ", settings.model.activation,
+                  ": the slow-manifold flow needs a smooth network (tanh, gelu): where a unit of relu switches the "
+                  "Hessian jumps and has no derivative");
+  }
+  return training_refusal(settings);
 }
+
+/// Of samples with f* as targets: with mean labels, and the covariances that the flow of E replicas takes.
+struct Target {
+  Samples samples;
+  at::Tensor covariances;
+};
+
+Target target_of(const PreparedGroup& prepared) {
+  const Samples clean =
+      evaluation_samples(*prepared.task, prepared.settings().measure.samples, at::TensorOptions().dtype(at::kDouble));
+  if (!prepared.task->labels.distributions()) return {clean, covariance_tensor(prepared.noise)};
+  const auto replicas = static_cast<std::int64_t>(prepared.noise.size());
+  // Labels that are sampled have one mean, whatever the replica's noise, and exact moments: no nodes.
+  Population labelled = population(training_problem(prepared), clean, prepared.task->seed, 1);
+  Target target{labelled.samples, {}};
+  if (labelled.noise.own.defined()) {
+    const at::Tensor own = whitened_covariances(target.samples, labelled.noise.own);
+    target.covariances = own.expand({replicas, own.size(1), own.size(2), own.size(3)}).contiguous();
+  }
+  return target;
+}
+
+void add_path(Predicted& predicted, const std::string& name, const SlowFlow& flow, const std::string& what) {
+  const auto add = [&](const char* quantity, const at::Tensor& values, const std::string& definition) {
+    const at::Tensor dense = values.contiguous();
+    const double* first = dense.const_data_ptr<double>();
+    predicted.paths.push_back({name + "_" + quantity, {first, first + dense.numel()}, "1", definition});
+  };
+  add("trace", flow.trace, "trace predicted by " + what);
+  add("sharpness", flow.sharpness, "sharpness predicted by " + what);
+  add("gradient_fluctuation", flow.gradient_fluctuation, "gradient fluctuation predicted by " + what);
+}
+
+bool starts_on_manifold(const Settings& settings) { return settings.start == Start::kManifold; }
+
+}  // namespace
+
+std::string plain_sgd_refusal(const Settings& settings) {
+  if (settings.loss != LossKind::kSquared) {
+    return concat("training.loss = ", name_of(settings.loss), ": this theory is that of squared error");
+  }
+  return training_refusal(settings);
+}
+
+std::string rivals_refusal(const Program& program, const Settings& settings) {
+  const bool flow = settings.loss == LossKind::kSquared && starts_on_manifold(settings);
+  return flow ? refusal(program, settings) : plain_sgd_refusal(settings);
+}
+
+Samples interpolated_samples(const PreparedGroup& prepared) { return target_of(prepared).samples; }
 
 GradientFlowLimit interpolating_weights(const PreparedGroup& prepared, const Samples& samples) {
   const std::unique_ptr<Engine> engine = flow_engine(prepared.program);
@@ -108,8 +141,8 @@ void start_on_manifold(PreparedGroup& prepared) {
   for (std::size_t e = 0; e < prepared.group.replicas.size(); ++e) {
     const Settings& settings = *prepared.group.replicas[e].settings;
     if (!starts_on_manifold(settings)) continue;
-    require(settings.loss == LossKind::kSquared, "model.init = manifold: needs training.loss = squared, not ",
-            name_of(settings.loss), ", which no weights bring to 0");
+    const std::string labels = labels_refusal(settings.task.labels);
+    require(labels.empty(), "model.init = manifold: ", labels);
     require(!prepared.task->online(),
             "model.init = manifold: needs a finite set of samples (data.samples = N), which the weights then fit");
     const InitialisationOptions& initial = settings.initialisation;
@@ -158,11 +191,12 @@ FlowPrediction predict_flow(const PreparedGroup& prepared, const std::vector<std
   }
 
   FlowPrediction prediction;
-  prediction.samples = interpolated_samples(prepared);
+  const Target target = target_of(distinct);
+  prediction.samples = target.samples;
   prediction.limit = interpolating_weights(distinct, prediction.samples);
   const std::unique_ptr<Engine> engine = flow_engine(prepared.program);
-  SlowFlow flow = slow_flow(*engine, prediction.limit.parameters, prediction.samples, distinct.noise, distinct_times,
-                            {.drive = drive});
+  SlowFlow flow = slow_flow(*engine, prediction.limit.parameters, prediction.samples, target.covariances,
+                            distinct_times, {.drive = drive});
   const at::Tensor rows = at::tensor(row_of);
   prediction.start = prediction.limit.parameters.index_select(0, rows);
   for (at::Tensor* values : {&flow.parameters, &flow.trace, &flow.sharpness, &flow.smallest, &flow.gradient_fluctuation,
