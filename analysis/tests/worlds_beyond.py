@@ -137,14 +137,35 @@ def momentum(seed: int, *, factor: float, everywhere: bool) -> list[Experiment]:
     return one(dataset(coords, {}, {"trace": series(trace, seed)}), "B5")
 
 
-def plateaus(seed: int, *, factors: tuple[float, float], optimizer: str) -> list[Experiment]:
-    """B5b: batch sharpness over its plateau at two momenta."""
+def entropy_flow(seed: int, *, factor: float, everywhere: bool) -> list[Experiment]:
+    """B3b: T at rate 0 beyond the flow's, at one start or at both, on the second half of the way."""
+    coords = replicas(init_imbalance=(1.0, 3.0), learning_rate=(0.005, 0.01))
+    size, rate = len(coords["seed"][1]), coords["learning_rate"][1]
+    path = np.linspace(4, 2, RECORDS) * coords["init_imbalance"][1][:, None]
+    beyond = (everywhere | (coords["init_imbalance"][1] == 3.0))[:, None] & (np.arange(RECORDS) > RECORDS // 2)
+    trace = path * np.where(beyond, factor, 1.0) * ((1 - 8 * rate) * wobble(seed, size, 0.01))[:, None]
+    more = {
+        "trace": (("replica", "time"), trace),
+        "flow_trace": (("replica", "time"), path),
+        "rescaled_time": clock(size, 30.0),
+    }
+    return one(dataset(coords, {"flow_circulation": np.zeros(size)}, more), "B3b", "tanh mlp")
+
+
+def plateaus(
+    seed: int, *, factors: tuple[float, float], optimizer: str, before: tuple[float, float] | None = None
+) -> list[Experiment]:
+    """B5b: batch sharpness over its plateau at two momenta; in the first half of the run by the factors `before`."""
     coords = replicas(momentum=(0.3, 0.6))
     mu = coords["momentum"][1]
     way = 1 + mu if optimizer == "gd" else 1 - mu
     height = 2 * way / 0.05 * np.where(mu == 0.3, *factors) * wobble(seed, mu.size, 0.05)
     config = {"training": {"optimizer": optimizer, "learning_rate": 0.05}}
-    return one(dataset(coords, {}, {"batch_sharpness_ratio_of_means": series(height, seed)}, config), "B5b")
+    axes, values = series(height, seed)
+    if before is not None:
+        first = slice(0, RECORDS - RECORDS // 2)
+        values[:, first] = (2 * way / 0.05 * np.where(mu == 0.3, *before))[:, None]
+    return one(dataset(coords, {}, {"batch_sharpness_ratio_of_means": (axes, values)}, config), "B5b")
 
 
 def adaptive(seed: int) -> list[Experiment]:
@@ -188,6 +209,8 @@ BORDERS = [
     ("B3", "soft labels 2 % above the flattest", S, partial(entropy, ratio=1.02, labels="soft")),
     ("B3", "sampled labels 2 % above the flattest", R, partial(entropy, ratio=1.02)),
     ("B3", "soft labels 2 % above the flattest", R, partial(entropy, ratio=1.02, labels="soft")),
+    ("B3b", "T 5 % beyond the flow from one start, late", S, partial(entropy_flow, factor=1.05, everywhere=False)),
+    ("B3b", "T 5 % beyond the flow from both starts, late", R, partial(entropy_flow, factor=1.05, everywhere=True)),
     ("B4", "T of 0.85 of the limit at kappa 100", S, partial(suppression, high=0.85, isotropic=1.0)),
     ("B4", "T 10 % above the limit at kappa 1", S, partial(suppression, high=0.6, isotropic=1.1)),
     ("B4", "both", R, partial(suppression, high=0.85, isotropic=1.1)),
@@ -198,6 +221,9 @@ BORDERS = [
     ("B5b", "batch sharpness 15 % above the plateau at one momentum", S,
      partial(plateaus, factors=(1.15, 1.0), optimizer="sgd")),
     ("B5b", "the same, all samples", S, partial(plateaus, factors=(1.15, 1.0), optimizer="gd")),
+    ("B5b", "batch sharpness that falls 15 % below the plateau again at one momentum and never came to it at the other",
+     S, partial(plateaus, factors=(0.85, 0.3), before=(1.0, 0.3), optimizer="gd")),
+    ("B5b", "the same", R, partial(plateaus, factors=(0.85, 0.3), before=(1.0, 0.3), optimizer="gd")),
     ("B5b", "batch sharpness 15 % above the plateau at both", R,
      partial(plateaus, factors=(1.15, 1.15), optimizer="sgd")),
     ("B5c", "Tr Diag(H)^(1/2) that is SGD's", S, adaptive),

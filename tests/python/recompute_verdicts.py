@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from recompute.ablations import FLATTER, RISES, SAME, c9, c9s
-from recompute.beyond import b1, b2, b3, b4, b4b, b5, b5b, b5c
+from recompute.beyond import b1, b2, b3, b3b, b4, b4b, b5, b5b, b5c
 from recompute.circulation import c8
 from recompute.claims import c1, c2, c3, c4, c5, c6a, c6b, c7
 from recompute.estimates import (
@@ -44,7 +44,7 @@ CLAIMS: dict[str, Callable[[Experiment], list[Piece]]] = {
     **{name: c9(name) for name in (*SAME, *FLATTER, *RISES, "C9i", "C9j", "C9k")}, "C9s": c9s, "C10": c10,
     "P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P6": p6, "P7": p7, "P8": p8, "P9": p9, "P10": p10, "P11": p11,
     "P12": p12,
-    "B1": b1, "B2": b2, "B3": b3, "B4": b4, "B4b": b4b, "B5": b5, "B5b": b5b, "B5c": b5c,
+    "B1": b1, "B2": b2, "B3": b3, "B3b": b3b, "B4": b4, "B4b": b4b, "B5": b5, "B5b": b5b, "B5c": b5c,
 }  # fmt: skip
 NEEDS = {"C1": ["trace_mean", "sharpness_mean"], "C5": ["trace_mean", "trace", "excess_risk"], "C7b": [],
          "C6a": ["gradient_fluctuation", "gradient_fluctuation_mean", "layer_fluctuation", "excess_risk"],
@@ -52,6 +52,7 @@ NEEDS = {"C1": ["trace_mean", "sharpness_mean"], "C5": ["trace_mean", "trace", "
          "C9i": ["trace_mean", "trace", "excess_risk"], "C9j": ["trace_mean", "trace", "excess_risk"],
          "C9s": ["sharpness", "gradient_fluctuation"], "P5": ["sharpness_mean"], "P6": ["parameters", "trace"],
          "P8": ["parameters"], "P12": ["trace"], "B1": ["trace"], "B2": ["trace"], "B3": ["parameters"],
+         "B3b": ["trace"],
          "B4": ["trace", "small_lr_limit_trace"],
          "B4b": ["batch_sharpness_ratio_of_means", "small_lr_limit_trace"], "B5": ["trace"],
          "B5b": ["batch_sharpness_ratio_of_means"], "B5c": ["parameters"]}  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from sharpseek.config import configuration
 from sharpseek.files import Experiment
 from sharpseek.verdicts.beyond_networks import late_trace
 from sharpseek.verdicts.beyond_saturation import settings
@@ -30,14 +31,23 @@ def largest_finished(run: xr.Dataset, here: np.ndarray) -> float:
     return float(finished[-1]) if finished else np.nan
 
 
+def kappas(run: xr.Dataset) -> np.ndarray | None:
+    """[replica] kappa, swept or the configuration's only one; None where neither says."""
+    if "condition" in run.coords:
+        return run["condition"].values.astype(float)
+    given = configuration(run).get("noise", {}).get("condition")
+    return None if given is None else np.full(run.sizes["replica"], float(given))
+
+
 def judge_suppressed(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """B4: T at the largest rate that all replicas finish over the limit of small rates."""
-    if "learning_rate" not in run.coords or "condition" not in run.coords or "small_lr_limit_trace" not in run:
+    kappa = kappas(run)
+    if "learning_rate" not in run.coords or kappa is None or "small_lr_limit_trace" not in run:
         return [missing("rates and kappas of a linear network are needed")]
     ratio = late_trace(run) / run["small_lr_limit_trace"].values
     evidence = []
     for words, here in settings(run):
-        condition = float(run["condition"].values[here][0])
+        condition = float(kappa[here][0])
         if 1 < condition < LARGE:
             continue
         rate = largest_finished(run, here)

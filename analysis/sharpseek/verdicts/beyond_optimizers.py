@@ -13,7 +13,7 @@ from sharpseek.verdicts.beyond_networks import contrast, late_trace
 from sharpseek.verdicts.effect import evidence_of
 from sharpseek.verdicts.paper_forks import optimizer_of
 from sharpseek.verdicts.rules import BELOW_1, NETWORK_MARGIN, Claim, Evidence, missing, near
-from sharpseek.verdicts.statistics import log_mean_effect
+from sharpseek.verdicts.statistics import log_mean_effect, sufficient
 
 BATCH_SHARPNESS = "batch_sharpness_ratio_of_means"
 PLATEAU_MARGIN = 0.15
@@ -47,25 +47,31 @@ def judge_momentum(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
 
 
 def judge_plateaus(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
-    """B5b: batch sharpness over 2 (1 - momentum) / rate, of all samples over 2 (1 + momentum) / rate."""
+    """B5b: batch sharpness over 2 (1 - momentum) / rate, of all samples over 2 (1 + momentum) / rate, of replicas that
+    came to this edge in the first half of the run."""
     if "momentum" not in run.coords:
         return [missing("momentum was not swept")]
     series = run[BATCH_SHARPNESS].values
-    late = series[:, series.shape[1] - series.shape[1] // 2 :].mean(axis=1)
     momentum, rates = run["momentum"].values, rates_of(run)
     full = optimizer_of(run) == "gd"
-    ratio = late * rates / 2 / (1 + momentum if full else 1 - momentum)
+    height = series * (rates / 2 / (1 + momentum if full else 1 - momentum))[:, None]
+    half = height.shape[1] // 2
+    ratio = height[:, height.shape[1] - half :].mean(axis=1)
+    # The first half says whether a replica came to the edge, the second whether it stayed there.
+    with np.errstate(invalid="ignore"):
+        reached = (height[:, : height.shape[1] - half] >= 1 - PLATEAU_MARGIN).any(axis=1)
     good = (run["status"].values == 0) & np.isfinite(ratio)
-    return [
-        evidence_of(
-            log_mean_effect(ratio[here & good], int(here.sum())),
-            f"{'all samples' if full else 'small batches'}, momentum {mu:g}, rate {rate:g}",
-            near(PLATEAU_MARGIN),
-        )
-        for mu in np.unique(momentum)
-        for rate in np.unique(rates)
-        if (here := (momentum == mu) & (rates == rate)).any()
-    ]
+    evidence = []
+    for mu in np.unique(momentum):
+        for rate in np.unique(rates):
+            here = (momentum == mu) & (rates == rate)
+            asked = here & reached
+            if not sufficient(int(asked.sum()), int(here.sum())):
+                continue
+            subject = f"{'all samples' if full else 'small batches'}, momentum {mu:g}, rate {rate:g}"
+            effect = log_mean_effect(ratio[asked & good], int(asked.sum()))
+            evidence.append(evidence_of(effect, subject, near(PLATEAU_MARGIN)))
+    return evidence or [missing("at no momentum and rate did half of the replicas come to the edge")]
 
 
 def excesses(run: xr.Dataset) -> dict[str, np.ndarray]:
@@ -129,7 +135,9 @@ PLATEAUS = Claim(
     "full ones.",
     "batch sharpness / plateau",
     "Student t interval over seeds of the log ratio; last half of the records, finished replicas",
-    f"Supported if every interval lies within {PLATEAU_MARGIN:.0%} of 1; refuted if one lies entirely outside.",
+    f"Asked of replicas whose batch sharpness came to {1 - PLATEAU_MARGIN:.0%} of the plateau in the first half of the "
+    f"records, where half of them or more did. Supported if every interval lies within {PLATEAU_MARGIN:.0%} of 1; "
+    "refuted if one lies entirely outside.",
     judge_plateaus,
     every_rate=True,
     needs=(BATCH_SHARPNESS,),

@@ -6,6 +6,7 @@ from sharpseek.verdicts.ablations import ABLATIONS
 from sharpseek.verdicts.balance import BALANCE
 from sharpseek.verdicts.beyond_edge import DIVERGENCE, SUPPRESSION
 from sharpseek.verdicts.beyond_entropy import ENTROPY
+from sharpseek.verdicts.beyond_entropy_flow import ENTROPY_FLOW
 from sharpseek.verdicts.beyond_networks import AXES
 from sharpseek.verdicts.beyond_optimizers import ADAPTIVE, MOMENTUM, PLATEAUS
 from sharpseek.verdicts.beyond_saturation import SATURATION
@@ -56,6 +57,7 @@ CLAIMS: list[Claim] = [
     SATURATION,
     AXES,
     ENTROPY,
+    ENTROPY_FLOW,
     SUPPRESSION,
     DIVERGENCE,
     MOMENTUM,

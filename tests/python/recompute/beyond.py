@@ -249,15 +249,36 @@ def b3(experiment: Experiment) -> list[Piece]:
     return pieces
 
 
+def b3b(experiment: Experiment) -> list[Piece]:
+    """The run's own path, at rate 0, for every start and quarter."""
+    pieces = []
+    for run in experiment.runs:
+        if "flow_trace" not in run or "learning_rate" not in run.axes or len(run.distinct("learning_rate")) < 2:
+            pieces.append(missing())
+            continue
+        records = run["trace"].shape[1] - 1
+        width = max(1, round(0.05 * records))
+        over = run["trace"] / run["flow_trace"]
+        ends = [1 + records * q // 4 for q in (1, 2, 3, 4)]
+        ratio = np.stack([over[:, end - width : end].mean(axis=1) for end in ends], axis=1)
+        use = (run["status"] == 0) & np.isfinite(ratio).all(axis=1)
+        names = list(zip(*[run[a] for a in run.axes if a in STARTS], strict=True)) or [()] * run.size
+        for name in dict.fromkeys(names):
+            here = np.array([other == name for other in names])
+            pieces += [near(two_rates(run, use, here, ratio[:, q]), 0.05) for q in range(4)]
+    return pieces
+
+
 def b4(experiment: Experiment) -> list[Piece]:
     pieces = []
     for run in experiment.runs:
-        if "learning_rate" not in run.axes or run.kappas[0] is None:
+        given = run.config.get("noise", {}).get("condition")
+        if "learning_rate" not in run.axes or (run.kappas[0] is None and given is None):
             pieces.append(missing())
             continue
         ratio, rates = late(run, "trace") / run["small_lr_limit_trace"], run["learning_rate"]
         for here in settings(run):
-            kappa = run["condition"][here][0]
+            kappa = float(given) if run.kappas[0] is None else run["condition"][here][0]
             if 1 < kappa < 100:
                 continue
             broken = rates[here & (run["status"] != 0)]
@@ -323,12 +344,17 @@ def b5b(experiment: Experiment) -> list[Piece]:
             continue
         sign = 1 if optimizer(run) == "gd" else -1
         rates, mu = rates_in(run), run["momentum"]
-        ratio = late(run, "batch_sharpness_ratio_of_means") / (2 * (1 + sign * mu) / rates)
+        plateau = 2 * (1 + sign * mu) / rates
+        name = "batch_sharpness_ratio_of_means"
+        ratio, early = late(run, name) / plateau, run[name][:, : (run[name].shape[1] + 1) // 2]
+        came = np.nan_to_num(np.nanmax(early, axis=1, initial=-np.inf) / plateau) >= 0.85
+        asked = []
         for m in np.unique(mu):
             for rate in np.unique(rates):
                 here = (mu == m) & (rates == rate)
-                if here.any():
-                    pieces.append(near(seeds_of(run, here, ratio), 0.15))
+                if half((here & came).sum(), here.sum()):
+                    asked.append(near(seeds_of(run, here & came, ratio), 0.15))
+        pieces += asked or [missing()]
     return pieces
 
 
