@@ -52,7 +52,8 @@ class NetworkBuilder : public OpMethods<NetworkBuilder> {
   constexpr ValueId append(Op op) {
     const int rows = op.parameter >= 0 ? rows_[static_cast<std::size_t>(op.parameter)] : 0;
     op.output = static_cast<int>(network_.values.size());
-    network_.values.push_back(output_shape(op.kind, shape({op.inputs[0]}), rows));
+    const int second = op.inputs[1] >= 0 ? shape({op.inputs[1]}).tokens : 0;
+    network_.values.push_back(output_shape(op.kind, shape({op.inputs[0]}), rows, second));
     network_.ops.push_back(op);
     return {op.output};
   }

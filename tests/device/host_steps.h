@@ -64,7 +64,8 @@ inline constexpr std::array kHostShapes = [] {
   constexpr SmallPlan kTanh = kDense(2, OpKind::kTanh);
   constexpr SmallPlan kRelu = kDense(2, OpKind::kRelu);
   constexpr SmallPlan kTokens = tanh_plan({.tokens = 3, .inputs = 2, .outputs = 3});
-  constexpr SmallPlan kRecurrent = rnn_plan({.tokens = 3, .inputs = 2, .width = 8, .outputs = 3});
+  constexpr SmallPlan kRecurrent =
+      rnn_plan({.tokens = 3, .inputs = 2, .width = 8, .outputs = 3, .readout = Readout::kLast});
   constexpr SmallPlan kTransformer = transformer_plan(
       {.tokens = 3, .inputs = 2, .width = 6, .outputs = 3, .mlp_width = 6, .activation = OpKind::kTanh});
   constexpr Threads kOfReplica = Threads::kReplica;
