@@ -1,15 +1,15 @@
-"""Instructions of one step of the training kernels of fixed sizes: instructions.py FILE.ptx, plain Python.
+"""Instructions of one step of the training kernels of fixed sizes: instructions.py FILE.ptx..., plain Python.
 
-FILE.ptx is what `nvcc -ptx` makes of engine/cuda/fixed_kernels.cu (docs/gpu.md has the command). A step is the body
-of a kernel's longest loop, which is fully unrolled. ptxas merges and splits some of these; the number is an estimate of
-what the hardware issues.
+The files are those that `benchmarks/gpu --resources --ptx FOLDER` writes. A step is the body of a kernel's longest
+loop, which is fully unrolled. ptxas merges and splits some of these; the number is an estimate of what the hardware
+issues.
 """
 
 import re
 import sys
 from pathlib import Path
 
-KERNEL = re.compile(r"\.entry (\S*(?:fixed|sample)_stepILm(\d+)E\S*)\((.*?)\n}\n", re.DOTALL)
+KERNEL = re.compile(r"\.entry sharpseek_step\((.*?)\n}", re.DOTALL)
 LABEL = re.compile(r"^(\$L\w+):")
 INSTRUCTION = re.compile(r"^(@!?%p\d+ )?([a-z][a-z0-9]*)[.\w:]*\s.*;")
 BRANCH = re.compile(r"\bbra(?:\.uni)?\s+(\$L\w+);")
@@ -33,11 +33,11 @@ def longest_loop(body: str) -> list[str]:
 
 
 def main() -> None:
-    text = Path(sys.argv[1]).read_text()
-    for kernel in sorted(KERNEL.finditer(text), key=lambda match: int(match[2])):
-        loop = longest_loop(kernel[3])
+    for path in map(Path, sys.argv[1:]):
+        kernel = KERNEL.search(path.read_text())
+        loop = longest_loop(kernel[1]) if kernel else []
         moves = loop.count("mov")
-        print(f"kFixedSteps[{kernel[2]}]: {len(loop) - moves} instructions and {moves} moves, {loop.count('fma')} FMAs")
+        print(f"{path.stem}: {len(loop) - moves} instructions and {moves} moves, {loop.count('fma')} FMAs")
 
 
 if __name__ == "__main__":

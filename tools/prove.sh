@@ -41,9 +41,10 @@ fail() {
   failed=$((failed + 1))
   echo "FAILED: $1"
 }
-# stage NAME SECONDS COMMAND...: a stage that takes longer than that has failed.
+# stage NAME SECONDS COMMAND...: a stage that takes longer than that has failed; a machine without a GPU may have few cores.
 stage() {
   local name=$1 limit=$2 begin=$SECONDS
+  $gpu || limit=$((20 * limit))
   shift 2
   echo "== $name"
   if timeout "$limit" "$@" >"proof/$name.log" 2>&1; then

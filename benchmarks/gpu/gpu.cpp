@@ -1,7 +1,9 @@
 // A GPU's speed as JSON on standard output: ensembles of the four networks of peer_jax.py (batch 4), the steps of wide
 // networks with and without graphs, spectra of 4096 models, Hessian products of large networks.
 //
-//   gpu [--device cuda] [--seconds 1] [--most-replicas 1048576] [--ensembles-only] [--small]
+//   gpu [--device cuda] [--seconds 1] [--fewest-replicas 0] [--most-replicas 1048576] [--ensembles-only] [--lanes-only]
+//       [--small]
+//   gpu --resources [--ptx FOLDER]     what the compiled training kernels take, and their PTX; no device is needed
 //
 // --device cpu and --small are for trying the program out; exit status 2 and one line where there is no such device.
 #include <ATen/ATen.h>
@@ -10,6 +12,7 @@
 #include <boost/program_options.hpp>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -22,8 +25,10 @@
 #include "engine/cuda/device_lanes.h"
 #include "engine/cuda/kernel_cache.h"
 #include "engine/cuda/lane_device.h"
+#include "engine/cuda/runtime_compiler.h"
 #include "engine/cuda/step_compiler.h"
 #include "engine/cuda/step_kernels.h"
+#include "engine/cuda/step_source.h"
 #include "engine/kernels/lane_plan.h"
 #include "engine/make_engine.h"
 #include "engine/torch/torch_engine.h"
@@ -42,6 +47,7 @@ struct Settings {
   bool ensembles_only = false;
   bool lanes_only = false;
   bool resources = false;
+  std::string ptx;
   bool small = false;
 
   bool cuda() const { return device.starts_with("cuda"); }
@@ -190,7 +196,7 @@ nlohmann::json ensembles(const Settings& settings) {
 }
 
 /// What the kernels of the networks take of a multiprocessor: compiled, without a device.
-void resources() {
+void resources(const std::string& ptx_folder) {
   nlohmann::json rows = nlohmann::json::array();
   for (const Network& network : networks()) {
     const lanes::LanePlan plan(make_model(network.model));
@@ -203,6 +209,12 @@ void resources() {
             choose_step({.network = plan.view(), .teacher = teacher.view(), .batch = batch},
                         {.shared_bytes_per_block = shared, .capability = capability},
                         lanes::KernelCache(lanes::KernelCache::usual_folder()));
+        if (!ptx_folder.empty() && choice.step && capability == 90) {
+          const std::string source =
+              step_source({.network = plan.view(), .teacher = teacher.view(), .batch = batch}, choice.step->threads);
+          std::ofstream(concat(ptx_folder, "/", network.name, ", batch ", batch, ".ptx"))
+              << lanes::RuntimeCompiler::instance().compile(source, capability).ptx.c_str();
+        }
         nlohmann::json row{{"network", network.name},
                            {"batch", batch},
                            {"architecture", concat("sm_", capability)},
@@ -301,7 +313,8 @@ Settings settings_of(int argc, char** argv) {
   options.add_options()("device", po::value(&settings.device))("seconds", po::value(&settings.seconds))(
       "fewest-replicas", po::value(&settings.fewest_replicas))("most-replicas", po::value(&settings.most_replicas))(
       "small", po::bool_switch(&settings.small))("ensembles-only", po::bool_switch(&settings.ensembles_only))(
-      "lanes-only", po::bool_switch(&settings.lanes_only))("resources", po::bool_switch(&settings.resources));
+      "lanes-only", po::bool_switch(&settings.lanes_only))("resources", po::bool_switch(&settings.resources))(
+      "ptx", po::value(&settings.ptx));
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
   po::notify(values);
@@ -311,7 +324,7 @@ Settings settings_of(int argc, char** argv) {
 int run(int argc, char** argv) {
   const Settings settings = settings_of(argc, argv);
   if (settings.resources) {
-    resources();
+    resources(settings.ptx);
     return 0;
   }
   open_device(settings.device);
