@@ -95,15 +95,13 @@ DeviceLimits limits(int device) {
   return known[device] = found;
 }
 
-const void* load(const char* code, const char* name, int shared_bytes) {
+const void* load(const char* code, const char* name, int shared_bytes, int device) {
   cudaLibrary_t library{};
   check_cuda(cudaLibraryLoadData(&library, code, nullptr, nullptr, 0, nullptr, nullptr, 0),
              "loading a compiled kernel");
   cudaKernel_t kernel{};
   check_cuda(cudaLibraryGetKernel(&kernel, library, name), "finding a compiled kernel");
   if (shared_bytes > 0) {
-    int device = 0;
-    check_cuda(cudaGetDevice(&device), "the current device");
     check_cuda(
         cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes, device),
         "shared memory of a compiled kernel");

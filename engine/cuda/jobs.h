@@ -171,9 +171,9 @@ struct DeviceKernels {
   void (*draw)(const DeviceDrawJob& job, void* stream);
   void (*synchronize)(void* stream);
   DeviceLimits (*limits)(int device);
-  /// The function `name` of compiled code (a cubin, or PTX that ends in a NUL) on the current device, for launches that
-  /// ask for so much shared memory; it stays for good. Null where no code can be loaded.
-  const void* (*load)(const char* code, const char* name, int shared_bytes);
+  /// The function `name` of compiled code (a cubin, or PTX that ends in a NUL), for launches on `device` that ask for so
+  /// much shared memory; it stays for good. Null where no code can be loaded.
+  const void* (*load)(const char* code, const char* name, int shared_bytes, int device);
 };
 
 }  // namespace sharpseek::lanes

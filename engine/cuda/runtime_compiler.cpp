@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <type_traits>
 #include <vector>
 
@@ -49,6 +50,22 @@ std::vector<fs::path> folders() {
   found.emplace_back("/usr/local/cuda/lib64");
   found.emplace_back("/usr/local/cuda/lib");
   return found;
+}
+
+/// Where the loader found this library.
+std::string path_of(void* library) {
+  link_map* map = nullptr;
+  return dlinfo(library, RTLD_DI_LINKMAP, static_cast<void*>(&map)) == 0 && map != nullptr ? map->l_name : "";
+}
+
+/// NVRTC opens a library of its own by name when it compiles: that of its folder, which the loader may not know.
+void open_builtins(const fs::path& folder) {
+  std::error_code failed;
+  for (const fs::directory_entry& file : fs::directory_iterator(folder, failed)) {
+    if (file.path().filename().string().starts_with("libnvrtc-builtins.so.13")) {
+      dlopen(file.path().c_str(), RTLD_NOW | RTLD_LOCAL);
+    }
+  }
 }
 
 }  // namespace
@@ -106,13 +123,13 @@ RuntimeCompiler::RuntimeCompiler() { reason_ = load(); }
 
 std::string RuntimeCompiler::load() {
   void* library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
-  path_ = kLibrary;
   for (const fs::path& folder : folders()) {
     if (library != nullptr) break;
-    path_ = (folder / kLibrary).lexically_normal().string();
-    library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+    library = dlopen((folder / kLibrary).lexically_normal().c_str(), RTLD_NOW | RTLD_LOCAL);
   }
   if (library == nullptr) return concat(kLibrary, " is nowhere to be found");
+  path_ = path_of(library);
+  open_builtins(fs::path(path_).parent_path());
 
   static Functions functions;
   bool whole = true;

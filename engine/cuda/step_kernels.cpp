@@ -49,7 +49,7 @@ StepKernelChoice CompiledStepKernels::choose(const lanes::StepShape& shape, int 
   const lanes::CompiledStep& step = *compiled.step;
   try {
     choice.kernel =
-        lanes::StepKernel{.function = kernels_.load(step.code.c_str(), lanes::kStepKernel, step.shared_bytes),
+        lanes::StepKernel{.function = kernels_.load(step.code.c_str(), lanes::kStepKernel, step.shared_bytes, device),
                           .threads = step.threads,
                           .replicas = step.replicas,
                           .shared_bytes = step.shared_bytes};
