@@ -7,17 +7,13 @@
 
 namespace sharpseek {
 
-/// Values of some tokens each as one value with all of them. Neighbours are joined, then those pairs, and so on: a
-/// token is copied log2 of their number times.
+/// `count` values from `first`, of some tokens each, as one value with all of these tokens. Halves are joined, so that
+/// a token is copied log2 of their number times.
 template <class Net, class Value>
-constexpr Value joined(Net& net, std::vector<Value> parts) {
-  while (parts.size() > 1) {
-    std::vector<Value> pairs;
-    for (std::size_t i = 0; i + 1 < parts.size(); i += 2) pairs.push_back(net.join(parts[i], parts[i + 1]));
-    if (parts.size() % 2 == 1) pairs.push_back(parts.back());
-    parts = pairs;
-  }
-  return parts.front();
+constexpr Value joined(Net& net, const std::vector<Value>& parts, std::size_t first, std::size_t count) {
+  if (count == 1) return parts[first];
+  const Value before = joined(net, parts, first, count / 2);
+  return net.join(before, joined(net, parts, first + count / 2, count - count / 2));
 }
 
 /// Elman network over tokens x_1..x_T, `depth` stacked layers l = 1..depth with u^0_t = x_t:
@@ -61,7 +57,7 @@ constexpr auto rnn_output(Net& net, const NetworkShape& shape) {
     }
     if (shape.readout != Readout::kLast || t + 1 == shape.tokens) read.push_back(u);
   }
-  auto z = joined(net, read);
+  auto z = joined(net, read, 0, read.size());
   if (shape.readout == Readout::kMean) z = net.mean(z);
   auto y = net.linear(z, net.matrix("W_out", shape.outputs, shape.width, 1));
   if (shape.bias) y = net.bias(y, net.parameter("b_out", 1, shape.outputs, 0));
