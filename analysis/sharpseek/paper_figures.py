@@ -96,12 +96,12 @@ PAPER: tuple[PaperFigure, ...] = (
         "steps of figure 2, the linear one with noise on the output axes and on those of the teacher's output. The "
         "recurrent network learns from one of 20 over three tokens, read out at the last, at batch 10: its 10,000 "
         "steps of batch 300 end at rescaled time .0075, before the noise has moved anything. Under cross-entropy the "
-        "ReLU network has four "
-        "classes, because of two only the difference of the logits counts, which has no condition number; rate .5, "
-        "batch 10. The digits: rate .1, batch 8, and deviations of 3 and .3, because where all are 10 the network ends next "
-        "to a constant and T falls on and on. The transformer is that of figure 8 at lr .01, batch 30 and seven times its "
-        "rescaled time. Under cross-entropy larger noise also makes the mean labels more "
-        "uniform, which flattens by itself: relative sharpness there is not the noise's shape alone.",
+        "ReLU network has four classes, because of two only the difference of the logits counts, which has no "
+        "condition number; rate .5, batch 10. The digits: rate .1, batch 8, and deviations of 3 and .3, because "
+        "where all are 10 the network ends next to a constant and T falls on and on. The transformer is that of "
+        "figure 8 at lr .01, batch 30 and seven times its rescaled time. Under cross-entropy larger noise also "
+        "makes the mean labels more uniform, which flattens by itself: relative sharpness there is not the noise's "
+        "shape alone.",
     ),
     PaperFigure(
         "Figure 4",
