@@ -6,14 +6,14 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.config import configuration
+from sharpseek.figures.beyond_flow import entropy_charts
+from sharpseek.figures.beyond_maps import limit, phase_map, saturation_map, theorem_1
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import source
 from sharpseek.figures.paper_trends import relative
 from sharpseek.files import Experiment
 from sharpseek.rates import join_rates
-from sharpseek.saturation import settle
 from sharpseek.summaries import last_half
-from sharpseek.theory import closed_form
 from sharpseek.verdicts import Verdict
 from sharpseek.verdicts.beyond_edge import BATCH_SHARPNESS
 from sharpseek.verdicts.beyond_networks import late_trace
@@ -22,7 +22,7 @@ from sharpseek.verdicts.paper_plateau import orientations
 from sharpseek.verdicts.rules import LEVEL
 from sharpseek.verdicts.statistics import log_mean_effect, rate_effect
 
-CLAIM = {"saturation": "B1", "networks": "B2", "rates": "B4"}
+CLAIM = {"saturation": "B1", "networks": "B2", "entropy": "B3b", "rates": "B4"}
 KAPPAS = np.logspace(0, 7, 15)
 ANGLES = np.array([1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 89.0])
 
@@ -36,30 +36,10 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
     return [
         *saturation_charts(asked(CLAIM["saturation"])),
         *network_charts(asked(CLAIM["networks"])),
+        *entropy_charts(asked(CLAIM["entropy"])),
         *rate_charts(asked(CLAIM["rates"])),
+        *phase_map(asked(CLAIM["rates"])),
     ]
-
-
-def noise_at(teacher: np.ndarray, degrees: float, kappa: float) -> np.ndarray:
-    """Noise of variances 1 / kappa and 1, the quiet direction at an angle from the teacher's larger one."""
-    u = np.linalg.svd(teacher)[0]
-    a = np.deg2rad(degrees)
-    quiet, loud = np.cos(a) * u[:, 0] + np.sin(a) * u[:, 1], np.cos(a) * u[:, 1] - np.sin(a) * u[:, 0]
-    return np.outer(quiet, quiet) / kappa + np.outer(loud, loud)
-
-
-def limit(teacher: np.ndarray, degrees: float, kappa: float) -> float:
-    """T / T_min of the small-rate limit of two layers; Theorem 1's where noise and signal commute."""
-    noise = noise_at(teacher, degrees, kappa)
-    if degrees % 90 == 0:
-        return theorem_1(teacher, degrees, kappa)
-    return settle(teacher, noise).relative_trace
-
-
-def theorem_1(teacher: np.ndarray, degrees: float, kappa: float) -> float:
-    """T / T_min by Theorem 1."""
-    form = closed_form(2, teacher, np.eye(teacher.shape[1]), noise_at(teacher, degrees, kappa))
-    return form.trace / form.flattest_trace
 
 
 def measured(run: xr.Dataset) -> list[tuple[float, float, float, float, float, bool]]:
@@ -110,7 +90,10 @@ def saturation_charts(experiments: list[Experiment]) -> list[Chart]:
         "rate where there is one); open where the run is too short to arrive, by theory's relaxation time."
     )
     sources = "; ".join(source(e, "trace") for e in {e.name: e for e in used}.values())
-    return [Chart("saturation", "Where sharpening saturates", caption, sources, panels, columns=2, row_height=4.2)]
+    return [
+        saturation_map(rows, teacher, sources),
+        Chart("saturation", "Where sharpening saturates", caption, sources, panels, columns=2, row_height=4.2),
+    ]
 
 
 def _over(rows: list, teacher: np.ndarray, levels: list[float], by_angle: bool) -> Panel:

@@ -28,13 +28,31 @@ def colour_of(index: int) -> str:
 
 
 @dataclass(frozen=True)
+class Field:
+    """The scale of colours of a panel, and what it shows behind its series.
+
+    `z` [y, x] at the places `x` and `y`, evenly spaced and increasing; empty: the scale alone. `low` and `high` are its
+    ends, `ticks` the values that are named beside it.
+    """
+
+    label: str
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    x: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    y: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    z: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    log: bool = False
+
+
+@dataclass(frozen=True)
 class Series:
     """One mark type over x and y. Arrays are one-dimensional and of equal length; NaN is a gap.
 
     `style`: points (with intervals, joined), marks (not joined), line, thin (one replica), reference (theory), mark (a
-    horizontal interval: y is the row, x the estimate). `low` and `high` are ends of the 95 % interval of y (of x for
-    mark). `firm` is False where fewer than half of the replicas are usable: drawn open. `tags` are the switches
-    that the series answers to.
+    horizontal interval: y is the row, x the estimate), cells (in the colour of their `values` on the panel's field).
+    `low` and `high` are ends of the 95 % interval of y (of x for mark, of `values` for cells). `firm` is False where
+    fewer than half of the replicas are usable: drawn open. `tags` are the switches that the series answers to.
     """
 
     label: str
@@ -53,6 +71,10 @@ class Series:
     tags: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     """Text that hovering shows for each point."""
+    values: np.ndarray | None = None
+    """Of cells: what the colour means."""
+    texts: Sequence[str] = ()
+    """Text beside each of the cells."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +97,10 @@ class Panel:
     """What the panel cannot show, in words."""
     line_at: float | None = None
     """Horizontal line (vertical where there are rows): the value of no effect."""
+    y_ticks: tuple[float, ...] = ()
+    y_names: tuple[str, ...] = ()
+    """Vertical ticks and their names, instead of automatic ones."""
+    field: Field | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +118,8 @@ class Chart:
     """(tag, value) that are off at first, in print too."""
     row_height: float = 2.6
     """Inches per row of panels."""
+    panel_width: float = 3.0
+    """Inches per column in print."""
 
     def switches(self) -> dict[str, list[str]]:
         """Values of each tag in order of appearance; a single value is no switch unless off at first."""
@@ -122,7 +150,11 @@ class Chart:
                 if series.style == "thin" or not len(finite) or len(said) == 6:
                     continue
                 first, last = finite[0], finite[-1]
-                if series.style == "mark":
+                if series.values is not None:
+                    shown = series.values[finite][np.isfinite(series.values[finite])]
+                    if shown.size:
+                        said.append(f"{series.label} between {shown.min():.3g} and {shown.max():.3g}")
+                elif series.style == "mark":
                     said += [
                         f"{panel.rows[int(y)]} {x:.3g}" for x, y in zip(series.x[finite], series.y[finite], strict=True)
                     ][: 6 - len(said)]
@@ -151,6 +183,8 @@ class Chart:
                 for name in ("x", "y", "low", "high", "firm"):
                     values = getattr(series, name)
                     put(name, [np.nan] * size if values is None else values)
+                if series.values is not None:
+                    put("value", series.values)
                 for tag, value in series.tags.items():
                     put(tag, [value] * size)
                 if panel.rows:

@@ -51,7 +51,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
     found = []
     for experiment in experiments:
         measured = runs_by_rate(experiment)
-        if not measured:
+        if not measured or "B3b" in experiment.claims:  # of cross-entropy: beyond_flow draws them
             continue
         panels = tuple(_panel(experiment, condition) for condition in conditions(measured[0][1]))
         found.append(

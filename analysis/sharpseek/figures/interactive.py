@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpseek.figures.chart import Chart, Panel, Series, colour_of
+from sharpseek.figures.chart import Chart, Field, Panel, Series, colour_of
 
 INK = "ink"
 """Stands for the page's text colour, which the report's script fills in for light and dark."""
@@ -97,6 +97,91 @@ def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dic
     return [trace]
 
 
+def _on_scale(what: Field, values: np.ndarray) -> np.ndarray:
+    """Values as the scale counts them: logarithms, or themselves."""
+    return np.log10(values) if what.log else np.asarray(values, dtype=float)
+
+
+def _scale(what: Field) -> dict[str, Any]:
+    """The ends of a scale of colours."""
+    low, high = _on_scale(what, np.array([what.low, what.high]))
+    return {"colorscale": "Viridis", "cmin": float(low), "cmax": float(high)}
+
+
+def _bar(what: Field) -> dict[str, Any]:
+    return {
+        "title": {"text": escaped(what.label), "side": "right"},
+        "tickvals": _on_scale(what, np.array(what.ticks)).tolist(),
+        "ticktext": [f"{tick:g}" for tick in what.ticks],
+        "thickness": 12,
+        "outlinewidth": 0,
+    }
+
+
+def background(what: Field, axis: str, bar: bool) -> dict[str, Any]:
+    """The field as a plotly trace; where it is a scale alone, without anything to see but its bar."""
+    scale = _scale(what)
+    z = np.round(_on_scale(what, np.clip(what.z, what.low, what.high)), 4)
+    return {
+        "type": "heatmap",
+        "name": what.label,
+        "x": what.x.tolist() or [0.0],
+        "y": what.y.tolist() or [0.0],
+        "z": z.tolist() or [[None]],
+        "zsmooth": "best" if what.z.size else False,
+        "colorscale": scale["colorscale"],
+        "zmin": scale["cmin"],
+        "zmax": scale["cmax"],
+        "showscale": bar,
+        "colorbar": _bar(what),
+        "hoverinfo": "skip",
+        "xaxis": f"x{axis}",
+        "yaxis": f"y{axis}",
+        "meta": {},
+    }
+
+
+def cells(series: Series, panel: Panel, axis: str, visible: bool) -> dict[str, Any]:
+    """Marks in the colours of their values; hollow where not firm or without a value."""
+    assert series.values is not None and panel.field is not None
+    none = np.full(len(series.x), np.nan)
+    low, high = (none if end is None else np.asarray(end) for end in (series.low, series.high))
+    firm = np.isfinite(series.values)
+    if series.firm is not None:
+        firm &= np.asarray(series.firm, dtype=bool)
+    mark = {"circle": "circle", "square": "square", "diamond": "diamond", "triangle": "triangle-up"}[series.symbol]
+    rows = np.stack([series.values, low, high], axis=1)
+    said = [
+        f"<b>{value:.5g}</b>, 95 % interval {lo:.5g} to {hi:.5g}" if np.isfinite(value) else "no value"
+        for value, lo, hi in rows
+    ]
+    notes = list(series.notes) or [""] * len(said)
+    floor = panel.field.low
+    colours = _on_scale(panel.field, np.where(firm, series.values, floor))
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": series.label,
+        "x": packed(series.x),
+        "y": packed(series.y),
+        "xaxis": f"x{axis}",
+        "yaxis": f"y{axis}",
+        "visible": visible,
+        "meta": dict(series.tags),
+        "showlegend": False,
+        "customdata": [[None if not np.isfinite(v) else float(f"{v:.7g}") for v in row] for row in rows],
+        "marker": {
+            "color": colours.tolist(),
+            "symbol": [mark if f else f"{mark}-open" for f in firm],
+            "size": 11,
+            "line": {"color": "white", "width": 1},
+            **_scale(panel.field),
+        },
+        "text": [text + (f"<br>{escaped(note)}" if note else "") for text, note in zip(said, notes, strict=True)],
+        "hovertemplate": f"{escaped(series.label)}<br>%{{text}}<extra></extra>",
+    }
+
+
 def _axes_of(panel: Panel, axis: str, x: list[float], y: list[float]) -> dict[str, Any]:
     horizontal: dict[str, Any] = {
         "domain": x,
@@ -114,6 +199,9 @@ def _axes_of(panel: Panel, axis: str, x: list[float], y: list[float]) -> dict[st
     if panel.x_ticks:
         names = [escaped(name) for name in panel.x_names] or [f"{tick:g}" for tick in panel.x_ticks]
         horizontal |= {"tickvals": list(panel.x_ticks), "ticktext": names}
+    if panel.y_ticks:
+        names = [escaped(name) for name in panel.y_names] or [f"{tick:g}" for tick in panel.y_ticks]
+        vertical |= {"tickvals": list(panel.y_ticks), "ticktext": names}
     if panel.rows:
         vertical |= {
             "tickvals": list(range(len(panel.rows))),
@@ -168,7 +256,12 @@ def plotly_figure(chart: Chart) -> dict[str, Any]:
                 {"type": "line", **(along if panel.rows else across), **refs,
                  "line": {"color": INK, "width": 1, "dash": "dot"}}
             )  # fmt: skip
+        if panel.field:
+            data.append(background(panel.field, axis, bar=index == 0))
         for series in panel.series:
-            data += trace_of(series, panel, axis, chart.shows(series))
+            if series.style == "cells":
+                data.append(cells(series, panel, axis, chart.shows(series)))
+            else:
+                data += trace_of(series, panel, axis, chart.shows(series))
     titles, names = [panel.title for panel in chart.panels], [list(panel.rows) for panel in chart.panels]
     return {"data": data, "layout": layout, "titles": titles, "rows": names}

@@ -17,9 +17,12 @@ import matplotlib
 import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
-from sharpseek.figures.chart import Chart, Panel, Series, colour_of, harmless
+from sharpseek.figures.chart import Chart, Field, Panel, Series, colour_of, harmless
 
 INK = "#1c2128"
 DASHES = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5))}
@@ -87,6 +90,37 @@ def draw_series(axes: Axes, series: Series) -> None:
     )  # fmt: skip
 
 
+def draw_cells(axes: Axes, series: Series, scale: ScalarMappable) -> None:
+    """Marks in the colours of their values; hollow where not firm or without a value."""
+    assert series.values is not None
+    firm = np.isfinite(series.values)
+    if series.firm is not None:
+        firm &= np.asarray(series.firm, dtype=bool)
+    marker = SYMBOLS[series.symbol]
+    colours = scale.to_rgba(np.where(firm, series.values, scale.norm.vmin))
+    size = 60 if series.symbol == "square" else 26
+    axes.scatter(series.x[firm], series.y[firm], s=size, color=colours[firm], marker=marker, edgecolors="white",
+                 linewidths=0.8, zorder=3, label=plain(series.label))  # fmt: skip
+    axes.scatter(series.x[~firm], series.y[~firm], s=size, facecolors="none", marker=marker, edgecolors="#9aa4ae",
+                 linewidths=0.8, zorder=3)  # fmt: skip
+    for x, y, text in zip(series.x, series.y, series.texts, strict=False):
+        axes.annotate(plain(text), (x, y), (0, 5), textcoords="offset points", ha="center", fontsize=5.5,
+                      color="white", path_effects=[withStroke(linewidth=1.1, foreground=INK)])  # fmt: skip
+
+
+def scale_of(axes: Axes, what: Field) -> ScalarMappable:
+    """Draws the background and the bar of its colours."""
+    norm = (LogNorm if what.log else Normalize)(what.low, what.high)
+    scale = ScalarMappable(norm, "viridis")
+    if what.z.size:
+        axes.pcolormesh(what.x, what.y, np.clip(what.z, what.low, what.high), norm=norm, cmap="viridis",
+                        shading="gouraud", rasterized=True)  # fmt: skip
+    bar = axes.figure.colorbar(scale, ax=axes, label=plain(what.label), fraction=0.06)
+    bar.set_ticks(list(what.ticks), labels=[f"{tick:g}" for tick in what.ticks])
+    bar.ax.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    return scale
+
+
 def plain(text: str) -> str:
     """Text that matplotlib draws as it is: a $ begins no formula."""
     return text.replace("$", r"\$")
@@ -113,8 +147,12 @@ def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = Non
             line = axes.axvline if panel.rows else axes.axhline
             line(panel.line_at, color=INK, linewidth=0.7, linestyle=DASHES["dot"])
         drawn = panel.series if series is None else series
+        scale = scale_of(axes, panel.field) if panel.field else None
         for one in drawn:
-            draw_series(axes, one)
+            if one.style != "cells":
+                draw_series(axes, one)
+            elif scale is not None:
+                draw_cells(axes, one, scale)
         if panel.x_log and _any_positive(drawn, "x"):
             axes.set_xscale("log")
         if panel.y_log and _any_positive(drawn, "y"):
@@ -128,6 +166,12 @@ def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = Non
             axes.set_xlim(*((first / 1.4, last * 1.4) if panel.x_log else (first - room, last + room)))
             axes.set_xticks(panel.x_ticks, tick_names(panel))
             axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+        if panel.field and panel.field.z.size:  # marks on its border are not cut
+            for limits, places in ((axes.set_xlim, panel.field.x), (axes.set_ylim, panel.field.y)):
+                room = 0.04 * (places[-1] - places[0])
+                limits(places[0] - room, places[-1] + room)
+        if panel.y_ticks:
+            axes.set_yticks(panel.y_ticks, [plain(name) for name in panel.y_names] or None)
         if panel.rows:
             axes.set_yticks(range(len(panel.rows)), [plain(row) for row in panel.rows])
             axes.set_ylim(len(panel.rows) - 0.4, -0.6)
@@ -145,7 +189,7 @@ def draw_chart(chart: Chart) -> Figure:
     """The whole chart with what is visible at first."""
     rows = -(-len(chart.panels) // chart.columns)
     with matplotlib.rc_context(STYLE):
-        width = max(COLUMN_WIDTH, 3.0 * chart.columns)
+        width = max(COLUMN_WIDTH, chart.panel_width * chart.columns)
         names = LETTER_WIDTH * max((len(row) for panel in chart.panels for row in panel.rows), default=0)
         if names > width - 1:
             width = names + 2  # long names of rows leave no room for what was measured

@@ -49,7 +49,7 @@
     Object.assign(layout, {
       width, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
       font: { color: ink, size: printing ? 9 : 12, family: "system-ui, 'DejaVu Sans', sans-serif" },
-      margin: { l: 58, r: 12, t: 12, b: 46 },
+      margin: { l: 58, r: figure.data.some((trace) => trace.showscale) ? 84 : 12, t: 12, b: 46 },
       hoverlabel: { bgcolor: colour("--panel"), bordercolor: line, font: { color: ink } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: ink },
     });
@@ -165,9 +165,10 @@
   function figureRows(name) {
     const figure = figures[name];
     const tags = [...new Set(figure.data.flatMap((trace) => Object.keys(trace.meta)))];
-    const rows = [["panel", "series", ...tags, "x", "y", "low", "high"]];
+    const cells = figure.data.some((trace) => trace.customdata);  // [value, low, high] of each
+    const rows = [["panel", "series", ...tags, "x", "y", "low", "high", ...(cells ? ["value"] : [])]];
     figure.data.forEach((trace, place) => {
-      if (trace.fill === "toself") return;
+      if (trace.fill === "toself" || trace.type === "heatmap") return;
       const error = trace.error_y || trace.error_x;
       const value = trace.error_x ? trace.x : trace.y;
       const index = (parseInt(trace.xaxis.slice(1), 10) || 1) - 1;
@@ -176,11 +177,11 @@
       const band = place > 0 && figure.data[place - 1].fill === "toself" ? figure.data[place - 1].y : null;
       // Where nothing was measured there is no value, and no interval where one of its ends is missing.
       const bar = (i, sign, lengths) => (known(value[i]) && known(lengths[i]) ? seven(value[i] + sign * lengths[i]) : "");
-      const low = (i) => (error ? bar(i, -1, error.arrayminus) : band ? seven(band[band.length - 1 - i]) : "");
-      const high = (i) => (error ? bar(i, 1, error.array) : band ? seven(band[i]) : "");
+      const low = (i) => (trace.customdata ? seven(trace.customdata[i][1]) : error ? bar(i, -1, error.arrayminus) : band ? seven(band[band.length - 1 - i]) : "");
+      const high = (i) => (trace.customdata ? seven(trace.customdata[i][2]) : error ? bar(i, 1, error.array) : band ? seven(band[i]) : "");
       trace.x.forEach((x, i) => rows.push([figure.titles[index], trace.name,
         ...tags.map((tag) => trace.meta[tag] ?? ""), seven(x), names.length ? names[trace.y[i]] : seven(trace.y[i]),
-        low(i), high(i)]));
+        low(i), high(i), ...(cells ? [trace.customdata ? seven(trace.customdata[i][0]) : ""] : [])]));
     });
     return rows;
   }

@@ -1,0 +1,65 @@
+"""Trajectories of cross-entropy: the slow flow, SGD at two rates, and what a line through them says of rate 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from sharpseek.figures.chart import Chart, Panel, Series
+from sharpseek.figures.common import TIME_LABEL, readable, source
+from sharpseek.files import Experiment
+from sharpseek.rates import join_rates
+from sharpseek.verdicts.beyond_entropy_flow import judge_entropy_flow, starts
+from sharpseek.verdicts.effect import student_quantile
+from sharpseek.verdicts.paper_forks import QUARTERS, quarters
+from sharpseek.verdicts.rules import LEVEL
+
+
+def entropy_charts(experiments: list[Experiment]) -> list[Chart]:
+    """A panel for each experiment and start."""
+    panels, used = [], []
+    for experiment in map(join_rates, experiments):
+        for run in experiment.runs.values():
+            if "flow_trace" not in run or "learning_rate" not in run.coords:
+                continue
+            pieces = judge_entropy_flow(experiment, run)
+            for number, (words, here) in enumerate(starts(run)):
+                own = pieces[number * QUARTERS : (number + 1) * QUARTERS]
+                bounds = [(p.estimate, p.low, p.high) for p in own]
+                title = ", ".join(filter(None, (experiment.name, words.replace("init_imbalance", "imbalance"))))
+                panels.append(_panel(run, here, title, np.array(bounds)))
+            used.append(experiment)
+    if not panels:
+        return []
+    caption = (
+        "Dashed: the slow flow of cross-entropy, computed without a step of SGD. Lines: means over seeds at each "
+        "learning rate with 95 % bands. Diamonds: a straight line through the two rates at rate 0 with 95 % intervals."
+    )
+    sources = "; ".join(source(e, "trace, flow_trace") for e in {e.name: e for e in used}.values())
+    return [Chart("entropy-flow", "Cross-entropy: predicted trajectories", caption, sources, tuple(panels), columns=2,
+                  row_height=3.2)]  # fmt: skip
+
+
+def _panel(run: xr.Dataset, here: np.ndarray, title: str, bounds: np.ndarray) -> Panel:
+    series = []
+    rates = run["learning_rate"].values
+    finished = run["status"].values == 0
+    for colour, rate in enumerate(np.unique(rates[here])):
+        rows = np.flatnonzero(here & finished & (rates == rate))
+        if rows.size < 2:
+            continue
+        trace = run["trace"].values[rows]
+        half = student_quantile(LEVEL, rows.size - 1) * trace.std(axis=0, ddof=1) / np.sqrt(rows.size)
+        mean = trace.mean(axis=0)
+        series.append(
+            Series(f"rate {rate:g}", run["rescaled_time"].values[rows[0]], mean, "line", colour, low=mean - half,
+                   high=mean + half, tags={"rate": f"{rate:g}"})
+        )  # fmt: skip
+    first = int(np.argmax(here))
+    time, flow = run["rescaled_time"].values[first], run["flow_trace"].values[first]
+    series.append(Series("flow", time, flow, "reference", dash="dash"))
+    at = quarters(run)[1]
+    predicted = np.interp(at, time - time[0], flow)
+    value, low, high = (predicted * bounds[:, i] for i in range(3))
+    series.append(Series("rate to 0", at, value, "points", low=low, high=high, symbol="diamond"))
+    return Panel(title, TIME_LABEL, readable("trace"), tuple(series), y_log=True)
