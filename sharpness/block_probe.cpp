@@ -32,17 +32,40 @@ at::Tensor BlockProbe::label_error() const {
 }
 
 std::optional<Measurement> BlockProbe::measure(const at::Tensor& parameters, std::int64_t step,
-                                               const Interruption& interrupted) {
+                                               const Interruption& interrupted,
+                                               const std::vector<at::Tensor>& optimizer) {
   std::map<std::string, std::vector<at::Tensor>> parts;
   for (std::size_t i = 0; i < probes_.size(); ++i) {
     if (i > 0 && interrupted()) return std::nullopt;
     const std::int64_t first = static_cast<std::int64_t>(i) * block_;
-    const at::Tensor own = parameters.slice(0, first, std::min(parameters.size(0), first + block_));
-    for (auto& [name, values] : probes_[i]->measure(own, step)) parts[name].push_back(values);
+    const auto own = [&](const at::Tensor& x) { return x.slice(0, first, std::min(x.size(0), first + block_)); };
+    std::vector<at::Tensor> slots;
+    for (const at::Tensor& slot : optimizer) slots.push_back(own(slot));
+    for (auto& [name, values] : probes_[i]->measure(own(parameters), step, slots)) {
+      parts[name].push_back(values);
+    }
   }
   Measurement result;
   for (const auto& [name, values] : parts) result[name] = values.size() == 1 ? values.front() : at::cat(values);
   return result;
+}
+
+at::Tensor BlockProbe::tracked() const {
+  std::vector<at::Tensor> parts;
+  for (const auto& probe : probes_) parts.push_back(probe->tracked());
+  return parts.front().defined() ? at::cat(parts) : at::Tensor();
+}
+
+void BlockProbe::track(const at::Tensor& vectors) {
+  if (!vectors.defined()) return;
+  for (std::size_t i = 0; i < probes_.size(); ++i) {
+    const std::int64_t first = static_cast<std::int64_t>(i) * block_;
+    probes_[i]->track(vectors.slice(0, first, std::min(vectors.size(0), first + block_)));
+  }
+}
+
+void BlockProbe::accept() {
+  for (const auto& probe : probes_) probe->accept();
 }
 
 }  // namespace sharpseek

@@ -23,7 +23,13 @@ class BlockProbe {
   at::Tensor label_error() const;
 
   /// Probe::measure of all replicas; nothing if interrupted before the last block.
-  std::optional<Measurement> measure(const at::Tensor& parameters, std::int64_t step, const Interruption& interrupted);
+  std::optional<Measurement> measure(const at::Tensor& parameters, std::int64_t step, const Interruption& interrupted,
+                                     const std::vector<at::Tensor>& optimizer = {});
+
+  /// Probe::tracked of all replicas, and where it is taken up again.
+  at::Tensor tracked() const;
+  void track(const at::Tensor& vectors);
+  void accept();
 
  private:
   std::int64_t block_;  ///< replicas of a block

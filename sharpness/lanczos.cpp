@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -17,13 +19,24 @@ namespace sharpseek {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+/// Numbers of the random vectors that take the place of useless ones, far from those of starts.
+constexpr std::uint32_t kReplacement = 1u << 30;
 
 at::Tensor norms(const at::Tensor& x) { return x.square().sum(-1).sqrt(); }
 
 /// Pairs of one pass for every replica.
 struct Found {
-  at::Tensor values;   ///< [E, wanted] float64, descending
-  at::Tensor vectors;  ///< [E, wanted, P]
+  at::Tensor values;         ///< [E, wanted] float64, descending
+  at::Tensor vectors;        ///< [E, wanted, P]
+  at::Tensor products = {};  ///< [E, wanted, P] of sign x A with them, where they are known
+};
+
+/// The space that tracking works in: an orthonormal basis, its products, and Q A Q' of each replica.
+struct Subspace {
+  at::Tensor basis;     ///< [E, capacity, P]
+  at::Tensor products;  ///< [E, capacity, P] of sign x A
+  std::vector<Eigen::MatrixXd> projected;
+  std::int64_t size = 0;
 };
 
 /// When a replica's Ritz pairs are worth a look: solving the projected problem costs as much as a product of a small
@@ -72,7 +85,7 @@ class Solver {
     const std::int64_t k = options_.count;
     locked_ = at::empty({replicas_, 0, dimension_}, op_.options());
     values_ = at::empty({replicas_, 0}, at::kDouble);
-    const Found first = pass(k, false);
+    const Found first = options_.previous.defined() ? follow(k) : pass(k, false);
     lock(first.vectors, first.values);
     std::vector<char> proven(static_cast<std::size_t>(replicas_), 0);
     while (options_.multiplicities && !stopped_ && locked_.size(1) < dimension_) {
@@ -107,13 +120,18 @@ class Solver {
     return sign_ < 0 ? -w : w.contiguous();
   }
 
+  /// Random vectors [E, P], the same for all replicas.
+  at::Tensor random(std::uint32_t index) {
+    std::vector<double> normals(static_cast<std::size_t>(dimension_));
+    standard_normals(options_.seed, Stream::kProbe, 0, index, normals);
+    return at::tensor(normals, at::kDouble).to(op_.options()).repeat({replicas_, 1});
+  }
+
   /// A unit vector [E, P] orthogonal to the panel's first rows; the first one of all heeds the warm start. The same for
   /// every record and replica on purpose: a converged result does not depend on where it started, and its true residual
   /// is stored.
   at::Tensor fresh(const at::Tensor& panel, std::int64_t rows) {
-    std::vector<double> normals(static_cast<std::size_t>(dimension_));
-    standard_normals(options_.seed, Stream::kProbe, 0, draws_++, normals);
-    at::Tensor x = at::tensor(normals, at::kDouble).to(op_.options()).repeat({replicas_, 1});
+    at::Tensor x = random(draws_++);
     if (draws_ == 1 && options_.start.defined()) {
       // Some of the random vector stays: a direction that the given ones lack could not be found otherwise.
       const at::Tensor sum = options_.start.to(op_.options()).sum(1);
@@ -139,6 +157,128 @@ class Solver {
       if (bound > 0) worst = std::max(worst, bound / allowed);
     }
     return worst;
+  }
+
+  /// A unit vector of each replica orthogonal to the panel's first rows: `x`, or a random one where x is not finite or
+  /// lies in the rows' space.
+  at::Tensor orthogonal(const at::Tensor& panel, std::int64_t rows, const at::Tensor& x) {
+    at::Tensor w = at::where(at::isfinite(x).all(1, true), x, at::zeros({}, x.options())).contiguous();
+    const at::Tensor before = norms(w);
+    panels_.project_out(panel, rows, w);
+    const at::Tensor after = norms(w);
+    const at::Tensor lost = (after <= 100 * epsilon_ * before).logical_or(after == 0);
+    w = w / after.unsqueeze(1).clamp_min(1e-30);
+    if (!lost.any().item<bool>()) return w;
+    // Numbered by the row, so that it does not matter to a replica how often others need one.
+    at::Tensor other = random(kReplacement + static_cast<std::uint32_t>(rows));
+    panels_.project_out(panel, rows, other);
+    return at::where(lost.unsqueeze(1), other / norms(other).unsqueeze(1).clamp_min(1e-30), w);
+  }
+
+  /// Adds a unit vector to the basis.
+  void extend(Subspace& space, const at::Tensor& x) {
+    const std::int64_t m = space.size++;
+    space.basis.select(1, m).copy_(x);
+    const at::Tensor w = product(x.contiguous());
+    space.products.select(1, m).copy_(w);
+    const at::Tensor column = panels_.overlaps(space.basis, m + 1, w).to(at::kCPU, at::kDouble).contiguous();
+    for (std::int64_t e = 0; e < replicas_; ++e) {
+      const auto replica = static_cast<std::size_t>(e);
+      Eigen::MatrixXd& t = space.projected[replica];
+      t.conservativeResize(m + 1, m + 1);
+      for (std::int64_t j = 0; j <= m; ++j) t(j, m) = t(m, j) = column.data_ptr<double>()[e * (m + 1) + j];
+      if (!t.allFinite()) {
+        finite_[replica] = 0;
+        t.setZero();
+      }
+    }
+  }
+
+  /// Keeps the best Ritz vectors of a full space.
+  void contract(Subspace& space, const at::Tensor& weights, const at::Tensor& values) {
+    const std::int64_t kept = weights.size(1);
+    const at::Tensor basis = panels_.combine(weights, space.basis, 0);
+    const at::Tensor products = panels_.combine(weights, space.products, 0);
+    space.basis.narrow(1, 0, kept).copy_(basis);
+    space.products.narrow(1, 0, kept).copy_(products);
+    space.size = kept;
+    for (std::int64_t e = 0; e < replicas_; ++e) {
+      const Eigen::Map<const Eigen::VectorXd> theta(values.data_ptr<double>() + e * kept, kept);
+      space.projected[static_cast<std::size_t>(e)] = theta.asDiagonal();
+    }
+  }
+
+  /// The best `count` Ritz pairs of every replica: values [E, count] and weights [E, count, size].
+  std::pair<at::Tensor, at::Tensor> best_pairs(const Subspace& space, std::int64_t count) {
+    const at::Tensor values = at::zeros({replicas_, count}, at::kDouble);
+    const at::Tensor weights = at::zeros({replicas_, count, space.size}, at::kDouble);
+    panels_.each([&](std::int64_t e) {
+      const auto replica = static_cast<std::size_t>(e);
+      const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(space.projected[replica]);
+      const Eigen::Index last = space.size - 1;
+      norm_[replica] = std::max(norm_[replica], solver.eigenvalues().cwiseAbs().maxCoeff());
+      for (std::int64_t i = 0; i < count; ++i) {
+        values.data_ptr<double>()[e * count + i] = solver.eigenvalues()(last - i);
+        std::copy_n(solver.eigenvectors().col(last - i).data(), space.size,
+                    weights.data_ptr<double>() + (e * count + i) * space.size);
+      }
+    });
+    return {values, weights};
+  }
+
+  /// The k wanted pairs, tracked from those of a nearby matrix. A replica that is done keeps what it has: the steps
+  /// that others still need change nothing of it.
+  Found follow(std::int64_t k) {
+    const std::int64_t capacity = std::min(std::max(options_.basis, 2 * k + 4), dimension_);
+    Subspace space{at::empty({replicas_, capacity, dimension_}, op_.options()),
+                   at::empty({replicas_, capacity, dimension_}, op_.options()),
+                   std::vector<Eigen::MatrixXd>(static_cast<std::size_t>(replicas_)), 0};
+    const at::Tensor given = options_.previous.to(op_.options());
+    const at::Tensor none = at::zeros({replicas_, dimension_}, op_.options());
+    for (std::int64_t i = 0; i < k; ++i) {
+      const at::Tensor x = i < given.size(1) ? given.select(1, i) : none;
+      extend(space, orthogonal(space.basis, space.size, x));
+    }
+
+    Found found{at::zeros({replicas_, k}, at::kDouble), at::zeros({replicas_, k, dimension_}, op_.options())};
+    found.products = at::zeros_like(found.vectors);
+    at::Tensor open = at::ones({replicas_}, at::kBool);
+    for (std::int64_t steps = k;; ++steps) {
+      // Ritz pairs and their residuals A y - theta y.
+      const auto [values, weights] = best_pairs(space, k);
+      const at::Tensor y = panels_.combine(weights, space.basis, 0);
+      const at::Tensor ay = panels_.combine(weights, space.products, 0);
+      const at::Tensor residuals = ay - values.to(ay.options()).unsqueeze(2) * y;
+      const at::Tensor sizes = norms(residuals).to(at::kCPU, at::kDouble);
+
+      // Replicas that are done keep what they have now.
+      stopped_ = stopped_ || options_.interrupted();
+      const bool last = steps >= options_.steps || space.size == dimension_ || stopped_;
+      at::Tensor leaving = open.clone();
+      for (std::int64_t e = 0; e < replicas_; ++e) {
+        const auto replica = static_cast<std::size_t>(e);
+        const bool there = sizes[e].max().item<double>() <= options_.tolerance * norm_[replica];
+        if (!there && !last && finite_[replica] != 0) leaving[e].fill_(false);
+      }
+      const at::Tensor now = leaving.to(y.device()).view({-1, 1, 1});
+      found.values = at::where(leaving.unsqueeze(1), values, found.values);
+      found.vectors = at::where(now, y, found.vectors);
+      found.products = at::where(now, ay, found.products);
+      open = open.logical_and(leaving.logical_not());
+      if (!open.any().item<bool>()) break;
+
+      // The largest residual of each joins the space.
+      if (space.size == capacity) {
+        const auto [kept_values, kept_weights] = best_pairs(space, k + (capacity - k) / 3);
+        contract(space, kept_weights, kept_values);
+      }
+      const at::Tensor worst = sizes.argmax(1, /*keepdim=*/true).to(residuals.device()).unsqueeze(2);
+      const at::Tensor next = residuals.gather(1, worst.expand({replicas_, 1, dimension_})).squeeze(1);
+      extend(space, orthogonal(space.basis, space.size, next));
+    }
+    known_ = k;
+    known_products_ = found.products;
+    return found;
   }
 
   /// What a pass knows of each replica.
@@ -296,6 +436,20 @@ class Solver {
     values_ = at::cat({values_, values}, 1);
   }
 
+  /// A v for the chosen locked vectors: what tracking knows, and products of their own for replicas with others.
+  at::Tensor products_of(const at::Tensor& chosen, const at::Tensor& vectors) {
+    const at::Tensor tracked = (chosen < known_).all(1);
+    at::Tensor products = vectors;
+    if (!tracked.all().item<bool>()) {
+      matvecs_ += vectors.size(1);
+      products = op_.apply(vectors);
+    }
+    if (known_ == 0) return products;
+    const at::Tensor rows = chosen.clamp_max(known_ - 1).unsqueeze(2).expand(vectors.sizes()).to(vectors.device());
+    const at::Tensor known = sign_ * known_products_.gather(1, rows);
+    return at::where(tracked.to(vectors.device()).view({-1, 1, 1}), known, products);
+  }
+
   Spectrum finish() {
     const at::Tensor best = std::get<1>(values_.sort(-1, /*descending=*/true)).narrow(1, 0, options_.count);
     const at::Tensor vectors =
@@ -303,9 +457,8 @@ class Solver {
     locked_ = at::Tensor();
 
     // Rayleigh quotients and true residuals of the chosen vectors, in float64 once the product is there.
-    matvecs_ += vectors.size(1);
     std::vector<at::Tensor> all_values, all_residuals;
-    const at::Tensor products = op_.apply(vectors);
+    const at::Tensor products = products_of(best, vectors);
     for (std::int64_t i = 0; i < vectors.size(1); ++i) {
       const at::Tensor y = vectors.select(1, i).to(at::kDouble);
       const at::Tensor ay = products.select(1, i).to(at::kDouble);
@@ -349,8 +502,10 @@ class Solver {
   PanelProducts panels_;
   std::int64_t matvecs_ = 0;
   std::uint32_t draws_ = 0;
-  bool stopped_ = false;      ///< an interruption was asked for
-  at::Tensor locked_;         ///< [E, l, P]
+  bool stopped_ = false;    ///< an interruption was asked for
+  at::Tensor locked_;       ///< [E, l, P]
+  std::int64_t known_ = 0;  ///< the first so many of them have known products
+  at::Tensor known_products_;
   at::Tensor values_;         ///< [E, l] of sign x A; -infinity where a replica does not count the vector
   at::Tensor limit_;          ///< [E] what a proof must not find anything beyond
   std::vector<char> finite_;  ///< [E]
@@ -364,6 +519,9 @@ Spectrum lanczos(LinearOperator& op, const LanczosOptions& options) {
   require(options.count <= op.dimension(), "lanczos: eigenvalues ", options.count, " > dimension ", op.dimension());
   require(options.count <= options.steps, "eigenvalues = ", options.count, ": must be at most ", options.steps,
           ", the steps of Lanczos");
+  require(!options.previous.defined() || (options.previous.dim() == 3 && options.previous.size(0) == op.replicas() &&
+                                          options.previous.size(2) == op.dimension()),
+          "lanczos: previous vectors do not fit [", op.replicas(), ", any, ", op.dimension(), "]");
   return Solver(op, options).solve();
 }
 

@@ -30,6 +30,10 @@ struct LanczosOptions {
   bool vectors = false;                     ///< return eigenvectors
   bool multiplicities = true;               ///< prove with further passes that no copy of a wanted value is missing
   at::Tensor start;  ///< warm start: [E, any, P], vectors near the wanted ones, such as those of the previous weights
+  /// Tracking: [E, any, P], the wanted vectors of a nearby matrix, such as that of the record before. They are improved
+  /// instead of found anew; those that are missing, not finite or dependent are random at first. Undefined: no
+  /// tracking.
+  at::Tensor previous = {};
   Interruption interrupted = never_interrupted;  ///< asked at each step: whether to return what there is
 };
 
@@ -53,6 +57,11 @@ struct Spectrum {
 /// once. Therefore converged pairs are locked, and further passes run orthogonally to them until a pass finds nothing
 /// beyond the k-th value: then the k values are the right ones, multiplicities included. Cost: products of the first
 /// pass, and a shorter pass for each repetition and for the proof. Memory: (basis + 1 + wanted) vectors of P.
+///
+/// With `previous` the first pass is another one: generalised Davidson without preconditioner (Morgan and Scott, SIAM
+/// J. Sci. Stat. Comput. 7, 1986), which begins in the space of the given vectors and at each step adds the largest
+/// residual of the wanted Ritz pairs. Its products with the basis give the products with the vectors found, so that
+/// their residuals cost nothing. Copies are looked for as always.
 ///
 /// Interrupted, it returns the best pairs so far with their true residuals (k products more), as not converged: copies
 /// may be missing.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -139,6 +140,21 @@ const GradientMoments& ModuleObjective::moments() {
     moments_ = found;
     return moments_;
   });
+}
+
+void ModuleObjective::for_batches(std::int64_t count, std::int64_t size,
+                                  const std::function<void(const BatchGroup&)>& visit) {
+  for (std::int64_t b = 0; b < count; ++b) {
+    const Tensor chosen = at::tensor(batch_indices(b, size, samples())).to(samples_.inputs.device());
+    ModuleOptions options = options_;
+    options.progress = {};
+    ModuleObjective part(network_, {samples_.inputs.index_select(0, chosen), samples_.targets.index_select(0, chosen)},
+                         options);
+    visit({.count = 1,
+           .gradient = part.loss_gradient(parameters_).gradient,
+           .hessian = part.hessian(),
+           .gradient_with = [&part](const Tensor& w) { return part.loss_gradient(w).gradient; }});
+  }
 }
 
 BatchCurvature ModuleObjective::batch(std::int64_t index, std::int64_t size) {

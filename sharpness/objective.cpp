@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -101,7 +102,7 @@ const GradientMoments& EngineObjective::moments() {
   return *moments_;
 }
 
-BatchCurvature EngineObjective::batch(std::int64_t index, std::int64_t size) {
+Samples EngineObjective::drawn(std::int64_t index, std::int64_t size) const {
   const std::int64_t outputs = engine_.program().outputs();
   const at::Tensor chosen = at::tensor(batch_indices(index, size, samples())).to(samples_.inputs.device());
   std::vector<double> normals(static_cast<std::size_t>(size * outputs));
@@ -111,31 +112,46 @@ BatchCurvature EngineObjective::batch(std::int64_t index, std::int64_t size) {
   const at::Tensor inputs = samples_.inputs.index_select(0, chosen);
   at::Tensor labels = labelled_.targets.index_select(labelled_.targets.dim() - 2, chosen);
   if (noise_.defined()) labels = labels + at::matmul(noise_.of(chosen).at(inputs), z.unsqueeze(3)).squeeze(3);
-  const BatchCurvature found = curvature_of({inputs, labels.contiguous(), samples_.loss}, 1);
+  return {inputs, labels.contiguous(), samples_.loss};
+}
+
+BatchCurvature EngineObjective::batch(std::int64_t index, std::int64_t size) {
+  const BatchCurvature found = curvature_of(group_of(drawn(index, size), 1));
   return {found.square[0], found.own[0], found.full[0]};
 }
 
 BatchCurvature EngineObjective::batches(std::int64_t count, std::int64_t size) {
-  if (!training_.batches) return Objective::batches(count, size);
-  if (training_.batches->whole()) {
-    // Every mini-batch is the same: all samples, and fresh noise averages out.
-    const BatchCurvature one = curvature_of(labelled_, 1);
-    const auto copied = [&](const at::Tensor& values) { return values.expand({count, -1}).contiguous(); };
-    return {copied(one.square), copied(one.own), copied(one.full)};
+  std::vector<at::Tensor> square, own, full;
+  for_batches(count, size, [&](const BatchGroup& group) {
+    const BatchCurvature part = curvature_of(group);
+    square.push_back(part.square);
+    own.push_back(part.own);
+    full.push_back(part.full);
+  });
+  const auto all = [&](const std::vector<at::Tensor>& parts) {
+    const at::Tensor rows = at::cat(parts);
+    // Where every mini-batch is the same there is one row.
+    return rows.size(0) == count ? rows : rows.expand({count, -1}).contiguous();
+  };
+  return {all(square), all(own), all(full)};
+}
+
+void EngineObjective::for_batches(std::int64_t count, std::int64_t size,
+                                  const std::function<void(const BatchGroup&)>& visit) {
+  if (!training_.batches) {
+    for (std::int64_t b = 0; b < count; ++b) visit(group_of(drawn(b, size), 1));
+    return;
   }
+  // Every mini-batch is the same: all samples, and fresh noise averages out.
+  if (training_.batches->whole()) return visit(group_of(labelled_, 1));
   // So many at once that the gradients of a block of replicas stay within 2^22 numbers. How many replicas there really
   // are must not decide (sharpness/block.h).
   const std::int64_t piece =
       std::clamp<std::int64_t>((std::int64_t{1} << 22) / (replicas_of_block(dimension()) * dimension()), 1, count);
-  std::vector<at::Tensor> square, own, full;
   for (std::int64_t first = 0; first < count; first += piece) {
     const std::int64_t some = std::min(piece, count - first);
-    const BatchCurvature part = curvature_of(training_.batches->draw(training_.record, first, some), some);
-    square.push_back(part.square);
-    own.push_back(part.own);
-    full.push_back(part.full);
+    visit(group_of(training_.batches->draw(training_.record, first, some), some));
   }
-  return {at::cat(square), at::cat(own), at::cat(full)};
 }
 
 BatchSampling EngineObjective::sampling(std::int64_t size) const {
@@ -148,16 +164,24 @@ std::shared_ptr<LinearOperator> EngineObjective::training_hessian() {
   return training_hessian_;
 }
 
-BatchCurvature EngineObjective::curvature_of(const Samples& samples, std::int64_t copies) {
+BatchGroup EngineObjective::group_of(const Samples& samples, std::int64_t copies) {
   const at::Tensor weights = copies == 1 ? parameters_ : parameters_.repeat_interleave(copies, 0);
-  const at::Tensor g = engine_.loss_gradient(weights, samples).gradient;  // [E copies, P]
+  return {.count = copies,
+          .gradient = engine_.loss_gradient(weights, samples).gradient,
+          .hessian = engine_.hessian(weights, samples),
+          .gradient_with = [this, samples](const at::Tensor& w) { return engine_.loss_gradient(w, samples).gradient; }};
+}
+
+BatchCurvature EngineObjective::curvature_of(const BatchGroup& batches) {
+  const at::Tensor& g = batches.gradient;
+  const std::int64_t copies = batches.count;
   const auto by_batch = [&](const at::Tensor& sums) {
     return sums.to(at::kCPU).view({replicas(), copies}).t().contiguous();
   };
   const auto along = [&](const at::Tensor& product) {
     return by_batch((product.reshape(g.sizes()).to(at::kDouble) * g.to(at::kDouble)).sum(1));
   };
-  return {by_batch(g.to(at::kDouble).square().sum(1)), along(engine_.hessian(weights, samples)->apply(g.unsqueeze(1))),
+  return {by_batch(g.to(at::kDouble).square().sum(1)), along(batches.hessian->apply(g.unsqueeze(1))),
           along(training_hessian()->apply(g.view({replicas(), copies, -1})))};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,14 @@ struct BatchCurvature {
   at::Tensor square;  ///< |g_B|^2
   at::Tensor own;     ///< g_B' H_B g_B, H_B the Hessian of the same mini-batch
   at::Tensor full;    ///< g_B' H g_B, H the Hessian of all samples
+};
+
+/// Some mini-batches of every replica, those of a replica one after the other: E x count of them.
+struct BatchGroup {
+  std::int64_t count;
+  at::Tensor gradient;                                         ///< [E count, P]
+  std::shared_ptr<LinearOperator> hessian;                     ///< of E count matrices
+  std::function<at::Tensor(const at::Tensor&)> gradient_with;  ///< gradients of the same at other weights [E count, P]
 };
 
 /// A loss on fixed samples, with everything that is measured of it at given weights: the ensemble of an engine, or one
@@ -60,6 +69,12 @@ class Objective {
   virtual BatchCurvature batch(std::int64_t index, std::int64_t size) = 0;
   /// `count` mini-batches: 0 .. count - 1 of batch(), or, where training is known, each replica's own.
   virtual BatchCurvature batches(std::int64_t count, std::int64_t size);
+  /// Calls visit with the mini-batches that batches() takes, group after group; where every mini-batch is the whole
+  /// set, with that one alone. What a group holds is not valid later.
+  virtual void for_batches(std::int64_t count, std::int64_t size,
+                           const std::function<void(const BatchGroup&)>& visit) = 0;
+  /// Loss [E] at other weights [E, P] with the labels that training sees, where they are known.
+  virtual at::Tensor training_loss(const at::Tensor& parameters) { return loss(parameters); }
   /// How the mean gradient of these mini-batches varies: samples are drawn independently, unless training is known.
   virtual BatchSampling sampling(std::int64_t size) const { return {.size = static_cast<double>(size)}; }
 
@@ -101,13 +116,18 @@ class EngineObjective : public Objective {
   const GradientMoments& moments() override;
   BatchCurvature batch(std::int64_t index, std::int64_t size) override;
   BatchCurvature batches(std::int64_t count, std::int64_t size) override;
+  void for_batches(std::int64_t count, std::int64_t size, const std::function<void(const BatchGroup&)>& visit) override;
+  at::Tensor training_loss(const at::Tensor& parameters) override { return engine_.loss(parameters, labelled_); }
   BatchSampling sampling(std::int64_t size) const override;
 
  private:
   /// Of the training loss: with the labels that training sees.
   std::shared_ptr<LinearOperator> training_hessian();
   /// Mini-batches `samples`, `copies` for each replica, one after the other.
-  BatchCurvature curvature_of(const Samples& samples, std::int64_t copies);
+  BatchGroup group_of(const Samples& samples, std::int64_t copies);
+  BatchCurvature curvature_of(const BatchGroup& batches);
+  /// The mini-batch that batch() takes.
+  Samples drawn(std::int64_t index, std::int64_t size) const;
 
   Engine& engine_;
   at::Tensor parameters_;

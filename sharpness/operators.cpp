@@ -26,6 +26,10 @@ at::Tensor OuterProductOperator::apply(const at::Tensor& vectors) {
   return at::bmm(at::bmm(vectors, rows_.transpose(1, 2)), rows_);
 }
 
+at::Tensor ScaledOperator::apply(const at::Tensor& vectors) {
+  return op_->apply((vectors * scale_).contiguous()) * scale_;
+}
+
 BlockOperator::BlockOperator(std::shared_ptr<LinearOperator> op, std::int64_t first, std::int64_t count)
     : op_(std::move(op)), first_(first), count_(count) {
   require(first >= 0 && count >= 1 && first + count <= op_->dimension(), "block ", first, " + ", count,

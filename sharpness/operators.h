@@ -44,6 +44,22 @@ class OuterProductOperator : public LinearOperator {
   at::Tensor rows_;
 };
 
+/// S A S for diagonal S [E, P]: with S = D^(-1/2) it has the eigenvalues of D^(-1) A. Cost: one product of A.
+class ScaledOperator : public LinearOperator {
+ public:
+  ScaledOperator(std::shared_ptr<LinearOperator> op, at::Tensor scale)
+      : op_(std::move(op)), scale_(scale.unsqueeze(1)) {}
+
+  std::int64_t replicas() const override { return op_->replicas(); }
+  std::int64_t dimension() const override { return op_->dimension(); }
+  at::TensorOptions options() const override { return op_->options(); }
+  at::Tensor apply(const at::Tensor& vectors) override;
+
+ private:
+  std::shared_ptr<LinearOperator> op_;
+  at::Tensor scale_;  ///< [E, 1, P]
+};
+
 /// The block of A with rows and columns `first` .. `first + count` - 1: one layer's block. Cost: one product of A.
 class BlockOperator : public LinearOperator {
  public:

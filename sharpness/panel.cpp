@@ -75,6 +75,8 @@ SHARPSEEK_CLONES std::pair<double, double> advance_panel(double* panel, std::int
                                                          double* overlap) {
   return advance_one(panel, row, n, w, overlap);
 }
+SHARPSEEK_CLONES float dot_row(const float* a, const float* b, std::int64_t n) { return dot(a, b, n); }
+SHARPSEEK_CLONES double dot_row(const double* a, const double* b, std::int64_t n) { return dot(a, b, n); }
 SHARPSEEK_CLONES void add_row(float* y, float scale, const float* x, std::int64_t n) { add_scaled(y, scale, x, n); }
 SHARPSEEK_CLONES void add_row(double* y, double scale, const double* x, std::int64_t n) { add_scaled(y, scale, x, n); }
 
@@ -149,6 +151,22 @@ std::pair<at::Tensor, at::Tensor> PanelProducts::advance(at::Tensor& panel, std:
   };
   with_type(w.scalar_type(), run);
   return {alpha, beta};
+}
+
+at::Tensor PanelProducts::overlaps(const at::Tensor& panel, std::int64_t rows, const at::Tensor& w) {
+  if (!own_loops_) return at::bmm(panel.narrow(1, 0, rows), w.unsqueeze(2)).squeeze(2);
+  at::Tensor out = at::empty({replicas_, rows}, panel.options());
+  const std::int64_t n = w.size(1);
+  const auto run = [&]<class T>(T*) {
+    const T* q = panel.data_ptr<T>();
+    const T* x = w.data_ptr<T>();
+    T* y = out.data_ptr<T>();
+    each([&](std::int64_t e) {
+      for (std::int64_t j = 0; j < rows; ++j) y[e * rows + j] = dot_row(q + e * panel.stride(0) + j * n, x + e * n, n);
+    });
+  };
+  with_type(w.scalar_type(), run);
+  return out;
 }
 
 at::Tensor PanelProducts::combine(const at::Tensor& weights, const at::Tensor& panel, std::int64_t first) {

@@ -22,6 +22,8 @@ class PanelProducts {
   /// One Lanczos step's work on vectors: alpha = w'q with q the panel's row `row`, w made orthogonal to the rows up to
   /// it, beta = |w|, and w / beta stored as the next row. Gives (alpha, beta) [E] each, of the panel's options.
   std::pair<at::Tensor, at::Tensor> advance(at::Tensor& panel, std::int64_t row, at::Tensor& w);
+  /// Q w with the first `rows` rows of `panel`; w [E, P], contiguous: [E, rows], of the panel's options.
+  at::Tensor overlaps(const at::Tensor& panel, std::int64_t rows, const at::Tensor& w);
   /// weights [E, k, rows] x the rows first..first + rows of the panel -> [E, k, P].
   at::Tensor combine(const at::Tensor& weights, const at::Tensor& panel, std::int64_t first);
   /// Calls body(e) for every replica, on all threads.

@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -37,8 +39,9 @@ Probe::Probe(Engine& engine, EvaluationData data, const TrainingProblem& problem
   batches_ = std::make_shared<const MiniBatches>(problem, engine.options());
   seed_ = problem.task->seed;
   keys_ = problem.replica_keys;
+  training_ = std::make_shared<const TrainingProblem>(problem);
   if (problem.task->labels.distributions()) {
-    problem_ = std::make_shared<const TrainingProblem>(problem);
+    problem_ = training_;
     Population fixed = population(problem, data_.fixed, seed_, label_nodes(data_.fixed.count()));
     data_.fixed = std::move(fixed.samples);
     noise_factors_ = std::move(fixed.noise);
@@ -57,21 +60,35 @@ GradientMoments Probe::fresh_moments(const at::Tensor& parameters, std::int64_t 
   return gradient_moments(engine_, parameters, now.samples, now.noise);
 }
 
-Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step) {
+Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step, const std::vector<at::Tensor>& optimizer) {
   // Diverged replicas are measured at zero weights and their values replaced, so that one of them costs no other's.
   const at::Tensor finite = at::isfinite(parameters).all(1);
-  const at::Tensor safe = at::where(finite.unsqueeze(1), parameters, at::zeros({}, parameters.options()));
+  const auto or_zero = [&](const at::Tensor& x) {
+    return at::where(finite.unsqueeze(1), x, at::zeros({}, x.options()));
+  };
+  const at::Tensor safe = or_zero(parameters);
+  std::vector<at::Tensor> state;
+  for (const at::Tensor& slot : optimizer) state.push_back(or_zero(slot));
+  std::optional<TrainingMoment> moment;
+  if (training_ && training_->slots() == static_cast<int>(state.size())) {
+    moment = TrainingMoment{training_.get(), &state, step};
+  }
   EngineObjective objective(engine_, safe, data_.fixed, noise_factors_, {batches_, labels_, step});
   std::function<GradientMoments()> fresh;
   if (data_.fresh) fresh = [&] { return fresh_moments(safe, step); };
-  MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_, {probe_seed(seed_, step), keys_});
+  MeasuringContext context(objective, std::move(fresh), balances_, batch_, options_, {probe_seed(seed_, step), keys_},
+                           moment);
+  if (options_.warm_start) context.track(tracked_);
   Measurement result;
   for (const Quantity* quantity : quantities_) quantity->measure(context, result);
+  if (options_.warm_start) found_ = context.trackable();
 
   const at::Tensor keep = finite.to(at::kCPU);
   const at::Tensor nothing = at::full({}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   for (auto& [name, values] : result) {
-    values = at::where(values.dim() == 1 ? keep : keep.unsqueeze(1), values, nothing).contiguous();
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(values.dim()), 1);
+    rows.front() = -1;
+    values = at::where(keep.view(rows), values, nothing).contiguous();
   }
   return result;
 }

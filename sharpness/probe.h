@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sharpness/evaluation.h"
@@ -32,9 +33,19 @@ class Probe {
   /// Standard error of the mean labels (sharpness/population.h) [E]; undefined where they are exact.
   const at::Tensor& label_error() const { return label_error_; }
 
-  /// `step` selects the fresh samples, mini-batches and random probes. Replicas whose parameters are not finite get
-  /// NaN.
-  Measurement measure(const at::Tensor& parameters, std::int64_t step);
+  /// `step` selects the fresh samples, mini-batches and random probes; `optimizer` is the optimiser's state there, of
+  /// TrainingProblem::slots() tensors like parameters, for the quantities that need it. Replicas whose parameters are
+  /// not finite get NaN.
+  Measurement measure(const at::Tensor& parameters, std::int64_t step, const std::vector<at::Tensor>& optimizer = {});
+
+  /// With ProbeOptions::warm_start: the eigenvectors [E, k, P] that measurements track from; undefined: none.
+  const at::Tensor& tracked() const { return tracked_; }
+  void track(at::Tensor vectors) { tracked_ = std::move(vectors); }
+  /// From now on measurements track from the last one.
+  void accept() {
+    if (found_.defined()) tracked_ = std::move(found_);
+    found_ = at::Tensor();
+  }
 
  private:
   GradientMoments fresh_moments(const at::Tensor& parameters, std::int64_t step);
@@ -42,7 +53,10 @@ class Probe {
   Engine& engine_;
   EvaluationData data_;
   NoiseFactors noise_factors_;
-  std::shared_ptr<const TrainingProblem> problem_;  ///< null where labels are values
+  std::shared_ptr<const TrainingProblem> training_;  ///< null where training is not known
+  std::shared_ptr<const TrainingProblem> problem_;   ///< the same; null where labels are values
+  at::Tensor tracked_;
+  at::Tensor found_;  ///< by the last measurement
   at::Tensor label_error_;
   std::shared_ptr<const MiniBatches> batches_;  ///< null where training is not known
   at::Tensor labels_;                           ///< of data_.fixed, where noise was drawn once

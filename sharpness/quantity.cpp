@@ -3,20 +3,32 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "core/random.h"
 
 namespace sharpseek {
+namespace {
+
+/// Tracked records for each proof that no larger eigenvalue is missing; which, their steps decide.
+constexpr std::uint64_t kTrackedProofs = 8;
+
+}  // namespace
 
 std::span<const Quantity> quantity_registry() {
   static const std::vector<Quantity> quantities{
-      excess_risk_quantity(),    spectrum_quantity(),        gradient_quantity(), balance_quantity(),
-      smallest_quantity(),       gauss_newton_quantity(),    layers_quantity(),   density_quantity(),
-      noise_spectrum_quantity(), batch_sharpness_quantity(), flatness_quantity(), layer_condition_quantity(),
+      excess_risk_quantity(),    spectrum_quantity(),        gradient_quantity(),       balance_quantity(),
+      smallest_quantity(),       gauss_newton_quantity(),    layers_quantity(),         density_quantity(),
+      noise_spectrum_quantity(), batch_sharpness_quantity(), flatness_quantity(),       layer_condition_quantity(),
+      layer_spectrum_quantity(), layer_alignment_quantity(), gradient_share_quantity(), batch_spectrum_quantity(),
+      preconditioned_quantity(), momentum_quantity(),        one_step_quantity(),       eigenvectors_quantity(),
   };
   return quantities;
 }
@@ -39,13 +51,19 @@ std::vector<const Quantity*> select_quantities(const std::vector<std::string>& n
 
 MeasuringContext::MeasuringContext(Objective& objective_, std::function<GradientMoments()> fresh,
                                    const std::vector<Balance>& balances_, int batch_, const ProbeOptions& options_,
-                                   ProbeSource probes_)
+                                   ProbeSource probes_, std::optional<TrainingMoment> moment)
     : objective(objective_),
       balances(balances_),
       batch(batch_),
       options(options_),
       probes(std::move(probes_)),
-      fresh_(std::move(fresh)) {}
+      fresh_(std::move(fresh)),
+      moment_(moment) {}
+
+const TrainingMoment& MeasuringContext::moment() const {
+  SHARPSEEK_ASSERT(moment_.has_value());
+  return *moment_;
+}
 
 std::int64_t MeasuringContext::eigenvalues() const { return std::min(options.eigenvalues, objective.dimension()); }
 
@@ -75,11 +93,19 @@ const MeasuringContext::Curvature& MeasuringContext::curvature() {
   } else {
     LanczosOptions lanczos_choice = lanczos_options();
     lanczos_choice.vectors = true;
+    lanczos_choice.previous = previous_;
+    // The proof that nothing is missing costs as much as tracking itself: one tracked record in eight has it.
+    lanczos_choice.multiplicities = !previous_.defined() || mix64(probes.seed) % kTrackedProofs == 0;
     Spectrum spectrum = lanczos(*hessian, lanczos_choice);
     const TraceEstimate trace = hessian->dimension() <= options.exact_limit ? exact_trace(*hessian) : estimated_trace();
     curvature_ = {std::move(spectrum), trace.trace, trace.standard_error};
   }
   return *curvature_;
+}
+
+at::Tensor MeasuringContext::trackable() const {
+  if (!curvature_ || objective.dimension() <= options.dense_limit) return {};
+  return curvature_->spectrum.vectors;
 }
 
 TraceEstimate MeasuringContext::estimated_trace() {
@@ -93,6 +119,24 @@ const GradientMoments& MeasuringContext::fresh_moments() {
   if (!fresh_) return objective.moments();
   if (!fresh_moments_) fresh_moments_ = fresh_();
   return *fresh_moments_;
+}
+
+at::Tensor oriented(const at::Tensor& vectors) {
+  const at::Tensor v = vectors.to(at::kCPU, at::kDouble);
+  return v * v.gather(2, v.abs().argmax(2, /*keepdim=*/true)).sign();
+}
+
+BatchMean batch_mean(const at::Tensor& x) {
+  const at::Tensor mean = x.mean(1);
+  if (x.size(1) == 1) return {mean, at::zeros_like(mean), at::zeros_like(mean)};
+  const at::Tensor deviation = x.std(1, /*unbiased=*/true);
+  return {mean, deviation, deviation / std::sqrt(static_cast<double>(x.size(1)))};
+}
+
+BatchMean ratio_of_means(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor ratio = a.mean(1) / b.mean(1);
+  const BatchMean rest = batch_mean(a - ratio.unsqueeze(1) * b);
+  return {ratio, rest.deviation / b.mean(1).abs(), rest.error / b.mean(1).abs()};
 }
 
 at::Tensor status_tensor(const Spectrum& spectrum) {

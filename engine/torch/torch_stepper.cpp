@@ -15,9 +15,7 @@
 
 #include "core/error.h"
 #include "data/batch.h"
-#include "engine/kernels/update.h"
 #include "engine/torch/lowering.h"
-#include "engine/torch/tensor_number.h"
 
 namespace sharpseek {
 namespace {
@@ -31,7 +29,11 @@ constexpr std::int64_t kFullBatchSteps = 100;
 
 TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, TrainingProblem problem,
                            TorchAcceleration acceleration)
-    : program_(program), options_(options), problem_(std::move(problem)), acceleration_(std::move(acceleration)) {
+    : program_(program),
+      options_(options),
+      problem_(std::move(problem)),
+      acceleration_(std::move(acceleration)),
+      update_(problem_, options_) {
   validate(problem_, program_);
   // Gradient descent draws once, and float64 normals are the CPU's.
   if (acceleration_.drawing && options_.dtype() == at::kFloat && !full_batch()) {
@@ -47,14 +49,6 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
     label_scale_ = row(labels.scale);
     label_offset_ = row(labels.offset);
   }
-  const auto column = [&](const std::vector<double>& values) {
-    if (values.empty()) return at::zeros({static_cast<std::int64_t>(problem_.noise.size()), 1}, options_);
-    return at::tensor(values, at::kDouble).to(options_).unsqueeze(1);
-  };
-  learning_rates_ = column(problem_.learning_rates);
-  momenta_ = column(problem_.momenta);
-  weight_decays_ = column(problem_.weight_decays);
-  sam_radii_ = column(problem_.sam_radii);
   const std::int64_t elements =
       static_cast<std::int64_t>(problem_.noise.size()) * problem_.batch * problem_.task->input_size();
   chunk_steps_ = std::clamp<std::int64_t>(kChunkElements / elements, 1, 1000);
@@ -137,25 +131,6 @@ LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at:
   return {loss.detach(), torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front()};
 }
 
-at::Tensor TorchStepper::new_direction(TrainingState& state, const at::Tensor& g, const StepScale& scale) const {
-  using lanes::TensorNumber;
-  const OptimizerOptions& options = problem_.optimizer;
-  const lanes::StepNumbers<TensorNumber> step(TensorNumber(momenta_), options.beta1, options.beta2, scale);
-  std::vector<TensorNumber> slots(state.slots.begin(), state.slots.end());
-  at::Tensor direction;
-  lanes::visit(options.kind,
-               [&](auto rule) { direction = rule.direction(step, TensorNumber(g), slots.data()).tensor; });
-  for (std::size_t k = 0; k < slots.size(); ++k) state.slots[k] = slots[k].tensor;
-  return direction;
-}
-
-void TorchStepper::update(TrainingState& state, const at::Tensor& g, std::int64_t step) const {
-  const StepScale scale = step_scale(problem_.optimizer, step);
-  const at::Tensor direction = problem_.slots() > 0 ? new_direction(state, g, scale) : g;
-  const at::Tensor decayed = problem_.weight_decays.empty() ? direction : direction + weight_decays_ * state.parameters;
-  state.parameters = state.parameters - learning_rates_ * scale.rate * decayed;
-}
-
 void TorchStepper::record_step(const TrainingState& state) {
   const Task& task = *problem_.task;
   const std::int64_t replicas = state.parameters.size(0);
@@ -164,7 +139,7 @@ void TorchStepper::record_step(const TrainingState& state) {
   graph_ = acceleration_.capture([this] {
     const LossGradient here = loss_gradient(fixed_.parameters, fixed_.inputs, fixed_.targets);
     fixed_.losses.copy_(here.loss);
-    fixed_.parameters.copy_(fixed_.parameters - learning_rates_ * here.gradient);
+    fixed_.parameters.copy_(fixed_.parameters - update_.learning_rates() * here.gradient);
   });
 }
 
@@ -187,10 +162,9 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
     losses.push_back(at_weights.loss);
     at::Tensor g = at_weights.gradient;
     if (traits(problem_.optimizer.kind).uphill) {
-      const at::Tensor norm = g.square().sum(1, true).sqrt() + lanes::kUphillEpsilon;
-      g = loss_gradient(state.parameters + sam_radii_ * g / norm, inputs, targets).gradient;
+      g = loss_gradient(update_.uphill(state.parameters, g), inputs, targets).gradient;
     }
-    update(state, g, state.step + s);
+    state.parameters = update_.updated(state.parameters, state.slots, g, state.step + s);
   }
   if (graph_ != nullptr) state.parameters = fixed_.parameters.clone();
 

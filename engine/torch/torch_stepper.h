@@ -7,6 +7,7 @@
 
 #include "engine/captured_graph.h"
 #include "engine/engine.h"
+#include "engine/torch/tensor_update.h"
 
 namespace sharpseek {
 
@@ -60,10 +61,6 @@ class TorchStepper : public Stepper {
   void train(TrainingState& state, const Chunk& chunk, std::int64_t first, std::int64_t steps);
   /// Loss [E] and gradient [E, P] on one mini-batch.
   LossGradient loss_gradient(const at::Tensor& parameters, const at::Tensor& inputs, const at::Tensor& targets) const;
-  /// The direction d of an optimiser with state, which it replaces.
-  at::Tensor new_direction(TrainingState& state, const at::Tensor& g, const StepScale& scale) const;
-  /// One update (engine/optimizer.h) of parameters and slots with the gradient g [E, P] at step `step`.
-  void update(TrainingState& state, const at::Tensor& g, std::int64_t step) const;
   /// Records a step of plain SGD on fixed_.
   void record_step(const TrainingState& state);
   bool full_batch() const { return problem_.full_batch(); }
@@ -72,13 +69,10 @@ class TorchStepper : public Stepper {
   at::TensorOptions options_;
   TrainingProblem problem_;
   TorchAcceleration acceleration_;
+  TensorUpdate update_;
   at::Tensor label_scale_;         ///< [outputs] of labels that are distributions
   at::Tensor label_offset_;        ///< [outputs]
   at::Tensor teacher_parameters_;  ///< [1, P of the teacher]
-  at::Tensor learning_rates_;      ///< [E, 1]
-  at::Tensor momenta_;             ///< [E, 1]
-  at::Tensor weight_decays_;       ///< [E, 1]
-  at::Tensor sam_radii_;           ///< [E, 1]
   std::int64_t chunk_steps_ = 1;
   TorchAcceleration::Draw drawing_;  ///< null: the CPU draws
   Fixed fixed_;

@@ -164,8 +164,8 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   const std::vector<ModuleFile> files = module_files(arguments.get<std::string>("module"));
   const EngineOptions engine = engine_choice(arguments).over({});
   for (const Quantity* quantity : select_quantities(options.quantities)) {
-    require(quantity->name != "balance" && quantity->name != "excess_risk", "--quantities ", quantity->name,
-            ": needs a run; a module has no clean labels or known symmetries");
+    require(quantity->needs == Needs::kLoss, "--quantities ", quantity->name,
+            ": needs a run; a module has no clean labels, known symmetries or optimiser");
   }
   require(engine.dtype == "float32" || engine.dtype == "float64", "--dtype ", engine.dtype,
           ": must be float32 | float64");
@@ -204,6 +204,7 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
       if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples.last(), precision, module.data);
       record.layers = layers;
       record.eigenvalues = context.eigenvalues();
+      record.parameters = objective->dimension();
       record.attributes["samples"] = std::to_string(objective->samples());
       record.attributes["parameters"] = std::to_string(objective->dimension());
     }
@@ -244,10 +245,14 @@ std::int64_t failures(const MeasureRecord& record) {
   for (const Measurement& measurement : record.measurements) {
     at::Tensor broken = at::zeros({record.replicas}, at::kLong);  // not finite, by variables
     at::Tensor status = at::zeros({record.replicas}, at::kLong);
+    const auto may_be_missing = [&](const std::string& name) {
+      return std::any_of(record.variables.begin(), record.variables.end(),
+                         [&](const Variable& variable) { return variable.name == name && variable.gaps; });
+    };
     for (const auto& [name, values] : measurement) {
       if (name.ends_with("_status")) {
         status += (values != 0).to(at::kLong);
-      } else {
+      } else if (!may_be_missing(name)) {
         broken += values.reshape({record.replicas, -1}).isfinite().logical_not().any(1).to(at::kLong);
       }
     }
@@ -256,23 +261,23 @@ std::int64_t failures(const MeasureRecord& record) {
   return count;
 }
 
+/// Values of this shape as lists of lists.
+nlohmann::json nested(const double* values, at::IntArrayRef shape) {
+  if (shape.empty()) return *values;
+  nlohmann::json list = nlohmann::json::array();
+  const at::IntArrayRef rest = shape.slice(1);
+  const std::int64_t width = c10::multiply_integers(rest);
+  for (std::int64_t i = 0; i < shape.front(); ++i) list.push_back(nested(values + i * width, rest));
+  return list;
+}
+
 nlohmann::json as_json(const MeasureRecord& record, const std::string& path) {
   nlohmann::json result{{"file", path}, {"steps", record.steps}};
   for (const Variable& variable : record.variables) {
     nlohmann::json& times = result["variables"][std::string(variable.name)];
     for (const Measurement& measurement : record.measurements) {
       const at::Tensor values = measurement.at(std::string(variable.name)).contiguous();
-      const std::int64_t width = values.numel() / values.size(0);
-      nlohmann::json replicas = nlohmann::json::array();
-      for (std::int64_t e = 0; e < values.size(0); ++e) {
-        const double* row = values.data_ptr<double>() + e * width;
-        if (values.dim() == 1) {
-          replicas.push_back(*row);
-        } else {
-          replicas.push_back(std::vector<double>(row, row + width));
-        }
-      }
-      times.push_back(std::move(replicas));
+      times.push_back(nested(values.data_ptr<double>(), values.sizes()));
     }
   }
   return result;
@@ -281,7 +286,7 @@ nlohmann::json as_json(const MeasureRecord& record, const std::string& path) {
 void print_table(const MeasureRecord& record) {
   if (record.replicas > 1 || record.steps.size() > 1) return;  // an ensemble is for the file
   for (const Variable& variable : record.variables) {
-    if (variable.dimension == "grid") continue;
+    if (variable.dimension == "grid" || variable.dimension.ends_with("parameter")) continue;
     const std::string name(variable.name);
     std::cout << name << std::string(name.size() < 36 ? 36 - name.size() : 1, ' ');
     const at::Tensor values = record.measurements[0].at(name).reshape({-1}).contiguous();

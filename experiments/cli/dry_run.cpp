@@ -70,10 +70,12 @@ Cost estimate(const PreparedGroup& group, const EngineOptions& options) {
   Probe probe(*engine, evaluation_data(*group.task, settings.measure.samples, engine->options()), problem.of(rows),
               settings.measure.probe);
   const at::Tensor trial = state.parameters.slice(0, 0, block);
+  std::vector<at::Tensor> slots;
+  for (const at::Tensor& slot : state.slots) slots.push_back(slot.slice(0, 0, block));
   double taken = 0;
   for (int attempt = 0; attempt < 2 && taken < kTrialSeconds; ++attempt) {  // the first one also loads libraries
     const auto start = std::chrono::steady_clock::now();
-    probe.measure(trial, state.step);
+    probe.measure(trial, state.step, slots);
     taken = seconds_since(start);
   }
   cost.measuring = taken * replicas / static_cast<double>(block) * static_cast<double>(schedule.records());

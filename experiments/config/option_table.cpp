@@ -128,10 +128,15 @@ constexpr std::array kOptions{
                  "products of the trace's estimate; 0 = exact up to 512 parameters, 64 beyond"},
     ConfigOption{"measure.samples", kInteger, "256", kSingle, "size of the evaluation set"},
     ConfigOption{"measure.quantities", kText, "", kSingle, "comma-separated; empty = the standard ones"},
+    ConfigOption{"measure.warm_start", kBoolean, "false", kSingle,
+                 "track the largest eigenvalues from those of the record before: the same values to the tolerance, for "
+                 "fewer products; above 64 parameters"},
     ConfigOption{
         "measure.rivals", kInteger, "0", kSingle,
         "seeds of each sweep point for which rival predictors of the end are computed (docs/flow.md); 0 = none"},
     ConfigOption{"measure.keep_parameters", kBoolean, "false", kSingle, "store the weights at every record"},
+    ConfigOption{"measure.keep_vectors", kBoolean, "false", kSingle,
+                 "store the eigenvectors of the largest eigenvalues at every record (quantity eigenvectors)"},
 };
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -156,6 +156,14 @@ std::int64_t every_of(const Point& point, std::int64_t steps) {
   return made(shorter) - records < records - made(longer) ? shorter : longer;
 }
 
+/// Measures the eigenvectors besides what was asked for.
+void keep_vectors(ProbeOptions& probe) {
+  if (probe.quantities.empty()) {
+    for (const Quantity* quantity : select_quantities({})) probe.quantities.emplace_back(quantity->name);
+  }
+  probe.quantities.emplace_back("eigenvectors");
+}
+
 MeasureSettings measure_of(const Point& point) {
   MeasureSettings settings;
   settings.samples = point.integer("measure.samples");
@@ -176,6 +184,8 @@ MeasureSettings measure_of(const Point& point) {
   if (const std::string& names = point.text("measure.quantities"); !names.empty()) {
     for (const std::string& name : split(names, ',')) probe.quantities.push_back(trimmed(name));
   }
+  probe.warm_start = point.boolean("measure.warm_start");
+  if (point.boolean("measure.keep_vectors")) keep_vectors(probe);
   return settings;
 }
 

@@ -36,6 +36,14 @@ at::Tensor read_matrix(files::File& file, const std::string& name, const at::Ten
   return matrix.to(options);
 }
 
+constexpr const char* kTracked = "checkpoint/eigenvectors";
+
+std::vector<hsize_t> shape_of(const at::Tensor& values) {
+  std::vector<hsize_t> shape;
+  for (const std::int64_t length : values.sizes()) shape.push_back(static_cast<hsize_t>(length));
+  return shape;
+}
+
 std::string slot_name(std::size_t slot) { return concat("checkpoint/slot_", slot); }
 
 }  // namespace
@@ -60,6 +68,29 @@ void write_state(files::File& file, const TrainingState& state) {
   file.attribute("checkpoint/loss_sum", "long_name", std::string("sum of mini-batch losses since the record before"));
   integers("checkpoint/loss_count", state.loss_count, "steps in loss_sum");
   integers("checkpoint/diverged_at", state.diverged_at, "first step whose loss was not below 1e10; -1 = never");
+}
+
+void write_tracked(files::File& file, const at::Tensor& tracked) {
+  if (!tracked.defined()) return;
+  const at::Tensor values = tracked.to(at::kCPU, at::kDouble).contiguous();
+  file.variable(kTracked, {"replica", "eigen", "parameter"});
+  file.write(kTracked, {0, 0, 0}, shape_of(values), values.data_ptr<double>());
+  file.attribute(kTracked, "long_name", std::string("eigenvectors that the next record is tracked from"));
+}
+
+at::Tensor read_tracked(files::File& file, const at::TensorOptions& options) {
+  if (!file.has(kTracked)) return {};
+  const std::vector<hsize_t> shape = file.shape(kTracked);
+  require(shape.size() == 3, file.path(), ": ", kTracked, ": must have three dimensions");
+  file.elements(kTracked, shape);
+  at::Tensor values = at::empty(
+      {static_cast<std::int64_t>(shape[0]), static_cast<std::int64_t>(shape[1]), static_cast<std::int64_t>(shape[2])},
+      at::kDouble);
+  file.read(kTracked, {0, 0, 0}, shape, values.data_ptr<double>());
+  const std::vector<hsize_t> weights = file.shape("checkpoint/parameters");
+  require(weights.size() == 2 && weights[0] == shape[0] && weights[1] == shape[2], file.path(), ": ", kTracked,
+          ": has another shape than checkpoint/parameters");
+  return values.to(options);
 }
 
 TrainingState read_state(files::File& file, const at::TensorOptions& options) {
@@ -98,6 +129,8 @@ void write_checkpoint(const fs::path& directory, const Checkpoint& checkpoint) {
     file.integer_variable("record_checksum", {"record"});
     file.write("record_checksum", {0}, {static_cast<hsize_t>(checkpoint.records)}, checkpoint.record_checksums.data());
     write_state(file, checkpoint.state);
+    if (checkpoint.tracked.defined()) file.define({"eigen", static_cast<hsize_t>(checkpoint.tracked.size(1))});
+    write_tracked(file, checkpoint.tracked);
     file.close();
     fs::remove(directory / kPreviousCheckpointFile, error);
     if (fs::exists(path)) fs::create_hard_link(path, directory / kPreviousCheckpointFile, error);
@@ -123,6 +156,7 @@ Checkpoint read_checkpoint(const fs::path& path, const at::TensorOptions& option
   require(static_cast<std::int64_t>(checkpoint.record_checksums.size()) == checkpoint.records, path.string(),
           ": record_checksum has ", checkpoint.record_checksums.size(), " values for ", checkpoint.records, " records");
   checkpoint.state = read_state(file, options);
+  checkpoint.tracked = read_tracked(file, options);
   return checkpoint;
 }
 

@@ -17,6 +17,7 @@ struct Checkpoint {
   std::int64_t records = 0;                    ///< records made, all on disk
   std::vector<std::int64_t> record_checksums;  ///< [records] CRC-32 of each record's values
   std::string fingerprint;                     ///< of the problem (fingerprint.h)
+  at::Tensor tracked = {};                     ///< eigenvectors [E, k, P] that the next record is tracked from
 };
 
 inline constexpr const char* kCheckpointFile = "checkpoint.h5";
@@ -35,6 +36,10 @@ Checkpoint read_checkpoint(const std::filesystem::path& file, const at::TensorOp
 
 /// Writes the state into the group `checkpoint` of a file that has dimensions replica and parameter.
 void write_state(files::File& file, const TrainingState& state);
+/// Adds eigenvectors to it, which the next record is tracked from (measure.warm_start); undefined: none. The file has
+/// dimension eigen.
+void write_tracked(files::File& file, const at::Tensor& tracked);
+at::Tensor read_tracked(files::File& file, const at::TensorOptions& options);
 /// Reads it. Throws UserError naming what is missing or damaged.
 TrainingState read_state(files::File& file, const at::TensorOptions& options);
 

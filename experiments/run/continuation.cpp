@@ -50,10 +50,10 @@ Position continue_record(const fs::path& directory, const EarlierRun& earlier, c
   if (!earlier.finished) {
     checkpoint = read_checkpoint(kept, tensors);
     require(checkpoint->fingerprint == earlier.fingerprint, kept.string(), ": belongs to another run than ", path);
-    position = {checkpoint->state, checkpoint->records};
+    position = {checkpoint->state, checkpoint->records, checkpoint->tracked};
   } else {
     files::File file = files::File::open(path);
-    position = {read_state(file, tensors), static_cast<std::int64_t>(file.length("step"))};
+    position = {read_state(file, tensors), static_cast<std::int64_t>(file.length("step")), read_tracked(file, tensors)};
   }
 
   // Which of its records count under this schedule.
@@ -80,7 +80,7 @@ Position continue_record(const fs::path& directory, const EarlierRun& earlier, c
     require(record.checksums()[t] == checkpoint->record_checksums[t], path, ": record ", t, " is damaged");
   }
   // First the checkpoint, then the file that it belongs to: in between both belong to the old file, too.
-  record.save(state);
+  record.save(state, position.tracked);
   record.begin();
   return position;
 }

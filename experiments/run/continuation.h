@@ -25,10 +25,11 @@ struct EarlierRun {
 /// That of a folder; nothing if it holds none, or one that was killed before its first checkpoint.
 std::optional<EarlierRun> earlier_run(const std::filesystem::path& directory);
 
-/// Where a run stands: its state of training and the records made.
+/// Where a run stands: its state of training, the records made, and what the next one begins with.
 struct Position {
   TrainingState state;
   std::int64_t records = 0;
+  at::Tensor tracked = {};  ///< eigenvectors that the next record is tracked from; undefined: none
 };
 
 /// Opens `record` where `earlier` stopped. A longer schedule needs a file with more room: `create` makes it, and the

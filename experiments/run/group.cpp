@@ -86,7 +86,8 @@ void create_record(const PreparedGroup& prepared, const Schedule& schedule, cons
 
 /// Packs the file of a run that has come to its end and adds what sums it up.
 RunSummary finish_record(const PreparedGroup& prepared, Engine& engine, const RecordLayout& layout,
-                         const TrainingState& state, CheckpointClock& clock, RunRecord& record) {
+                         const TrainingState& state, const at::Tensor& tracked, CheckpointClock& clock,
+                         RunRecord& record) {
   clock.time([&] { record.pack(); });
   const std::size_t replicas = prepared.noise.size();
   std::vector<std::int64_t> status;
@@ -102,7 +103,7 @@ RunSummary finish_record(const PreparedGroup& prepared, Engine& engine, const Re
   record.attribute("seconds", concat(clock.seconds()));
   record.attribute("recording_seconds", concat(clock.recording_seconds()));
   record.attribute("finished", utc_now());
-  record.finish(state);
+  record.finish(state, tracked);
   return {.replicas = layout.replicas,
           .diverged = std::count(status.begin(), status.end(), static_cast<std::int64_t>(ReplicaStatus::kDiverged)),
           .stationary = std::count(stationary.begin(), stationary.end(), 1)};
@@ -143,6 +144,8 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
     record.begin();
   }
 
+  probe.track(position.tracked);
+
   // Training, up to the end or to an interruption.
   const std::string title = config.name() + (prepared.group.name.empty() ? "" : " " + prepared.group.name);
   const std::unique_ptr<Progress> progress =
@@ -151,14 +154,14 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
       probe, record, *progress,
       RescaledTime(problem.learning_rates, problem.optimizer.schedule, problem.batch, schedule.every,
                    prepared.fork ? prepared.fork->time_origins : std::vector<TimeOrigin>{}),
-      stopping_rule(prepared), schedule.first, options);
+      stopping_rule(prepared), schedule, options);
   const TrainingOutcome outcome =
       train(*stepper, position.state, schedule, observer, options.interrupted, position.records);
   observer.checkpoint(position.state);
   for (const std::string& choice : untold_kernel_choices()) options.remark(choice);
   if (outcome == TrainingOutcome::kInterrupted) return {.replicas = layout.replicas, .interrupted = true};
   progress->finish();
-  return finish_record(prepared, engine, layout, position.state, observer.clock(), record);
+  return finish_record(prepared, engine, layout, position.state, probe.tracked(), observer.clock(), record);
 }
 
 }  // namespace sharpseek

@@ -98,6 +98,7 @@ TrainingProblem problem_of(const PreparedGroup& prepared, int batch) {
 void describe_replicas(const PreparedGroup& prepared, const Config& config, const Probe& probe, MeasureRecord& record) {
   record.replicas = static_cast<std::int64_t>(prepared.noise.size());
   record.eigenvalues = probe.eigenvalues();
+  record.parameters = prepared.program.parameter_count();
   for (const Parameter& block : prepared.program.parameters()) record.layers.push_back(block.name);
   record.replica_columns = replica_coordinates(prepared.group, config);
   std::vector<double> thresholds;
@@ -137,7 +138,7 @@ MeasureRecord measure_run(const std::string& path, const ProbeOptions& options, 
   MeasureRecord record;
   record.steps = weights.steps;
   for (const Quantity* quantity : probe.quantities()) {
-    require(quantity->name != "balance", "--quantities balance: is measured by sharpseek run");
+    require(quantity->needs != Needs::kState, "--quantities ", quantity->name, ": is measured by sharpseek run");
     record.variables.insert(record.variables.end(), quantity->variables.begin(), quantity->variables.end());
   }
 

@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "core/text.h"
 #include "experiments/run/conventions.h"
 #include "experiments/run/schema.h"
 #include "files/netcdf_file.h"
@@ -22,6 +24,10 @@ void write(const std::string& path, const MeasureRecord& record) {
   file.define({"time", record.steps.size()});
   file.define({"eigen", static_cast<hsize_t>(record.eigenvalues)});
   file.define({"grid", static_cast<hsize_t>(kDensityPoints)});
+  const auto has_parameters = [](const Variable& variable) { return variable.dimension.ends_with("parameter"); };
+  if (std::any_of(record.variables.begin(), record.variables.end(), has_parameters)) {
+    file.define({"parameter", static_cast<hsize_t>(record.parameters)});
+  }
   file.coordinate("layer", record.layers);
   files::describe(file, "layer", "", "parameter blocks in the order of the parameter vector");
   file.integer_variable("step", {"time"});
@@ -36,16 +42,15 @@ void write(const std::string& path, const MeasureRecord& record) {
 
   for (const Variable& variable : record.variables) {
     const std::string name(variable.name);
-    std::vector<std::string> dimensions{"replica", "time"};
-    if (!variable.dimension.empty()) dimensions.emplace_back(variable.dimension);
-    file.variable(name, dimensions);
+    const std::string extra = variable.dimension.empty() ? "" : " " + std::string(variable.dimension);
+    file.variable(name, split("replica time" + extra, ' '));
     files::describe(file, name, std::string(variable.units), std::string(variable.definition));
     for (std::size_t t = 0; t < record.measurements.size(); ++t) {
       const at::Tensor values = record.measurements[t].at(name).contiguous();
       std::vector<hsize_t> start{0, t}, count{replicas, 1};
-      if (values.dim() == 2) {
+      for (std::int64_t d = 1; d < values.dim(); ++d) {
         start.push_back(0);
-        count.push_back(static_cast<hsize_t>(values.size(1)));
+        count.push_back(static_cast<hsize_t>(values.size(d)));
       }
       file.write(name, start, count, values.data_ptr<double>());
     }

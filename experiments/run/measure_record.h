@@ -15,6 +15,7 @@ namespace sharpseek {
 struct MeasureRecord {
   std::int64_t replicas = 1;
   std::int64_t eigenvalues = 0;  ///< length of eigen
+  std::int64_t parameters = 0;   ///< length of parameter
   std::vector<std::string> layers;
   std::vector<std::int64_t> steps;             ///< [time]
   std::vector<files::Column> replica_columns;  ///< coordinates and variables of a replica

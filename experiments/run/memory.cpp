@@ -4,6 +4,7 @@
 #include <iomanip>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -51,14 +52,19 @@ double sample_matrices(const Settings& settings, const Program& program, double 
 
 std::int64_t record_size(const Settings& settings, const Program& program) {
   const ProbeOptions& options = settings.measure.probe;
+  const auto length = [&](std::string_view dimension) -> std::int64_t {
+    if (dimension == "eigen") return std::min(options.eigenvalues, program.parameter_count());
+    if (dimension == "layer") return static_cast<std::int64_t>(program.parameters().size());
+    if (dimension == "balance") return static_cast<std::int64_t>(find_balances(program).size());
+    if (dimension == "parameter") return program.parameter_count();
+    return dimension == "grid" ? kDensityPoints : 1;
+  };
   std::int64_t size = 2;  // rescaled time, train loss
   for (const Quantity* quantity : select_quantities(options.quantities)) {
     for (const Variable& variable : quantity->variables) {
-      size += variable.dimension == "eigen"     ? std::min(options.eigenvalues, program.parameter_count())
-              : variable.dimension == "layer"   ? static_cast<std::int64_t>(program.parameters().size())
-              : variable.dimension == "balance" ? static_cast<std::int64_t>(find_balances(program).size())
-              : variable.dimension == "grid"    ? kDensityPoints
-                                                : 1;
+      std::int64_t own = 1;
+      for (const std::string& dimension : split(std::string(variable.dimension), ' ')) own *= length(dimension);
+      size += own;
     }
   }
   return size + (settings.measure.keep_parameters ? program.parameter_count() : 0);
@@ -73,11 +79,15 @@ MemoryNeed memory_need(const Settings& settings, const Program& program, std::in
   const Schedule& schedule = settings.schedule;
   const double record = 8 * count * static_cast<double>(record_size(settings, program));
   const double block = std::max(record, static_cast<double>(kBlockBytes));
+  // Eigenvectors of this record and the one before.
+  const ProbeOptions& probe = settings.measure.probe;
+  const double tracked =
+      probe.warm_start ? 2 * element_size(engine) * static_cast<double>(probe.eigenvalues) * weights : 0;
   return {// Covariance and factor, for training and measuring; weights in float64.
           .prepared = count * (kReplicaBytes + 48 * outputs * outputs) + 8 * weights,
           .training = (2.5 * 8 + element_size(engine) * (8 + 5 * slots)) * weights,
           .records = record + std::min(record * static_cast<double>(schedule.records()), block),
-          .measuring = sample_matrices(settings, program, count, element_size(engine))};
+          .measuring = sample_matrices(settings, program, count, element_size(engine)) + tracked};
 }
 
 void require_memory(const Config& config, const EngineOptions& engine, const Shard& shard) {

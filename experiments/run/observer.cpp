@@ -6,7 +6,7 @@
 namespace sharpseek {
 
 RecordingObserver::RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
-                                     std::optional<StoppingRule> stopping, std::int64_t first,
+                                     std::optional<StoppingRule> stopping, const Schedule& schedule,
                                      const RunOptions& options)
     : probe_(probe),
       record_(record),
@@ -14,13 +14,16 @@ RecordingObserver::RecordingObserver(BlockProbe& probe, RunRecord& record, Progr
       interrupted_(options.interrupted),
       time_(std::move(time)),
       stopping_(std::move(stopping)),
-      first_(first),
+      first_(schedule.first),
+      every_(schedule.every),
       clock_(options.checkpoint_seconds) {}
 
 bool RecordingObserver::record(const TrainingState& state) {
-  const std::optional<Measurement> measured = probe_.measure(state.parameters, state.step, interrupted_);
+  const std::optional<Measurement> measured = probe_.measure(state.parameters, state.step, interrupted_, state.slots);
   if (!measured) return false;
   clock_.time([&] { record_.append(state, time_.at(state.step), *measured); });
+  // A last record between two intervals is none of a longer run, which must track as if it had not been made.
+  if (state.step % every_ == 0 || state.step == first_) probe_.accept();
   progress(state);
   return true;
 }
@@ -33,7 +36,7 @@ void RecordingObserver::progress(const TrainingState& state) {
 }
 
 void RecordingObserver::checkpoint(const TrainingState& state) {
-  clock_.checkpoint([&] { record_.checkpoint(state); });
+  clock_.checkpoint([&] { record_.checkpoint(state, probe_.tracked()); });
 }
 
 }  // namespace sharpseek

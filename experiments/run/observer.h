@@ -19,10 +19,10 @@ namespace sharpseek {
 /// are due.
 class RecordingObserver : public Observer {
  public:
-  /// `stopping`: when training may stop early; none: never. `first`: step from which progress counts. What is given by
-  /// reference must outlive the observer.
+  /// `stopping`: when training may stop early; none: never. What is given by reference must outlive the observer, but
+  /// for the schedule.
   RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
-                    std::optional<StoppingRule> stopping, std::int64_t first, const RunOptions& options);
+                    std::optional<StoppingRule> stopping, const Schedule& schedule, const RunOptions& options);
 
   bool record(const TrainingState& state) override;
   bool enough(const TrainingState& state) override;
@@ -37,7 +37,8 @@ class RecordingObserver : public Observer {
   const Interruption& interrupted_;
   RescaledTime time_;
   std::optional<StoppingRule> stopping_;
-  std::int64_t first_;
+  std::int64_t first_;  ///< step from which progress counts
+  std::int64_t every_;
   CheckpointClock clock_;
 };
 

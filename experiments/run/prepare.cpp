@@ -36,6 +36,18 @@ void require_balances(const Settings& settings, const Program& program) {
   }
 }
 
+/// Throws UserError where a quantity is not defined for the optimiser.
+void require_defined(const Settings& settings) {
+  for (const Quantity* quantity : select_quantities(settings.measure.probe.quantities)) {
+    const std::vector<OptimizerKind>& kinds = quantity->optimizers;
+    std::string names;
+    for (const OptimizerKind kind : kinds) names += concat(names.empty() ? "" : " | ", name_of(kind));
+    require(kinds.empty() || std::count(kinds.begin(), kinds.end(), settings.optimizer.kind) > 0,
+            settings.written("training.optimizer"), ": measure.quantities has ", quantity->name,
+            ", which is defined for ", names);
+  }
+}
+
 /// Throws UserError unless what the [measure] section asks for can be had of this group.
 void require_measurable(const PreparedGroup& prepared) {
   const Settings& settings = prepared.settings();
@@ -53,6 +65,7 @@ void require_measurable(const PreparedGroup& prepared) {
     require(reason.empty(), "measure.rivals = ", measure.rivals, ": predicts where plain sgd ends; ", reason);
   }
   require_balances(settings, prepared.program);
+  require_defined(settings);
 }
 
 /// The files of all sweep points of a group.

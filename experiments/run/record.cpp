@@ -80,7 +80,7 @@ void RunRecord::append(const TrainingState& state, const std::vector<double>& re
   block_.put("rescaled_time", written_, rescaled_time.data());
   for (const auto& [name, values] : measurement) {
     SHARPSEEK_ASSERT(values.is_contiguous() && values.size(0) == layout_.replicas);
-    SHARPSEEK_ASSERT(values.numel() == layout_.replicas * static_cast<std::int64_t>(block_.series(name).size));
+    SHARPSEEK_ASSERT(values.numel() == layout_.replicas * static_cast<std::int64_t>(block_.series(name).size()));
     block_.put(name, written_, values.data_ptr<double>());
   }
 
@@ -111,10 +111,10 @@ void RunRecord::write_block() {
   unsaved_ = false;
 }
 
-void RunRecord::checkpoint(const TrainingState& state) {
+void RunRecord::checkpoint(const TrainingState& state, const at::Tensor& tracked) {
   write_block();
   file_->sync();  // before the checkpoint that counts on it
-  write_checkpoint(directory_, {state, written_, checksums_, layout_.fingerprint});
+  write_checkpoint(directory_, {state, written_, checksums_, layout_.fingerprint, tracked});
 }
 
 void RunRecord::for_each_block(const std::string& variable,
@@ -124,16 +124,12 @@ void RunRecord::for_each_block(const std::string& variable,
   const auto records = static_cast<hsize_t>(written_);
   const auto replicas = static_cast<hsize_t>(layout_.replicas);
   if (records == 0) return;
-  const hsize_t rows = files::rows_at_once(*file_, variable, records * own.size);
+  const hsize_t rows = files::rows_at_once(*file_, variable, records * own.size());
   std::vector<double> values;
   for (hsize_t first = 0; first < replicas; first += rows) {
     const hsize_t count = std::min(rows, replicas - first);
-    values.resize(count * records * own.size);
-    if (own.wide) {
-      file_->read(variable, {first, 0, 0}, {count, records, own.size}, values.data());
-    } else {
-      file_->read(variable, {first, 0}, {count, records}, values.data());
-    }
+    values.resize(count * records * own.size());
+    file_->read(variable, own.start(first, 0), own.shape(count, records), values.data());
     visit(first, values);
   }
 }
@@ -176,9 +172,10 @@ void RunRecord::balance_variable(const std::string& name, const std::vector<doub
 
 void RunRecord::attribute(const std::string& name, const std::string& value) { target().attribute("/", name, value); }
 
-void RunRecord::finish(const TrainingState& state) {
+void RunRecord::finish(const TrainingState& state, const at::Tensor& tracked) {
   SHARPSEEK_ASSERT(packed_);
   write_state(*packed_, state);
+  write_tracked(*packed_, tracked);
   packed_->attribute("checkpoint/parameters", "blocks", block_shapes(layout_.parameters));
   write_conventions(*packed_);
   files::add_checksums(*packed_);

@@ -56,10 +56,11 @@ class RunRecord : public RecordedSeries {
 
   /// Appends one record: the measurement, train_loss from the state's sums, step and rescaled time [E].
   void append(const TrainingState& state, const std::vector<double>& rescaled_time, const Measurement& measurement);
-  /// Puts what was appended, and then `state`, on disk; what this returns from is never lost.
-  void checkpoint(const TrainingState& state);
+  /// Puts what was appended, and then `state` with the eigenvectors that the next record is tracked from (undefined:
+  /// none), on disk; what this returns from is never lost.
+  void checkpoint(const TrainingState& state, const at::Tensor& tracked);
   /// The same before begin(), for a file that takes another one's place.
-  void save(const TrainingState& state) { checkpoint(state); }
+  void save(const TrainingState& state, const at::Tensor& tracked) { checkpoint(state, tracked); }
 
   std::int64_t records() const override { return written_; }
   /// CRC-32 of the values of each record, [records()].
@@ -84,7 +85,7 @@ class RunRecord : public RecordedSeries {
   void balance_variable(const std::string& name, const std::vector<double>& values, const std::string& definition);
   void attribute(const std::string& name, const std::string& value);
   /// Writes the state and gives the packed file its name; the checkpoint beside it goes.
-  void finish(const TrainingState& state);
+  void finish(const TrainingState& state, const at::Tensor& tracked);
 
  private:
   std::filesystem::path path() const { return directory_ / kRunFile; }

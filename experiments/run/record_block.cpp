@@ -14,7 +14,7 @@ namespace sharpseek {
 RecordBlock::RecordBlock(const RecordLayout& layout)
     : replicas_(layout.replicas), records_(layout.records), series_(series_of(layout)), values_(series_.size()) {
   std::int64_t width = 0;
-  for (const Series& own : series_) width += static_cast<std::int64_t>(own.size);
+  for (const Series& own : series_) width += static_cast<std::int64_t>(own.size());
   SHARPSEEK_ASSERT(replicas_ >= 1 && width >= 1);
   full_ = std::clamp<std::int64_t>(kBlockBytes / (8 * replicas_ * width), 1, std::min(kBlockRecords, records_));
 }
@@ -33,32 +33,20 @@ const Series& RecordBlock::series(std::string_view name) const { return series_[
 
 std::ptrdiff_t RecordBlock::offset(const Series& series, std::size_t replica, std::int64_t record) const {
   const std::size_t at = replica * static_cast<std::size_t>(length_) + static_cast<std::size_t>(record - first_);
-  return static_cast<std::ptrdiff_t>(at * series.size);
-}
-
-std::vector<hsize_t> RecordBlock::start(const Series& series) const {
-  std::vector<hsize_t> start{0, static_cast<hsize_t>(first_)};
-  if (series.wide) start.push_back(0);
-  return start;
-}
-
-std::vector<hsize_t> RecordBlock::shape(const Series& series, std::int64_t count) const {
-  std::vector<hsize_t> shape{static_cast<hsize_t>(replicas_), static_cast<hsize_t>(count)};
-  if (series.wide) shape.push_back(series.size);
-  return shape;
+  return static_cast<std::ptrdiff_t>(at * series.size());
 }
 
 void RecordBlock::begin(std::int64_t first) {
   first_ = first;
   length_ = std::clamp<std::int64_t>(records_ - first, 0, full_);
   for (std::size_t s = 0; s < series_.size(); ++s) {
-    values_[s].assign(static_cast<std::size_t>(replicas_ * length_) * series_[s].size, kNotMeasured);
+    values_[s].assign(static_cast<std::size_t>(replicas_ * length_) * series_[s].size(), kNotMeasured);
   }
 }
 
 void RecordBlock::put(std::string_view name, std::int64_t record, const double* values) {
   const std::size_t s = index(name);
-  const hsize_t size = series_[s].size;
+  const hsize_t size = series_[s].size();
   for (std::size_t e = 0; e < static_cast<std::size_t>(replicas_); ++e) {
     std::copy_n(values + e * size, size, values_[s].begin() + offset(series_[s], e, record));
   }
@@ -67,9 +55,10 @@ void RecordBlock::put(std::string_view name, std::int64_t record, const double* 
 void RecordBlock::read(files::File& source, std::int64_t count) {
   for (std::size_t s = 0; s < series_.size(); ++s) {
     const Series& own = series_[s];
-    const std::size_t row = static_cast<std::size_t>(count) * own.size;
+    const std::size_t row = static_cast<std::size_t>(count) * own.size();
     std::vector<double> values(static_cast<std::size_t>(replicas_) * row);
-    source.read(own.name, start(own), shape(own, count), values.data());
+    source.read(own.name, own.start(0, static_cast<hsize_t>(first_)),
+                own.shape(static_cast<hsize_t>(replicas_), static_cast<hsize_t>(count)), values.data());
     for (std::size_t e = 0; e < static_cast<std::size_t>(replicas_); ++e) {
       std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(e * row), row,
                   values_[s].begin() + offset(own, e, first_));
@@ -79,7 +68,9 @@ void RecordBlock::read(files::File& source, std::int64_t count) {
 
 void RecordBlock::write(files::File& target) const {
   for (std::size_t s = 0; s < series_.size(); ++s) {
-    target.write(series_[s].name, start(series_[s]), shape(series_[s], length_), values_[s].data());
+    const Series& own = series_[s];
+    target.write(own.name, own.start(0, static_cast<hsize_t>(first_)),
+                 own.shape(static_cast<hsize_t>(replicas_), static_cast<hsize_t>(length_)), values_[s].data());
   }
 }
 
@@ -88,7 +79,7 @@ std::int64_t RecordBlock::checksum(std::int64_t record, std::int64_t step) const
   sum.add(std::span<const std::int64_t>(&step, 1));
   std::vector<double> values;
   for (std::size_t s = 0; s < series_.size(); ++s) {
-    const hsize_t size = series_[s].size;
+    const hsize_t size = series_[s].size();
     values.resize(static_cast<std::size_t>(replicas_) * size);
     for (std::size_t e = 0; e < static_cast<std::size_t>(replicas_); ++e) {
       std::copy_n(values_[s].begin() + offset(series_[s], e, record), size,

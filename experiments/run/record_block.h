@@ -44,9 +44,6 @@ class RecordBlock {
   std::size_t index(std::string_view name) const;
   /// Where the values of a replica at a record begin.
   std::ptrdiff_t offset(const Series& series, std::size_t replica, std::int64_t record) const;
-  /// The place of a variable's first `count` records in a file.
-  std::vector<hsize_t> start(const Series& series) const;
-  std::vector<hsize_t> shape(const Series& series, std::int64_t count) const;
 
   std::int64_t replicas_;
   std::int64_t records_;  ///< of the run

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/not_measured.h"
+#include "core/text.h"
 #include "experiments/run/conventions.h"
 #include "experiments/run/schema.h"
 #include "files/column.h"
@@ -56,11 +57,9 @@ void define_dimensions(File& file, const RecordLayout& layout, const Task& task)
 }
 
 /// A variable over time, filled with NaN.
-void define_series(File& file, const std::string& name, const std::string& dimension, const std::string& units,
+void define_series(File& file, const std::string& name, const std::string& extra, const std::string& units,
                    const std::string& definition) {
-  std::vector<std::string> dimensions{"replica", "time"};
-  if (!dimension.empty()) dimensions.push_back(dimension);
-  file.variable(name, dimensions);
+  file.variable(name, split("replica time" + (extra.empty() ? "" : " " + extra), ' '));
   describe(file, name, units, definition);
 }
 

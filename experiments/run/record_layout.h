@@ -31,18 +31,25 @@ struct RecordLayout {
   std::map<std::string, std::int64_t> integers;    ///< further attributes of the file
   std::map<std::string, std::string> attributes;   ///< of the file: resolved config, versions, machine, ...
 
-  /// The dimension of a file by a variable's name for it, with its length; "" has length 1.
+  /// The dimension of a file by a variable's name for it, with its length.
   files::Dimension dimension(std::string_view name) const;
+  /// Those of a variable, whose names stand one after the other: "", "layer", "layer eigen".
+  std::vector<files::Dimension> dimensions(std::string_view names) const;
 };
 
 /// "W_1[8,4] W_2[3,8]": the blocks of the parameter vector, as files tell them.
 std::string block_shapes(const std::vector<Parameter>& parameters);
 
-/// A variable over time: [replica, time], or with an extra dimension [replica, time, size].
+/// A variable over time: [replica, time], or with extra dimensions [replica, time, ...].
 struct Series {
   std::string name;
-  hsize_t size;  ///< of the extra dimension; 1 without
-  bool wide;     ///< has an extra dimension
+  std::vector<hsize_t> extra;  ///< lengths of the extra dimensions
+
+  /// Values of a replica at a time.
+  hsize_t size() const;
+  /// The place of `count` records of `replicas` replicas from these on: first index and length in each dimension.
+  std::vector<hsize_t> start(hsize_t replica, hsize_t record) const;
+  std::vector<hsize_t> shape(hsize_t replicas, hsize_t count) const;
 };
 
 /// The variables over time, in the order of the file.

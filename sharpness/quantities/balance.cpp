@@ -38,7 +38,8 @@ Quantity balance_quantity() {
             const at::Tensor squares = context.objective.parameters().to(at::kCPU, at::kDouble).square();
             result["charge"] = side_sums(squares, context.balances, &Balance::in) -
                                side_sums(squares, context.balances, &Balance::out);
-          }};
+          },
+          Needs::kState};
 }
 
 }  // namespace sharpseek

@@ -1,30 +1,8 @@
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "sharpness/quantity.h"
 
 namespace sharpseek {
-namespace {
-
-/// Mean over mini-batches of x [E, B] and its standard error. Along rows, where the order of the sum is the same
-/// however many replicas there are: a shard gets the bits of the whole.
-struct Mean {
-  at::Tensor value;
-  at::Tensor error;
-};
-Mean mean_of(const at::Tensor& x) {
-  return {x.mean(1), x.std(1, /*unbiased=*/true) / std::sqrt(static_cast<double>(x.size(1)))};
-}
-
-/// mean(a) / mean(b) and its standard error by the delta method: that of a - ratio b, over mean(b).
-Mean ratio_of_means(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor ratio = a.mean(1) / b.mean(1);
-  return {ratio, mean_of(a - ratio.unsqueeze(1) * b).error / b.mean(1).abs()};
-}
-
-}  // namespace
-
 /// Curvature as mini-batch SGD sees it.
 Quantity batch_sharpness_quantity() {
   return {
@@ -44,9 +22,9 @@ Quantity batch_sharpness_quantity() {
         const BatchCurvature batches = context.objective.batches(context.options.batches, context.batch);
         const at::Tensor squares = batches.square.t().contiguous();
         const at::Tensor owns = batches.own.t().contiguous();
-        const Mean of_ratios = mean_of(owns / squares);
-        const Mean of_means = ratio_of_means(owns, squares);
-        const Mean interaction = mean_of(batches.full.t().contiguous());
+        const BatchMean of_ratios = batch_mean(owns / squares);
+        const BatchMean of_means = ratio_of_means(owns, squares);
+        const BatchMean interaction = batch_mean(batches.full.t().contiguous());
         const at::Tensor gradient = context.objective.moments().mean.square().sum(1);
         result["batch_sharpness_mean_of_ratios"] = of_ratios.value;
         result["batch_sharpness_mean_of_ratios_error"] = of_ratios.error;

@@ -16,7 +16,8 @@ Quantity excess_risk_quantity() {
       [](MeasuringContext& context, Measurement& result) {
         result["excess_risk"] = context.objective.loss(context.objective.parameters()).to(at::kCPU, at::kDouble) -
                                 context.objective.least_loss();
-      }};
+      },
+      Needs::kTask};
 }
 
 }  // namespace sharpseek
