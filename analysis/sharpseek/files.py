@@ -32,7 +32,8 @@ def described(error: OSError, file: str | Path) -> str:
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
-    """Runs a command. What is wrong with a file is one line on stderr and status 2."""
+    """Runs a command. What is wrong with a file is one line on stderr and status 2, Ctrl-C one line and status 75."""
+    failure = 2
     try:
         status = command() or 0
         sys.stdout.flush()
@@ -41,11 +42,14 @@ def exit_status(command: Callable[[], int | None]) -> int:
         print(f"sharpseek: {error}", file=sys.stderr)
     except OSError as error:
         print(f"sharpseek: {described(error, 'standard output')}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        failure = 75
+        print(f"sharpseek: {stop if str(stop) else 'interrupted'}", file=sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:  # it would be tried, and fail, again when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 2
+    return failure
 
 
 def open_run(path: str | Path, members: bool = False) -> xr.Dataset:

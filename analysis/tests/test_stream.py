@@ -1,5 +1,8 @@
 """Streams: what TensorBoard and MLflow read back is what the file holds, sent once, live and afterwards."""
 
+import os
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ import pytest
 import xarray as xr
 from mlflow import MlflowClient
 from scipy import stats
-from sharpseek.files import SharpseekFileError
+from sharpseek.files import SharpseekFileError, exit_status
 from sharpseek.stream import stream
 from synthetic import make_dataset, make_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -112,6 +115,43 @@ def test_following_ends_when_the_run_is_finished(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("sharpseek.stream.time", SimpleNamespace(sleep=write_the_next))
     assert stream(tmp_path / "run", "tensorboard", str(tmp_path / "l"), ["trace"], follow=True, every=7) == 6 * 60
     assert pauses == [7, 7]
+
+
+def test_ctrl_c_is_one_line_and_status_75_and_the_stream_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_live(tmp_path / "run", 10)
+    logs = str(tmp_path / "logs")
+
+    def press(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sharpseek.stream.time", SimpleNamespace(sleep=press))
+    assert exit_status(lambda: stream(tmp_path / "run", "tensorboard", logs, follow=True)) == 75
+    said = f"sharpseek: stopped; the same command sends what is missing in {logs}\n"
+    assert capsys.readouterr().err == said
+    make_run(tmp_path / "run", seeds=4)
+    assert stream(tmp_path / "run", "tensorboard", logs) == 6 * 50  # the ten that were sent are there
+
+
+@pytest.mark.parametrize("to", ["tensorboard", "mlflow"])
+def test_a_full_disk_is_one_line_that_names_the_place(to: str, tmp_path: Path) -> None:
+    """As the system sees it: no file may become longer than 1000 bytes."""
+    make_run(tmp_path / "run", seeds=4)
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    command = [sys.executable, "-m", "sharpseek", "stream", "run", "--to", to, "--out", "logs"]
+    environment = os.environ | {"MLFLOW_ALLOW_FILE_STORE": "true", "PYTHONPATH": ":".join(sys.path)}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith(f"sharpseek: --to {to}: logs")
+    assert "File too large" in result.stderr
 
 
 def test_another_run_in_the_same_place_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from sharpseek.files import SharpseekFileError
@@ -69,7 +71,8 @@ def stream(
     """Sends what DIRECTORY (a run, sweep or reproduction, finished or not) holds to a destination of SINKS, and with
     `follow` what is added until all runs are finished, looking every `every` seconds.
 
-    Returns the number of records sent; what the destination already has is not sent again. Raises SharpseekFileError.
+    Returns the number of records sent; what the destination already has is not sent again. Raises SharpseekFileError,
+    and KeyboardInterrupt with words for the user.
     """
     if every <= 0:
         raise SharpseekFileError(f"--every {every:g}: must be above 0 seconds")
@@ -85,6 +88,8 @@ def stream(
                 return total
             time.sleep(every)
     except KeyboardInterrupt:
-        return total
+        raise KeyboardInterrupt(f"stopped; the same command sends what is missing in {out or to}") from None
     finally:
-        sink.close()
+        # After an error that was reported there may be no room for the end either.
+        with suppress(SharpseekFileError) if sys.exc_info()[0] else nullcontext():
+            sink.close()

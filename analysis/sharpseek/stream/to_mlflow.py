@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
+from collections.abc import Iterator
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -22,22 +24,28 @@ PARAMETERS, METRICS = 100, 1000
 
 def make_sink(out: str | None, name: str) -> Sink:
     """`out` is a tracking URI (default: MLFLOW_TRACKING_URI or MLflow's own default)."""
+    place = out or "default tracking URI"
+    with _errors(place):
+        return Mlflow(MlflowClient(tracking_uri=out), name, place)
+
+
+@contextlib.contextmanager
+def _errors(place: str) -> Iterator[None]:
+    """What a server or a full disk says, as one line."""
     try:
-        return Mlflow(MlflowClient(tracking_uri=out), name)
+        yield
     except MlflowException as error:
-        raise SharpseekFileError(f"--to mlflow: {out or 'default tracking URI'}: {_first_line(error)}") from None
-
-
-def _first_line(error: MlflowException) -> str:
-    return str(error).splitlines()[0]
+        raise SharpseekFileError(f"--to mlflow: {place}: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise SharpseekFileError(f"--to mlflow: {error.filename or place}: {error.strerror or error}") from None
 
 
 class Mlflow:
     """One MLflow run for each point, found again by the tag `sharpseek.identity`."""
 
-    def __init__(self, client: MlflowClient, experiment: str) -> None:
-        """`experiment`: its name; made if there is none."""
-        self.client = client
+    def __init__(self, client: MlflowClient, experiment: str, place: str) -> None:
+        """`experiment`: its name; made if there is none. `place`: what messages call the destination."""
+        self.client, self.place = client, place
         known = client.get_experiment_by_name(experiment)
         self.experiment = known.experiment_id if known else client.create_experiment(experiment)
         self.runs: dict[str, str] = {}
@@ -45,6 +53,10 @@ class Mlflow:
 
     def last_step(self, point: Point) -> int:
         """By the history of its counter; a new point becomes a run here."""
+        with _errors(self.place):
+            return self._last_step(point)
+
+    def _last_step(self, point: Point) -> int:
         digest = hashlib.sha256(point.identity.encode()).hexdigest()
         found = self.client.search_runs([self.experiment], f"tags.`{IDENTITY}` = '{digest}'")
         if not found:
@@ -67,14 +79,16 @@ class Mlflow:
 
     def flush(self) -> None:
         """Sends what waits, in batches."""
-        for run, metrics in self.waiting.items():
-            for begin in range(0, len(metrics), METRICS):
-                self.client.log_batch(run, metrics=metrics[begin : begin + METRICS])
+        with _errors(self.place):
+            for run, metrics in self.waiting.items():
+                for begin in range(0, len(metrics), METRICS):
+                    self.client.log_batch(run, metrics=metrics[begin : begin + METRICS])
         self.waiting.clear()
 
     def close(self) -> None:
         """Marks the runs as ended."""
         self.flush()
-        for run in self.runs.values():
-            self.client.log_batch(run, tags=[RunTag("sharpseek.streamed", "whole")])
-            self.client.set_terminated(run)
+        with _errors(self.place):
+            for run in self.runs.values():
+                self.client.log_batch(run, tags=[RunTag("sharpseek.streamed", "whole")])
+                self.client.set_terminated(run)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,8 +18,9 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.custom_scalar import layout_pb2
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
+from sharpseek.files import SharpseekFileError
 from sharpseek.stream.points import Point
 from sharpseek.stream.sinks import Sink, other_run
 
@@ -27,13 +33,51 @@ def make_sink(out: str | None, name: str) -> Sink:
     return TensorBoard(Path(out or f"runs/{name}"))
 
 
+class EventFile:
+    """A new event file in a folder, written at once: TensorBoard's own writer leaves errors to a thread."""
+
+    numbers = count()
+
+    def __init__(self, directory: Path) -> None:
+        """Makes folder and file."""
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(self.numbers)}"
+        self.path = directory / name
+        with self._errors():
+            directory.mkdir(parents=True, exist_ok=True)
+            self.file = self.path.open("wb")
+        self.writer = RecordWriter(self.file)
+        self.add_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def add_event(self, event: Event) -> None:
+        """One record."""
+        with self._errors():
+            self.writer.write(event.SerializeToString())
+
+    def flush(self) -> None:
+        """To disk."""
+        with self._errors():
+            self.file.flush()
+
+    def close(self) -> None:
+        """What a full disk has no room for was reported when it was written."""
+        with contextlib.suppress(OSError):
+            self.file.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SharpseekFileError(f"--to tensorboard: {self.path}: {error.strerror}") from None
+
+
 class TensorBoard:
     """Event files: OUT/POINT/events.out.tfevents.*"""
 
     def __init__(self, directory: Path) -> None:
         """`directory`: the log folder."""
         self.directory = directory
-        self.writers: dict[str, EventFileWriter] = {}
+        self.writers: dict[str, EventFile] = {}
 
     def last_step(self, point: Point) -> int:
         """By the newest scalar of its event files."""
@@ -67,9 +111,9 @@ class TensorBoard:
     def _place(self, point: Point) -> Path:
         return self.directory / quote(point.name, safe="/=,.+-_ ")
 
-    def _writer(self, point: Point) -> EventFileWriter:
+    def _writer(self, point: Point) -> EventFile:
         if point.name not in self.writers:
-            self.writers[point.name] = EventFileWriter(str(self._place(point)))
+            self.writers[point.name] = EventFile(self._place(point))
         return self.writers[point.name]
 
     def _write_texts(self, point: Point) -> None:
