@@ -83,7 +83,7 @@ stage gpu_tests 60 bin/device_test --gtest_filter='Gpu/*'
 for network in linear-2 mlp-tanh rnn transformer; do
   for device in "${devices[@]}"; do
     rm -rf "proof/$network-$device"
-    stage "run-$network-$device" 30 bin/sharpseek run "presets/smoke/$network.ini" --device "$device" \
+    stage "run-$network-$device" 60 bin/sharpseek run "presets/smoke/$network.ini" --device "$device" \
       --out "proof/$network-$device" --quiet
   done
 done

@@ -5,6 +5,7 @@
 #include "engine/cuda/jobs.h"
 #include "engine/kernels/losses.h"
 #include "engine/kernels/passes.h"
+#include "engine/kernels/product.h"
 
 SHARPSEEK_LANES_BEGIN
 
@@ -112,6 +113,16 @@ struct SampleTask {
   }
 };
 
+/// The passes as functions of their own: what a task keeps between them is then not spilled within their loops.
+template <class P>
+SHARPSEEK_NOINLINE void forward_pass(const Frame<P>& f) {
+  forward(f);
+}
+template <class P>
+SHARPSEEK_NOINLINE void backward_pass(const Frame<P>& f) {
+  backward(f);
+}
+
 /// Task `index` of a sample job for one replica: passes over the plan in chunks of its slice's samples. `space` is the
 /// warp's workspace.
 template <class R>
@@ -144,14 +155,14 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
     const float* x = job.inputs + std::int64_t{first} * net.input_size;
     for (int i = 0; i < batch * net.input_size; ++i) inputs[i] = constant<R>(static_cast<double>(x[i]));
     const Frame<P> f{net, batch, weights, gradient, inputs, values, value_gradients};
-    forward(f);
+    forward_pass(f);
     const std::int64_t sample = std::int64_t{task.group} * job.samples + first;
     if (job.task == DeviceTask::kOutputs || job.task == DeviceTask::kPushforward) {
       task.store_outputs(f, sample);
       continue;
     }
     loss = task.seed_gradient(f, first, sample, loss);
-    backward(f);
+    backward_pass(f);
     task.store_gradient(gradient, summed ? sums : task.at(job.result, sample, net.parameter_count), squares,
                         summed && first > begin);
   }

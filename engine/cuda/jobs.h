@@ -171,8 +171,8 @@ struct DeviceKernels {
   void (*draw)(const DeviceDrawJob& job, void* stream);
   void (*synchronize)(void* stream);
   DeviceLimits (*limits)(int device);
-  /// The function `name` of compiled code (a cubin, or PTX that ends in a NUL), for launches on `device` that ask for so
-  /// much shared memory; it stays for good. Null where no code can be loaded.
+  /// The function `name` of compiled code (a cubin, or PTX that ends in a NUL), for launches on `device` that ask for
+  /// so much shared memory; it stays for good. Null where no code can be loaded.
   const void* (*load)(const char* code, const char* name, int shared_bytes, int device);
 };
 
