@@ -145,11 +145,9 @@ const GradientMoments& ModuleObjective::moments() {
 void ModuleObjective::for_batches(std::int64_t count, std::int64_t size,
                                   const std::function<void(const BatchGroup&)>& visit) {
   for (std::int64_t b = 0; b < count; ++b) {
-    const Tensor chosen = at::tensor(batch_indices(b, size, samples())).to(samples_.inputs.device());
     ModuleOptions options = options_;
     options.progress = {};
-    ModuleObjective part(network_, {samples_.inputs.index_select(0, chosen), samples_.targets.index_select(0, chosen)},
-                         options);
+    ModuleObjective part(network_, samples_.chosen(at::tensor(batch_indices(b, size, samples()))), options);
     visit({.count = 1,
            .gradient = part.loss_gradient(parameters_).gradient,
            .hessian = part.hessian(),
