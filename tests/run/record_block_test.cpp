@@ -55,8 +55,8 @@ class RecordBlocks : public testing::Test {
     file.define({"layer", kLayers});
     file.integer_variable("step", {"time"});
     for (const Series& own : series_of(layout())) {
-      file.variable(own.name, own.wide ? std::vector<std::string>{"replica", "time", "layer"}
-                                       : std::vector<std::string>{"replica", "time"});
+      file.variable(own.name, !own.extra.empty() ? std::vector<std::string>{"replica", "time", "layer"}
+                                                 : std::vector<std::string>{"replica", "time"});
     }
     return file;
   }
@@ -65,7 +65,7 @@ class RecordBlocks : public testing::Test {
     const std::vector<Series> series = series_of(layout());
     for (std::int64_t t = block.first(); t < block.first() + count; ++t) {
       for (std::size_t s = 0; s < series.size(); ++s) {
-        block.put(series[s].name, t, values_at(s, t, static_cast<std::int64_t>(series[s].size)).data());
+        block.put(series[s].name, t, values_at(s, t, static_cast<std::int64_t>(series[s].size())).data());
       }
     }
   }
@@ -99,7 +99,7 @@ TEST_F(RecordBlocks, AreWrittenToTheirPlacesWithNaNWhereNothingWasPut) {
   const std::vector<Series> series = series_of(layout());
   ASSERT_EQ(series.size(), 4U);
   for (std::size_t s = 0; s < series.size(); ++s) {
-    const auto size = static_cast<std::int64_t>(series[s].size);
+    const auto size = static_cast<std::int64_t>(series[s].size());
     const std::vector<double> stored = file.numbers(series[s].name);
     ASSERT_EQ(stored.size(), static_cast<std::size_t>(kReplicas * kRecords * size));
     std::size_t at = 0;
