@@ -3,13 +3,13 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-# LibTorch is looked for beside the program first (a bundle or an image puts it there), then where it was built with.
+# LibTorch is looked for next to the program first (a bundle or an image puts it there), then where it was built with.
 set_target_properties(sharpseek PROPERTIES
   INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/torch/lib;${SHARPSEEK_TORCH_DIR}/lib")
 install(TARGETS sharpseek RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 # Of the images inside the program.
 install(FILES ${PROJECT_SOURCE_DIR}/data/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
-if(SHARPSEEK_HAS_CUDA)  # the program looks for it beside itself
+if(SHARPSEEK_HAS_CUDA)  # the program looks for it next to itself
   set_target_properties(sharpseek_cuda PROPERTIES
     INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/torch/lib;${SHARPSEEK_TORCH_DIR}/lib")
   install(TARGETS sharpseek_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)

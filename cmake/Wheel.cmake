@@ -1,5 +1,5 @@
 # What `pip install .` puts into the package (pyproject.toml): the extension and the program, each for one minor version of
-# torch, whose libraries lie beside the package in the same site-packages.
+# torch, whose libraries lie next to the package in the same site-packages.
 if(NOT SKBUILD)
   return()
 endif()

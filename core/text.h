@@ -16,7 +16,7 @@ std::vector<std::string> split(std::string_view text, char separator);
 /// The words between runs of white space.
 std::vector<std::string> words(std::string_view text);
 
-/// A floating-point number in the C locale with nothing behind it (white space around it is allowed; nan and inf are
+/// A floating-point number in the C locale with nothing after it (white space around it is allowed; nan and inf are
 /// numbers here), whatever the process's locale. Nothing if it is not one.
 std::optional<double> parse_double(std::string_view text);
 

@@ -95,7 +95,7 @@ Matrix image_rows(const TaskOptions& options) {
 Matrix dataset_rows(const TaskOptions& options) {
   if (names_images(options.dataset)) return image_rows(options);
   const std::string file = dataset_file(options);
-  require(options.samples == 0, "data.samples = ", options.samples, ": must be online beside data.dataset");
+  require(options.samples == 0, "data.samples = ", options.samples, ": must be online with data.dataset");
   return read_matrix(file);
 }
 
@@ -112,7 +112,7 @@ void read_dataset(const TaskOptions& options, Task& task) {
   const bool images = names_images(options.dataset);
   const std::string file = images ? "data.dataset = " + options.dataset : dataset_file(options);
   require(options.input_covariance == "identity", "data.input_covariance = ", options.input_covariance,
-          ": must not be given beside data.dataset, which has its own");
+          ": must not be given with data.dataset, which has its own");
   const Matrix rows = dataset_rows(options);
   const int n = task.input_size();
   require(rows.cols() == n || rows.cols() == n + task.outputs, file, ": has ", rows.cols(), " columns, needs ", n,

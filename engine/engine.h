@@ -124,14 +124,14 @@ class Engine {
   /// times the second moment of d l_n / d f_n that of the sample gradients.
   virtual std::unique_ptr<LinearOperator> gauss_newton(const at::Tensor& parameters, const at::Tensor& inputs,
                                                        const at::Tensor& metric) = 0;
-  /// The Hessian without its Gauss-Newton part: (1/N) sum_n sum_o (d l_n / d f_no) d^2 f_o(x_n). This one takes the
+  /// The Hessian without its Gauss-Newton part: (1/N) sum_n sum_o (d l_n / d f_no) d^2 f_o(x_n). This call takes the
   /// difference of two products.
   virtual std::unique_ptr<LinearOperator> residual_curvature(const at::Tensor& parameters, const Samples& samples);
   /// J_n' c_n for every sample: [E, N, P], with cotangents c [E, N, outputs] (or [1, N, outputs], shared). J_n =
   /// d f(x_n) / d parameters. The caller bounds memory by giving few samples at once.
   virtual at::Tensor per_sample_pullback(const at::Tensor& parameters, const at::Tensor& inputs,
                                          const at::Tensor& cotangents) = 0;
-  /// Sums of per_sample_pullback and of its squares, of the engine's dtype. This one holds all of them at once.
+  /// Sums of per_sample_pullback and of its squares, of the engine's dtype. This call holds all of them at once.
   virtual PullbackSums pullback_sums(const at::Tensor& parameters, const at::Tensor& inputs,
                                      const at::Tensor& cotangents);
   /// J_n v: [E, N, outputs] for vectors v [E, P].

@@ -91,7 +91,7 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
   require(!options.tf32, "--tf32: needs --device cuda, this is --device ", options.device);
   const std::string isa = lanes::choose_instruction_set(options.isa);
   if (options.engine == "lanes" || (options.engine == "auto" && suits_lanes(program, kLaneWidth))) {
-    // Beside lanes ATen only moves small tensors: a second OpenMP thread would do nothing but wait, loudly.
+    // Next to lanes ATen only moves small tensors: a second OpenMP thread would do nothing but wait, loudly.
     at::set_num_threads(1);
     if (dtype == at::kDouble) return std::make_unique<LaneEngine<double>>(program, isa, options.threads);
     return std::make_unique<LaneEngine<float>>(program, isa, options.threads);

@@ -5,7 +5,7 @@
 
 namespace sharpseek::files {
 
-/// Where a file is written before it takes its name: PATH.new beside it.
+/// Where a file is written before it takes its name: PATH.new next to it.
 std::filesystem::path fresh_path(const std::filesystem::path& path);
 
 /// Waits until a file's contents have reached the disk. Throws UserError naming it.

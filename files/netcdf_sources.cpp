@@ -152,7 +152,7 @@ void File::require_sources(const std::string& name, int depth) {
   require(missing.empty(), path_, ": its values are in ", list_of(missing), ", which ",
           missing.size() > 1 ? "are" : "is", " missing; ",
           has_attribute("/", "shards")
-              ? "keep the file beside its shards, or write one that holds the values: sharpseek merge DIR --copy"
+              ? "keep the file next to its shards, or write one that holds the values: sharpseek merge DIR --copy"
               : "keep them where the virtual data set looks for them, or copy the values into the file");
   const Handle space(H5Dget_space(dataset(name)), H5Sclose);
   const hssize_t all = H5Sget_simple_extent_npoints(space);

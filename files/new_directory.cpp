@@ -35,7 +35,7 @@ bool is_scheduler_log(const fs::directory_entry& entry) {
 /// What a run leaves that was killed before it gave its first file (index.json, reproduce.json) its name.
 bool is_unfinished_text(const std::string& name) { return name.ends_with(fresh_path(".json").string()); }
 
-/// The first name that a result must not be written beside; empty if there is none.
+/// The first name that a result must not be written next to; empty if there is none.
 std::string in_the_way(const fs::path& folder) {
   std::string first;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -56,7 +56,7 @@ void require_free(const fs::path& path) {
   if (may_be_filled(path)) return;
   require(fs::is_directory(path), path.string(), ": exists already and is no folder; choose another --out");
   throw UserError(concat(path.string(), ": exists already (it holds ", in_the_way(path),
-                         "); choose another --out, or go on with sharpseek resume"));
+                         "); choose another --out, or continue with sharpseek resume"));
 }
 
 std::vector<fs::path> missing_folders(const fs::path& path) {

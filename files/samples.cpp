@@ -97,7 +97,7 @@ void require_written(File& file, const std::string& name) {
   const hid_t variable = file.dataset(name);
   const Handle creation(H5Dget_create_plist(variable), H5Pclose);
   require(H5Pget_external_count(creation) <= 0, file.path(), ": ", name,
-          ": keeps its values in raw files beside it; copy them into the file (h5repack)");
+          ": keeps its values in raw files next to it; copy them into the file (h5repack)");
   const H5D_layout_t layout = H5Pget_layout(creation);
   if (layout == H5D_CONTIGUOUS) {
     require(H5Dget_storage_size(variable) > 0, file.path(), ": ", name, ": its values were never written");

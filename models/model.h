@@ -11,7 +11,7 @@
 namespace sharpseek {
 
 /// Which network: the [model] section of a configuration and the shape of the data. The equations of each kind are in
-/// docs/architectures.md and beside the code (linear.cpp, mlp.cpp, gated_mlp.cpp, residual_mlp.cpp, rnn.cpp,
+/// docs/architectures.md and next to the code (linear.cpp, mlp.cpp, gated_mlp.cpp, residual_mlp.cpp, rnn.cpp,
 /// transformer.cpp).
 struct ModelOptions {
   std::string kind = "linear";  ///< a name in model_registry()
@@ -65,7 +65,7 @@ SHARPSEEK_MODELS(SHARPSEEK_MODEL)
 #undef SHARPSEEK_MODEL
 // clang-format on
 
-/// Tokens of the network's output, one behind the other in its Program's outputs: all for readout = tokens, else 1.
+/// Tokens of the network's output, one after the other in its Program's outputs: all for readout = tokens, else 1.
 int output_tokens(const ModelOptions& options);
 
 /// What multiplies the initial weights of a matrix whose outputs go into an activation: 1 for lecun, which keeps the

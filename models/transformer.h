@@ -7,7 +7,7 @@ namespace sharpseek {
 /// z = W_e x_t + position_t (std 0.3); then `depth` blocks
 ///     z += W_p Attention(W_q n(z), W_k n(z), W_v n(z)),    z += W_2 phi(W_1 n(z)),
 /// with n the identity, or layer norm if asked for; f(x) = W_out mean_t n(z_t), or by `readout` W_out n(z_T) of the
-/// last token, or W_out n(z_t) of every token t, one behind the other. Net as in mlp.h.
+/// last token, or W_out n(z_t) of every token t, one after the other. Net as in mlp.h.
 template <class Net>
 constexpr auto transformer_output(Net& net, const NetworkShape& shape) {
   const int width = shape.width;

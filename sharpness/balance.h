@@ -24,7 +24,7 @@ struct Balance {
 };
 
 /// All balances of a program: consecutive linear maps and maps through an element-wise activation, over all hidden
-/// units together and for each unit; queries against keys and values against the projection behind them, for each head.
+/// units together and for each unit; queries against keys and values against the projection after them, for each head.
 /// Only where the value between has a single reader and each matrix is used once.
 std::vector<Balance> find_balances(const Program& program);
 

@@ -374,7 +374,7 @@ class Solver {
   }
 
   /// Appends the steps taken since the last test to the projected matrices. A beta at O(eps)|A| becomes 0 and cuts the
-  /// lists behind it; returns which replicas need a fresh vector there [E], undefined if none does.
+  /// lists after it; returns which replicas need a fresh vector there [E], undefined if none does.
   at::Tensor take(std::vector<ProjectedMatrix>& projected, std::vector<char>& done, std::vector<at::Tensor>& alphas,
                   std::vector<at::Tensor>& betas, std::int64_t room) {
     const at::Tensor a = at::stack(alphas).to(at::kCPU, at::kDouble).contiguous();
@@ -408,7 +408,7 @@ class Solver {
     return {};
   }
 
-  /// Thick restart: the basis becomes the best Ritz vectors and the vector behind the basis. Returns the new m.
+  /// Thick restart: the basis becomes the best Ritz vectors and the vector after the basis. Returns the new m.
   std::int64_t restart(std::vector<ProjectedMatrix>& projected, at::Tensor& panel, std::int64_t locked, std::int64_t m,
                        std::int64_t wanted) {
     const std::int64_t kept = wanted + (m - wanted) / 3;
@@ -425,9 +425,9 @@ class Solver {
       }
       t = std::move(next);
     });
-    const at::Tensor behind = panel.select(1, locked + m).clone();
+    const at::Tensor next = panel.select(1, locked + m).clone();
     panel.narrow(1, locked, kept).copy_(panels_.combine(weights, panel, locked));
-    panel.select(1, locked + kept).copy_(behind);
+    panel.select(1, locked + kept).copy_(next);
     return kept;
   }
 

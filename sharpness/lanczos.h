@@ -51,7 +51,7 @@ struct Spectrum {
 /// The Symmetric Eigenvalue Problem, ch. 13) on all replicas at once. Every few steps, and only then, numbers come to
 /// the host: the projected problems are solved in float64, and a replica whose wanted pairs all have |beta_m s_mi| <=
 /// tolerance x largest |Ritz value| is done: its result depends on no other replica. When an invariant subspace is
-/// exhausted (beta at O(eps)|A|) the recurrence goes on from a fresh orthogonal vector with beta = 0.
+/// exhausted (beta at O(eps)|A|) the recurrence continues from a fresh orthogonal vector with beta = 0.
 ///
 /// A Krylov space holds one vector of each eigenspace, so that a repeated eigenvalue (deep linear nets have them) shows
 /// once. Therefore converged pairs are locked, and further passes run orthogonally to them until a pass finds nothing

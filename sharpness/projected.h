@@ -14,7 +14,7 @@ struct ProjectedMatrix {
   std::vector<double> theta;  ///< kept Ritz values
   std::vector<double> sigma;  ///< their coupling to the first new vector
   std::vector<double> alpha;
-  std::vector<double> beta;  ///< beta.back() couples to the vector behind the basis
+  std::vector<double> beta;  ///< beta.back() couples to the vector after the basis
   double norm = 0;           ///< the largest |Ritz value| seen
 
   std::size_t size() const { return theta.size() + alpha.size(); }

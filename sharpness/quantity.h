@@ -30,11 +30,11 @@ struct ProbeOptions {
   std::int64_t exact_limit = 512;  ///< up to this many parameters the trace is exact, by P products
   std::int64_t trace_probes = 64;  ///< products of the trace estimate beyond
   TraceMethod trace_method = TraceMethod::kHutchinson;
-  double trace_error = 0;               ///< relative standard error that the estimate goes on to; 0: trace_probes only
-  std::int64_t basis = 64;              ///< Lanczos vectors held before a restart
-  std::int64_t batches = 64;            ///< mini-batches of batch_sharpness
-  double radius = 0.05;                 ///< of the perturbations of flatness
-  bool warm_start = false;              ///< track eigenvalues of the Hessian from record to record
+  double trace_error = 0;     ///< relative standard error that the estimate continues to; 0: trace_probes only
+  std::int64_t basis = 64;    ///< Lanczos vectors held before a restart
+  std::int64_t batches = 64;  ///< mini-batches of batch_sharpness
+  double radius = 0.05;       ///< of the perturbations of flatness
+  bool warm_start = false;    ///< track eigenvalues of the Hessian from record to record
   std::vector<std::string> quantities;  ///< names in quantity_registry(); empty: every one marked `standard`
 };
 

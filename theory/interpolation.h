@@ -61,9 +61,9 @@ struct GradientFlowOptions {
 
 /// Integrates gradient flow of the loss of samples with shared mean labels [N, outputs] from parameters [E, P] (float64
 /// engine) until the misfit is 1e-5, by an extrapolated exponential method that stiffness does not slow down (small
-/// eigenvalues of H beside large ones are the rule), then goes on by Gauss-Newton steps, which end where the flow does
-/// up to the square of that misfit. Replicas that do not arrive within the evaluations (the network cannot fit these
-/// samples, or fits them too slowly) are marked.
+/// eigenvalues of H next to large ones are the rule), then continues by Gauss-Newton steps, which end where the flow
+/// does up to the square of that misfit. Replicas that do not arrive within the evaluations (the network cannot fit
+/// these samples, or fits them too slowly) are marked.
 GradientFlowLimit gradient_flow_limit(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                                       const GradientFlowOptions& options = {});
 

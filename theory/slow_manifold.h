@@ -80,7 +80,7 @@ struct SlowPathOptions {
 };
 
 /// Gradient flow from `weights` to the minima, then the flow along them, read at the increasing `times` (tau; 0 is the
-/// arrival on the minima). Goes on to the last time even when stationary before.
+/// arrival on the minima). Continues to the last time even when stationary before.
 SlowPath slow_path(const SlowManifold& manifold, std::vector<Matrix> weights, const std::vector<double>& times,
                    const SlowPathOptions& options = {});
 

@@ -28,7 +28,7 @@ $gpu || wanted=libtorch_cpu.so
   exit 2
 }
 sha256sum --quiet -c SHA256SUMS || exit 1
-# The wheel's CUDA libraries lie beside torch; LibTorch's own zip has them in lib.
+# The wheel's CUDA libraries lie next to torch; LibTorch's own zip has them in lib.
 libraries=$torch/lib
 for folder in "$(dirname "$torch")"/nvidia/*/lib; do [ ! -d "$folder" ] || libraries=$libraries:$folder; done
 export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

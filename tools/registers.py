@@ -1,7 +1,7 @@
 """The table of registers and occupancy of docs/gpu.md: registers.py BUILD (default build/release), plain Python.
 
 Compiles the benchmark's training kernels as a run would (benchmarks/gpu --resources; no GPU is needed), and reads what
-`ptxas -v` reported of the kernels of all programs, which the build keeps beside their object (cmake/keep_ptxas.sh).
+`ptxas -v` reported of the kernels of all programs, which the build keeps next to their object (cmake/keep_ptxas.sh).
 """
 
 import json

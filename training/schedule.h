@@ -12,7 +12,7 @@ struct Schedule {
   std::int64_t steps = 0;  ///< last step, >= first
   std::int64_t every = 1;  ///< steps between records, >= 1
   std::int64_t first = 0;  ///< step of the first record: 0, or where a fork leaves its parent
-  bool joins = false;      ///< a fork that changes nothing: loss sums of the parent's last interval go on in it
+  bool joins = false;      ///< a fork that changes nothing: loss sums of the parent's last interval continue in it
 
   /// Steps that this run takes.
   std::int64_t length() const { return steps - first; }

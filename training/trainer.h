@@ -18,8 +18,9 @@ enum class TrainingOutcome {
 
 /// Advances `state` to schedule.steps, one record interval after another. Between records it advances in pieces short
 /// enough to ask `interrupted` about every half second. Loss sums are reset after each
-/// record, but for a last one between two intervals: a run made longer goes on with them. `recorded` says how many
-/// records a resumed run has made before: one that is due at the state's step and not made is made first.
+/// record, but for a last one between two intervals: a run made longer continues them. `recorded` says how many
+/// records a resumed run has made before: if a record is due at the state's step but has not been written, it is
+/// written first.
 TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& schedule, Observer& observer,
                       const Interruption& interrupted = never_interrupted, std::int64_t recorded = 0);
 

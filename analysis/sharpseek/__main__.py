@@ -81,7 +81,7 @@ def print_predictions(directory: Path) -> None:
 
 
 def print_rivals(directory: Path) -> None:
-    """Prints `rivals_markdown` and, where full batches were run beside small ones, `sharpening_markdown`."""
+    """Prints `rivals_markdown` and, where full batches were run as well as small ones, `sharpening_markdown`."""
     experiments = open_reproduction(directory)[1]
     found = [experiment for experiment in experiments if outcomes(experiment)]
     print(rivals_markdown(found) if found else "no experiment here has rival predictors")
@@ -193,7 +193,7 @@ def main() -> int:
     rivals = commands.add_parser("rivals", help="rival predictors against SGD, full batches against small ones")
     rivals.add_argument("directory", type=Path)
     rivals.set_defaults(run=lambda options: print_rivals(options.directory))
-    verdicts = commands.add_parser("verdicts", help="the evidence behind each verdict of a reproduction")
+    verdicts = commands.add_parser("verdicts", help="the evidence for each verdict of a reproduction")
     verdicts.add_argument("directory", type=Path)
     verdicts.set_defaults(run=lambda options: print_verdicts(options.directory))
     agreement = commands.add_parser("agreement", help="how often reproductions with other seeds agree")

@@ -58,7 +58,7 @@ def open_run(path: str | Path, members: bool = False) -> xr.Dataset:
 
     Returns a lazily loaded dataset with dimensions replica, time, ...; what identifies a replica (condition, seed, ...)
     are coordinates on replica. `configuration(run)` is the resolved configuration; a module
-    that was measured has none. A run that goes on or was stopped opens too: NaN, and step -1, where it has not
+    that was measured has none. A run that is still running or was stopped opens too: NaN, and step -1, where it has not
     come to; `require_finished` refuses it. Antithetic pairs (noise.antithetic) are one replica each, the mean of the
     two (`pair_means`); with `members` they stay as the file has them. Raises SharpseekFileError.
     """
@@ -96,7 +96,7 @@ def _why_not_opened(file: Path, error: OSError | ValueError) -> str:
 def _check_run(run: xr.Dataset, file: Path) -> None:
     """Raises SharpseekFileError unless a file is ours and whole."""
     if "checkpoint_schema" in run.attrs:
-        raise SharpseekFileError(f"{file}: the checkpoint of a run; open run.h5 beside it")
+        raise SharpseekFileError(f"{file}: the checkpoint of a run; open run.h5 next to it")
     if "schema_version" not in run.attrs:
         raise SharpseekFileError(f"{file}: not a run file of sharpseek: attribute schema_version is missing")
     _check_schema(run.attrs["schema_version"], file)
@@ -118,7 +118,7 @@ def require_finished(run: xr.Dataset) -> None:
     """Raises SharpseekFileError if a run that open_run opened is not finished."""
     if "finished" not in run.attrs:
         file = Path(run.attrs["file"])
-        raise SharpseekFileError(f"{file}: the run is not finished; sharpseek resume {file.parent} goes on with it")
+        raise SharpseekFileError(f"{file}: the run is not finished; continue with: sharpseek resume {file.parent}")
 
 
 def open_sweep(directory: str | Path) -> xr.DataTree:
@@ -200,7 +200,7 @@ def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Exper
     index = _read_json(file)
     if "finished" not in index:
         raise SharpseekFileError(
-            f"{file}: the reproduction is not finished; sharpseek resume {directory} goes on with it"
+            f"{file}: the reproduction is not finished; continue with: sharpseek resume {directory}"
         )
     try:
         entries = [

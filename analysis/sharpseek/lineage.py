@@ -44,7 +44,7 @@ def open_lineage(path: str | Path) -> xr.Dataset:
 
 
 def _open_parent(fork: xr.Dataset) -> xr.Dataset:
-    """The parent's file where it was, or beside the fork if both have been moved."""
+    """The parent's file where it was, or next to the fork if both have been moved."""
     file = Path(fork.attrs["parent"])
     if not file.exists():
         name = str(configuration(fork)["experiment"]["from"]).split("@")[0]

@@ -1,4 +1,4 @@
-"""Where linear networks end beside what theory says, setting by setting: the table of the report."""
+"""Where linear networks end, against what theory says, setting by setting: the table of the report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERYTHING = "all"
 
 
 def prediction_table(experiment: Experiment) -> pd.DataFrame:
-    """The limit of small rates beside the measured mean at the smallest rate, for every setting of a linear network.
+    """The limit of small rates next to the measured mean at the smallest rate, for every setting of a linear network.
 
     Columns: quantity, setting, rate, predicted, mean, low, high (95 % over usable seeds and starts), usable, replicas.
     Quantities that were not measured have no rows.

@@ -1,6 +1,6 @@
 """The report of a reproduction: `python -m sharpseek.report DIR` writes report.html, verdicts.json, figures/ in DIR.
 
-report.html is one file that asks nothing of the network: figures are interactive by plotly.js, which is inside.
+report.html is one file that works offline: figures are interactive by plotly.js, which is inside.
 figures/ holds each figure as PDF, SVG and CSV.
 """
 
@@ -71,7 +71,7 @@ def _exact(value: float) -> str:
 
 
 def _glyph(finding: Finding) -> Markup:
-    """A small picture of the interval beside the value of no effect."""
+    """A small picture of the interval next to the value of no effect."""
     e = finding.shown
     if e is None or not np.isfinite([e.low, e.high]).all():
         return Markup("")

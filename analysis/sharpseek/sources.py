@@ -83,7 +83,7 @@ def _place(file: h5py.File, name: str) -> Path | None:
 
 def _said(file: h5py.File, missing: list[str]) -> str:
     names = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
-    cure = "keep it beside its shards, or write one that holds the values: sharpseek merge DIR --copy"
+    cure = "keep it next to its shards, or write one that holds the values: sharpseek merge DIR --copy"
     if "shards" not in file.attrs:
         cure = "keep them where the virtual data set looks for them, or copy the values into the file"
     return f"its values are in {names}, which {'are' if len(missing) > 1 else 'is'} missing; {cure}"

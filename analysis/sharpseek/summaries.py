@@ -1,4 +1,4 @@
-"""Averages over seeds. What is not stationary or diverged never enters an average; it is counted beside it."""
+"""Averages over seeds. What is not stationary or diverged never enters an average; it is counted separately."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def _decode(content: bytes, path: Path) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # The error counts from behind the mark, if there is one.
+        # The error counts from after the mark, if there is one.
         at = error.start + len(content) - len(error.object)
         line = len(re.findall(rb"\r\n|\r|\n", content[:at])) + 1
         raise SharpseekFileError(

@@ -2,7 +2,7 @@
 
     python analysis/tests/error_rates.py [--missing | --part I/N | --merge FILE ...]
 
-writes error_rates.json beside this file, from which docs/generate.py makes tables of docs/claims.md. About ten minutes
+writes error_rates.json next to this file, from which docs/generate.py makes tables of docs/claims.md. About ten minutes
 of one core; --part counts the I-th of every N entries only, --merge joins the files of the parts;
 --missing counts the worlds that the recorded file lacks.
 """

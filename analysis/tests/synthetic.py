@@ -41,7 +41,7 @@ def make_dataset(
     `begins` at first. `noise` is the relative standard deviation between seeds, `imbalance` the relative imbalance of
     squared gradients, `deficit` the relative shortfall at the first of `rates`, proportional to the rate, `tails` the
     standard deviation of the log of incoming squared gradients at a record (mean 1, shared by replicas: they see the
-    same inputs) beside steady outgoing ones, `unusable` the condition at which no replica is stationary,
+    same inputs) with steady outgoing ones, `unusable` the condition at which no replica is stationary,
     `approach` the relaxation time of trace and fluctuation in records, of 60, and `wobble` their relative standard
     deviation from record to record; with it the run holds the series of sharpness as well.
     """

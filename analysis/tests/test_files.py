@@ -294,7 +294,7 @@ def test_reproduction_says_what_is_missing(tmp_path: Path, reproduction: Make) -
     [
         ("5", "schema_version is missing"),
         ('{"schema_version": "x"}', "schema_version = 'x': must be a whole number"),
-        ('{"schema_version": 1, "experiments": []}', "not finished; sharpseek resume .* goes on with it"),
+        ('{"schema_version": 1, "experiments": []}', "not finished; continue with: sharpseek resume "),
         ('{"schema_version": 1, "finished": "b", "experiments": 5}', "not written by sharpseek"),
         (None, "Is a directory"),
     ],

@@ -1,4 +1,4 @@
-"""The table of predictions: like beside like, at the smallest rate, setting by setting."""
+"""The table of predictions: like with like, at the smallest rate, setting by setting."""
 
 import json
 from pathlib import Path

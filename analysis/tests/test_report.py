@@ -200,7 +200,7 @@ def test_a_reproduction_that_is_not_finished_is_no_result(tmp_path: Path, comman
     index.write_text('{"schema_version": 1, "experiments": []}')
     result = subprocess.run([sys.executable, "-m", *command, tmp_path], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    expected = f"{index}: the reproduction is not finished; sharpseek resume {tmp_path} goes on with it"
+    expected = f"{index}: the reproduction is not finished; continue with: sharpseek resume {tmp_path}"
     assert result.stderr == f"sharpseek: {expected}\n"
     assert list(tmp_path.iterdir()) == [index]
 
@@ -212,7 +212,7 @@ def test_summary_of_a_run_that_is_not_finished_is_refused(tmp_path: Path) -> Non
         [sys.executable, "-m", "sharpseek", "summary", tmp_path], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stdout) == (2, "")
-    expected = f"{tmp_path}/run.h5: the run is not finished; sharpseek resume {tmp_path} goes on with it"
+    expected = f"{tmp_path}/run.h5: the run is not finished; continue with: sharpseek resume {tmp_path}"
     assert result.stderr == f"sharpseek: {expected}\n"
 
 

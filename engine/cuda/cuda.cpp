@@ -20,7 +20,7 @@ std::string open_library(const char* name, int mode, void*& library) {
   return library != nullptr ? "" : dlerror();
 }
 
-/// The plug-in of this program's build, beside it or (test programs) one folder above; empty if there is none.
+/// The plug-in of this program's build, next to it or (test programs) one folder above; empty if there is none.
 std::string plugin_path() {
   std::error_code failed;
   const fs::path folder = fs::read_symlink("/proc/self/exe", failed).parent_path();
@@ -53,7 +53,7 @@ std::string Cuda::load() {
     return "no NVIDIA driver here (libcuda.so.1 does not load)";
   }
   const std::string path = plugin_path();
-  if (path.empty()) return "this program was built without CUDA (no libsharpseek_cuda.so beside it)";
+  if (path.empty()) return "this program was built without CUDA (no libsharpseek_cuda.so next to it)";
   std::string problem = open_library("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL, library);
   if (!problem.empty()) return "LibTorch's CUDA library does not load: " + problem;
   problem = open_library(path.c_str(), RTLD_NOW | RTLD_LOCAL, library);

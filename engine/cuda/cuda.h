@@ -8,7 +8,7 @@
 namespace sharpseek {
 
 /// What is there of CUDA: found on first use by loading, in this order, the driver (libcuda.so.1), LibTorch's CUDA
-/// library and the plug-in libsharpseek_cuda.so beside the program or one folder above. Where the driver does not load
+/// library and the plug-in libsharpseek_cuda.so next to the program or one folder above. Where the driver does not load
 /// nothing else is touched, so that a program on a machine without a GPU pays nothing.
 class Cuda {
  public:

@@ -24,7 +24,7 @@ constexpr double kLaunchSeconds = 0.1;
 constexpr std::int64_t kMostLaunchSteps = 1'000'000;
 /// Of launches that carry numbers for each step.
 constexpr std::int64_t kMostScaledSteps = 1 << 14;
-/// Warps that should fit into a multiprocessor's shared memory at once, beside those that wait for it.
+/// Warps that should fit into a multiprocessor's shared memory at once, in addition to those that wait for it.
 constexpr int kSharedWarps = 6;
 
 /// [E] of the host as [G][32] of the device; filled up with the last replica's.

@@ -41,7 +41,7 @@ fs::path torch_folder() {
 /// Folders where the library may lie that the loader does not know.
 std::vector<fs::path> folders() {
   std::vector<fs::path> found;
-  // LibTorch's own zip has it among its libraries, its wheels beside them.
+  // LibTorch's own zip has it among its libraries, its wheels next to them.
   if (const fs::path torch = torch_folder(); !torch.empty()) {
     for (const char* place : {".", "../../nvidia/cu13/lib", "../../nvidia/cuda_nvrtc/lib"})
       found.push_back(torch / place);

@@ -20,7 +20,7 @@ struct KernelResources {
 /// The resources in the output of ptxas -v for one kernel.
 KernelResources read_resources(const std::string& log);
 
-/// NVIDIA's run-time compiler (NVRTC, libnvrtc.so.13): loaded on first use from where the loader looks, from beside
+/// NVIDIA's run-time compiler (NVRTC, libnvrtc.so.13): loaded on first use from where the loader looks, from next to
 /// LibTorch (its CUDA wheels) or from /usr/local/cuda. It needs neither a GPU nor a driver, and nothing links it.
 class RuntimeCompiler {
  public:

@@ -56,8 +56,8 @@ SHARPSEEK_HOST_DEVICE Pack<T, K> fused(Pack<T, K> a, T b, Pack<T, K> c) {
 }
 
 /// A value and its derivative along one direction, or along K of them (V = Pack). With R = Dual<lane> the backward pass
-/// of a network gives, beside the gradient, exactly the Hessian times the direction (Pearlmutter, Neural Computation 6,
-/// 1994): the same op bodies, no second implementation.
+/// of a network gives, in addition to the gradient, exactly the Hessian times the direction (Pearlmutter, Neural
+/// Computation 6, 1994): the same op bodies, no second implementation.
 template <class T, class V = T>
 struct Dual {
   T value;

@@ -24,7 +24,7 @@ constexpr std::int64_t kGradientCopies = 5;
 constexpr std::int64_t kProductCopies = 14;
 /// A tangent pass of one sample: the inner engine takes as many samples at once as its own share of the memory holds.
 constexpr std::int64_t kPassCopies = 8;
-/// Copies of the parameters beside that.
+/// Copies of the parameters in addition to that.
 constexpr std::int64_t kParameterCopies = 8;
 
 /// Bytes of a replica.
@@ -64,7 +64,7 @@ Samples part_of(const Samples& samples, std::int64_t first, std::int64_t count) 
           part_of(samples.targets, first, count), samples.loss};
 }
 
-/// Values of body(first, count) for consecutive chunks, one behind the other.
+/// Values of body(first, count) for consecutive chunks, one after the other.
 at::Tensor joined(std::int64_t replicas, std::int64_t chunk, const Program& program,
                   const std::function<at::Tensor(std::int64_t first, std::int64_t count)>& body) {
   std::vector<at::Tensor> parts;

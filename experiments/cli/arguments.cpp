@@ -149,7 +149,7 @@ Config config_of(const Arguments& arguments) {
 
 int report_summary(const RunSummary& summary, const std::string& directory, bool quiet, bool json) {
   if (summary.interrupted) {
-    std::cerr << "sharpseek: interrupted; sharpseek resume " << directory << " goes on\n";
+    std::cerr << "sharpseek: interrupted; continue with: sharpseek resume " << directory << '\n';
   }
   if (json) {
     nlohmann::json result{{"directory", directory},

@@ -51,14 +51,14 @@ po::options_description described() {
       "data", po::value<std::string>(), "HDF5 file: inputs (or several by their names) and targets, [N, ...]")(
       "loss", po::value<std::string>()->default_value("mse"),
       "mse | cross-entropy | program (losses [N] that the module itself returns)")(
-      "out", po::value<std::string>(), "result file, must not exist (default measure.h5 beside the run or module)")(
+      "out", po::value<std::string>(), "result file, must not exist (default measure.h5 next to the run or module)")(
       "quantities", po::value<std::string>()->default_value("spectrum,gradient"),
       "comma-separated; see sharpseek list")(
       "eigenvalues", po::value<std::int64_t>()->default_value(defaults.eigenvalues), "eigenvalues at an end")(
       "tolerance", po::value<double>()->default_value(defaults.tolerance, "1e-5"), "of residual / largest eigenvalue")(
       "trace", po::value<std::string>()->default_value("xtrace"), "hutchinson | hutch++ | xtrace")(
       "trace-products", po::value<std::int64_t>()->default_value(defaults.trace_probes), "products of its estimate")(
-      "trace-error", po::value<double>()->default_value(0), "go on to this relative standard error; 0 = do not")(
+      "trace-error", po::value<double>()->default_value(0), "continue until this relative standard error; 0 = do not")(
       "basis", po::value<std::int64_t>()->default_value(defaults.basis), "Lanczos vectors held before a restart")(
       "batch", po::value<int>()->default_value(0), "mini-batch of batch_sharpness (0 = the run's; module: 1)")(
       "batches", po::value<std::int64_t>()->default_value(defaults.batches), "mini-batches of batch_sharpness")(

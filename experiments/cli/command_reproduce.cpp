@@ -23,8 +23,8 @@ int command_reproduce(const std::vector<std::string>& arguments) {
                         "beyond | full | paper | quick | smoke")(
       "only", po::value<std::vector<std::string>>()->multitoken(), "experiments by name or beginning of name")(
       "out", po::value<std::string>(),
-      "result folder, must not exist (default out/PRESET); resume goes on with one that was stopped")("no-report",
-                                                                                                      "measure only");
+      "result folder, must not exist (default out/PRESET); resume continues one that was stopped")("no-report",
+                                                                                                   "measure only");
   add_set_option(options);
   add_engine_options(options);
   add_checkpoint_option(options);

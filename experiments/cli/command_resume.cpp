@@ -38,13 +38,13 @@ int command_resume(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
   options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
-                        "training.steps=N or training.time=T of a run, to go on for longer; may be repeated");
+                        "training.steps=N or training.time=T of a run, to make it longer; may be repeated");
   add_engine_options(options);
   add_checkpoint_option(options);
   add_shard_option(options);
   add_format_option(options);
-  options.add_options()("any-engine", "go on although this engine rounds otherwise than the one that began")(
-      "previous-checkpoint", "go on from the last checkpoint but one, should the last be damaged");
+  options.add_options()("any-engine", "continue although this engine rounds differently from the one that began")(
+      "previous-checkpoint", "continue from the last checkpoint but one, should the last be damaged");
   const Arguments parsed(arguments, options, "resume DIR [options]", kExamples, "DIR");
   if (parsed.done()) return 0;
   const std::filesystem::path directory = parsed.required("DIR");
@@ -56,7 +56,7 @@ int command_resume(const std::vector<std::string>& arguments) {
   run.previous_checkpoint = parsed.has("previous-checkpoint");
   require(std::filesystem::is_directory(directory), directory.string(), ": no such folder");
   if (std::filesystem::exists(directory / kReproductionFile)) {
-    require(sets.empty(), "--set ", sets.empty() ? "" : sets.front(), ": a reproduction goes on as it began");
+    require(sets.empty(), "--set ", sets.empty() ? "" : sets.front(), ": a reproduction continues as it began");
     require(!parsed.has("shard"), "--shard: ", directory.string(), " holds a reproduction, which has no shards");
     return report_summary(resume_reproduction(directory, run), directory.string(), parsed.has("quiet"), json);
   }

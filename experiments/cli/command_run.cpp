@@ -56,7 +56,7 @@ int command_run(const std::vector<std::string>& arguments) {
   po::options_description options("options");
   options.add_options()("out", po::value<std::string>(), "result folder, must not hold anything (default out/NAME)")(
       "dry-run", "print the grid, its cost in time, memory and disk, and what theory predicts; write nothing")(
-      "resume", "go on with what is in DIR, if it was made from the same configuration");
+      "resume", "continue what is in DIR, if it was made from the same configuration");
   add_set_option(options);
   options.add_options()("from", po::value<std::string>(),
                         "DIR[@STEP]: fork the finished run in DIR, at its end or at a step whose weights it keeps "

@@ -9,7 +9,7 @@ namespace {
 constexpr std::array kCommands{
     Command{"run", "train one experiment and record it", command_run, true, true},
     Command{"theory", "what theory predicts for each sweep point", command_theory, true, false},
-    Command{"resume", "go on with a run, sweep or reproduction that was stopped", command_resume, true, true},
+    Command{"resume", "continue a run, sweep or reproduction that was stopped", command_resume, true, true},
     Command{"reproduce", "run all experiments of a preset and report", command_reproduce, true, true},
     Command{"merge", "make one file of the shards of a run", command_merge, false, false},
     Command{"verify", "check every value of a file against its checksums", command_verify, false, false},

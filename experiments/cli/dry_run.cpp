@@ -215,7 +215,7 @@ void print_dry_run(const nlohmann::json& run, std::ostream& out) {
   }
   const nlohmann::json& cost = run["cost"];
   out << "all: " << duration(cost["training_seconds"].get<double>() + cost["measuring_seconds"].get<double>())
-      << ", memory " << memory(cost) << " beside the program's own, disk at most " << disk(cost) << '\n';
+      << ", memory " << memory(cost) << " in addition to the program itself, disk at most " << disk(cost) << '\n';
 }
 
 }  // namespace sharpseek

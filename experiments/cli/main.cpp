@@ -81,7 +81,7 @@ void wait_briefly(int argc, char** argv) {
   if (command == nullptr || !command->computes) return;
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "1000", 1);
-  execv("/proc/self/exe", argv);  // returns only where that is not possible; then we go on as we are
+  execv("/proc/self/exe", argv);  // returns only where that is not possible; then we continue as we are
 }
 
 /// Throws UserError if what was printed has not reached its place (a full disk).

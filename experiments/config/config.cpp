@@ -288,7 +288,7 @@ void Config::make_longer(const std::vector<std::string>& assignments) {
     if (first_difference(changed, *this).empty()) continue;
     const std::string key = trimmed(std::string_view(assignment).substr(0, assignment.find('=')));
     require(key == "training.steps" || key == "training.time", "--set ", assignment,
-            ": only training.steps and training.time can change in a run that goes on");
+            ": only training.steps and training.time can change in a run that continues");
     require(key == length, "--set ", assignment, ": the length of this run is ", length, " = ", joined(values(length)),
             ", so that only ", length, " can make it longer");
     require(values(key).size() == 1 && changed.values(key).size() == 1, "--set ", assignment, ": ", key, " = ",

@@ -34,12 +34,12 @@ bool counts_for_training(const ConfigOption& option) {
 
 }  // namespace
 
-bool ForkSource::beside() const { return place.find('/') == std::string::npos; }
+bool ForkSource::is_sibling() const { return place.find('/') == std::string::npos; }
 
 std::string ForkSource::written() const { return concat(kKey, " = ", text); }
 
 std::filesystem::path ForkSource::folder(const std::filesystem::path& home) const {
-  return beside() ? home / place : std::filesystem::path(place);
+  return is_sibling() ? home / place : std::filesystem::path(place);
 }
 
 std::optional<ForkSource> fork_source(const Config& config) {

@@ -17,7 +17,7 @@ struct ForkSource {
   std::string text;                  ///< as it was written
   std::string place;                 ///< NAME or DIR
   std::optional<std::int64_t> step;  ///< of the parent
-  bool beside() const;               ///< a NAME: the parent is in the folder that the fork's own folder is in
+  bool is_sibling() const;           ///< a NAME: the parent is in the folder that the fork's own folder is in
   std::string written() const;       ///< "experiment.from = TEXT", for messages
   /// The parent's folder, where forks of a NAME are in `home`.
   std::filesystem::path folder(const std::filesystem::path& home) const;

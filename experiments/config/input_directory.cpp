@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 std::vector<fs::path> relative_files(const Config& config) {
   std::vector<fs::path> files;
   const std::optional<ForkSource> source = fork_source(config);
-  if (source && !source->beside() && fs::path(source->place).is_relative()) files.emplace_back(source->place);
+  if (source && !source->is_sibling() && fs::path(source->place).is_relative()) files.emplace_back(source->place);
   for (const ConfigOption& option : option_table()) {
     for (const std::string& value : config.values(option.key)) {
       for (const std::string_view kind : {"file:", "idx:"}) {

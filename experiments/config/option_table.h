@@ -18,7 +18,7 @@ enum class SweepKind {
 };
 
 /// One configuration option: its key in files and for --set, which is also its name in the file's config attribute and,
-/// when swept, the name of the replica coordinate (the part behind the dot).
+/// when swept, the name of the replica coordinate (the part after the dot).
 struct ConfigOption {
   std::string_view key;  ///< "section.name"
   OptionType type;

@@ -31,7 +31,7 @@ struct ForkStart {
   std::vector<TimeOrigin> time_origins;    ///< [E]
   std::vector<std::string> changes;        ///< keys that are others than the parent's
 
-  /// Whether the fork is the run that went on, so that the parent's last interval between records may go on, too.
+  /// Whether the fork is the run that continued, so that the parent's last interval between records may continue, too.
   bool joins(std::int64_t own_every) const { return changes.empty() && every == own_every; }
 };
 

@@ -15,7 +15,7 @@ struct PathColumn {
   std::string definition;
 };
 
-/// What a theory predicts for the replicas of a group, ready to be written beside what they did.
+/// What a theory predicts for the replicas of a group, ready to be written next to what they did.
 struct Predicted {
   std::vector<files::Column> replicas;  ///< each [replica]
   std::vector<PathColumn> paths;        ///< each [replica, time]

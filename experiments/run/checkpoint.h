@@ -10,8 +10,8 @@
 
 namespace sharpseek {
 
-/// Everything that a run needs to go on as if it had never stopped: the state of training, and how many records of the
-/// run file beside it are part of it. The random numbers need no state, they are counted by step.
+/// Everything that a run needs to continue as if it had never stopped: the state of training, and how many records of
+/// the run file next to it are part of it. The random numbers need no state, they are counted by step.
 struct Checkpoint {
   TrainingState state;
   std::int64_t records = 0;                    ///< records made, all on disk

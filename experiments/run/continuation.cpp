@@ -109,7 +109,7 @@ void require_continues(const PreparedGroup& prepared, const Engine& engine, cons
           "training.schedule = ", settings.optimizer.schedule.text(),
           ": its rates depend on the length of the run, which cannot be made longer");
   require(options.any_engine || earlier->engine == engine.description(), path, ": was made by ", earlier->engine,
-          ", this would go on with ", engine.description(), ", whose roundings differ; --any-engine accepts that");
+          ", this would continue with ", engine.description(), ", whose roundings differ; --any-engine accepts that");
 }
 
 }  // namespace sharpseek

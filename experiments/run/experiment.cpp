@@ -125,8 +125,9 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
 
   files::NewDirectory fresh(directory);
   const files::DirectoryLock lock(directory);
-  require(!fs::exists(directory / kIndexFile), directory.string(),
-          ": exists already; choose another --out, or go on with sharpseek resume");  // made since this one looked
+  require(
+      !fs::exists(directory / kIndexFile), directory.string(),
+      ": exists already; choose another --out, or continue with sharpseek resume");  // made since this process looked
   fresh.own();
   ExperimentIndex index{.config = config,
                         .engine = engine,
@@ -147,7 +148,7 @@ RunSummary begin_experiment(const Config& config, const RunOptions& options, con
     }
     fresh.keep();
     throw UserError(
-        concat(error.what(), "; sharpseek resume ", directory.string(), " goes on from the last checkpoint"));
+        concat(error.what(), "; continue from the last checkpoint with: sharpseek resume ", directory.string()));
   }
 }
 
@@ -163,7 +164,7 @@ RunSummary run_experiment(const Config& config, const RunOptions& options, const
 RunSummary resume_experiment(const fs::path& directory, const std::vector<std::string>& sets,
                              const RunOptions& options) {
   const fs::path place = fs::absolute(directory);
-  require(fs::exists(place / kIndexFile), directory.string(), ": holds no experiment to go on with: ", kIndexFile,
+  require(fs::exists(place / kIndexFile), directory.string(), ": holds no experiment to continue: ", kIndexFile,
           " is missing");
   const files::DirectoryLock lock(place);
   ExperimentIndex index = read_index(place);

@@ -12,11 +12,11 @@ namespace sharpseek {
 
 /// Trains every group and writes DIR/run.h5, or DIR/<group>/run.h5 when there are several, and DIR/index.json. With a
 /// shard, DIR is DIR/shard-I-of-N. The folder must not hold anything (may_be_filled), and exists from the start; an
-/// error before the first checkpoint leaves nothing behind. Throws UserError.
+/// error before the first checkpoint leaves no files. Throws UserError.
 RunSummary run_experiment(const Config& config, const RunOptions& options, const std::filesystem::path& directory,
                           const Shard& shard = {});
 
-/// Goes on with the experiment in a folder that run_experiment made, to the same bits. `sets` may make it longer
+/// Continues the experiment in a folder that run_experiment made, bit for bit. `sets` may make it longer
 /// (training.steps, training.time); what of the engine was not chosen is as it began. Throws UserError.
 RunSummary resume_experiment(const std::filesystem::path& directory, const std::vector<std::string>& sets,
                              const RunOptions& options);

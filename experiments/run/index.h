@@ -11,7 +11,7 @@
 
 namespace sharpseek {
 
-/// DIR/index.json: what an experiment's folder holds, and all that is needed to go on with it.
+/// DIR/index.json: what an experiment's folder holds, and all that is needed to continue it.
 struct ExperimentIndex {
   Config config;
   EngineOptions engine;

@@ -78,7 +78,8 @@ std::vector<files::File> open_shards(const std::vector<fs::path>& folders, const
     const fs::path path = ExperimentIndex::place(folders[i], group) / kRunFile;
     require(fs::exists(path), path.string(), ": is missing");
     const Verified verified = verify_file(path);
-    require(verified.finished, path.string(), ": is not finished; sharpseek resume ", folders[i].string(), " goes on");
+    require(verified.finished, path.string(), ": is not finished; continue with: sharpseek resume ",
+            folders[i].string());
     shards.push_back(files::File::open(path.string()));
     for (const char* name : kCommon) {
       const std::string mine = shards[i].text_attribute("/", name);

@@ -39,8 +39,8 @@ struct RunOptions {
   EngineChoice engine = {};
   /// Between checkpoints; by default at least 2, and a hundred times what one takes.
   std::optional<double> checkpoint_seconds = {};
-  bool any_engine = false;           ///< go on with an engine of other roundings
-  bool previous_checkpoint = false;  ///< go on from the last checkpoint but one
+  bool any_engine = false;           ///< continue with an engine of other roundings
+  bool previous_checkpoint = false;  ///< continue from the last checkpoint but one
   Interruption interrupted = never_interrupted;
   ProgressDisplay progress = no_progress;
   /// Hears what was done that the user may not expect, line by line.

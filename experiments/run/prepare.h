@@ -13,7 +13,7 @@ namespace sharpseek {
 
 struct Prediction;
 
-/// Initial parameters [P] of a replica: drawn (model.init = manifold goes on from there, experiments/predict/flow.h),
+/// Initial parameters [P] of a replica: drawn (model.init = manifold continues from there, experiments/predict/flow.h),
 /// or with model.init = limit those of its prediction, then multiplied by model.init_scale and model.init_imbalance.
 /// Throws UserError naming model.init where there is no limit.
 std::vector<double> initial_weights(const Replica& replica, const Program& program, const Prediction* prediction);

@@ -29,10 +29,10 @@ inline constexpr const char* kRunFile = "run.h5";
 
 /// Writes one DIR/run.h5 (docs/files.md): valid netCDF-4 at every instant.
 ///
-/// While the run goes on, run.h5 has its whole length from the start, filled with NaN, and records are written in
+/// During the run, run.h5 has its whole length from the start, filled with NaN, and records are written in
 /// place: no later write changes the file's structure, so that a process killed in the middle of one leaves what was
-/// there. How many records are part of the run is what the checkpoint beside it says, which is replaced by renaming. In
-/// the end a packed copy with checksums, and with the variables that summarise the run, takes its place.
+/// there. How many records are part of the run is what the checkpoint next to it says, which is replaced by renaming.
+/// In the end a packed copy with checksums, and with the variables that summarise the run, takes its place.
 ///
 /// Memory: one block of records, at most kBlockBytes (or one record, if that is larger).
 class RunRecord : public RecordedSeries {
@@ -48,7 +48,7 @@ class RunRecord : public RecordedSeries {
   void create(const Task& task, const std::vector<Noise>& noise);
   /// Gives the file its name; it is on disk.
   void begin();
-  /// Goes on with an existing file whose first `checkpoint.records` records are part of the run; checks them against
+  /// Continues an existing file whose first `checkpoint.records` records are part of the run; checks them against
   /// their checksums. Throws UserError naming what is damaged or different.
   void reopen(const Checkpoint& checkpoint);
   /// Takes the first `records` records over from another file of the same run, made with another length.
@@ -84,7 +84,7 @@ class RunRecord : public RecordedSeries {
   /// Adds balance_difference_mean and the like: a variable [replica, balance].
   void balance_variable(const std::string& name, const std::vector<double>& values, const std::string& definition);
   void attribute(const std::string& name, const std::string& value);
-  /// Writes the state and gives the packed file its name; the checkpoint beside it goes.
+  /// Writes the state and gives the packed file its name; the checkpoint next to it goes.
   void finish(const TrainingState& state, const at::Tensor& tracked);
 
  private:

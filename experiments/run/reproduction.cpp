@@ -149,8 +149,9 @@ RunSummary reproduce(const ReproductionPlan& plan, const fs::path& directory, co
   const std::vector<Config> configs = configurations(plan);
   files::NewDirectory fresh(directory);
   const files::DirectoryLock lock(directory);
-  require(!fs::exists(directory / kReproductionFile), directory.string(),
-          ": exists already; choose another --out, or go on with sharpseek resume");  // made since this one looked
+  require(
+      !fs::exists(directory / kReproductionFile), directory.string(),
+      ": exists already; choose another --out, or continue with sharpseek resume");  // made since this process looked
   fresh.own();
   const nlohmann::json index = begin_index(plan);
   files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");

@@ -22,7 +22,7 @@ inline constexpr const char* kReproductionFile = "reproduce.json";
 /// in the end, what was done. Throws UserError; everything is checked before the first step is trained.
 RunSummary reproduce(const ReproductionPlan& plan, const std::filesystem::path& directory, const RunOptions& options);
 
-/// Goes on with a folder that reproduce() made. Throws UserError.
+/// Continues a folder that reproduce() made. Throws UserError.
 RunSummary resume_reproduction(const std::filesystem::path& directory, const RunOptions& options);
 
 }  // namespace sharpseek

@@ -23,7 +23,7 @@ struct ShardFolders {
 ShardFolders find_shards(const std::filesystem::path& directory);
 
 /// Throws UserError unless `shard` is a part of what `directory` holds, if it holds anything: shards of the same
-/// number, which a whole run is none of, and no whole run beside them. `origin` is what the shard was taken from;
+/// number, which a whole run is none of, and no whole run next to them. `origin` is what the shard was taken from;
 /// empty: a whole run.
 void require_same_split(const std::filesystem::path& directory, const Shard& shard, const std::string& origin);
 

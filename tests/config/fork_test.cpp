@@ -43,11 +43,11 @@ std::vector<std::string> rows(const std::string& parent, const std::string& fork
 TEST(ForkSource, IsANameOrAPathWithAStep) {
   EXPECT_FALSE(fork_source(config_of("")).has_value());
   const ForkSource name = *fork_source(fork_of("base@2e3"));
-  EXPECT_TRUE(name.beside());
+  EXPECT_TRUE(name.is_sibling());
   EXPECT_EQ(name.step, 2000);
   EXPECT_EQ(name.folder("/all"), "/all/base");
   const ForkSource path = *fork_source(fork_of("me@home/base"));
-  EXPECT_FALSE(path.beside());
+  EXPECT_FALSE(path.is_sibling());
   EXPECT_FALSE(path.step.has_value());
   EXPECT_EQ(path.folder("/all"), "me@home/base");
   EXPECT_EQ(fork_path("base@7"), "./base@7");

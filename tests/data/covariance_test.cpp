@@ -86,7 +86,7 @@ TEST(ReadCovariance, TellsEntriesThatDifferLateApart) {
   EXPECT_THAT(refusal("1,0.12312428\n0.12311428,1\n", 2),
               testing::AllOf(testing::HasSubstr("row 2, column 1 is 0.12311428, row 1, column 2 is 0.12312428"),
                              testing::HasSubstr("differ by 1e-05"), testing::HasSubstr("more than 1e-06")));
-  // A small row beside a large one is held to its own size.
+  // A small row next to a large one is held to its own size.
   EXPECT_THAT(refusal("1e12,0\n0.5,1\n", 2), "(no error)");
   EXPECT_THAT(refusal("1e9,0,0\n0,1,0.5\n0,0.4,1\n", 3), testing::HasSubstr("not symmetric: row 3, column 2"));
 }

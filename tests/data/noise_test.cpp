@@ -170,7 +170,7 @@ TEST(Noise, RefusesWhatIsNotPossible) {
 }
 
 TEST(NoiseVariances, TheLargestStaysWhereItIsTheMeasure) {
-  // The settings of arXiv:2602.05065, given as standard deviations: (10, 0.1), and 4 once beside 0.04 seven times.
+  // The settings of arXiv:2602.05065, given as standard deviations: (10, 0.1), and 4 once with 0.04 seven times.
   const Vector two = noise_variances({.total = 100, .normalise = "largest", .condition = 1e4}, 2);
   EXPECT_NEAR(two(0), 0.01, 1e-15);
   EXPECT_NEAR(two(1), 100, 1e-12);

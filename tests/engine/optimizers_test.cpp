@@ -202,7 +202,7 @@ TEST_P(Optimizers, WithoutMemoryAdamAndRmsPropMoveByTheRate) {
     q.problem.optimizer.beta1 = q.problem.optimizer.beta2 = 0;
     take_whole_batches(q);
     const double w = run(q.program, q.problem, at::full({1, 1}, 3.0), {50}).parameters.item<double>();
-    EXPECT_NEAR(w, 2.5, 1e-5) << kind;  // 1e-8 beside |g| >= 0.5
+    EXPECT_NEAR(w, 2.5, 1e-5) << kind;  // 1e-8 against |g| >= 0.5
   }
 }
 

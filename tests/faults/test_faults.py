@@ -1,6 +1,6 @@
 """What machines do to runs: kills at any instant, full disks, damaged files, two writers, read-only folders.
 
-After each: what `sharpseek watch` had reported as written is there, the message names the cause, and going on gives the
+After each: what `sharpseek watch` had reported as written is there, the message names the cause, and resuming gives the
 bits of the run that was left alone. SHARPSEEK_FAULT_KILLS sets the number of kills (100).
 """
 
@@ -152,7 +152,7 @@ def test_a_full_disk_is_named_and_what_was_written_stays(
         print(where, room, result.returncode, result.stderr)
         assert_refused(result, "No space left on device", "full/")
         if not (tmp_path / "full").exists():
-            seen.add("nothing to go on with")
+            seen.add("nothing to continue")
             assert run(binary, tmp_path, "full").returncode == 0
         else:
             assert "sharpseek resume" in result.stderr
@@ -163,7 +163,7 @@ def test_a_full_disk_is_named_and_what_was_written_stays(
             assert resumed.returncode == 0
         assert_same(tmp_path / "full" / "run.h5", whole)
         shutil.rmtree(tmp_path / "full")
-    assert {"nothing to go on with", "some records", "all records"} <= seen
+    assert {"nothing to continue", "some records", "all records"} <= seen
 
 
 def test_damaged_files_of_a_stopped_run_are_refused_or_harmless(
@@ -286,7 +286,7 @@ def test_a_signal_within_a_long_record_ends_the_run_within_ten_seconds(
     took = time.monotonic() - begin
     print(f"{number.name}: ended after {took:.2f} s")
     assert process.returncode == 75
-    assert message == "sharpseek: interrupted; sharpseek resume out goes on\n"
+    assert message == "sharpseek: interrupted; continue with: sharpseek resume out\n"
     assert took < 10
     assert (tmp_path / "out" / "checkpoint.h5").exists()
     assert not (tmp_path / "out" / "lock").exists()

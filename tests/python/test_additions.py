@@ -2,7 +2,7 @@
 
 The files that mention an addition are those that a patch with it touches: without the mentions the tree is what it was
 before. So no patch need be kept, applied and built by a test of its own: the tree has it applied, the other tests build
-and run it, and this one counts its files.
+and run it, and this file counts its files.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The program as users call it: exit statuses, messages, and what is left behind."""
+"""The program as users call it: exit statuses, messages, and what is left over."""
 
 import json
 import os

@@ -230,7 +230,7 @@ def test_a_fork_can_be_made_longer_and_refuses_a_parent_that_has_changed(
     assert "training.steps = 50: " in shorter.stderr
     assert "has 60 already" in shorter.stderr
     assert sharpseek("measure", "fork/run.h5", "--out", "m.h5", "--quiet").returncode == 0
-    # The parent goes on, so that its end is another.
+    # The parent continues, so that its end is another.
     assert sharpseek("resume", "parent", "--set", "training.steps=210").returncode == 0
     refused = sharpseek("resume", "fork", "--set", "training.steps=70")
     assert refused.returncode == 2

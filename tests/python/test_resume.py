@@ -1,4 +1,4 @@
-"""Stopping and going on: same bits, nothing lost, and messages that name what is wrong."""
+"""Stopping and resuming: same bits, nothing lost, and messages that name what is wrong."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def test_a_signal_leaves_a_checkpoint_within_ten_seconds_and_status_75(
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert b"interrupted; sharpseek resume stopped goes on" in stderr
+    assert b"interrupted; continue with: sharpseek resume stopped" in stderr
     assert watch(binary, tmp_path / "stopped")["state"] == "stopped"
 
 

@@ -152,7 +152,7 @@ def test_a_run_until_stationary_stops_early_and_its_file_holds_no_empty_records(
     np.testing.assert_array_equal(run["step"].values, 100 * np.arange(run.sizes["time"]))
     assert np.isfinite(run["trace"].values).all()
     assert run["stationary"].values.mean() >= 0.9
-    # The records that it has are those of the run that goes on.
+    # The records that it has are those of the run that continues.
     length = ["--set", f"training.steps={int(run['step'].values[-1])}", "--set", "measure.every=100"]
     assert sharpseek("run", "small.ini", "--quiet", "--out", "whole", *length).returncode == 0
     np.testing.assert_array_equal(package.open_run(tmp_path / "whole")["trace"].values, run["trace"].values)

@@ -210,7 +210,7 @@ TEST(RescaledTime, OfAForkAddsToThatOfItsOrigin) {
   double squares = 0;
   for (int t = 25; t < 60; ++t) squares += 1 / ((1 + t / 30.0) * (1 + t / 30.0));
   const std::vector<double> found = fork.at(60);
-  EXPECT_EQ(found[0], whole.at(60)[0]);  // to the same bits
+  EXPECT_EQ(found[0], whole.at(60)[0]);  // the same bits
   EXPECT_NEAR(found[1], 2 + 0.05 * 0.05 * squares / 4, 1e-14);
 }
 

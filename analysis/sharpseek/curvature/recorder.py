@@ -1,4 +1,4 @@
-"""Curvature along a training run that is yours: a file that grows while it goes on."""
+"""Curvature along a training run that is yours: a file that grows with it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Field:
     """The scale of colours of a panel, and what it shows behind its series.
 
     `z` [y, x] at the places `x` and `y`, evenly spaced and increasing; empty: the scale alone. `low` and `high` are its
-    ends, `ticks` the values that are named beside it.
+    ends, `ticks` the values that are named next to it.
     """
 
     label: str
@@ -74,7 +74,7 @@ class Series:
     values: np.ndarray | None = None
     """Of cells: what the colour means."""
     texts: Sequence[str] = ()
-    """Text beside each of the cells."""
+    """Text next to each of the cells."""
 
 
 @dataclass(frozen=True)

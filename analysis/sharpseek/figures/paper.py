@@ -43,7 +43,7 @@ def fork_chart(experiments: list[Experiment], figure: PaperFigure, verdicts: lis
             series += [replace(s, colour=colour, tags={"run": label}) for s in own]
             lines = lines or references(run, "trace", (0.0, 1.0))
     lines = [replace(line, x=np.array([0.0, last])) for line in lines]
-    # A run too short to be seen beside the others has a panel of its own.
+    # A run too short to be seen next to the others has a panel of its own.
     short = [s for s in series if np.ptp(s.x) < VISIBLE * last]
     panels = [Panel("T", STEPS, "T", (*series, *lines), y_log=True)]
     panels += [Panel(f"T, {s.tags['run']}", STEPS, "T", (s,)) for s in short]

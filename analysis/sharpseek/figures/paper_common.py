@@ -21,7 +21,7 @@ from sharpseek.verdicts.rules import LEVEL
 STEPS = "steps"
 NAMES = {"trace": "T", "sharpness": "λ_max"}
 SAME = 0.01
-"""Relative distance below which the limit of small rates is not drawn beside Theorem 1."""
+"""Relative distance below which the limit of small rates is not drawn next to Theorem 1."""
 
 
 def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

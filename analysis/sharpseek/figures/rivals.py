@@ -1,4 +1,4 @@
-"""Where SGD ends beside where rival predictors would have it end."""
+"""Where SGD ends, against where rival predictors would have it end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full batches against small ones from the same start: sharpness beside the edge of stability, and the fluctuation."""
+"""Full batches against small ones from the same start: sharpness against the edge of stability, and the fluctuation."""
 
 from __future__ import annotations
 

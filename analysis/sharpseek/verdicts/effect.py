@@ -19,7 +19,7 @@ HALF = 0.5 - 1e-9
 
 @dataclass(frozen=True)
 class Effect:
-    """An estimate with its error: intervals at any level, and how many replicas stand behind it."""
+    """An estimate with its error: intervals at any level, and how many replicas it rests on."""
 
     estimate: float
     interval: Interval
@@ -59,8 +59,8 @@ def level_against(effect: Effect, region: Region) -> float:
     """The p value of "refuted": how often an effect at the border of the region's allowed values would come out as far
     beyond it, on either side; NaN for a region that refutes nothing.
 
-    Where the error is small beside the region only the near border counts and this is the smallest level whose interval
-    lies entirely outside; where it is large the far border counts as well, as in a two-sided test.
+    Where the error is small against the region only the near border counts and this is the smallest level whose
+    interval lies entirely outside; where it is large the far border counts as well, as in a two-sided test.
     """
     below, above = region.against
     if np.isneginf(below) and np.isposinf(above):
