@@ -2,8 +2,8 @@
 
     python docs/generate.py --program build/release/sharpseek [--check]
 
-configuration.md from the option table, schema.md from a small run of each architecture, results.md from
-docs/results/*.json (a report's verdicts.json), paper.md from analysis/sharpseek/paper_figures.py and
+configuration.md from the option table, schema.md from a small run of each architecture, results.md and a page for each
+preset from docs/results/*.json (a report's verdicts.json), paper.md from analysis/sharpseek/paper_figures.py and
 docs/results/paper.json, beyond.md from docs/results/beyond.json, claims.md from analysis/tests/error_rates.json,
 performance.md from benchmarks/results/*.json, curvature.md from docstrings. A generated part stands between two
 comments. --check changes nothing and fails if something would change.
@@ -90,42 +90,72 @@ def level(evidence: dict) -> str:
     return f"< {least:.2g}" if p is not None and least is not None and p <= least * 1.001 else number(p)
 
 
+PICTURES = {
+    "quick": ("report-trend.png", "The trace at the end over kappa, networks by colour"),
+    "beyond": ("saturation-map.png", "How much sharper than the flattest minimum, by angle and kappa"),
+}
+"""The picture on top of a preset's page, in docs/images, and what it shows."""
+
+
+def folded(summary: str, lines: list[str]) -> list[str]:
+    """Lines that are shown when their summary is clicked on."""
+    return ['<details markdown="1">', f"<summary>{summary}</summary>", "", *lines, "", "</details>", ""]
+
+
+def recorded() -> dict[str, dict[str, Any]]:
+    """docs/results/*.json by preset, those that answer most first."""
+    found = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in (DOCS / "results").glob("*.json")}
+    order = ["quick", "full", "paper", "beyond"]
+    return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 9, item[0])))
+
+
 def results() -> str:
-    """The claims with their findings and all evidence, for each recorded result."""
+    """Each recorded preset's answer, how many claims it supports, and where its page is."""
     parts = []
-    for file in sorted((DOCS / "results").glob("*.json")):
-        found = json.loads(file.read_text())
-        lines = [f"## Preset {found['preset']}", "", f"**{found['answer']}**", ""]
-        origin = found["origin"]
-        lines += [
-            f"Recorded {found['finished']}, version {origin['version']} ({origin.get('git_state', '')}), engine "
-            f"{origin.get('engine', '')}, {origin.get('cpu', '')}. Evidence: estimates with 95 % intervals over seeds.",
-            "",
-            "| claim | outcome | found |",
-            "|---|---|---|",
+    for name, found in recorded().items():
+        words = [c["outcome"] for c in found["claims"]]
+        counts = ", ".join(f"{words.count(word)} {word}" for word in ("supported", "undecided", "refuted"))
+        parts += [f"## {name}", "", found["answer"], "", f"Claims: {counts}. [All numbers](results/{name}.md).", ""]
+    return "\n".join(parts).rstrip() if parts else "No result has been recorded yet."
+
+
+def result_page(name: str, found: dict[str, Any]) -> str:
+    """A recorded preset: its picture and answer, its claims, and, folded, runs and all evidence."""
+    origin = found["origin"]
+    picture, caption = PICTURES.get(name, ("", ""))
+    lines = [f"![{caption}](../images/{picture})", ""] if picture else []
+    lines += [
+        f"**{found['answer']}**",
+        "",
+        f"Recorded {found['finished']}, version {origin['version']} ({origin.get('git_state', '')}), engine "
+        f"{origin.get('engine', '')}, {origin.get('cpu', '')}. Evidence: estimates with 95 % intervals over seeds.",
+        "",
+        "| claim | outcome | found |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
+        for c in found["claims"]
+    ]
+    runs = ["| experiment | replicas | stationary | diverged | steps |", "|---|---|---|---|---|"]
+    runs += [
+        f"| {r['name']}: {r['title']} | {r['replicas']} | {r['stationary']} | {r['diverged']} | {r['steps']} |"
+        for r in found["runs"]
+    ]
+    lines += ["", *folded(f"All {len(found['runs'])} runs", runs)]
+    for c in found["claims"]:
+        evidence = [f"{c['effect']}. {c['rule']}", ""]
+        evidence += [
+            "| experiment | at | estimate | low | high | p | says | usable |",
+            "|---|---|---|---|---|---|---|---|",
         ]
-        lines += [
-            f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
-            for c in found["claims"]
+        evidence += [
+            f"| {e['experiment']} | {escaped(e['at'])} | {number(e['estimate'])} | {number(e['low'])} | "
+            f"{number(e['high'])} | {level(e)} | {e['outcome']} | {e['usable']} / {e['replicas']} |"
+            for e in c["evidence"]
         ]
-        lines += ["", "| experiment | replicas | stationary | diverged | steps |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {r['name']}: {r['title']} | {r['replicas']} | {r['stationary']} | {r['diverged']} | {r['steps']} |"
-            for r in found["runs"]
-        ]
-        for c in found["claims"]:
-            lines += ["", f"### {found['preset']}: evidence for {c['claim']}", "", f"{c['effect']}. {c['rule']}", ""]
-            lines += [
-                "| experiment | at | estimate | low | high | p | says | usable |",
-                "|---|---|---|---|---|---|---|---|",
-            ]
-            lines += [
-                f"| {e['experiment']} | {escaped(e['at'])} | {number(e['estimate'])} | {number(e['low'])} | "
-                f"{number(e['high'])} | {level(e)} | {e['outcome']} | {e['usable']} / {e['replicas']} |"
-                for e in c["evidence"]
-            ]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) if parts else "No result has been recorded yet."
+        lines += folded(f"Evidence for {c['claim']}: {c['outcome']}", evidence)
+    return "\n".join(lines).rstrip()
 
 
 def paper() -> str:
@@ -214,20 +244,27 @@ def cells(value: object) -> str:
 
 
 def performance() -> str:
-    """Each recorded benchmark as its file has it: lists of records become tables, the rest a list."""
+    """The ratios against peers of each recorded benchmark, and, folded, all of its file."""
     parts = []
-    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        lines = [f"## {file.stem}", ""]
-        tables = []
-        for key, value in flattened(json.loads(file.read_text())):
+    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json"), reverse=True):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        lines, tables = [], []
+        for key, value in flattened(content):
             if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
                 columns = list(dict.fromkeys(column for row in value for column in row))
                 tables += ["", f"**{key}**", "", "| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
                 tables += ["| " + " | ".join(cells(row.get(column, "")) for column in columns) + " |" for row in value]
             else:
                 lines.append(f"- {key}: {cells(value)}")
-        parts.append("\n".join(lines + tables))
-    return "\n\n".join(parts) if parts else "No benchmark result is recorded in `benchmarks/results/` in this version."
+        machine = content.get("machine") or content.get("device") or ""
+        where = machine["cpu"] if isinstance(machine, dict) else str(machine)
+        parts += [f"## {file.stem}", "", *([f"{where}.", ""] if where else [])]
+        parts += folded("All numbers", [*lines, *tables])
+    return (
+        "\n".join(parts).rstrip()
+        if parts
+        else "No benchmark result is recorded in `benchmarks/results/` in this version."
+    )
 
 
 def flattened(content: object, name: str = "") -> list[tuple[str, object]]:
@@ -281,6 +318,7 @@ def main() -> int:
         ("configuration.md", "options", options(program)),
         ("schema.md", "schema", schema(program)),
         ("results.md", "results", results()),
+        *((f"results/{name}.md", "result", result_page(name, found)) for name, found in recorded().items()),
         ("paper.md", "paper", paper()),
         ("beyond.md", "beyond", beyond()),
         ("claims.md", "error rates", error_rates()),
