@@ -287,12 +287,21 @@ def curvature() -> str:
     """Signatures and docstrings of sharpseek.curvature, read without importing it: that needs PyTorch."""
     package = ROOT / "analysis/sharpseek/curvature"
     parts = []
-    for module in ("operators", "solve"):
+    for module in ("operators", "solve", "recorder"):
         for item in ast.parse((package / f"{module}.py").read_text(encoding="utf-8")).body:
             if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"):
-                text = inspect.cleandoc(ast.get_docstring(item) or "")
-                parts.append(f"### {item.name}\n\n```text\n{item.name}({signature(item.args)})\n```\n\n{text}")
+                parts.append(entry(item.name, item, ast.get_docstring(item)))
+            elif isinstance(item, ast.ClassDef) and module == "recorder":
+                init = next(m for m in item.body if isinstance(m, ast.FunctionDef) and m.name == "__init__")
+                del init.args.args[0]
+                both = f"{ast.get_docstring(item)}\n\n{ast.get_docstring(init)}"
+                parts.append(entry(item.name, init, both))
     return "\n\n".join(parts)
+
+
+def entry(name: str, function: ast.FunctionDef, text: str | None) -> str:
+    """A heading, the call and what it is."""
+    return f"### {name}\n\n```text\n{name}({signature(function.args)})\n```\n\n{inspect.cleandoc(text or '')}"
 
 
 def signature(arguments: ast.arguments) -> str:

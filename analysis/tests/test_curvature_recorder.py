@@ -1,9 +1,12 @@
 """The recorder: a file that grows along a training loop, with what the weights of each moment give."""
 
+import os
 import sys
 import types
+import zlib
 from pathlib import Path
 
+import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -51,6 +54,12 @@ def test_a_training_loop_is_recorded_as_it_goes(tmp_path: Path) -> None:
     assert np.all(run.measuring_products > 0) and np.all(run.measuring_seconds > 0)
     assert np.all(run.spectrum_status == 0) and "eigenvectors" not in run
     assert [p.name for p in out.parent.iterdir()] == ["mine.h5"]
+    assert run.attrs["recorder_process"] == os.getpid() and "recorder_finished" not in run.attrs
+    with h5py.File(out) as file:
+        for name in ("step", "eigenvalues", "loss", "layer_trace"):
+            assert file[name].attrs["crc32"] == zlib.crc32(file[name][()].tobytes()), name
+    recorder.close()
+    assert sharpseek.open_run(out).attrs["recorder_finished"]
     assert sharpseek.plot.spectrum_over_time(run).get_xlabel() == "step"
     assert sharpseek.plot.spectrum(run).has_data()
     plt.close("all")

@@ -28,6 +28,7 @@
 #include "experiments/run/provenance.h"
 #include "files/netcdf_file.h"
 #include "files/new_file.h"
+#include "sharpness/exported_program.h"
 #include "sharpness/load_module.h"
 #include "sharpness/module_objective.h"
 #include "sharpness/module_samples.h"
@@ -160,6 +161,14 @@ void remark_rounding(const ModuleSamples& samples, at::ScalarType precision, con
             << "float64 measures in float64, --dtype float32 without this remark\n";
 }
 
+/// Says of TorchScript what comes instead.
+void remark_format(const std::string& file) {
+  if (is_exported_program(file)) return;
+  std::cerr << "sharpseek: " << file
+            << ": is TorchScript, which PyTorch is retiring; torch.export.save(torch.export.export(model, (inputs,)), "
+               "\"model.pt2\") makes what is read instead\n";
+}
+
 MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& options) {
   const std::vector<ModuleFile> files = module_files(arguments.get<std::string>("module"));
   const EngineOptions engine = engine_choice(arguments).over({});
@@ -201,6 +210,7 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
     if (record.steps.empty()) {
       // What the files of a series have in common.
       precision = objective->parameters().scalar_type();
+      if (!arguments.has("quiet")) remark_format(file.path);
       if (!arguments.given("dtype") && !arguments.has("quiet")) remark_rounding(samples.last(), precision, module.data);
       record.layers = layers;
       record.eigenvalues = context.eigenvalues();

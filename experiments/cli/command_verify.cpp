@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/commands.h"
+#include "experiments/run/recording.h"
 #include "experiments/run/verify.h"
 
 namespace sharpseek {
@@ -13,7 +14,7 @@ namespace {
 
 constexpr const char* kExamples =
     "  sharpseek verify out/sweep/run.h5\n"
-    "  sharpseek verify out/quick            # every run.h5 in and below a folder\n";
+    "  sharpseek verify out/quick            # every run.h5 and recording in and below a folder\n";
 
 }  // namespace
 
@@ -25,8 +26,13 @@ int command_verify(const std::vector<std::string>& arguments) {
   if (parsed.done()) return 0;
   const fs::path path = parsed.required("FILE");
   const bool json = wants_json(parsed);
-  const std::vector<fs::path> files = fs::is_directory(path) ? run_files(path) : std::vector<fs::path>{path};
-  require(!files.empty(), path.string(), ": holds no run.h5");
+  std::vector<fs::path> files{path};
+  if (fs::is_directory(path)) {
+    files = run_files(path);
+    const std::vector<fs::path> others = recordings(path);
+    files.insert(files.end(), others.begin(), others.end());
+  }
+  require(!files.empty(), path.string(), ": holds no run.h5 and no recording");
   nlohmann::json results = nlohmann::json::array();
   for (const fs::path& file : files) {
     const Verified verified = verify_file(file);

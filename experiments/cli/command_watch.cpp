@@ -25,6 +25,7 @@
 #include "experiments/run/checkpoint.h"
 #include "experiments/run/index.h"
 #include "experiments/run/record.h"
+#include "experiments/run/recording.h"
 #include "experiments/run/verify.h"
 #include "files/directory_lock.h"
 #include "files/netcdf_file.h"
@@ -45,7 +46,7 @@ struct Standing {
   std::string holder;
   std::int64_t replicas = 0;
   std::int64_t step = 0;
-  std::int64_t steps = 0;
+  std::int64_t steps = 0;  ///< of the whole training; 0 if a recording does not say
   std::int64_t first = 0;  ///< step of the first record: of a fork its parent's
   std::int64_t records = 0;
   std::int64_t diverged = 0;
@@ -114,10 +115,25 @@ fs::path locked_folder(fs::path folder) {
   return folder;
 }
 
+/// Of a file that sharpseek.curvature.Recorder keeps.
+Standing standing_of_recording(files::File& file, Standing standing) {
+  const Recording recording = read_recording(file);
+  standing.state = recording.state;
+  standing.holder = recording.holder;
+  standing.replicas = 1;
+  standing.step = recording.step;
+  standing.steps = recording.steps;
+  standing.records = recording.records;
+  if (recording.state == "running") standing.kept = fs::last_write_time(standing.path);
+  read_values(file, standing);
+  return standing;
+}
+
 Standing standing_of(const fs::path& path) {
   files::File file = files::File::open(path.string());
   Standing standing;
   standing.path = path.string();
+  if (is_recording(file)) return standing_of_recording(file, std::move(standing));
   standing.holder = files::lock_holder(locked_folder(fs::absolute(path).parent_path()));
   standing.steps = file.integer_attribute("/", "steps");
   if (file.has_attribute("/", "parent_step")) standing.first = file.integer_attribute("/", "parent_step");
@@ -152,8 +168,15 @@ std::string number_text(const std::optional<double>& value) {
   return text.str();
 }
 
+/// With one digit after the point.
+std::string fixed_text(double value) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1) << value;
+  return text.str();
+}
+
 std::optional<double> seconds_left(const Standing& run) {
-  if (run.state != "running" || !run.rate) return std::nullopt;
+  if (run.state != "running" || !run.rate || run.steps == 0) return std::nullopt;
   return static_cast<double>(run.steps - run.step) / *run.rate;
 }
 
@@ -172,11 +195,12 @@ std::string table(const std::vector<Standing>& runs) {
     const double share = run.steps > run.first ? 100.0 * static_cast<double>(run.step - run.first) /
                                                      static_cast<double>(run.steps - run.first)
                                                : 100.0;
+    const std::string steps = run.steps > 0 ? std::to_string(run.steps) : "-";
+    const std::string percent = run.steps > 0 ? fixed_text(share) : "-";
     out << std::left << std::setw(static_cast<int>(width)) << run.path << "  " << std::setw(8) << run.state
         << std::right << std::setw(10) << run.replicas << std::setw(10) << run.diverged << std::setw(14) << run.step
-        << std::setw(11) << run.steps << std::setw(6) << std::fixed << std::setprecision(1) << share << std::setw(13)
-        << left_text(run) << std::setw(9) << run.records << std::setw(10) << number_text(run.trace) << std::setw(11)
-        << number_text(run.sharpness) << "  "
+        << std::setw(11) << steps << std::setw(6) << percent << std::setw(13) << left_text(run) << std::setw(9)
+        << run.records << std::setw(10) << number_text(run.trace) << std::setw(11) << number_text(run.sharpness) << "  "
         << sparkline(run.history, static_cast<std::size_t>(kHistory), terminal_speaks_unicode()) << '\n';
     if (run.conditions.size() < 2) continue;
     for (const auto& [kappa, values] : run.conditions) {
@@ -220,8 +244,11 @@ nlohmann::json json_of(const std::vector<Standing>& runs) {
 using FirstLooks = std::map<std::string, std::pair<fs::file_time_type, std::int64_t>>;
 
 std::vector<Standing> look(const fs::path& directory, FirstLooks& first) {
+  std::vector<fs::path> files = run_files(directory);
+  const std::vector<fs::path> others = recordings(directory);
+  files.insert(files.end(), others.begin(), others.end());
   std::vector<Standing> runs;
-  for (const fs::path& file : run_files(directory)) {
+  for (const fs::path& file : files) {
     Standing run = standing_of(file);
     if (run.kept != fs::file_time_type()) {
       const auto [time, step] = first.try_emplace(run.path, run.kept, run.step).first->second;
@@ -254,7 +281,7 @@ int command_watch(const std::vector<std::string>& arguments) {
   std::string last;
   while (true) {
     const std::vector<Standing> runs = look(directory, first);
-    require(!runs.empty() || !parsed.has("once"), directory.string(), ": holds no run.h5 yet");
+    require(!runs.empty() || !parsed.has("once"), directory.string(), ": holds no run.h5 and no recording yet");
     const std::string text = json ? json_of(runs).dump() + "\n" : table(runs);
     if (terminal && shown > 0) std::cout << "\033[" << shown << "A\033[J";
     if (terminal || text != last) std::cout << text << std::flush;

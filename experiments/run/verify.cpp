@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "experiments/run/checkpoint.h"
 #include "experiments/run/record.h"
+#include "experiments/run/recording.h"
 #include "experiments/run/schema.h"
 #include "files/checked_copy.h"
 #include "files/checksum.h"
@@ -67,6 +68,30 @@ void check_shapes(const std::string& path, const std::vector<files::VariableInfo
   }
 }
 
+/// Every variable against its own checksum; how many there are.
+std::int64_t compare_checksums(files::File& file, const std::vector<files::VariableInfo>& variables) {
+  std::int64_t compared = 0;
+  for (const files::VariableInfo& info : variables) {
+    if (info.kind == files::Kind::kBareDimension) continue;
+    const std::int64_t stored = file.integer_attribute(info.name, files::kChecksumAttribute);
+    const std::int64_t found = files::variable_checksum(file, info);
+    require(stored == found, file.path(), ": ", info.name, " is damaged: its checksum is ", found, ", was ", stored);
+    ++compared;
+  }
+  return compared;
+}
+
+Verified verify_recording(files::File& file) {
+  const std::vector<files::VariableInfo> variables = file.variables();
+  check_shapes(file.path(), variables);
+  check_sizes(file, variables);
+  const Recording recording = read_recording(file);
+  return {.finished = recording.state == "finished",
+          .replicas = 1,
+          .records = recording.records,
+          .variables = compare_checksums(file, variables)};
+}
+
 }  // namespace
 
 std::vector<std::int64_t> record_checksums(files::File& file, std::int64_t records) {
@@ -107,6 +132,7 @@ Verified verify_file(const fs::path& path) {
   const std::string where = path.string();
   require(fs::exists(path), where, ": no such file");
   files::File file = files::File::open(where);
+  if (is_recording(file)) return verify_recording(file);
   const std::int64_t schema = file.integer_attribute("/", kSchemaKey);
   require(schema <= kSchemaVersion, where, ": schema version ", schema, " is newer than ", kSchemaVersion,
           ", the newest this program reads");
@@ -140,13 +166,7 @@ Verified verify_file(const fs::path& path) {
   }
   for (const char* name : kState) require(file.has(name), where, ": variable ", name, " is missing");
   result.records = static_cast<std::int64_t>(file.length("time"));
-  for (const files::VariableInfo& info : variables) {
-    if (info.kind == files::Kind::kBareDimension) continue;
-    const std::int64_t stored = file.integer_attribute(info.name, files::kChecksumAttribute);
-    const std::int64_t found = files::variable_checksum(file, info);
-    require(stored == found, where, ": ", info.name, " is damaged: its checksum is ", found, ", was ", stored);
-    ++result.variables;
-  }
+  result.variables = compare_checksums(file, variables);
   return result;
 }
 

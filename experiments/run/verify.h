@@ -17,9 +17,10 @@ struct Verified {
   std::int64_t variables = 0;  ///< whose values were compared with a checksum
 };
 
-/// Reads every value of a run file and compares it with the checksums: of a finished run those of its variables, of one
-/// that is still running those of its records in the checkpoint next to it. Before that, what the schema asks for must
-/// be there. Throws UserError naming what is missing or damaged. Changes nothing. Memory: 32 MiB or so.
+/// Reads every value of a run file, or of a recording (experiments/run/recording.h), and compares it with the
+/// checksums: of a finished run those of its variables, of one that is still running those of its records in the
+/// checkpoint next to it. Before that, what the schema asks for must be there. Throws UserError naming what is missing
+/// or damaged. Changes nothing. Memory: 32 MiB or so.
 Verified verify_file(const std::filesystem::path& path);
 
 /// CRC-32 of the values of each of the first `records` records of a run file: its step and, in the order of the file,

@@ -71,13 +71,19 @@ class MeasureModule : public testing::Test {
     return command_measure(arguments);
   }
 
-  /// What a run says on standard error.
+  /// What a run says on standard error, after the line about TorchScript, which only --quiet silences.
   std::string remark(const std::string& data, const std::vector<std::string>& more) const {
     testing::internal::CaptureStderr();
     testing::internal::CaptureStdout();
     EXPECT_EQ(measure(data, more), 0);
     testing::internal::GetCapturedStdout();
-    return testing::internal::GetCapturedStderr();
+    std::string said = testing::internal::GetCapturedStderr();
+    const bool quiet = std::find(more.begin(), more.end(), "--quiet") != more.end();
+    const std::size_t end = quiet ? 0 : said.find('\n') + 1;
+    if (!quiet) {
+      EXPECT_THAT(said.substr(0, end), testing::HasSubstr("is TorchScript, which PyTorch is retiring"));
+    }
+    return said.substr(end);
   }
 
   std::string refusal(const std::string& data, const std::vector<std::string>& more) const {

@@ -166,6 +166,8 @@ def test_every_notebook_runs_from_top_to_bottom(notebook: Path, place: Path) -> 
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert len(code) > 3
+    if any("import curvature" in cell for cell in code) and not can_measure_models():
+        pytest.skip("PyTorch's Python side or the extension is not here")
     (place / "notebook.py").write_text("\n".join(code))
     call(place, ".venv/bin/python notebook.py")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +34,8 @@ class Recorder:
     begin from the last record's eigenvectors. While it measures the model is in evaluation mode; afterwards each layer
     is in the mode that it was in. The file is replaced whole at each record, so that it is never half-written;
     `measuring_seconds` and `measuring_products` say what each record cost. `for_lightning()` and `for_transformers()`
-    are callbacks of these libraries.
+    are callbacks of these libraries. `sharpseek watch DIR` shows how far it is, `sharpseek verify` compares its values
+    with their checksums; `close()`, or the end of a `with` block, says that training is over.
 
     Raises ValueError for a file that exists.
     """
@@ -46,8 +49,9 @@ class Recorder:
         quantities: Sequence[str] = ("spectrum", "trace", "loss"),
         k: int = 5,
         tol: float = 1e-4,
+        steps: int | None = None,
     ) -> None:
-        """`k` eigenvalues to the tolerance `tol`."""
+        """`k` eigenvalues to the tolerance `tol`; `steps` of the whole training, if that is known, for `watch`."""
         unknown = [name for name in quantities if name not in QUANTITIES]
         if unknown or not quantities:
             raise ValueError(f"quantities: {', '.join(unknown) or 'none'}: must be among {', '.join(QUANTITIES)}")
@@ -60,6 +64,12 @@ class Recorder:
         self._every = every
         self._quantities = list(quantities)
         self._options: dict[str, Any] = {"k": k, "tol": tol, "vectors": True, "progress": False}
+        self._attributes: dict[str, Any] = {
+            "recorder_process": np.int64(os.getpid()),
+            "recorder_host": np.bytes_(socket.gethostname()),  # of fixed length in the file, as the program reads texts
+            "record_every": np.int64(every),
+            **({} if steps is None else {"steps": np.int64(steps)}),
+        }
         self._records: list[xr.Dataset] = []
         self._vectors: dict[str, xr.Dataset] = {}
 
@@ -86,6 +96,21 @@ class Recorder:
         self._write()
         return found
 
+    def close(self) -> None:
+        """Says in the file that nothing follows."""
+        if self._records and "recorder_finished" not in self._attributes:
+            self._attributes["recorder_finished"] = self._records[-1].attrs["finished"]
+            self._write()
+
+    def __enter__(self) -> Recorder:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Closes it, unless training has failed."""
+        if kind is None:
+            self.close()
+
     def _measured(self, name: str, step: int) -> xr.Dataset:
         if name in ("spectrum", "smallest"):
             end = "bottom" if name == "smallest" else "top"
@@ -111,6 +136,9 @@ class Recorder:
         whole = xr.concat(
             self._records, "time", data_vars="minimal", coords="minimal", compat="override", combine_attrs="override"
         )
+        whole.attrs |= self._attributes
+        for variable in whole.variables.values():
+            variable.attrs["crc32"] = np.int64(_checksum(variable.values))
         self._out.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._out.with_name(f".{self._out.name}.{os.getpid()}")
         whole.to_netcdf(fresh, engine="h5netcdf")
@@ -139,6 +167,16 @@ class Recorder:
                 recorder(state.global_step)
 
         return Record()
+
+
+def _checksum(values: np.ndarray) -> int:
+    """CRC-32 as the program computes it: of float64 or int64 in memory; of texts with their lengths before them."""
+    if values.dtype.kind in "UO":
+        encoded = [str(text).encode() for text in values.ravel()]
+        return zlib.crc32(b"".join(np.uint64(len(text)).tobytes() + text for text in encoded))
+    return zlib.crc32(
+        np.ascontiguousarray(values, dtype=np.int64 if values.dtype.kind == "i" else np.float64).tobytes()
+    )
 
 
 def _single(value: float, words: str, units: str = "1") -> xr.Variable:
