@@ -68,6 +68,7 @@ nb::dict run_lanczos(PythonOperator& op, std::int64_t count, bool smallest, doub
                          .basis = basis,
                          .vectors = vectors,
                          .multiplicities = multiplicities,
+                         .frugal = true,
                          .start = {},
                          .interrupted = [&op] { return op.interrupted(); }};
   if (start) options.start = from_capsule(*start).unsqueeze(0);

@@ -74,7 +74,9 @@ class Solver {
         sign_(options.end == SpectrumEnd::kSmallest ? -1.0 : 1.0),
         replicas_(op.replicas()),
         dimension_(op.dimension()),
-        test_every_(dimension_ < 4096 ? 4 : 2),
+        test_every_(dimension_ < 4096                                  ? 4
+                    : options.frugal && op.options().device().is_cpu() ? 1
+                                                                       : 2),
         epsilon_(op.options().dtype() == at::kDouble ? std::numeric_limits<double>::epsilon()
                                                      : double{std::numeric_limits<float>::epsilon()}),
         panels_(replicas_, op.options()),
@@ -312,7 +314,8 @@ class Solver {
     for (std::int64_t steps = 1;; ++steps) {
       // beta_m q_(m+1) = A q_m - alpha_m q_m - beta_(m-1) q_(m-1), orthogonal to the whole basis.
       at::Tensor w = product(panel.select(1, locked + m).contiguous());
-      auto [alpha, beta] = panels_.advance(panel, locked + m, w);
+      auto [alpha, beta] =
+          options_.frugal ? panels_.advance_once(panel, locked + m, w) : panels_.advance(panel, locked + m, w);
       alphas.push_back(std::move(alpha));
       betas.push_back(std::move(beta));
       ++m;

@@ -29,6 +29,9 @@ struct LanczosOptions {
   std::uint64_t seed = 0;                   ///< start vectors come from Stream::kProbe of this seed
   bool vectors = false;                     ///< return eigenvectors
   bool multiplicities = true;               ///< prove with further passes that no copy of a wanted value is missing
+  /// One pass of reorthogonalisation where that is enough, and a look at every step of a large matrix: cheaper, with
+  /// other rounding. For one replica on the CPU; results of runs do without, so that their bits stay.
+  bool frugal = false;
   at::Tensor start;  ///< warm start: [E, any, P], vectors near the wanted ones, such as those of the previous weights
   /// Tracking: [E, any, P], the wanted vectors of a nearby matrix, such as that of the record before. They are improved
   /// instead of found anew; those that are missing, not finite or dependent are random at first. Undefined: no

@@ -153,6 +153,24 @@ std::pair<at::Tensor, at::Tensor> PanelProducts::advance(at::Tensor& panel, std:
   return {alpha, beta};
 }
 
+std::pair<at::Tensor, at::Tensor> PanelProducts::advance_once(at::Tensor& panel, std::int64_t row, at::Tensor& w) {
+  if (replicas_ > 1 || !panel.device().is_cpu()) return advance(panel, row, w);
+  at::Tensor x = w[0];
+  const at::Tensor alpha = at::dot(panel[0][row], x);
+  const auto subtract = [&](std::int64_t first, std::int64_t rows) {
+    const at::Tensor q = panel[0].narrow(0, first, rows);
+    x.addmv_(q.t(), at::mv(q, x), 1, -1);
+    return x.norm().item<double>();
+  };
+  const std::int64_t last = std::max<std::int64_t>(row - 1, 0);
+  const double before = subtract(last, row + 1 - last);
+  double now = subtract(0, row + 1);
+  // What is left after cancellation is not orthogonal yet; the second time is enough.
+  if (now < std::sqrt(0.5) * before) now = subtract(0, row + 1);
+  panel[0][row + 1].copy_(x).mul_(1 / std::max(now, 1e-30));
+  return {alpha.unsqueeze(0), at::full({1}, now, panel.options())};
+}
+
 at::Tensor PanelProducts::overlaps(const at::Tensor& panel, std::int64_t rows, const at::Tensor& w) {
   if (!own_loops_) return at::bmm(panel.narrow(1, 0, rows), w.unsqueeze(2)).squeeze(2);
   at::Tensor out = at::empty({replicas_, rows}, panel.options());

@@ -22,6 +22,11 @@ class PanelProducts {
   /// One Lanczos step's work on vectors: alpha = w'q with q the panel's row `row`, w made orthogonal to the rows up to
   /// it, beta = |w|, and w / beta stored as the next row. Gives (alpha, beta) [E] each, of the panel's options.
   std::pair<at::Tensor, at::Tensor> advance(at::Tensor& panel, std::int64_t row, at::Tensor& w);
+  /// The same for one replica on the CPU at half the cost: the two last rows are subtracted first, as the three-term
+  /// recurrence has it, so that one pass over the others has only rounding to remove. A second pass follows where it
+  /// has removed more (Daniel, Gragg, Kaufman and Stewart, Math. Comp. 30, 1976). Other bits than advance(); on other
+  /// devices and of several replicas it is advance().
+  std::pair<at::Tensor, at::Tensor> advance_once(at::Tensor& panel, std::int64_t row, at::Tensor& w);
   /// Q w with the first `rows` rows of `panel`; w [E, P], contiguous: [E, rows], of the panel's options.
   at::Tensor overlaps(const at::Tensor& panel, std::int64_t rows, const at::Tensor& w);
   /// weights [E, k, rows] x the rows first..first + rows of the panel -> [E, k, P].

@@ -71,6 +71,31 @@ def test_new_weights_give_new_products(make) -> None:
     assert torch.equal(op @ v, make(case.model, case.loader(), case.loss) @ v)
 
 
+def test_products_are_checked_once_in_each_state_of_the_model() -> None:
+    torch.manual_seed(2)
+    layers = nn.Linear(6, 90), nn.BatchNorm1d(90), nn.Dropout(0.5), nn.Linear(90, 1)
+    model = nn.Sequential(*layers).double().eval()
+    x, y = torch.randn(20, 6).double(), torch.randn(20, 1).double()
+    op = curvature.hessian(model, [(x, y)], nn.MSELoss())
+
+    def products() -> int:
+        before = op.products
+        traced = curvature.trace(op, "hutchinson", products=10)
+        fresh = curvature.hessian(model, [(x, y)], nn.MSELoss())
+        assert traced.trace.item() == curvature.trace(fresh, "hutchinson", products=10).trace.item()
+        return op.products - before
+
+    assert [products(), products()] == [13, 10]
+    with torch.no_grad():
+        layers[0].weight.mul_(1.5)
+    assert [products(), products()] == [13, 10]
+    layers[1].running_mean.add_(0.3)
+    assert [products(), products()] == [13, 10]
+    model.train()
+    with pytest.raises(ValueError, match=r"training mode .* call model.eval\(\)"):
+        curvature.trace(op, products=10)
+
+
 def test_some_parameters_give_their_block() -> None:
     case = make_case("encoder")
     whole = curvature.hessian(case.model, case.loader(), case.loss)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 #include "engine/make_engine.h"
 #include "sharpness/dense.h"
 #include "sharpness/dense_operator.h"
+#include "sharpness/panel.h"
 #include "sharpness/trace.h"
 #include "tests/tolerances.h"
 
@@ -42,29 +44,36 @@ at::Tensor with_spectrum(const std::vector<double>& eigenvalues, std::uint32_t s
   return (q * at::tensor(eigenvalues, at::kDouble)).matmul(q.t()).unsqueeze(0);
 }
 
-/// Lanczos at both ends against LAPACK, and the stored residuals against recomputed ones.
-void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolerance = kValues) {
+/// Lanczos at one end against LAPACK, and the stored residuals against recomputed ones.
+void expect_end(const at::Tensor& matrices, std::int64_t count, double tolerance, SpectrumEnd end, bool frugal) {
   DenseOperator op(matrices);
   const at::Tensor exact = at::linalg_eigvalsh(matrices);  // ascending
   const double scale = std::max(1e-300, exact.abs().max().item<double>());
+  LanczosOptions options;
+  options.count = count;
+  options.end = end;
+  options.tolerance = kTightest;
+  options.steps = 2000;
+  options.vectors = true;
+  options.frugal = frugal;
+  const Spectrum found = lanczos(op, options);
+  const at::Tensor expected =
+      end == SpectrumEnd::kLargest ? exact.flip(1).narrow(1, 0, count) : exact.narrow(1, 0, count);
+  for (std::int64_t e = 0; e < matrices.size(0); ++e) {
+    EXPECT_EQ(found.status[static_cast<std::size_t>(e)], SpectrumStatus::kConverged) << found.residuals[e];
+    EXPECT_LT((found.values[e] - expected[e]).abs().max().item<double>(), tolerance * scale) << found.values[e];
+    const at::Tensor y = found.vectors[e];
+    const at::Tensor residual = (y.matmul(matrices[e]) - found.values[e].unsqueeze(1) * y).norm(2, 1);
+    EXPECT_LT((residual - found.residuals[e]).abs().max().item<double>(), kReorderedSums * scale);
+    EXPECT_LT((y.matmul(y.t()) - at::eye(count, at::kDouble)).abs().max().item<double>(), 1e-9);
+  }
+}
+
+/// At both ends, with as many passes of reorthogonalisation as runs take and with as few as will do.
+void expect_lapack(const at::Tensor& matrices, std::int64_t count, double tolerance = kValues) {
   for (SpectrumEnd end : {SpectrumEnd::kLargest, SpectrumEnd::kSmallest}) {
-    LanczosOptions options;
-    options.count = count;
-    options.end = end;
-    options.tolerance = kTightest;
-    options.steps = 2000;
-    options.vectors = true;
-    const Spectrum found = lanczos(op, options);
-    const at::Tensor expected =
-        end == SpectrumEnd::kLargest ? exact.flip(1).narrow(1, 0, count) : exact.narrow(1, 0, count);
-    for (std::int64_t e = 0; e < matrices.size(0); ++e) {
-      EXPECT_EQ(found.status[static_cast<std::size_t>(e)], SpectrumStatus::kConverged) << found.residuals[e];
-      EXPECT_LT((found.values[e] - expected[e]).abs().max().item<double>(), tolerance * scale) << found.values[e];
-      const at::Tensor y = found.vectors[e];
-      const at::Tensor residual = (y.matmul(matrices[e]) - found.values[e].unsqueeze(1) * y).norm(2, 1);
-      EXPECT_LT((residual - found.residuals[e]).abs().max().item<double>(), kReorderedSums * scale);
-      EXPECT_LT((y.matmul(y.t()) - at::eye(count, at::kDouble)).abs().max().item<double>(), 1e-9);
-    }
+    expect_end(matrices, count, tolerance, end, false);
+    expect_end(matrices, count, tolerance, end, true);
   }
 }
 
@@ -140,9 +149,35 @@ TEST(Lanczos, SeparatesClusters) {
 TEST(Lanczos, WorksOnIndefiniteMatrices) { expect_lapack(with_spectrum({-9, -4, -1, 0, 0.5, 2, 3}), 4); }
 
 TEST(Lanczos, WorksAtTheEdges) {
+  std::vector<double> rank_one(90, 0.0);
+  rank_one[0] = 4;
+  expect_lapack(with_spectrum(rank_one), 3);
   expect_lapack(with_spectrum({2}), 1);
   expect_lapack(with_spectrum({1, 2, 2, 4}), 4);  // k = P
   expect_lapack(with_spectrum(std::vector<double>(12, 3.0)), 5);
+}
+
+TEST(PanelProducts, OnePassLeavesABasisAsOrthonormalAsTwo) {
+  std::vector<double> graded;
+  for (int i = 0; i < 300; ++i) graded.push_back(std::pow(0.7, i) * (i % 3 == 1 ? -1 : 1));  // betas shrink as fast
+  constexpr std::int64_t kSteps = 50;
+  for (at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const at::Tensor matrix = with_spectrum(graded)[0].to(type);
+    PanelProducts panels(1, matrix.options());
+    at::Tensor panel = at::empty({1, kSteps + 1, 300}, matrix.options());
+    const at::Tensor start = random_tensor({300}, 5).to(type);
+    panel[0][0].copy_(start / start.norm());
+    for (std::int64_t m = 0; m < kSteps; ++m) {
+      at::Tensor w = matrix.mv(panel[0][m]).unsqueeze(0);
+      const double exact = panel[0][m].dot(w[0]).item<double>();
+      const auto [alpha, beta] = panels.advance_once(panel, m, w);
+      EXPECT_NEAR(alpha.item<double>(), exact, kFewOperations) << m;
+      EXPECT_NEAR(beta.item<double>(), w.norm().item<double>(), kFewOperations) << m;
+    }
+    const at::Tensor q = panel[0].to(at::kDouble);
+    const double epsilon = type == at::kDouble ? 2.3e-16 : 1.2e-7;
+    EXPECT_LT((q.matmul(q.t()) - at::eye(kSteps + 1, at::kDouble)).abs().max().item<double>(), 20 * epsilon);
+  }
 }
 
 TEST(Lanczos, GivesZerosForAZeroMatrix) {

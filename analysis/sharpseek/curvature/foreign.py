@@ -26,6 +26,7 @@ class Operator:
     definition: str = "the given operator"
     blocks: dict[str, int] = field(default_factory=dict)
     samples: int = 0
+    source: Curvature | None = None
 
 
 def _library_of(x: Any) -> str:
@@ -94,7 +95,7 @@ def _conversions(like: Any) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]
 def as_operator(op: Any, dim: int | None = None, like: Any = None) -> Operator:
     """Any operator, matrix or function. Raises TypeError or ValueError for what is none."""
     if isinstance(op, Curvature):
-        return Operator(op.matvec, op.dim, op.like, op.kind, op.definition, op.blocks, op.samples)
+        return Operator(op.matvec, op.dim, op.like, op.kind, op.definition, op.blocks, op.samples, op)
     size = _dimension(op, dim)
     tensor, there, back = _conversions(_like(op, like))
     if tensor.dtype not in (torch.float32, torch.float64):

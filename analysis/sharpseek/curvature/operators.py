@@ -58,6 +58,7 @@ class Curvature:
         self._graphs: list[Graph] = []
         self._graph_bytes: int | None = None
         self._version: tuple[Any, ...] = ()
+        self._proven: tuple[Any, ...] = ()
         self.products = 0
         """Products so far."""
         self._check()
@@ -118,7 +119,7 @@ class Curvature:
 
     def _all_graphs(self) -> Iterator[tuple[float, Graph]]:
         """Every batch's graph with its share of the samples: those that are kept, then the others one by one."""
-        version = tuple((p._version, p.data_ptr()) for p in self._parameters)
+        version = self._weights()
         if version != self._version:
             self._graphs.clear()
             self._version = version
@@ -138,6 +139,19 @@ class Curvature:
             if len(self._graphs) == i and i < room:
                 self._graphs.append(graph)
             yield shares[i], graph
+
+    def _weights(self) -> tuple[Any, ...]:
+        """What changes when the weights do."""
+        return tuple((p._version, p.data_ptr()) for p in self._parameters)
+
+    def once(self, check: Callable[[], None]) -> None:
+        """Calls check, with graphs built anew, unless it has passed in this state of the model."""
+        buffers = tuple((b._version, b.data_ptr()) for b in self.model.buffers())
+        state = (self._weights(), buffers, tuple(module.training for module in self.model.modules()))
+        if self._proven != state:
+            self._version = ()  # buffers and modes may have changed without the weights
+            check()
+            self._proven = state
 
     def _measured_bytes(self) -> int:
         total = [0]

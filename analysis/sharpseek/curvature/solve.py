@@ -41,7 +41,13 @@ def _check(op: Operator, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(2 * seed + index)
         return torch.randn(op.dim, generator=generator, dtype=op.like.dtype).to(op.like.device)
 
-    require_matrix(op.product, random, op.kind if op.kind != "matrix" else "op")
+    def check() -> None:
+        require_matrix(op.product, random, op.kind if op.kind != "matrix" else "op")
+
+    if op.source is None:
+        check()
+    else:
+        op.source.once(check)
 
 
 def _whole(name: str, value: Any, least: int, most: int | None = None) -> None:
