@@ -160,7 +160,7 @@ class DeviceHessian : public CurvatureMatrix {
 
 }  // namespace
 
-DeviceLaneEngine::DeviceLaneEngine(Program program, LaneDevice device, std::unique_ptr<Engine> others)
+DeviceLaneEngine::DeviceLaneEngine(Program program, const LaneDevice& device, std::unique_ptr<Engine> others)
     : program_(std::move(program)), device_(device), plan_(program_, device.device), others_(std::move(others)) {
   const lanes::PlanView& plan = plan_.view();
   const std::int64_t most = std::max<std::int64_t>(plan.parameter_count, std::int64_t{kChunkSamples} * plan.size);

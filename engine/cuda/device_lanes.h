@@ -15,7 +15,7 @@ class DeviceLaneEngine : public Engine {
  public:
   /// `others` does, on the same device, what no kernel does. Throws UserError if a replica of this network has more
   /// numbers than a kernel's indices reach.
-  DeviceLaneEngine(Program program, LaneDevice device, std::unique_ptr<Engine> others);
+  DeviceLaneEngine(Program program, const LaneDevice& device, std::unique_ptr<Engine> others);
 
   const Program& program() const override { return program_; }
   at::TensorOptions options() const override;

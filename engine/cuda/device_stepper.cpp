@@ -43,7 +43,8 @@ void gather(const at::Tensor& from, std::vector<T>& values) {
 
 }  // namespace
 
-DeviceStepper::DeviceStepper(const Program& program, LaneDevice device, const DevicePlan& plan, TrainingProblem problem)
+DeviceStepper::DeviceStepper(const Program& program, const LaneDevice& device, const DevicePlan& plan,
+                             TrainingProblem problem)
     : device_(device),
       plan_(plan),
       problem_(std::move(problem)),

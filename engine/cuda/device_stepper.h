@@ -16,7 +16,7 @@ namespace sharpseek {
 class DeviceStepper : public Stepper {
  public:
   /// `program` and `plan` must outlive the stepper. Throws UserError when the problem's sizes do not fit each other.
-  DeviceStepper(const Program& program, LaneDevice device, const DevicePlan& plan, TrainingProblem problem);
+  DeviceStepper(const Program& program, const LaneDevice& device, const DevicePlan& plan, TrainingProblem problem);
 
   void advance(TrainingState& state, std::int64_t steps) override;
 

@@ -24,9 +24,8 @@ files::Dimension RecordLayout::dimension(std::string_view name) const {
   if (name == "layer") return {"layer", parameters.size()};
   if (name == "grid") return {"grid", static_cast<hsize_t>(kDensityPoints)};
   if (name == "balance") return {"balance", balances.size()};
-  if (name == "parameter") return {"parameter", static_cast<hsize_t>(parameter_count(parameters))};
-  SHARPSEEK_ASSERT(false && "no such dimension");
-  return {};
+  SHARPSEEK_ASSERT(name == "parameter");
+  return {"parameter", static_cast<hsize_t>(parameter_count(parameters))};
 }
 
 std::vector<files::Dimension> RecordLayout::dimensions(std::string_view names) const {
