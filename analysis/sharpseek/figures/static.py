@@ -97,7 +97,8 @@ def draw_cells(axes: Axes, series: Series, scale: ScalarMappable) -> None:
     if series.firm is not None:
         firm &= np.asarray(series.firm, dtype=bool)
     marker = SYMBOLS[series.symbol]
-    colours = scale.to_rgba(np.where(firm, series.values, scale.norm.vmin))
+    lowest = scale.get_clim()[0]
+    colours = scale.to_rgba(np.where(firm, series.values, 0.0 if lowest is None else lowest))
     size = 60 if series.symbol == "square" else 26
     axes.scatter(series.x[firm], series.y[firm], s=size, color=colours[firm], marker=marker, edgecolors="white",
                  linewidths=0.8, zorder=3, label=plain(series.label))  # fmt: skip
