@@ -28,8 +28,8 @@ def pair_means(run: xr.Dataset) -> xr.Dataset:
     if SIGN not in run.coords:
         return run
     first, second = _places(run)
-    alone = run.sizes["replica"] - 2 * len(first) - int((~_in_pairs(run)).sum())
     single = np.flatnonzero(~_in_pairs(run))
+    alone = run.sizes["replica"] - 2 * len(first) - len(single)
     one, other = run.isel(replica=first), run.isel(replica=second)
     joined = one.copy()
     for name, variable in one.data_vars.items():

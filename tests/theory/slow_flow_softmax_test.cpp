@@ -11,7 +11,7 @@
 
 #include "engine/cases.h"
 #include "engine/make_engine.h"
-#include "engine/torch/autograd.h"
+#include "theory/dense_flow.h"
 #include "theory/slow_flow.h"
 
 namespace sharpseek {
@@ -100,19 +100,8 @@ TEST_P(EachSoftmax, VelocityEqualsTheContractionOfTheThirdDerivative) {
   EXPECT_NEAR(point.trace.item<double>() / h.trace().item<double>(), 1, 1e-9);
   EXPECT_NEAR(point.gradient_fluctuation.item<double>() / c.trace().item<double>(), 1, 1e-9);
 
-  // H S + S H = C as one dense system on the range of H.
-  const auto [values, vectors] = at::linalg_eigh(h);
-  const at::Tensor kept = values > 1e-8 * values.max();
-  EXPECT_EQ(kept.sum().item<std::int64_t>(), point.rank.item<std::int64_t>());
-  const at::Tensor both = kept.unsqueeze(1) & kept.unsqueeze(0);
-  const at::Tensor in_basis = vectors.t().matmul(c).matmul(vectors) / (values.unsqueeze(1) + values.unsqueeze(0));
-  const at::Tensor s = vectors.matmul(at::where(both, in_basis, at::zeros_like(in_basis))).matmul(vectors.t());
-  const auto [weights, directions] = at::linalg_eigh(s);
-  const at::Tensor third =
-      third_derivative(problem.program, problem.start, problem.samples, directions.t().unsqueeze(0))[0];
-  const at::Tensor drift = -0.5 * weights.unsqueeze(0).matmul(third).squeeze(0);
-  const at::Tensor kernel = vectors * (~kept).to(at::kDouble);
-  const at::Tensor expected = kernel.matmul(kernel.t().matmul(drift));
+  const auto [expected, rank] = dense_flow(problem.program, problem.start, problem.samples, h, c);
+  EXPECT_EQ(rank, point.rank.item<std::int64_t>());
   EXPECT_GT(expected.norm().item<double>(), 1e-3);
   EXPECT_LT(relative_difference(point.velocity.squeeze(0), expected), kThroughSolve);
 }

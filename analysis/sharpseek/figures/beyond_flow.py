@@ -6,13 +6,11 @@ import numpy as np
 import xarray as xr
 
 from sharpseek.figures.chart import Chart, Panel, Series
-from sharpseek.figures.common import TIME_LABEL, readable, source
+from sharpseek.figures.common import TIME_LABEL, rate_line, readable, source
 from sharpseek.files import Experiment
 from sharpseek.rates import join_rates
 from sharpseek.verdicts.beyond_entropy_flow import judge_entropy_flow, starts
-from sharpseek.verdicts.effect import student_quantile
 from sharpseek.verdicts.paper_forks import QUARTERS, quarters
-from sharpseek.verdicts.rules import LEVEL
 
 
 def entropy_charts(experiments: list[Experiment]) -> list[Chart]:
@@ -46,15 +44,8 @@ def _panel(run: xr.Dataset, here: np.ndarray, title: str, bounds: np.ndarray) ->
     finished = run["status"].values == 0
     for colour, rate in enumerate(np.unique(rates[here])):
         rows = np.flatnonzero(here & finished & (rates == rate))
-        if rows.size < 2:
-            continue
-        trace = run["trace"].values[rows]
-        half = student_quantile(LEVEL, rows.size - 1) * trace.std(axis=0, ddof=1) / np.sqrt(rows.size)
-        mean = trace.mean(axis=0)
-        series.append(
-            Series(f"rate {rate:g}", run["rescaled_time"].values[rows[0]], mean, "line", colour, low=mean - half,
-                   high=mean + half, tags={"rate": f"{rate:g}"})
-        )  # fmt: skip
+        if line := rate_line(run, rows, rate, colour):
+            series.append(line)
     first = int(np.argmax(here))
     time, flow = run["rescaled_time"].values[first], run["flow_trace"].values[first]
     series.append(Series("flow", time, flow, "reference", dash="dash"))

@@ -13,6 +13,8 @@ import xarray as xr
 from sharpseek.figures.chart import Series
 from sharpseek.files import Experiment
 from sharpseek.summaries import START_AXES, smallest_rate, start_axis, summarise, swept, usable
+from sharpseek.verdicts.effect import student_quantile
+from sharpseek.verdicts.rules import LEVEL
 
 CONDITION = "condition"
 CONDITION_LABEL = "condition κ of the noise"
@@ -31,6 +33,17 @@ AVERAGED = (RATE, "seed", *START_AXES)
 def readable(variable: str) -> str:
     """A variable's name as text."""
     return variable.removesuffix("_mean").replace("_", " ")
+
+
+def rate_line(run: xr.Dataset, rows: np.ndarray, rate: float, colour: int) -> Series | None:
+    """The trace over time at a rate: mean over the replicas `rows` with its interval; None of fewer than two."""
+    if rows.size < 2:
+        return None
+    values = run["trace"].values[rows]
+    half = student_quantile(LEVEL, rows.size - 1) * values.std(axis=0, ddof=1) / np.sqrt(rows.size)
+    mean = values.mean(axis=0)
+    return Series(f"rate {rate:g}", run["rescaled_time"].values[rows[0]], mean, "line", colour, low=mean - half,
+                  high=mean + half, tags={"rate": f"{rate:g}"})  # fmt: skip
 
 
 @dataclass

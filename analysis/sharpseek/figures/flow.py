@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sharpseek.figures.chart import Chart, Panel, Series
-from sharpseek.figures.common import TIME_LABEL, condition_text, readable
+from sharpseek.figures.common import TIME_LABEL, condition_text, rate_line, readable
 from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict, circulation_table, flow_table
-from sharpseek.verdicts.effect import student_quantile
 from sharpseek.verdicts.flow import runs_by_rate
-from sharpseek.verdicts.rules import LEVEL
 from sharpseek.verdicts.statistics import at, conditions
 
 
@@ -19,15 +17,8 @@ def _panel(experiment: Experiment, condition: float) -> Panel:
     measured = runs_by_rate(experiment)
     for colour, (rate, run, select) in enumerate(measured):
         here = np.flatnonzero(select & at(run, condition) & (run["status"].values == 0))
-        if here.size < 2:
-            continue
-        values = run["trace"].values[here]
-        half = student_quantile(LEVEL, here.size - 1) * values.std(axis=0, ddof=1) / np.sqrt(here.size)
-        mean = values.mean(axis=0)
-        series.append(
-            Series(f"rate {rate:g}", run["rescaled_time"].values[here[0]], mean, "line", colour,
-                   low=mean - half, high=mean + half, tags={"rate": f"{rate:g}"})
-        )  # fmt: skip
+        if line := rate_line(run, here, rate, colour):
+            series.append(line)
     _, finest, select = measured[0]
     replica = np.flatnonzero(select & at(finest, condition))[0]
     series.append(

@@ -40,10 +40,9 @@ def _error_bars(series: Series, value: np.ndarray, colour: str) -> dict[str, Any
     }
 
 
-def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dict[str, Any]]:
-    """The plotly traces of one series: one, or two where a line has a band."""
-    colour = INK if series.colour is None else colour_of(series.colour)
-    trace: dict[str, Any] = {
+def _scatter(series: Series, axis: str, visible: bool) -> dict[str, Any]:
+    """What every plotly trace of a series has."""
+    return {
         "type": "scatter",
         "name": series.label,
         "x": packed(series.x),
@@ -54,6 +53,12 @@ def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dic
         "meta": dict(series.tags),
         "showlegend": False,
     }
+
+
+def trace_of(series: Series, panel: Panel, axis: str, visible: bool) -> list[dict[str, Any]]:
+    """The plotly traces of one series: one, or two where a line has a band."""
+    colour = INK if series.colour is None else colour_of(series.colour)
+    trace = _scatter(series, axis, visible)
     if series.style in ("line", "reference", "thin"):
         width = {"line": 2, "reference": 1.3, "thin": 0.7}[series.style]
         trace |= {"mode": "lines", "line": {"color": colour, "width": width, "dash": series.dash}}
@@ -158,17 +163,8 @@ def cells(series: Series, panel: Panel, axis: str, visible: bool) -> dict[str, A
     notes = list(series.notes) or [""] * len(said)
     floor = panel.field.low
     colours = _on_scale(panel.field, np.where(firm, series.values, floor))
-    return {
-        "type": "scatter",
+    return _scatter(series, axis, visible) | {
         "mode": "markers",
-        "name": series.label,
-        "x": packed(series.x),
-        "y": packed(series.y),
-        "xaxis": f"x{axis}",
-        "yaxis": f"y{axis}",
-        "visible": visible,
-        "meta": dict(series.tags),
-        "showlegend": False,
         "customdata": [[None if not np.isfinite(v) else float(f"{v:.7g}") for v in row] for row in rows],
         "marker": {
             "color": colours.tolist(),
