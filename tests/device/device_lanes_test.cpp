@@ -1,5 +1,5 @@
-// The GPU's kernels against the CPU's lanes: on host memory, one thread after another, everywhere; on a GPU (label gpu)
-// where there is one.
+// What the GPU's kernels compute and draw, against the CPU: on host memory, one thread after another, everywhere; on a
+// GPU (label gpu) where there is one.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -10,18 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.h"
 #include "data/batch.h"
-#include "engine/cases.h"
-#include "engine/cuda/cuda.h"
-#include "engine/cuda/device_lanes.h"
-#include "engine/cuda/device_stepper.h"
-#include "engine/cuda/host_kernels.h"
-#include "engine/cuda/lane_device.h"
-#include "engine/make_engine.h"
-#include "engine/problems.h"
-#include "engine/torch/torch_engine.h"
-#include "tests/device/host_steps.h"
+#include "engine/cuda/device_drawing.h"
+#include "tests/device/device.h"
 #include "tests/tolerances.h"
 
 namespace sharpseek {
@@ -40,97 +31,6 @@ class CudaFirst : public testing::Environment {
   void SetUp() override { Cuda::instance(); }
 };
 [[maybe_unused]] const testing::Environment* const kCudaFirst = testing::AddGlobalTestEnvironment(new CudaFirst);
-
-class Device : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    if (GetParam() == "cuda" && Cuda::instance().plugin() == nullptr) GTEST_SKIP() << Cuda::instance().reason();
-  }
-  LaneDevice device() const {
-    static const HostStepKernels steps;
-    if (GetParam() == "host") return {&lanes::kHostKernels, at::kCPU, nullptr, &steps};
-    return cuda_lane_device(0);
-  }
-  std::unique_ptr<Engine> engine(const Program& program) const {
-    return std::make_unique<DeviceLaneEngine>(
-        program, device(),
-        std::make_unique<TorchEngine>(program, at::TensorOptions().dtype(at::kFloat).device(device().device)));
-  }
-  TrainingState train(const Program& program, const TrainingProblem& problem, const at::Tensor& weights,
-                      std::initializer_list<std::int64_t> pieces) const {
-    return advance(*engine(program), problem, weights, pieces);
-  }
-  static TrainingState advance(Engine& engine, const TrainingProblem& problem, const at::Tensor& weights,
-                               std::initializer_list<std::int64_t> pieces) {
-    TrainingState state = initial_state(weights.to(engine.options()), problem.slots());
-    const std::unique_ptr<Stepper> stepper = engine.stepper(problem);
-    for (std::int64_t steps : pieces) stepper->advance(state, steps);
-    state.parameters = state.parameters.to(at::kCPU);
-    for (at::Tensor& slot : state.slots) slot = slot.to(at::kCPU);
-    return state;
-  }
-  static TrainingState train_on_cpu(const Program& program, const TrainingProblem& problem, const at::Tensor& weights,
-                                    std::int64_t steps) {
-    return advance(*make_engine(program, {.engine = "lanes", .device = "cpu"}), problem, weights, {steps});
-  }
-};
-
-/// Problems that kernels of fixed sizes are compiled for: those of kHostShapes, in their order.
-struct FixedCase {
-  ModelOptions model;
-  std::string teacher;
-  int batch;
-  std::string optimizer = "sgd";
-  double momentum = 0;
-  double decay = 0;
-
-  bool plain() const { return optimizer == "sgd" && momentum == 0 && decay == 0; }
-};
-
-std::vector<FixedCase> fixed_cases() {
-  const auto network = [](const std::string& kind, int depth, const std::string& activation, int tokens, int width) {
-    ModelOptions model;
-    model.kind = kind;
-    model.depth = depth;
-    model.activation = activation;
-    model.sequence = tokens;
-    model.inputs = tokens > 1 ? 2 : 4;
-    model.width = width;
-    return model;
-  };
-  const ModelOptions linear = network("linear", 2, "identity", 1, 8);
-  const ModelOptions mlp = network("mlp", 2, "tanh", 1, 8);
-  const ModelOptions rnn = network("rnn", 1, "tanh", 3, 8);
-  const ModelOptions transformer = network("transformer", 1, "tanh", 3, 6);
-  std::vector<FixedCase> cases;
-  for (int batch : {1, 4}) cases.push_back({linear, "aligned", batch});
-  for (int batch : {1, 4}) cases.push_back({network("linear", 3, "identity", 1, 8), "aligned", batch});
-  for (int batch : {1, 4}) cases.push_back({mlp, "mlp", batch});
-  for (int batch : {1, 4}) cases.push_back({network("mlp", 2, "relu", 1, 8), "mlp", batch});
-  for (int batch : {1, 4}) cases.push_back({rnn, "tanh", batch});
-  for (int batch : {1, 4}) cases.push_back({transformer, "tanh", batch});
-  cases.push_back({rnn, "tanh", 3});
-  cases.push_back({linear, "aligned", 3, "sgd", 0, 0.3});
-  cases.push_back({mlp, "mlp", 4, "sgd", 0.9, 0.1});
-  cases.push_back({mlp, "mlp", 3, "adam"});
-  cases.push_back({rnn, "tanh", 4, "sgd", 0, 0.2});
-  cases.push_back({rnn, "tanh", 3, "adam", 0, 0.2});
-  cases.push_back({transformer, "tanh", 2, "lion"});
-  return cases;
-}
-
-TrainingProblem fixed_problem(const FixedCase& fixed, std::size_t replicas) {
-  TrainingProblem problem = problem_of(fixed.model, replicas, 0.002, fixed.batch);
-  TaskOptions task = task_for(fixed.model);
-  task.teacher.specification = fixed.teacher;
-  problem.task = std::make_shared<const Task>(make_task(task, 1));
-  problem.optimizer.kind = optimizer_kind(fixed.optimizer);
-  if (fixed.momentum > 0) problem.momenta.assign(replicas, fixed.momentum);
-  for (std::size_t e = 0; fixed.decay > 0 && e < replicas; ++e) {
-    problem.weight_decays.push_back(fixed.decay * static_cast<double>(1 + e % 3));
-  }
-  return problem;
-}
 
 TEST_P(Device, EveryOpGivesTheCpusValuesGradientsAndProducts) {
   constexpr std::int64_t kReplicas = 37;  // a group and a part of one
@@ -213,123 +113,6 @@ TEST_P(Device, CrossEntropyGivesTheCpusValuesGradientsAndProducts) {
   }
 }
 
-TEST_P(Device, TrainsOnALabelForEveryTokenAsTheCpu) {
-  ModelOptions model;
-  model.kind = "rnn";
-  model.depth = 1;
-  model.width = 4;
-  model.inputs = 2;
-  model.sequence = 5;
-  model.readout = "tokens";
-  const Program program = make_model(model);
-  const at::Tensor start = random_weights(program, 35);
-  for (const char* kind : {"sampled", "soft"}) {
-    for (const std::int64_t samples : {0, 9}) {
-      TrainingProblem problem = problem_of(model, 35, 0.02, 3);
-      TaskOptions options = task_for(model);
-      options.samples = samples;
-      options.labels = {.kind = kind, .smoothing = 0.2, .class_weights = "1,3,0.5"};
-      problem.task = std::make_shared<const Task>(make_task(options, 1));
-      problem.loss = {LossKind::kCrossEntropy, 5};
-      for (std::size_t e = 0; samples > 0 && e < 35; e += 3) problem.noise[e].fixed = true;
-      const TrainingState ours = train(program, problem, start, {7, 33});
-      const TrainingState cpu = train_on_cpu(program, problem, start, 40);
-      const std::string name = concat(kind, " ", samples);
-      EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kOptimisers32) << name;
-      for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << name;
-    }
-  }
-}
-
-TEST_P(Device, TrainsOnLabelsThatAreDistributionsAsTheCpu) {
-  ModelOptions model;
-  const Program program = make_model(model);
-  const at::Tensor start = random_weights(program, 35);
-  for (const char* kind : {"sampled", "soft"}) {
-    for (const char* optimizer : {"sgd", "sam", "adam", "gd"}) {
-      for (const std::int64_t samples : {0, 9}) {
-        TrainingProblem problem = problem_of(model, 35, 0.02, 5);
-        problem.optimizer.kind = optimizer_kind(optimizer);
-        if (problem.full_batch() && samples == 0) continue;
-        if (problem.full_batch()) problem.batch = 9;
-        TaskOptions options = task_for(model);
-        options.samples = samples;
-        options.labels = {.kind = kind, .smoothing = 0.2, .class_weights = "1,3,0.5"};
-        Task task = make_task(options, 1);
-        if (samples > 0 && std::string(kind) == "soft") task.logits = Matrix::Random(samples, 3);
-        problem.task = std::make_shared<const Task>(std::move(task));
-        problem.loss = LossKind::kCrossEntropy;
-        problem.sam_radii.assign(35, 0.1);
-        for (std::size_t e = 0; samples > 0 && e < 35; e += 3) problem.noise[e].fixed = true;
-        const TrainingState ours = train(program, problem, start, {7, 33});
-        const TrainingState cpu = train_on_cpu(program, problem, start, 40);
-        const std::string name = concat(kind, " ", optimizer, " ", samples);
-        EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kOptimisers32) << name;
-        for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << name;
-      }
-    }
-  }
-}
-
-TEST_P(Device, TrainsAsTheCpuOverAThousandSteps) {
-  for (const Case& c : network_cases()) {
-    const Program program = make_model(c.options);
-    const TrainingProblem problem = problem_of(c.options, 35, 0.002, 3);
-    const at::Tensor start = random_weights(program, 35);
-    // Layer norm of small values is chaotic: after 1000 steps AVX2 and AVX-512 differ by a tenth, too.
-    const std::int64_t steps = c.options.layer_norm ? 50 : 1000;
-    const TrainingState ours = train(program, problem, start, {steps});
-    const TrainingState cpu = train_on_cpu(program, problem, start, steps);
-    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kSteps32) << c.name;
-    for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << c.name;
-    EXPECT_EQ(ours.loss_count, cpu.loss_count);
-    EXPECT_EQ(ours.step, steps);
-  }
-}
-
-TEST_P(Device, KernelsOfFixedSizesTrainAsTheCpu) {
-  for (const FixedCase& fixed : fixed_cases()) {
-    const Program program = make_model(fixed.model);
-    const TrainingProblem problem = fixed_problem(fixed, 35);
-    const at::Tensor start = random_weights(program, 35);
-    const DevicePlan plan(program, device().device);
-    const DeviceStepper stepper(program, device(), plan, problem);
-    ASSERT_TRUE(stepper.fixed().has_value()) << stepper.description();
-    const std::int64_t steps = fixed.plain() ? 1000 : 100;
-    const TrainingState ours = train(program, problem, start, {steps});
-    const TrainingState cpu = train_on_cpu(program, problem, start, steps);
-    const std::string name = concat(fixed.model.kind, " ", fixed.batch, " ", fixed.optimizer);
-    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), fixed.plain() ? kSteps32 : kOptimisers32) << name;
-    ASSERT_EQ(ours.slots.size(), cpu.slots.size());
-    for (std::size_t i = 0; i < cpu.slots.size(); ++i) {
-      EXPECT_LT(relative_difference(ours.slots[i], cpu.slots[i]), 1e-4) << name;
-    }
-    for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32);
-  }
-}
-
-TEST_P(Device, TrainsByEveryOptimiserAsTheCpu) {
-  for (const Case& c : network_cases()) {
-    if (c.name != "linear2" && c.name != "mlp_tanh" && c.name != "transformer") continue;
-    const Program program = make_model(c.options);
-    for (const TrainingProblem& problem : optimizer_problems(c.options, 3)) {
-      const std::string name = c.name + " " + name_of(problem.optimizer.kind) + " " + problem.optimizer.schedule.text();
-      const at::Tensor start = random_weights(program, 3);
-      const TrainingState ours = train(program, problem, start, {20});
-      const TrainingState cpu = train_on_cpu(program, problem, start, 20);
-      EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), kOptimisers32) << name;
-      ASSERT_EQ(ours.slots.size(), cpu.slots.size());
-      for (std::size_t i = 0; i < cpu.slots.size(); ++i) {
-        EXPECT_LT(relative_difference(ours.slots[i], cpu.slots[i]), 1e-4) << name;
-      }
-      for (std::size_t e = 0; e < 3; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32) << name;
-      const TrainingState cut = train(program, problem, start, {1, 12, 7});
-      EXPECT_TRUE(at::equal(ours.parameters, cut.parameters)) << name;
-      for (std::size_t i = 0; i < cpu.slots.size(); ++i) EXPECT_TRUE(at::equal(ours.slots[i], cut.slots[i])) << name;
-    }
-  }
-}
-
 TEST_P(Device, DrawsEveryKindOfDataAndNoiseByTheDefinition) {
   ModelOptions model;
   const Program program = make_model(model);
@@ -398,68 +181,6 @@ TEST_P(Device, DrawsMiniBatchesForTensors) {
       EXPECT_LT(relative_difference(noise[s][e], eps), kDraws32);
     }
   }
-}
-
-TEST_P(Device, BitsDoNotDependOnCompanyLaunchesOrTheRun) {
-  std::vector<std::pair<Program, TrainingProblem>> problems;
-  for (const Case& c : network_cases()) {
-    if (c.name == "mlp_gelu" || c.name == "rnn" || c.name == "transformer_full") {
-      problems.emplace_back(make_model(c.options), problem_of(c.options, 40, 0.003));
-    }
-  }
-  for (const FixedCase& fixed : fixed_cases()) {
-    problems.emplace_back(make_model(fixed.model), fixed_problem(fixed, 40));
-  }
-  for (const auto& [program, problem] : problems) {
-    const at::Tensor start = random_weights(program, 40);
-    const TrainingState all = train(program, problem, start, {100});
-    EXPECT_TRUE(at::equal(all.parameters, train(program, problem, start, {100}).parameters));
-    const TrainingState cut = train(program, problem, start, {1, 60, 39});
-    EXPECT_TRUE(at::equal(all.parameters, cut.parameters));
-    for (std::size_t e = 0; e < 40; ++e) EXPECT_NEAR(all.loss_sum[e], cut.loss_sum[e], 1e-9 * all.loss_sum[e]);
-    const std::vector<std::size_t> some{39, 3, 17};
-    const at::Tensor index = at::tensor({39, 3, 17}, at::kLong);
-    EXPECT_TRUE(at::equal(train(program, problem.of(some), start.index_select(0, index), {100}).parameters,
-                          all.parameters.index_select(0, index)));
-  }
-}
-
-TEST_P(Device, MarksADivergedReplicaAndGoesOnWithTheOthers) {
-  // Kernels of fixed sizes with a thread a replica, with a thread a sample and with idle lanes; the general one.
-  for (const FixedCase& fixed : {fixed_cases()[1], fixed_cases()[9], fixed_cases()[12], FixedCase{{}, "mlp", 3}}) {
-    const Program program = make_model(fixed.model);
-    TrainingProblem problem = fixed_problem(fixed, 3);
-    const at::Tensor start = random_weights(program, 3);
-    const TrainingState calm = train(program, problem, start, {100});
-    problem.learning_rates[1] = 5;
-    const TrainingState wild = train(program, problem, start, {60, 40});
-    const TrainingState cpu = train_on_cpu(program, problem, start, 100);
-    EXPECT_EQ(wild.diverged_at, cpu.diverged_at);
-    EXPECT_EQ(wild.loss_count, cpu.loss_count);
-    ASSERT_GE(wild.diverged_at[1], 0);
-    EXPECT_TRUE(wild.parameters[1].isnan().all().item<bool>());
-    EXPECT_TRUE(at::equal(wild.parameters[0], calm.parameters[0]));
-    EXPECT_TRUE(at::equal(wild.parameters[2], calm.parameters[2]));
-  }
-}
-
-TEST_P(Device, GoesOnWhereTheCpuLeftOffAndBack) {
-  const FixedCase fixed = fixed_cases()[4];
-  const Program program = make_model(fixed.model);
-  const TrainingProblem problem = fixed_problem(fixed, 33);
-  const at::Tensor start = random_weights(program, 33);
-  const TrainingState whole = train_on_cpu(program, problem, start, 900);
-  const std::unique_ptr<Engine> cpu = make_engine(program, {.engine = "lanes", .device = "cpu"});
-  const std::unique_ptr<Engine> ours = engine(program);
-  TrainingState state = initial_state(start.to(cpu->options()), 0);
-  cpu->stepper(problem)->advance(state, 300);
-  state.parameters = state.parameters.to(ours->options());
-  ours->stepper(problem)->advance(state, 300);
-  state.parameters = state.parameters.to(cpu->options());
-  cpu->stepper(problem)->advance(state, 300);
-  EXPECT_EQ(state.step, 900);
-  EXPECT_LT(relative_difference(state.parameters, whole.parameters), 2e-4);
-  for (std::size_t e = 0; e < 33; ++e) EXPECT_NEAR(state.loss_sum[e] / whole.loss_sum[e], 1, kLosses32);
 }
 
 INSTANTIATE_TEST_SUITE_P(Host, Device, testing::Values("host"));
