@@ -4,6 +4,7 @@ import base64
 import gzip
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip put the package, from a copy of its sources (building writes into them)."""
     folder = tmp_path_factory.mktemp("install")
-    subprocess.run(["cp", "-r", PACKAGE, folder / "analysis"], check=True)
+    # Without what other tests, which run at the same time, may be compiling into it.
+    shutil.copytree(PACKAGE, folder / "analysis", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*command, "--target", folder / "site", folder / "analysis"], check=True, capture_output=True)
     return folder / "site"

@@ -25,38 +25,48 @@ extern const Kernels<double> kernels_avx512_double;
 
 namespace {
 
+/// A set that the lane engine knows, and its kernels: null where it was not compiled (SHARPSEEK_LANE_SETS).
 struct Entry {
   const char* name;
-  bool (*available)();
-  const Kernels<float>* narrow;
-  const Kernels<double>* wide;
+  bool (*present)();  ///< in this processor
+  const Kernels<float>* narrow = nullptr;
+  const Kernels<double>* wide = nullptr;
+
+  bool compiled() const { return narrow != nullptr; }
 };
+
+// The compiler's own detection asks the operating system too (XGETBV).
+bool has_sse42() { return __builtin_cpu_supports("sse4.2") != 0; }
+bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0;
+}
 
 const Entry kEntries[] = {
     {"scalar", [] { return true; }, &kernels_scalar_float, &kernels_scalar_double},
-// The compiler's own detection asks the operating system too (XGETBV).
 #ifdef SHARPSEEK_LANES_SSE42
-    {"sse4.2", [] { return __builtin_cpu_supports("sse4.2") != 0; }, &kernels_sse42_float, &kernels_sse42_double},
+    {"sse4.2", has_sse42, &kernels_sse42_float, &kernels_sse42_double},
+#else
+    {"sse4.2", has_sse42},
 #endif
 #ifdef SHARPSEEK_LANES_AVX2
-    {"avx2", [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; },
-     &kernels_avx2_float, &kernels_avx2_double},
+    {"avx2", has_avx2, &kernels_avx2_float, &kernels_avx2_double},
+#else
+    {"avx2", has_avx2},
 #endif
 #ifdef SHARPSEEK_LANES_AVX512
-    {"avx512",
-     [] {
-       return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-              __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
-              __builtin_cpu_supports("avx512vl") != 0;
-     },
-     &kernels_avx512_float, &kernels_avx512_double},
+    {"avx512", has_avx512, &kernels_avx512_float, &kernels_avx512_double},
+#else
+    {"avx512", has_avx512},
 #endif
 };
 
 const Entry& entry(const std::string& name) {
   const auto found =
       std::find_if(std::begin(kEntries), std::end(kEntries), [&](const Entry& e) { return name == e.name; });
-  SHARPSEEK_ASSERT(found != std::end(kEntries) && found->available());
+  SHARPSEEK_ASSERT(found != std::end(kEntries) && found->compiled() && found->present());
   return *found;
 }
 
@@ -64,7 +74,17 @@ const Entry& entry(const std::string& name) {
 
 std::vector<InstructionSet> instruction_sets() {
   std::vector<InstructionSet> sets;
-  for (const Entry& e : kEntries) sets.push_back({e.name, e.available()});
+  for (const Entry& e : kEntries) {
+    if (e.compiled()) sets.push_back({e.name, e.present()});
+  }
+  return sets;
+}
+
+std::vector<InstructionSet> sets_left_out() {
+  std::vector<InstructionSet> sets;
+  for (const Entry& e : kEntries) {
+    if (!e.compiled()) sets.push_back({e.name, e.present()});
+  }
   return sets;
 }
 
@@ -77,6 +97,10 @@ std::string choose_instruction_set(const std::string& wanted) {
     if (set.name != wanted) continue;
     require(set.available, "--isa ", wanted, ": this processor does not have it");
     return wanted;
+  }
+  for (const InstructionSet& set : sets_left_out()) {
+    require(set.name != wanted, "--isa ", wanted, ": this program was compiled without it, must be ", known,
+            "; SHARPSEEK_LANE_SETS=all ./lab build compiles all");
   }
   require(wanted == "auto", "--isa ", wanted, ": must be ", known);
   return best;

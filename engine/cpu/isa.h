@@ -14,8 +14,11 @@ struct InstructionSet {
 };
 std::vector<InstructionSet> instruction_sets();
 
+/// Those that the program was compiled without.
+std::vector<InstructionSet> sets_left_out();
+
 /// The name of the best available set, or `wanted` itself. Throws UserError "--isa ..." for an unknown set or one that
-/// this processor lacks.
+/// this processor or this program lacks.
 std::string choose_instruction_set(const std::string& wanted);
 
 /// The kernels of an available set.

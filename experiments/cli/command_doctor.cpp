@@ -44,6 +44,10 @@ nlohmann::json examine() {
         {{"name", set.name}, {"available", set.available}, {"lanes", lanes::kernels<float>("scalar").lanes}});
     if (set.available) sets.back()["lanes"] = lanes::kernels<float>(set.name).lanes;
   }
+  nlohmann::json left_out = nlohmann::json::array();
+  for (const lanes::InstructionSet& set : lanes::sets_left_out()) {
+    left_out.push_back({{"name", set.name}, {"in_processor", set.available}});
+  }
   const Cuda& cuda = Cuda::instance();
   nlohmann::json devices = nlohmann::json::array();
   for (const CudaDevice& device : cuda.devices()) {
@@ -56,6 +60,7 @@ nlohmann::json examine() {
           {"threads", available_threads()},
           {"memory", memory()},
           {"instruction_sets", sets},
+          {"not_compiled", left_out},
           {"chosen", lanes::choose_instruction_set("auto")},
           {"torch", origin.at("torch_version")},
           {"hdf5", origin.at("hdf5_version")},
@@ -88,8 +93,13 @@ int command_doctor(const std::vector<std::string>& arguments) {
   for (const nlohmann::json& set : found["instruction_sets"]) {
     std::cout << ' ' << set["name"].get<std::string>() << (set["available"].get<bool>() ? "" : " (not here)");
     if (set["name"] == found["chosen"]) std::cout << " <- chosen, " << set["lanes"] << " replicas at once in float32";
-    std::cout << (set == found["instruction_sets"].back() ? "\n" : ",");
+    if (set != found["instruction_sets"].back()) std::cout << ',';
   }
+  for (const nlohmann::json& set : found["not_compiled"]) {
+    std::cout << (set == found["not_compiled"].front() ? "; not compiled: " : ", ") << set["name"].get<std::string>();
+    if (set["in_processor"].get<bool>()) std::cout << " (which this processor has)";
+  }
+  std::cout << '\n';
   std::cout << "libtorch    " << found["torch"].get<std::string>() << "\nhdf5        "
             << found["hdf5"].get<std::string>() << "\ngpu         ";
   if (!found["cuda"].get<bool>()) {

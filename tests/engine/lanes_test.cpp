@@ -1,5 +1,6 @@
 // What only the lane engine promises: bits that do not depend on company, threads or order; every instruction set; NaN.
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -144,6 +145,24 @@ TEST(Lanes, PassNaNThrough) {
 TEST(ChooseInstructionSet, NamesWhatIsAllowed) {
   EXPECT_EQ(lanes::choose_instruction_set("scalar"), "scalar");
   EXPECT_THROW(lanes::choose_instruction_set("avx1024"), UserError);
+}
+
+TEST(ChooseInstructionSet, SaysOfASetThatWasLeftOutHowToGetIt) {
+  std::vector<std::string> names;
+  for (const lanes::InstructionSet& set : lanes::instruction_sets()) names.push_back(set.name);
+  for (const lanes::InstructionSet& set : lanes::sets_left_out()) {
+    names.push_back(set.name);
+    try {
+      lanes::choose_instruction_set(set.name);
+      ADD_FAILURE() << set.name << " was chosen";
+    } catch (const UserError& error) {
+      const std::string message = error.what();
+      EXPECT_EQ(message.substr(0, 6 + set.name.size()), "--isa " + set.name);
+      EXPECT_NE(message.find("compiled without it"), std::string::npos) << message;
+      EXPECT_EQ(message.find('\n'), std::string::npos);
+    }
+  }
+  EXPECT_THAT(names, testing::UnorderedElementsAre("scalar", "sse4.2", "avx2", "avx512"));
 }
 
 TEST(MakeEngine, TakesLanesForSmallNetworksAndTorchForWideOnes) {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -323,6 +324,24 @@ def test_doctor_names_the_instruction_set_that_is_used(sharpseek: Run) -> None:
     assert chosen["available"]
     assert found["threads"] >= 1
     assert found["chosen"] in sharpseek("doctor").stdout
+
+
+def test_a_set_that_was_not_compiled_is_named_by_the_doctor_and_refused_in_one_line(
+    sharpseek: Run, config: Path, tmp_path: Path
+) -> None:
+    found = json.loads(sharpseek("doctor", "--format", "json").stdout)
+    left_out = [s["name"] for s in found["not_compiled"]]
+    assert {s["name"] for s in found["instruction_sets"]} | set(left_out) == {"scalar", "sse4.2", "avx2", "avx512"}
+    said = sharpseek("doctor").stdout.partition("; not compiled: ")[2].partition("\n")[0]
+    assert re.sub(r" \(.*?\)", "", said) == ", ".join(left_out)
+    for name in left_out:
+        result = sharpseek("run", "small.ini", "--isa", name)
+        assert result.returncode == 2
+        assert result.stderr.startswith(
+            f"sharpseek: --isa {name}: this program was compiled without it, must be auto | "
+        )
+        assert result.stderr.count("\n") == 1
+        assert files(tmp_path) == {"small.ini"}
 
 
 def test_full_disk_is_reported_and_leaves_nothing(binary: Path, config: Path, tmp_path: Path) -> None:

@@ -23,6 +23,37 @@ def prefix(binary: Path, tmp_path_factory) -> Path:
     return folder
 
 
+SETS = ("scalar", "sse42", "avx2", "avx512")
+
+
+def lane_sets(wanted: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    script = folder / "sets.cmake"
+    lines = ["cmake_minimum_required(VERSION 3.25)", f'include("{ROOT}/cmake/LaneSets.cmake")']
+    script.write_text("\n".join([*lines, "sharpseek_lane_sets(sets)", 'message("sets=${sets}")']))
+    command = ["cmake", f"-DSHARPSEEK_LANE_SETS={wanted}", "-P", str(script)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sets"),
+    [("all", set(SETS)), ("scalar;avx2", {"scalar", "avx2"}), ("native", None), ("avx2", ()), ("scalar;mmx", ())],
+)
+def test_instruction_sets_are_all_this_machine_s_or_listed(wanted: str, sets: object, tmp_path: Path):
+    done = lane_sets(wanted, tmp_path)
+    if sets == ():
+        assert done.returncode != 0
+        assert f"SHARPSEEK_LANE_SETS={wanted}: must be all, native, or" in " ".join(done.stderr.split())
+        return
+    assert done.returncode == 0, done.stderr
+    found = set(done.stderr.partition("sets=")[2].strip().split(";"))
+    if wanted == "native":
+        # What the kernel says of this processor.
+        flags = set(next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if "flags" in line).split())
+        sets = {"scalar"} | {s for s, flag in (("avx2", "avx2"), ("avx512", "avx512bw")) if flag in flags}
+        sets |= {"sse42"} if "sse4_2" in flags and "avx2" not in flags else set()
+    assert found == sets
+
+
 def test_the_installed_program_runs_when_moved(prefix: Path, tmp_path: Path):
     moved = tmp_path / "moved here"
     moved.mkdir()
