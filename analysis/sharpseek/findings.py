@@ -63,6 +63,18 @@ class Finding:
         return "not measured" if self.shown is None else number_text(self.shown)
 
     @property
+    def plain(self) -> str:
+        """The claim in one sentence without notation."""
+        return self.claim.plain or self.claim.statement
+
+    @property
+    def reading(self) -> str:
+        """The number that decides how sure the claim is, in words without notation; why there is none otherwise."""
+        if self.shown is None:
+            return unmeasured(e for v in self.verdicts for e in v.evidence)
+        return self.claim.reading.format(f"{self.shown.estimate:#.3g}".rstrip("."))
+
+    @property
     def gap(self) -> str:
         """Of an undecided claim with a number: its first piece without one, and how many more there are; else empty."""
         if self.outcome != UNDECIDED or self.shown is None:
@@ -126,6 +138,40 @@ def findings(verdicts: list[Verdict]) -> list[Finding]:
         where = next((v.subject for v in mine if any(e is best for e in v.evidence)), "")
         found.append(Finding(claim, outcome, mine, best, where, *levels[claim.name], *against[claim.name]))
     return found
+
+
+def headline(found: list[Finding]) -> str:
+    """The question's answer in one sentence without notation; `answer` has the numbers."""
+    by_name = {f.claim.name: f for f in found}
+    ends, ways = by_name.get("C2"), by_name.get("C5")
+    if ends is not None:
+        if ends.outcome == REFUTED:
+            return "The start matters here: flat and sharp starts end apart."
+        if ends.outcome == UNDECIDED:
+            return "These data do not decide whether flat and sharp starts end alike."
+        if ways is not None and ways.outcome == SUPPORTED:
+            return "Neither: the data decide; flat and sharp starts end equally sharp, one rising, the other falling."
+        return "The data decide, not the start: flat and sharp starts end equally sharp."
+    if not found:
+        return "No claim was judged: the figures and tables below show what was measured."
+    paper = [f for f in found if f.claim.name.startswith("P")]
+    counted = paper or found
+    counts = [(sum(f.outcome == outcome for f in counted), outcome) for outcome in (SUPPORTED, REFUTED, UNDECIDED)]
+    told = _listed([f"{count} {'is' if count == 1 else 'are'} {outcome}" for count, outcome in counts if count])
+    kind = "statements of the paper" if paper else "claims"
+    if len(counted) == 1:
+        tally = f"the one {kind.replace('ments', 'ment').replace('ms', 'm')} tested here is {counted[0].outcome}"
+    else:
+        tally = f"of the {len(counted)} {kind} tested here, {told}"
+    limit = by_name.get("B1")
+    if limit is not None and limit.outcome == SUPPORTED:
+        return f"Sharpening stops where the noise is turned against the signal; {tally}."
+    return f"{tally[:1].upper()}{tally[1:]}."
+
+
+def _listed(parts: list[str]) -> str:
+    """Parts with commas and "and"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def answer(found: list[Finding], unasked: list[Verdict] | None = None) -> str:

@@ -27,12 +27,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sharpseek.config import configuration
-from sharpseek.figures import Chart, sections
+from sharpseek.figures import GLANCE, Chart, sections
 from sharpseek.figures.forest import no_effect
+from sharpseek.figures.glance import LEGEND
 from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
 from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
-from sharpseek.findings import Finding, answer, as_json, findings, not_asked
+from sharpseek.findings import Finding, answer, as_json, findings, headline, not_asked
 from sharpseek.paper_figures import paper_table
 from sharpseek.summaries import summarise, swept, usable, with_what_is_left
 from sharpseek.verdicts import Verdict, judge, prediction_table
@@ -190,9 +191,12 @@ def render(
     environment.globals["interval"] = _interval
     return environment.get_template("report.html.j2").render(
         index=index,
+        headline=headline(findings(verdicts)),
         answer=answer(findings(verdicts), not_asked(experiments)),
         findings=findings(verdicts),
-        sections=found,
+        legend=LEGEND,
+        glance=[chart for title, group in found if title == GLANCE for chart in group],
+        sections=[(title, group) for title, group in found if title != GLANCE],
         predictions=predictions,
         table=summary_table(experiments),
         counts=_counts(experiments),
@@ -230,6 +234,7 @@ def write_report(directory: Path, figures: bool = True) -> Path:
     summary = {
         "schema_version": 1,
         **{key: index.get(key) for key in ("preset", "version", "started", "finished")},
+        "headline": headline(findings(verdicts)),
         "answer": answer(findings(verdicts), not_asked(experiments)),
         "claims": as_json(findings(verdicts)),
         "runs": _counts(experiments),

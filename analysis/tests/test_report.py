@@ -54,16 +54,24 @@ def test_report_is_whole_and_asks_nothing_of_the_network(whole: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_first_lines_state_every_claim_with_number_and_interval(reproduction: Make) -> None:
+def test_first_lines_state_every_claim_in_words_with_its_number_and_fold_the_statistics(reproduction: Make) -> None:
     directory = reproduction(**EXPERIMENTS)
     page = write_report(directory, figures=False).read_text()
-    cards = re.findall(r'<span class="found">(.*?)</span>', page)
-    claims = json.loads((directory / "verdicts.json").read_text())["claims"]
+    summaries = re.findall(r'<li class="card.*?<summary>(.*?)</summary>', page, re.DOTALL)
+    folded = re.findall(r'<p class="found">(.*?)</p>', page)
+    found = json.loads((directory / "verdicts.json").read_text())
+    claims = found["claims"]
     assert [c["claim"] for c in claims] == [c.name for c in CLAIMS if f'id="{c.name}"' in page]
-    assert len(cards) == len(claims) >= 8
-    for card in cards:
-        assert re.search(r"<b>-?[\d.e-]+ \[-?[\d.e-]+, -?[\d.e-]+\]</b>", card), card
-    assert page.index('class="found"') < page.index("<figure")
+    assert len(folded) == len(summaries) == len(claims) >= 8
+    for first, more, claim in zip(summaries, folded, claims, strict=True):
+        (reading,) = re.findall(r'<span class="reading">(.*?)</span>', first)
+        assert re.search(r"\d", reading), reading
+        assert not re.search(r"Holm|\[|kappa|κ|replica", re.sub("<svg.*?</svg>", "", first)), first
+        assert re.search(r"<b>-?[\d.e-]+ \[-?[\d.e-]+, -?[\d.e-]+\]</b>", more), more
+        assert "Holm" in more and claim["effect"] in unescape(more)
+    # The answer, then the picture, then the cards.
+    places = [page.index(text) for text in (found["headline"], 'id="figure-glance"', '<li class="card')]
+    assert places == sorted(places)
 
 
 def _judged(directory: Path) -> tuple[list, list]:

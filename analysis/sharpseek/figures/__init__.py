@@ -13,6 +13,7 @@ from sharpseek.figures import (
     circulation,
     flow,
     forest,
+    glance,
     layers,
     paper,
     rivals,
@@ -27,7 +28,10 @@ from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict
 
+GLANCE = "At a glance"
+"""The section whose chart stands on the first screen."""
 FAMILIES = (
+    (GLANCE, glance),
     ("The paper, figure by figure", paper),
     ("Beyond the paper", beyond),
     ("Theory and measurement", theory),
@@ -70,4 +74,4 @@ def _unique(name: str, taken: set[str]) -> str:
     return chosen
 
 
-__all__ = ["FAMILIES", "Chart", "Panel", "Series", "sections"]
+__all__ = ["FAMILIES", "GLANCE", "Chart", "Panel", "Series", "sections"]

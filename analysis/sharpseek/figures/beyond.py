@@ -7,7 +7,7 @@ import xarray as xr
 
 from sharpseek.config import configuration
 from sharpseek.figures.beyond_flow import entropy_charts
-from sharpseek.figures.beyond_maps import limit, phase_map, saturation_map, theorem_1
+from sharpseek.figures.beyond_maps import Row, limit, phase_map, saturation_map, theorem_1
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import source
 from sharpseek.figures.paper_trends import relative
@@ -42,7 +42,7 @@ def charts(experiments: list[Experiment], verdicts: list[Verdict]) -> list[Chart
     ]
 
 
-def measured(run: xr.Dataset) -> list[tuple[float, float, float, float, float, bool]]:
+def measured(run: xr.Dataset) -> list[Row]:
     """(angle, kappa, T / T_min at rate 0, low, high, whether theory says that the run arrives) of every setting; at the
     only rate where there is one."""
     ratio = late_trace(run) / run["closed_form_flattest_trace"].values
@@ -64,9 +64,9 @@ def _fixed_angle(run: xr.Dataset) -> float:
     return angle(str(configuration(run).get("noise", {}).get("rotation", "axes")))
 
 
-def saturation_charts(experiments: list[Experiment]) -> list[Chart]:
-    """T / T_min over kappa and over the angle: the limit's curves, Theorem 1's, and SGD's points."""
-    rows: list[tuple[float, float, float, float, float, bool]] = []
+def saturation_rows(experiments: list[Experiment]) -> tuple[np.ndarray | None, list[Row], list[Experiment]]:
+    """`measured` of all two-layer runs with the first 2 x 2 teacher: that teacher, the rows and their experiments."""
+    rows: list[Row] = []
     teacher, used = None, []
     for experiment in experiments:
         for run in join_rates(experiment).runs.values():
@@ -80,6 +80,12 @@ def saturation_charts(experiments: list[Experiment]) -> list[Chart]:
             found = [(_fixed_angle(run) if np.isnan(a) else a, *rest) for a, *rest in measured(run)]
             rows += [row for row in found if np.isfinite(row[0])]  # type: ignore[misc]
             used.append(experiment)
+    return teacher, rows, list({e.name: e for e in used}.values())
+
+
+def saturation_charts(experiments: list[Experiment]) -> list[Chart]:
+    """T / T_min over kappa and over the angle: the limit's curves, Theorem 1's, and SGD's points."""
+    teacher, rows, used = saturation_rows(experiments)
     if teacher is None or not rows:
         return []
     kappas, angles = sorted({r[1] for r in rows}), sorted({r[0] for r in rows})
@@ -89,7 +95,7 @@ def saturation_charts(experiments: list[Experiment]) -> list[Chart]:
         "limit leaves where noise and signal do not commute. Points: SGD at rate 0 with 95 % intervals (at its only "
         "rate where there is one); open where the run is too short to arrive, by theory's relaxation time."
     )
-    sources = "; ".join(source(e, "trace") for e in {e.name: e for e in used}.values())
+    sources = "; ".join(source(e, "trace") for e in used)
     return [
         saturation_map(rows, teacher, sources),
         Chart("saturation", "Where sharpening saturates", caption, sources, panels, columns=2, row_height=4.2),

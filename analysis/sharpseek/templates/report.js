@@ -126,12 +126,13 @@
         tools.append(chip);
       }
     }
+    const first = document.getElementById("figure-" + name).classList.contains("glance");  // keep it simple
     const axes = document.createElement("span");
     axes.className = "name";
     axes.textContent = "view";
-    tools.append(axes);
+    if (!first) tools.append(axes);
     const rows = Object.entries(figure.layout).some(([key, value]) => /^yaxis/.test(key) && value.tickvals);
-    for (const letter of rows ? ["x"] : ["x", "y"]) {
+    for (const letter of first ? [] : rows ? ["x"] : ["x", "y"]) {
       const kept = Object.entries(figure.layout).filter(([key]) => key.startsWith(letter + "axis"));
       if (kept.every(([, value]) => value.tickvals)) continue;
       const start = kept[0][1].type === "log";
@@ -141,7 +142,7 @@
         draw(name);
       }, start));
     }
-    tools.append(button("reset", () => {
+    if (!first) tools.append(button("reset", () => {
       figure.log = {};
       figure.hidden = new Set(figure.off.map(([tag, value]) => tag + "\n" + value));
       tools.replaceChildren();

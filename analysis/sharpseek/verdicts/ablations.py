@@ -30,12 +30,15 @@ class Rule:
     judge: Callable[[Experiment, xr.Dataset], list[Evidence]]
     effect: str
     words: str
+    reading: str
+    """`Claim.reading`."""
     needs: tuple[str, ...] = ("trace_mean",)
 
 
 FITTED = 0.01
 """Share of the initial excess risk at which descent without noise counts as having fitted the data."""
 
+OTHER = "{} times the end without the change"
 INSIDE = "Supported if every interval lies within {:.0%} of 1; refuted if one lies entirely outside."
 
 
@@ -48,7 +51,7 @@ def same(axis: str, margin: float) -> Rule:
             for subject, effect in _quotients(asked(run, margin, "trace"), axis)
         ]
 
-    return Rule(judge, f"trace / trace at the first {axis}", INSIDE.format(margin))
+    return Rule(judge, f"trace / trace at the first {axis}", INSIDE.format(margin), OTHER)
 
 
 def flatter(axis: str) -> Rule:
@@ -63,7 +66,7 @@ def flatter(axis: str) -> Rule:
         ]
 
     words = "Supported if every interval is below 1; refuted if one is above."
-    return Rule(judge, f"trace / trace at the first {axis}, largest kappa", words)
+    return Rule(judge, f"trace / trace at the first {axis}, largest kappa", words, OTHER)
 
 
 def stays(margin: float) -> Rule:
@@ -81,7 +84,8 @@ def stays(margin: float) -> Rule:
         return [ratio_evidence(run, chosen, change, start, near(margin)) for start, chosen in _values(run, axis)]
 
     effect = "trace at the end / trace where the weights first fit the data"
-    return Rule(judge, effect, INSIDE.format(margin), ("trace_mean", "trace", "excess_risk"))
+    reading = "{} times as sharp as when the data were first fitted"
+    return Rule(judge, effect, INSIDE.format(margin), reading, ("trace_mean", "trace", "excess_risk"))
 
 
 def rises(axis: str | None = None) -> Rule:
@@ -99,7 +103,7 @@ def rises(axis: str | None = None) -> Rule:
         return found if axis is None or len(parts) > 1 else [*found, missing(_unswept(axis))]
 
     words = "Supported if every interval is above 0; refuted if one is below."
-    return Rule(judge, "slope of log trace over log kappa", words)
+    return Rule(judge, "slope of log trace over log kappa", words, "slope {} on logarithmic axes")
 
 
 def as_predicted(margin: float) -> Rule:
@@ -115,7 +119,7 @@ def as_predicted(margin: float) -> Rule:
             for condition in conditions(run)
         ]
 
-    return Rule(judge, "trace / predicted trace", INSIDE.format(margin))
+    return Rule(judge, "trace / predicted trace", INSIDE.format(margin), "{} times the prediction")
 
 
 def _values(run: xr.Dataset, axis: str) -> list[tuple[str, np.ndarray]]:
@@ -183,6 +187,7 @@ ABLATIONS = [
         every_rate=True,
         pooled=True,
         needs=rule.needs,
+        reading=rule.reading,
     )
     for name, (statement, rule) in _TABLE.items()
 ]

@@ -106,4 +106,6 @@ BALANCE = Claim(
     judge_balance,
     every_rate=True,
     needs=("balance_difference", "balance_sum"),
+    plain="Gradients are balanced wherever two factors can be rescaled against each other.",
+    reading="imbalance {} (0: none, 1: full)",
 )

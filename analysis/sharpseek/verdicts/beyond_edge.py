@@ -95,6 +95,8 @@ SUPPRESSION = Claim(
     judge_suppressed,
     every_rate=True,
     needs=("trace", "small_lr_limit_trace"),
+    plain="Large learning rates suppress sharpening.",
+    reading="{} times the end at small rates",
 )
 DIVERGENCE = Claim(
     "B4b",
@@ -105,4 +107,6 @@ DIVERGENCE = Claim(
     judge_border,
     every_rate=True,
     needs=(BATCH_SHARPNESS, "small_lr_limit_trace"),
+    plain="SGD diverges at the learning rate that theory names.",
+    reading="{} times the predicted rate",
 )

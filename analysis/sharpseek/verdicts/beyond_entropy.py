@@ -83,4 +83,6 @@ ENTROPY = Claim(
     "outside.",
     judge_entropy,
     needs=("parameters",),
+    plain="Classification on sampled labels ends at the flattest minimum.",
+    reading="{} times the flattest minimum",
 )

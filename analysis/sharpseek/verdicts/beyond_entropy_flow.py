@@ -56,4 +56,6 @@ ENTROPY_FLOW = Claim(
     judge_entropy_flow,
     every_rate=True,
     needs=("trace",),
+    plain="Theory predicts how sharpness changes while a classifier trains.",
+    reading="{} times the prediction",
 )

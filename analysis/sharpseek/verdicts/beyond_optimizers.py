@@ -128,6 +128,8 @@ MOMENTUM = Claim(
     judge_momentum,
     every_rate=True,
     needs=("trace",),
+    plain="Momentum ends where plain SGD at a matching larger rate does.",
+    reading="{} times the end of plain SGD",
 )
 PLATEAUS = Claim(
     "B5b",
@@ -141,6 +143,8 @@ PLATEAUS = Claim(
     judge_plateaus,
     every_rate=True,
     needs=(BATCH_SHARPNESS,),
+    plain="At the edge of stability, momentum holds the sharpness that theory gives.",
+    reading="{} times the prediction",
 )
 ADAPTIVE = Claim(
     "B5c",
@@ -152,4 +156,6 @@ ADAPTIVE = Claim(
     judge_adaptive,
     every_rate=True,
     needs=("parameters",),
+    plain="Adam and RMSProp minimise another measure of curvature than SGD.",
+    reading="least certain ratio: {}",
 )

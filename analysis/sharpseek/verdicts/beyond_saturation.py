@@ -164,4 +164,6 @@ SATURATION = Claim(
     judge_saturation,
     every_rate=True,
     needs=("trace",),
+    plain="Where noise is turned against the signal, sharpening stops at a value that theory gives.",
+    reading="least certain number: {}",
 )

@@ -131,4 +131,6 @@ CIRCULATION = Claim(
     every_rate=True,
     pooled=True,
     needs=("trace_mean",),
+    plain="Where noise is turned against the signal, SGD settles where theory says and its weights keep circulating.",
+    reading="{} times the prediction",
 )

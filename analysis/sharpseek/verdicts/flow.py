@@ -140,4 +140,6 @@ FLOW = Claim(
     every_rate=True,
     pooled=True,
     needs=("trace",),
+    plain="Theory predicts how sharpness changes during training before any training.",
+    reading="{} times the prediction",
 )

@@ -84,4 +84,6 @@ FLUCTUATION = Claim(
     "every kappa; refuted if the first is above 1 or a layer's interval lies entirely outside.",
     judge_fluctuation,
     needs=("gradient_fluctuation", "gradient_fluctuation_mean", "layer_fluctuation", "excess_risk"),
+    plain="Gradients come to fluctuate less, and all layers share the fluctuation equally.",
+    reading="least certain ratio: {}",
 )

@@ -55,6 +55,8 @@ FLATTEST = Claim(
     "kappa 1 or without a larger one.",
     judge_flattest,
     needs=("trace_mean",),
+    plain="Label noise that is equal in all directions leads to the flattest minimum, other noise does not.",
+    reading="{} times the flattest minimum",
 )
 
 
@@ -115,4 +117,6 @@ IMBALANCE = Claim(
     judge_imbalance,
     every_rate=True,
     needs=("trace_mean",),
+    plain="The more uneven the noise, the sharper the end, by as much as theory says.",
+    reading="{} times the predicted slope",
 )

@@ -121,4 +121,6 @@ FORKS = Claim(
     judge_forks,
     every_rate=True,
     needs=("parameters", "trace"),
+    plain="Sharpening needs the noise of SGD: without it it stops, and other noise can undo it.",
+    reading="least certain ratio: {}",
 )

@@ -75,4 +75,6 @@ LABELS = Claim(
     "refuted if an interval lies entirely outside or on the other side.",
     judge_labels,
     needs=("trace_mean",),
+    plain="Labels do not change how sharp initial weights are; small ones then flatten, large ones sharpen.",
+    reading="least certain ratio: {}",
 )

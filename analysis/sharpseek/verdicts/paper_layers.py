@@ -54,4 +54,6 @@ LAYERS = Claim(
     "if one lies entirely on the other side.",
     judge_layers,
     needs=("parameters",),
+    plain="Uneven noise distorts the first and the last layer, and none in between.",
+    reading="{} times its value under even noise",
 )

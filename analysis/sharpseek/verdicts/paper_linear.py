@@ -179,6 +179,8 @@ THEOREM_1 = Claim(
     every_rate=True,
     pooled=True,
     needs=("trace_mean",),
+    plain="Where noise and signal are aligned, SGD ends as sharp as the paper predicts.",
+    reading="{} times the prediction",
 )
 ISOTROPIC = Claim(
     "P2",
@@ -190,6 +192,8 @@ ISOTROPIC = Claim(
     judge_isotropic,
     every_rate=True,
     needs=("trace_mean",),
+    plain="SGD ends at the flattest minimum only if the label noise is equal in all directions.",
+    reading="{} times the flattest minimum",
 )
 SCALES = Claim(
     "P3",
@@ -200,6 +204,8 @@ SCALES = Claim(
     "of C2).",
     judge_uniqueness,
     needs=("trace_mean",),
+    plain="The size of the initial weights does not change how sharp the end is.",
+    reading="{} times the end of the other starts",
 )
 DEPTHS = Claim(
     "P4",
@@ -215,6 +221,8 @@ DEPTHS = Claim(
     every_rate=True,
     pooled=True,
     needs=("trace_mean",),
+    plain="Sharpness per layer hardly depends on depth and grows with the unevenness of the noise as predicted.",
+    reading="least certain ratio: {}",
 )
 EIGENVALUE = Claim(
     "P5",
@@ -227,4 +235,6 @@ EIGENVALUE = Claim(
     every_rate=True,
     pooled=True,
     needs=("sharpness_mean",),
+    plain="The largest curvature has the predicted value.",
+    reading="{} times the prediction",
 )

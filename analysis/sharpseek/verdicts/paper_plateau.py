@@ -70,4 +70,6 @@ PLATEAU = Claim(
     "saturates.",
     judge_plateau,
     needs=("trace",),
+    plain="The plateau under very uneven noise comes from stopping early.",
+    reading="slope {} on logarithmic axes",
 )

@@ -60,4 +60,6 @@ POWER_LAWS = Claim(
     judge_power_laws,
     every_rate=True,
     needs=("trace_mean",),
+    plain="If all spectra are power laws, sharpness grows with the dimension as predicted; only the noise sharpens.",
+    reading="{} times the prediction",
 )

@@ -274,4 +274,6 @@ RIVALS = Claim(
     judge_rivals,
     every_rate=True,
     pooled=True,
+    plain="The predicted slow drift ends nearer to the measured end than rival theories do.",
+    reading="nearer by {} on a logarithmic scale",
 )

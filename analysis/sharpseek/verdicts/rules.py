@@ -120,6 +120,10 @@ class Claim:
     that differ in the learning rate only are one run for every claim (`sharpseek.rates`)."""
     needs: tuple[str, ...] = ()
     """Variables of a run without which the claim cannot be judged: then it is undecided, and says so."""
+    plain: str = ""
+    """The statement in one sentence without notation; empty: the statement is one."""
+    reading: str = "{}"
+    """What the number of a piece of evidence means, in words without notation; {} stands for the number."""
 
     @property
     def code(self) -> str:

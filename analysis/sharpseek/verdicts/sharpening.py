@@ -159,4 +159,6 @@ SHARPENING = Claim(
     every_rate=True,
     pooled=True,
     needs=("sharpness", "gradient_fluctuation"),
+    plain="Full batches sharpen up to the edge of stability; small noisy batches end flatter.",
+    reading="{} times what it is compared with",
 )

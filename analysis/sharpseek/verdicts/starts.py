@@ -87,6 +87,8 @@ UNIQUENESS = Claim(
     "networks); refuted if one lies entirely outside.",
     judge_uniqueness,
     needs=("trace_mean",),
+    plain="Flat and sharp starts end equally sharp.",
+    reading="{} times the end of the other start",
 )
 
 
@@ -129,4 +131,6 @@ BOTH_WAYS = Claim(
     "sharper.",
     judge_both_ways,
     needs=("trace_mean", "trace", "excess_risk"),
+    plain="On the same data flat starts get sharper and sharp starts get flatter.",
+    reading="{} times as sharp as when the data were first fitted",
 )

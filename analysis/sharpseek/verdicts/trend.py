@@ -70,4 +70,6 @@ TREND = Claim(
     "stationary.",
     judge_trend,
     needs=("trace_mean", "sharpness_mean"),
+    plain="Nonlinear networks, too, end sharper the more uneven the noise.",
+    reading="slope {} on logarithmic axes",
 )

@@ -114,4 +114,6 @@ VALUE = Claim(
     every_rate=True,
     pooled=True,
     needs=("trace_mean", "sharpness_mean"),
+    plain="Linear networks end as sharp as theory predicts.",
+    reading="{} times the prediction",
 )
