@@ -191,12 +191,15 @@ class Experiment:
 
 
 def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Experiment]]:
-    """Opens the folder that `sharpseek reproduce` wrote: its reproduce.json and its experiments, in its order.
+    """Opens the folder that `sharpseek reproduce` wrote: its reproduce.json and its experiments, in its order. A run or
+    sweep of `sharpseek run` is one experiment with the claims of its configuration.
 
-    Raises SharpseekFileError, also for a reproduction that is not finished.
+    Raises SharpseekFileError, also for what is not finished.
     """
     directory = Path(directory)
     file = directory / "reproduce.json"
+    if not file.exists() and ((directory / "index.json").exists() or (directory / "run.h5").exists()):
+        return _only_experiment(directory)
     index = _read_json(file)
     if "finished" not in index:
         raise SharpseekFileError(
@@ -217,6 +220,31 @@ def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Exper
         for run in experiment.runs.values():
             require_finished(run)
     return index, [experiment for experiment, _ in entries]
+
+
+def _only_experiment(directory: Path) -> tuple[dict[str, Any], list[Experiment]]:
+    """A run or sweep as a reproduction of one experiment."""
+    runs = open_groups(directory)
+    for run in runs.values():
+        require_finished(run)
+    first = next(iter(runs.values()))
+    sections = configuration(first)
+    said, model = sections.get("experiment", {}), sections.get("model", {})
+    name = str(said.get("name") or directory.resolve().name)
+    architecture = str(model.get("kind", ""))
+    if architecture == "mlp":
+        architecture = f"{model.get('activation', '')} mlp".strip()
+    claims = [claim for claim in str(said.get("claims", "")).split(",") if claim]
+    times = {key: [str(run.attrs[key]) for run in runs.values() if key in run.attrs] for key in ("started", "finished")}
+    index = {
+        "preset": name,
+        "version": first.attrs.get("version", ""),
+        "started": min(times["started"], default=""),
+        "finished": max(times["finished"], default=""),
+    }
+    title = str(said.get("title") or name)
+    index["title"] = title
+    return index, [Experiment(name, title, architecture, claims, runs)]
 
 
 def _incomplete(file: Path, error: KeyError | TypeError) -> SharpseekFileError:

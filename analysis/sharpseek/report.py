@@ -1,4 +1,4 @@
-"""The report of a reproduction: `python -m sharpseek.report DIR` writes report.html, verdicts.json, figures/ in DIR.
+"""The report of a reproduction or a run: `python -m sharpseek.report DIR` writes it, verdicts.json and figures/ in DIR.
 
 report.html is one file that works offline: figures are interactive by plotly.js, which is inside.
 figures/ holds each figure as PDF, SVG and CSV.
@@ -266,7 +266,7 @@ def _write(target: Path, text: str) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sharpseek.report", description=__doc__.splitlines()[0])
-    parser.add_argument("directory", type=Path, help="the folder that `sharpseek reproduce` wrote")
+    parser.add_argument("directory", type=Path, help="a folder that `sharpseek reproduce` or `sharpseek run` wrote")
     parser.add_argument("--no-figures", action="store_true", help="only report.html and verdicts.json")
     arguments = parser.parse_args()
 

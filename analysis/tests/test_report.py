@@ -23,7 +23,7 @@ from sharpseek.figures.static import save_chart
 from sharpseek.files import Experiment, open_reproduction, open_run
 from sharpseek.report import summary_table, write_report
 from sharpseek.verdicts import CLAIMS, judge
-from synthetic import Make, make_experiment, make_run, write_reproduction
+from synthetic import Make, make_dataset, make_experiment, make_run, write_reproduction, write_run
 
 EXPERIMENTS = {"linear-2": {}, "rnn": {"linear": False, "architecture": "rnn", "claims": ["C2", "C7"]}}
 
@@ -185,6 +185,36 @@ def test_nothing_stationary_still_makes_a_report(reproduction: Make) -> None:
     assert page.count("No point has enough usable replicas") >= 6
     charts = {c.name: c for _, group in sections(*_judged(directory)) for c in group}
     assert all(path.stat().st_size > 0 for path in save_chart(charts["trend"], directory))
+
+
+@pytest.mark.parametrize("claims", [(), ("C2", "C4")])
+def test_a_run_of_one_s_own_has_a_report(tmp_path: Path, claims: tuple[str, ...]) -> None:
+    run = make_dataset(seeds=3)
+    config = {
+        "experiment": {"name": "mine", "title": "My sweep", "claims": ",".join(claims)},
+        "model": {"kind": "linear"},
+    }
+    write_run(tmp_path, run.assign_attrs(config=json.dumps(config)))
+    page = write_report(tmp_path, figures=False).read_text(encoding="utf-8")
+    found = json.loads((tmp_path / "verdicts.json").read_text(encoding="utf-8"))
+    assert [c["claim"] for c in found["claims"]] == list(claims)
+    assert page.count('<li class="card') == len(claims)
+    assert ("<h1>My sweep</h1>" in page) == (not claims)
+    assert ('<ol class="cards"' in page) == bool(claims)
+    assert 'id="figure-glance"' in page and 'id="figure-theory-mine"' in page
+    assert ("No claim was judged" in page) == (not claims)
+
+
+def test_a_sweep_over_shapes_has_a_report_with_all_its_groups(tmp_path: Path) -> None:
+    groups = []
+    for depth in (2, 3):
+        make_run(tmp_path / f"depth={depth}", seeds=3)
+        groups.append({"name": f"depth={depth}", "path": f"depth={depth}/run.h5"})
+    (tmp_path / "index.json").write_text(json.dumps({"schema_version": 1, "groups": groups}), encoding="utf-8")
+    write_report(tmp_path, figures=False)
+    found = json.loads((tmp_path / "verdicts.json").read_text(encoding="utf-8"))
+    assert [run["name"].split()[-1] for run in found["runs"]] == ["depth=2", "depth=3"]
+    assert all(run["replicas"] == 18 for run in found["runs"])
 
 
 def test_module_says_what_is_missing(tmp_path: Path) -> None:

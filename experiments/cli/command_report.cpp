@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -13,13 +15,17 @@ namespace sharpseek {
 int command_report(const std::vector<std::string>& arguments) {
   const Arguments parsed(
       arguments, boost::program_options::options_description("options"), "report DIR",
-      "  sharpseek report out/quick\n  SHARPSEEK_PYTHON=.venv/bin/python sharpseek report out/quick\n", "DIR");
+      "  sharpseek report out/quick\n  SHARPSEEK_PYTHON=.venv/bin/python sharpseek report out/my-sweep\n", "DIR");
   if (parsed.done()) return 0;
   const std::string& directory = parsed.required("DIR");
   require(!is_recording(std::filesystem::path(directory)), directory,
           ": is a recording of sharpseek.curvature, which has no claims to judge; sharpseek.plot draws it");
-  require(std::filesystem::exists(std::filesystem::path(directory) / "reproduce.json"), directory,
-          ": holds no reproduce.json; a report is made of the folder that sharpseek reproduce wrote");
+  const bool ours = std::ranges::any_of(std::array{"reproduce.json", "index.json", "run.h5"}, [&](const char* file) {
+    return std::filesystem::exists(std::filesystem::path(directory) / file);
+  });
+  require(ours, directory,
+          ": holds no reproduce.json, index.json or run.h5; a report is made of a folder that sharpseek reproduce or "
+          "sharpseek run wrote");
   return write_report(directory);
 }
 

@@ -14,7 +14,7 @@ constexpr std::array kCommands{
     Command{"merge", "make one file of the shards of a run", command_merge, false, false},
     Command{"verify", "check every value of a file against its checksums", command_verify, false, false},
     Command{"watch", "how far a run is, live", command_watch, false, true},
-    Command{"report", "write the report of a finished reproduction", command_report, false, false},
+    Command{"report", "write the report of a finished reproduction or run", command_report, false, false},
     Command{"doctor", "what this machine has and what is used of it", command_doctor, false, false},
     Command{"measure", "spectra of a stored run or of a TorchScript module", command_measure, true, false},
     Command{"list", "models, presets, quantities, options", command_list, false, false},
