@@ -98,6 +98,20 @@ def test_trajectories_of_cross_entropy_have_a_panel_for_each_start() -> None:
     draw_chart(chart)
 
 
+def test_trajectories_are_asked_for_while_eigenvalues_are_above_the_rates() -> None:
+    # The smallest eigenvalue falls to .008 after three fifths of the way; rates .005 and .01.
+    worlds = entropy_flow(2, factor=1.2, everywhere=True, smallest=0.008)
+    (verdict,) = judge(worlds)
+    assert len(verdict.evidence) == 4  # two quarters of two starts
+    assert verdict.outcome == "supported"  # T leaves the flow after half of the way
+    (chart,) = charts(worlds, [])
+    assert [panel.series[-1].firm.tolist() for panel in chart.panels] == 2 * [[True, True, False, False]]
+    (experiment,) = worlds
+    low = experiment.run.assign(flow_smallest_eigenvalue=0 * experiment.run["flow_smallest_eigenvalue"] + 0.008)
+    (never,) = judge([Experiment("low", "low", "tanh mlp", ["B3b"], {"": low})])
+    assert never.outcome == "undecided" and "eigenvalue" in never.evidence[0].subject
+
+
 def test_networks_and_rates_are_drawn() -> None:
     (network,), (rates,) = axes(2), suppression(3, high=0.6, isotropic=1.0)
     size = rates.run.sizes["replica"]

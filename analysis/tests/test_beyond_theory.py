@@ -115,3 +115,28 @@ def test_more_hidden_units_lower_no_functional() -> None:
         assert min(ends) >= bottom[name] * (1 - 1e-6), name
     with pytest.raises(ValueError, match="must be square"):
         least(np.ones((2, 3)), NOISE)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("spread", [0.0, 0.5, 3.0])
+def test_the_edge_of_heavy_ball_on_one_direction(momentum: float, spread: float) -> None:
+    """x' = x + v', v' = momentum v - rate h x with independent curvatures h of mean m and variance spread m^2: second
+    moments neither grow nor shrink where E h^2 / m = 2 (1 - momentum) / rate + 2 momentum m / (1 + momentum)."""
+    rate = 0.05
+    # Solved for m: (1 + spread - 2 momentum / (1 + momentum)) m = 2 (1 - momentum) / rate.
+    mean = 2 * (1 - momentum) / rate / (1 + spread - 2 * momentum / (1 + momentum))
+    square = (1 + spread) * mean**2
+    assert square / mean == pytest.approx(2 * (1 - momentum) / rate + 2 * momentum * mean / (1 + momentum))
+    if spread == 0:
+        assert mean == pytest.approx(2 * (1 + momentum) / rate)  # all samples
+
+    def growth(scale: float) -> float:
+        """Of E(x^2, x v, v^2) in a step, from two values of h that have these moments."""
+        half = np.sqrt(spread) * mean
+        steps = [
+            np.array([[1 - rate * h, momentum], [-rate * h, momentum]])
+            for h in scale * np.array([mean - half, mean + half])
+        ]
+        return float(np.abs(np.linalg.eigvals(sum(np.kron(a, a) for a in steps) / 2)).max())
+
+    assert growth(0.98) < 1 - 1e-9 < growth(1.0) < 1 + 1e-9 < growth(1.02)

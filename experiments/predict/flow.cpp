@@ -101,6 +101,7 @@ void add_path(Predicted& predicted, const std::string& name, const SlowFlow& flo
   add("trace", flow.trace, "trace predicted by " + what);
   add("sharpness", flow.sharpness, "sharpness predicted by " + what);
   add("gradient_fluctuation", flow.gradient_fluctuation, "gradient fluctuation predicted by " + what);
+  add("smallest_eigenvalue", flow.smallest, "smallest non-zero eigenvalue of the Hessian along " + what);
 }
 
 bool starts_on_manifold(const Settings& settings) { return settings.start == Start::kManifold; }

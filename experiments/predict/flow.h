@@ -45,10 +45,11 @@ std::string plain_sgd_refusal(const Settings& settings);
 /// and the flow has the rivals, what keeps the flow from applying; empty if nothing.
 std::string rivals_refusal(const Program& program, const Settings& settings);
 
-/// flow_trace, flow_sharpness, flow_gradient_fluctuation [replica, time], flow_status and flow_circulation [replica] of
-/// a group whose replicas start on the manifold and where the flow applies; otherwise nothing. With measure.rivals also
-/// its rivals at the same times: descent_flow_*, which descends the gradient fluctuation, and isotropic_flow_*, the
-/// flow of isotropic noise of the same total, which descends the trace. `steps` are those of the records.
+/// flow_trace, flow_sharpness, flow_gradient_fluctuation, flow_smallest_eigenvalue [replica, time], flow_status and
+/// flow_circulation [replica] of a group whose replicas start on the manifold and where the flow applies; otherwise
+/// nothing. With measure.rivals also its rivals at the same times: descent_flow_*, which descends the gradient
+/// fluctuation, and isotropic_flow_*, the flow of isotropic noise of the same total, which descends the trace. `steps`
+/// are those of the records.
 Predicted predict_flow_of_records(const PreparedGroup& prepared, const std::vector<std::int64_t>& steps);
 
 }  // namespace sharpseek

@@ -9,8 +9,9 @@ from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import TIME_LABEL, rate_line, readable, source
 from sharpseek.files import Experiment
 from sharpseek.rates import join_rates
-from sharpseek.verdicts.beyond_entropy_flow import judge_entropy_flow, starts
-from sharpseek.verdicts.paper_forks import QUARTERS, quarters
+from sharpseek.verdicts.beyond_entropy_flow import rate_0
+from sharpseek.verdicts.paper_forks import quarters
+from sharpseek.verdicts.rules import LEVEL
 
 
 def entropy_charts(experiments: list[Experiment]) -> list[Chart]:
@@ -18,27 +19,26 @@ def entropy_charts(experiments: list[Experiment]) -> list[Chart]:
     panels, used = [], []
     for experiment in map(join_rates, experiments):
         for run in experiment.runs.values():
-            if "flow_trace" not in run or "learning_rate" not in run.coords:
+            if "flow_smallest_eigenvalue" not in run or "learning_rate" not in run.coords:
                 continue
-            pieces = judge_entropy_flow(experiment, run)
-            for number, (words, here) in enumerate(starts(run)):
-                own = pieces[number * QUARTERS : (number + 1) * QUARTERS]
-                bounds = [(p.estimate, p.low, p.high) for p in own]
+            for words, here, effects, asked in rate_0(run):
+                bounds = [(e.estimate, *e.interval(LEVEL)) for e in effects]
                 title = ", ".join(filter(None, (experiment.name, words.replace("init_imbalance", "imbalance"))))
-                panels.append(_panel(run, here, title, np.array(bounds)))
+                panels.append(_panel(run, here, title, np.array(bounds), np.array(asked)))
             used.append(experiment)
     if not panels:
         return []
     caption = (
         "Dashed: the slow flow of cross-entropy, computed without a step of SGD. Lines: means over seeds at each "
-        "learning rate with 95 % bands. Diamonds: a straight line through the two rates at rate 0 with 95 % intervals."
+        "learning rate with 95 % bands. Diamonds: a straight line through the two rates at rate 0 with 95 % intervals, "
+        "open where a rate is above an eigenvalue of the Hessian on the way and the claim does not ask."
     )
     sources = "; ".join(source(e, "trace, flow_trace") for e in {e.name: e for e in used}.values())
     return [Chart("entropy-flow", "Cross-entropy: predicted trajectories", caption, sources, tuple(panels), columns=2,
                   row_height=3.2)]  # fmt: skip
 
 
-def _panel(run: xr.Dataset, here: np.ndarray, title: str, bounds: np.ndarray) -> Panel:
+def _panel(run: xr.Dataset, here: np.ndarray, title: str, bounds: np.ndarray, asked: np.ndarray) -> Panel:
     series = []
     rates = run["learning_rate"].values
     finished = run["status"].values == 0
@@ -52,5 +52,5 @@ def _panel(run: xr.Dataset, here: np.ndarray, title: str, bounds: np.ndarray) ->
     at = quarters(run)[1]
     predicted = np.interp(at, time - time[0], flow)
     value, low, high = (predicted * bounds[:, i] for i in range(3))
-    series.append(Series("rate to 0", at, value, "points", low=low, high=high, symbol="diamond"))
+    series.append(Series("rate to 0", at, value, "points", low=low, high=high, firm=asked, symbol="diamond"))
     return Panel(title, TIME_LABEL, readable("trace"), tuple(series), y_log=True)

@@ -250,10 +250,14 @@ def b3(experiment: Experiment) -> list[Piece]:
 
 
 def b3b(experiment: Experiment) -> list[Piece]:
-    """The run's own path, at rate 0, for every start and quarter."""
+    """The run's own path, at rate 0, for every start and quarter before whose end no eigenvalue falls to the rates."""
     pieces = []
     for run in experiment.runs:
-        if "flow_trace" not in run or "learning_rate" not in run.axes or len(run.distinct("learning_rate")) < 2:
+        if (
+            "flow_smallest_eigenvalue" not in run
+            or "learning_rate" not in run.axes
+            or len(run.distinct("learning_rate")) < 2
+        ):
             pieces.append(missing())
             continue
         records = run["trace"].shape[1] - 1
@@ -263,9 +267,15 @@ def b3b(experiment: Experiment) -> list[Piece]:
         ratio = np.stack([over[:, end - width : end].mean(axis=1) for end in ends], axis=1)
         use = (run["status"] == 0) & np.isfinite(ratio).all(axis=1)
         names = list(zip(*[run[a] for a in run.axes if a in STARTS], strict=True)) or [()] * run.size
+        asked: list[Piece] = []
         for name in dict.fromkeys(names):
             here = np.array([other == name for other in names])
-            pieces += [near(two_rates(run, use, here, ratio[:, q]), 0.05) for q in range(4)]
+            least = np.minimum.accumulate(run["flow_smallest_eigenvalue"][here].min(axis=0))
+            second = sorted(set(run["learning_rate"][here].tolist()))[1]
+            asked += [
+                near(two_rates(run, use, here, ratio[:, q]), 0.05) for q in range(4) if least[ends[q] - 1] > second
+            ]
+        pieces += asked or [missing()]
     return pieces
 
 
@@ -338,13 +348,12 @@ def b5(experiment: Experiment) -> list[Piece]:
 
 def b5b(experiment: Experiment) -> list[Piece]:
     pieces = []
-    for run in experiment.runs:
+    for run in (r for r in experiment.runs if optimizer(r) == "gd"):
         if "momentum" not in run.axes:
             pieces.append(missing())
             continue
-        sign = 1 if optimizer(run) == "gd" else -1
         rates, mu = rates_in(run), run["momentum"]
-        plateau = 2 * (1 + sign * mu) / rates
+        plateau = 2 * (1 + mu) / rates
         name = "batch_sharpness_ratio_of_means"
         ratio, early = late(run, name) / plateau, run[name][:, : (run[name].shape[1] + 1) // 2]
         came = np.nan_to_num(np.nanmax(early, axis=1, initial=-np.inf) / plateau) >= 0.85
