@@ -75,6 +75,14 @@ def test_saturation_is_one_over_the_angle_up_to_a_constant(strengths: tuple[floa
     assert abs(rest[2]) < 30
 
 
+@pytest.mark.parametrize(("weaker", "margin"), [(0.95, 0.01), (0.8, 0.04), (0.5, 0.14), (0.3, 0.28)])
+def test_the_law_holds_at_every_angle_the_better_the_flatter_the_spectrum(weaker: float, margin: float) -> None:
+    for degrees in (2, 20, 50, 70, 89):
+        teacher = turned(degrees, (1.0, weaker))
+        end = settle(teacher, np.diag([0.0, 1.0]))
+        assert small_angle_trace(teacher, np.array([0.0, 1.0])) == pytest.approx(end.trace, rel=margin), degrees
+
+
 def test_teachers_of_lower_rank_are_refused() -> None:
     with pytest.raises(ValueError, match="must have rank 2"):
         settle(np.array([[1.0, 2.0], [2.0, 4.0]]), np.eye(2))

@@ -1,5 +1,7 @@
-"""The settings of the edge of stability in examples/: they run, in smoke size, and their pictures are drawn."""
+"""Settings in examples/: those of the edge of stability run, in smoke size, and their pictures are drawn; the Markov
+source has the entropies that it says, and a flow."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -68,3 +70,24 @@ def test_the_sorting_task_is_that_of_its_script(tmp_path: Path) -> None:
     rows = np.loadtxt(made / "sorting.csv", delimiter=",")
     tokens = rows[:, :32].reshape(-1, 8, 4).argmax(2)
     np.testing.assert_array_equal(np.sort(tokens, 1), rows[:, 32:])
+
+
+def test_the_markov_source_has_a_stop_word_and_a_flow(sharpseek: Run, tmp_path: Path) -> None:
+    contexts = np.loadtxt(tmp_path / "examples/stop-words.csv", delimiter=",")
+    logits = contexts @ np.loadtxt(tmp_path / "examples/stop-words-teacher.csv", delimiter=",").T
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    entropy, after_stop = -(p * np.log(p)).sum(axis=1), contexts[:, 3] == 1
+    assert len(np.unique(contexts, axis=0)) == 9
+    assert 0.009 < entropy[after_stop].min() < entropy[after_stop].max() < 0.015
+    assert 1.015 < entropy[~after_stop].min() < entropy[~after_stop].max() < 1.075
+    short = ["training.time=0.2", "training.learning_rate=0.005"]
+    result = sharpseek(
+        "theory", "examples/stop-words.ini", "--flow", "--format", "json", *(f"--set={text}" for text in short)
+    )
+    assert result.returncode == 0, result.stderr
+    (point,) = json.loads(result.stdout)["points"]
+    flow = point["flow"]
+    assert (flow["status"], flow["rank"]) == ("complete", 18)
+    assert (np.diff(flow["trace"]) < 0).all()
+    # Sampled labels: the covariance of gradients is the Hessian, whatever the entropies.
+    assert flow["gradient_fluctuation"] == pytest.approx(flow["trace"], rel=1e-9)

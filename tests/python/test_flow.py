@@ -35,6 +35,7 @@ def test_flow_prints_the_trajectory_of_every_point(sharpseek: Run, config: Path)
 
 def test_a_run_on_the_manifold_holds_its_prediction(sharpseek: Run, config: Path, tmp_path: Path) -> None:
     flags = [*FLAGS, "--set=model.init=manifold", "--set=measure.every=0", "--set=training.batch=1"]
+    flags.append("--set=measure.eigenvalues=13")
     result = sharpseek("run", "small.ini", "--quiet", "--dtype", "float64", "--out", "out", *flags)
     assert result.returncode == 0, result.stderr
     run = open_run(tmp_path / "out")
@@ -42,6 +43,10 @@ def test_a_run_on_the_manifold_holds_its_prediction(sharpseek: Run, config: Path
     # All replicas start at the same weights, where probe and flow measure the same.
     for name in ("trace", "sharpness", "gradient_fluctuation"):
         assert run[name].values[:, 0] == pytest.approx(run[f"flow_{name}"].values[:, 0], rel=1e-6)
+    # The Hessian has rank 12: its twelfth eigenvalue is the smallest that is not 0.
+    spectrum = run["eigenvalues"].values[:, 0]
+    assert spectrum[:, 11] == pytest.approx(run["flow_smallest_eigenvalue"].values[:, 0], rel=1e-6)
+    assert (np.abs(spectrum[:, 12]) < 1e-9).all()
     assert np.ptp(run["trace"].values[:, 0]) < 1e-9 * run["trace"].values[0, 0]
     assert run["excess_risk"].values[:, 0] == pytest.approx(0, abs=1e-18)
     assert (run["trace"].values[:, 1:] != run["flow_trace"].values[:, 1:]).all()
