@@ -140,3 +140,13 @@ def test_the_edge_of_heavy_ball_on_one_direction(momentum: float, spread: float)
         return float(np.abs(np.linalg.eigvals(sum(np.kron(a, a) for a in steps) / 2)).max())
 
     assert growth(0.98) < 1 - 1e-9 < growth(1.0) < 1 + 1e-9 < growth(1.02)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_the_variance_of_heavy_ball_on_one_direction(momentum: float) -> None:
+    rate, h, c = 0.05, 3.0, 0.7
+    step, noise = np.array([[1 - rate * h, momentum], [-rate * h, momentum]]), np.array([-rate, -rate])
+    covariance = np.linalg.solve(np.eye(4) - np.kron(step, step), c * np.outer(noise, noise).ravel()).reshape(2, 2)
+    e = rate / (1 - momentum)
+    next_order = e * h * (1 - momentum) / (2 * (1 + momentum))
+    assert covariance[0, 0] == pytest.approx(e * c / (2 * h) / (1 - next_order))
