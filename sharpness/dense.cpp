@@ -4,12 +4,14 @@
 
 #include <Eigen/Eigenvalues>
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "core/error.h"
 #include "core/machine.h"
 #include "core/parallel.h"
+#include "engine/whole_spectrum.h"
 
 namespace sharpseek {
 
@@ -28,9 +30,36 @@ DenseMatrix dense_matrix(LinearOperator& op) {
   return {(raw + rows) / 2, raw, (raw - rows).abs().amax({1, 2}) / largest};
 }
 
-DenseSpectrum dense_spectrum(LinearOperator& op, std::int64_t count) {
-  require(count >= 1 && count <= op.dimension(), "eigenvalues ", count, ": must be from 1 to the dimension ",
-          op.dimension());
+namespace {
+
+/// A residual far beyond rounding: the products are not those of a symmetric matrix.
+SpectrumStatus status_of(double worst_residual, double largest) {
+  return worst_residual <= 1e-3 * largest ? SpectrumStatus::kConverged : SpectrumStatus::kNotConverged;
+}
+
+/// By the engine's own way.
+DenseSpectrum spectrum_of(const WholeSpectrum& whole) {
+  const std::int64_t count = whole.residuals.size(1);
+  DenseSpectrum result{{}, whole.all_values, whole.trace};
+  Spectrum& top = result.spectrum;
+  top.values = whole.all_values.flip(1).narrow(1, 0, count).contiguous();
+  top.residuals = whole.residuals;
+  top.vectors = whole.vectors;
+  top.matvecs = whole.all_values.size(1);
+  const at::Tensor converged = whole.converged.contiguous();
+  const at::Tensor worst = top.residuals.amax(1);
+  const at::Tensor largest = whole.all_values.abs().amax(1);
+  for (std::int64_t e = 0; e < worst.numel(); ++e) {
+    const double size = largest.data_ptr<double>()[e];
+    top.status.push_back(std::isnan(size)                 ? SpectrumStatus::kNotFinite
+                         : !converged.data_ptr<bool>()[e] ? SpectrumStatus::kNotConverged
+                                                          : status_of(worst.data_ptr<double>()[e], size));
+  }
+  return result;
+}
+
+/// Of any operator: one replica a thread, by Eigen.
+DenseSpectrum spectrum_by_replica(LinearOperator& op, std::int64_t count) {
   const std::int64_t replicas = op.replicas();
   const std::int64_t dimension = op.dimension();
   const DenseMatrix dense = dense_matrix(op);
@@ -69,14 +98,20 @@ DenseSpectrum dense_spectrum(LinearOperator& op, std::int64_t count) {
       top.residuals.data_ptr<double>()[e * count + i] = (as_multiplied * vector - value * vector).norm();
       Eigen::Map<Eigen::VectorXd>(top.vectors.data_ptr<double>() + (e * count + i) * dimension, dimension) = vector;
     }
-    // A residual far beyond rounding: the products are not those of a symmetric matrix.
     const double worst = *std::max_element(top.residuals.data_ptr<double>() + e * count,
                                            top.residuals.data_ptr<double>() + (e + 1) * count);
-    top.status[static_cast<std::size_t>(e)] = worst <= 1e-3 * solver.eigenvalues().cwiseAbs().maxCoeff()
-                                                  ? SpectrumStatus::kConverged
-                                                  : SpectrumStatus::kNotConverged;
+    top.status[static_cast<std::size_t>(e)] = status_of(worst, solver.eigenvalues().cwiseAbs().maxCoeff());
   });
   return result;
+}
+
+}  // namespace
+
+DenseSpectrum dense_spectrum(LinearOperator& op, std::int64_t count) {
+  require(count >= 1 && count <= op.dimension(), "eigenvalues ", count, ": must be from 1 to the dimension ",
+          op.dimension());
+  if (auto* const whole = dynamic_cast<WholeSpectra*>(&op)) return spectrum_of(whole->whole_spectrum(count));
+  return spectrum_by_replica(op, count);
 }
 
 }  // namespace sharpseek

@@ -10,17 +10,21 @@ namespace sharpseek::lanes {
 
 extern const Kernels<float> kernels_scalar_float;
 extern const Kernels<double> kernels_scalar_double;
+extern const SpectrumKernels spectrum_scalar;
 #ifdef SHARPSEEK_LANES_SSE42
 extern const Kernels<float> kernels_sse42_float;
 extern const Kernels<double> kernels_sse42_double;
+extern const SpectrumKernels spectrum_sse42;
 #endif
 #ifdef SHARPSEEK_LANES_AVX2
 extern const Kernels<float> kernels_avx2_float;
 extern const Kernels<double> kernels_avx2_double;
+extern const SpectrumKernels spectrum_avx2;
 #endif
 #ifdef SHARPSEEK_LANES_AVX512
 extern const Kernels<float> kernels_avx512_float;
 extern const Kernels<double> kernels_avx512_double;
+extern const SpectrumKernels spectrum_avx512;
 #endif
 
 namespace {
@@ -31,6 +35,7 @@ struct Entry {
   bool (*present)();  ///< in this processor
   const Kernels<float>* narrow = nullptr;
   const Kernels<double>* wide = nullptr;
+  const SpectrumKernels* spectrum = nullptr;
 
   bool compiled() const { return narrow != nullptr; }
 };
@@ -45,19 +50,19 @@ bool has_avx512() {
 }
 
 const Entry kEntries[] = {
-    {"scalar", [] { return true; }, &kernels_scalar_float, &kernels_scalar_double},
+    {"scalar", [] { return true; }, &kernels_scalar_float, &kernels_scalar_double, &spectrum_scalar},
 #ifdef SHARPSEEK_LANES_SSE42
-    {"sse4.2", has_sse42, &kernels_sse42_float, &kernels_sse42_double},
+    {"sse4.2", has_sse42, &kernels_sse42_float, &kernels_sse42_double, &spectrum_sse42},
 #else
     {"sse4.2", has_sse42},
 #endif
 #ifdef SHARPSEEK_LANES_AVX2
-    {"avx2", has_avx2, &kernels_avx2_float, &kernels_avx2_double},
+    {"avx2", has_avx2, &kernels_avx2_float, &kernels_avx2_double, &spectrum_avx2},
 #else
     {"avx2", has_avx2},
 #endif
 #ifdef SHARPSEEK_LANES_AVX512
-    {"avx512", has_avx512, &kernels_avx512_float, &kernels_avx512_double},
+    {"avx512", has_avx512, &kernels_avx512_float, &kernels_avx512_double, &spectrum_avx512},
 #else
     {"avx512", has_avx512},
 #endif
@@ -114,5 +119,6 @@ template <>
 const Kernels<double>& kernels<double>(const std::string& isa) {
   return *entry(isa).wide;
 }
+const SpectrumKernels& spectrum_kernels(const std::string& isa) { return *entry(isa).spectrum; }
 
 }  // namespace sharpseek::lanes

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/cpu/kernels.h"
+#include "engine/cpu/spectrum_kernels.h"
 
 namespace sharpseek::lanes {
 
@@ -24,5 +25,8 @@ std::string choose_instruction_set(const std::string& wanted);
 /// The kernels of an available set.
 template <class Real>
 const Kernels<Real>& kernels(const std::string& isa);
+
+/// Its eigensolvers.
+const SpectrumKernels& spectrum_kernels(const std::string& isa);
 
 }  // namespace sharpseek::lanes

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "engine/cpu/isa.h"
+#include "engine/cpu/lane_spectrum.h"
 #include "engine/cpu/lane_stepper.h"
 
 namespace sharpseek {
@@ -76,15 +77,16 @@ at::Tensor flat(const at::Tensor& values) {
 
 /// Hessian products, everything but the vectors packed once.
 template <class Real>
-class LaneHessian : public CurvatureMatrix {
+class LaneHessian : public CurvatureMatrix, public WholeSpectra {
  public:
   using Kernel = void (*)(const lanes::ProductJob<Real>&);
 
-  LaneHessian(const lanes::PlanView& plan, Kernel kernel, ThreadPool& pool, LaneLayout layout,
-              const at::Tensor& parameters, const Samples& samples, bool residual_only = false)
+  LaneHessian(const lanes::PlanView& plan, Kernel kernel, const lanes::SpectrumKernels& spectra, ThreadPool& pool,
+              LaneLayout layout, const at::Tensor& parameters, const Samples& samples, bool residual_only = false)
       : CurvatureMatrix(parameters),
         plan_(plan),
         kernel_(kernel),
+        spectra_(spectra),
         pool_(pool),
         layout_(layout),
         weights_(layout.pack(parameters)),
@@ -105,23 +107,37 @@ class LaneHessian : public CurvatureMatrix {
     pool_.run(layout_.groups() * pieces, [&](std::int64_t task) {
       const std::int64_t group = task / pieces;
       const std::int64_t first = task % pieces * piece;
-      lanes::ProductJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
       const std::int64_t offset = group * packed.stride(0) + first * parameters * layout_.lanes();
-      job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
-      job.kind = samples_.loss.kind;
-      job.loss_tokens = samples_.loss.tokens;
-      job.vectors = static_cast<int>(std::min(piece, count - first));
-      job.directions = packed.data_ptr<Real>() + offset;
-      job.products = products.data_ptr<Real>() + offset;
-      job.residual_only = residual_only_;
-      kernel_(job);
+      multiply(group, std::min(piece, count - first), packed.data_ptr<Real>() + offset,
+               products.data_ptr<Real>() + offset);
     });
     return layout_.unpack(products).view({vectors.size(0), count, parameters});
   }
 
+  WholeSpectrum whole_spectrum(std::int64_t vectors) override {
+    return lane_spectrum<Real>(spectra_, pool_, layout_, dimension(), vectors,
+                               [this](std::int64_t group, std::int64_t count, const Real* directions, Real* products) {
+                                 multiply(group, count, directions, products);
+                               });
+  }
+
  private:
+  /// Of one group: directions and products [count][P][L].
+  void multiply(std::int64_t group, std::int64_t count, const Real* directions, Real* products) {
+    lanes::ProductJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
+    job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
+    job.kind = samples_.loss.kind;
+    job.loss_tokens = samples_.loss.tokens;
+    job.vectors = static_cast<int>(count);
+    job.directions = directions;
+    job.products = products;
+    job.residual_only = residual_only_;
+    kernel_(job);
+  }
+
   lanes::PlanView plan_;
   Kernel kernel_;
+  const lanes::SpectrumKernels& spectra_;
   ThreadPool& pool_;
   LaneLayout layout_;
   at::Tensor weights_;
@@ -248,15 +264,15 @@ LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const
 
 template <class Real>
 std::unique_ptr<LinearOperator> LaneEngine<Real>::hessian(const at::Tensor& parameters, const Samples& samples) {
-  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
-                                             samples);
+  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, lanes::spectrum_kernels(isa_), pool_,
+                                             layout(parameters), parameters, samples);
 }
 
 template <class Real>
 std::unique_ptr<LinearOperator> LaneEngine<Real>::residual_curvature(const at::Tensor& parameters,
                                                                      const Samples& samples) {
-  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, pool_, layout(parameters), parameters,
-                                             samples, /*residual_only=*/true);
+  return std::make_unique<LaneHessian<Real>>(plan_.view(), kernels_.product, lanes::spectrum_kernels(isa_), pool_,
+                                             layout(parameters), parameters, samples, /*residual_only=*/true);
 }
 
 template <class Real>

@@ -28,6 +28,7 @@ using testing_support::kFewOperations;
 using testing_support::kManyOperations;
 using testing_support::kReorderedSums;
 using testing_support::random_tensor;
+using testing_support::relative_difference;
 
 /// Relative residuals that Lanczos is asked for,
 constexpr double kTightest = 1e-11;
@@ -362,6 +363,41 @@ TEST(Spectrum, OfANetworkIsTheSameByLanczosAndDense) {
   EXPECT_LT((iterative.values - dense.spectrum.values).abs().max().item<double>(), kOfTight);
   EXPECT_LT((dense.all_values.sum(1) - dense.trace).abs().max().item<double>(), 1e-9);
   EXPECT_LT(dense_matrix(*op).asymmetry.max().item<double>(), kReorderedSums);
+}
+
+/// By the lanes' own solver and by Eigen, in both number types; a replica that is not finite is alone in that.
+TEST(Spectrum, OfEnsemblesIsTheSameInLanesAndByReplica) {
+  ModelOptions options;
+  options.kind = "mlp";
+  options.bias = true;
+  const Program program = make_model(options);
+  at::Tensor weights = testing_support::random_weights(program, 21);
+  weights[20].zero_();  // repeated eigenvalues, many of them 0
+  weights[4].fill_(std::numeric_limits<double>::quiet_NaN());
+  const Samples samples{random_tensor({40, 1, 4}, 1), random_tensor({40, 3}, 2)};
+  const auto by = [&](const EngineOptions& how) {
+    const std::unique_ptr<Engine> engine = make_engine(program, how);
+    return dense_spectrum(*engine->hessian(weights.to(engine->options()), {samples.inputs.to(engine->options()),
+                                                                           samples.targets.to(engine->options())}),
+                          6);
+  };
+  const DenseSpectrum expected = by({.engine = "torch", .dtype = "float64"});
+  for (const char* dtype : {"float64", "float32"}) {
+    const DenseSpectrum found = by({.engine = "lanes", .dtype = dtype});
+    const double tolerance = std::string(dtype) == "float64" ? kManyOperations : 1e-5;
+    EXPECT_EQ(found.spectrum.matvecs, program.parameter_count());
+    for (std::int64_t e = 0; e < weights.size(0); ++e) {
+      EXPECT_EQ(found.spectrum.status[static_cast<std::size_t>(e)],
+                expected.spectrum.status[static_cast<std::size_t>(e)]);
+      EXPECT_EQ(found.spectrum.status[static_cast<std::size_t>(e)],
+                e == 4 ? SpectrumStatus::kNotFinite : SpectrumStatus::kConverged);
+      if (e == 4) continue;
+      EXPECT_LT(relative_difference(found.all_values[e], expected.all_values[e]), tolerance) << dtype << " " << e;
+      EXPECT_LT(relative_difference(found.trace[e], expected.trace[e]), tolerance) << dtype << " " << e;
+      EXPECT_TRUE(at::equal(found.spectrum.values[e], found.all_values[e].flip(0).narrow(0, 0, 6)));
+      EXPECT_LT((found.spectrum.residuals[e] / found.spectrum.values[e][0]).max().item<double>(), tolerance);
+    }
+  }
 }
 
 TEST(HutchinsonTrace, ErrsAsMuchAsItSays) {
