@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import xarray as xr
 
+from sharpseek.pairs import MIRRORED
 from sharpseek.theory import closed_form
 from sharpseek.theory_limit import Limit, small_rate_limit
 
@@ -75,12 +76,16 @@ def measured_circulation(run: xr.Dataset, replicas: np.ndarray) -> tuple[np.ndar
     limit = _limit(*(tuple(map(tuple, matrix.tolist())) for matrix in setting))
     omega = limit.rotation[0]
     half = run.sizes["time"] // 2
-    parameters = run["parameters"].values[replicas, half:]
     time = run["rescaled_time"].values[replicas, half:]
-    width = parameters.shape[-1] // (inputs + outputs)
-    w1 = parameters[..., : width * inputs].reshape(*parameters.shape[:2], width, inputs)
-    w2 = parameters[..., width * inputs :].reshape(*parameters.shape[:2], outputs, width)
-    ratios = [
-        np.sum(rotation_rates(w1[e], w2[e], time[e], limit) * omega) / np.sum(omega**2) for e in range(len(replicas))
-    ]
-    return np.array(ratios), limit
+    ratios = []
+    # Of a pair the mean over both.
+    for name in ("parameters", f"parameters{MIRRORED}"):
+        if name not in run:
+            continue
+        parameters = run[name].values[replicas, half:]
+        width = parameters.shape[-1] // (inputs + outputs)
+        w1 = parameters[..., : width * inputs].reshape(*parameters.shape[:2], width, inputs)
+        w2 = parameters[..., width * inputs :].reshape(*parameters.shape[:2], outputs, width)
+        rates = [rotation_rates(w1[e], w2[e], time[e], limit) for e in range(len(replicas))]
+        ratios.append([np.sum(rate * omega) / np.sum(omega**2) for rate in rates])
+    return np.mean(ratios, axis=0), limit

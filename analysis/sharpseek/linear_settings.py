@@ -18,7 +18,7 @@ __all__ = ["agreement", "group_values", "replica_frame", "settings_table", "to_m
 
 QUANTITIES = ("trace", "sharpness", "gradient_fluctuation")
 MARGINS = {"trace": 0.02, "sharpness": 0.04, "gradient_fluctuation": 0.04}
-"""Of the claims about each quantity (C1)."""
+"""Of the claims about each quantity (C1), for replicas without pairs."""
 POOLED = ("learning_rate", "seed", "init", *START_AXES)
 """Coordinates that do not change what theory predicts."""
 

@@ -11,19 +11,27 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from sharpseek.config import configuration
+
 SIGN = "noise_sign"
 """The coordinate of files with pairs: +1 or -1."""
 
-WORST = {"status": "max", "diverged_at": "max", "stationary": "min", "spectrum_status": "max"}
-"""Of these a pair has the worse of its two."""
+MIRRORED = "_mirrored"
+"""Ends the names of the weights of a pair's second replica."""
+
+
+def in_pairs(run: xr.Dataset) -> bool:
+    """Whether every replica of the run is the mean of a pair, by its configuration."""
+    return configuration(run).get("noise", {}).get("antithetic") is True
 
 
 def pair_means(run: xr.Dataset) -> xr.Dataset:
     """The run with one replica for each pair; one without pairs as it is.
 
-    Of a real variable the mean of the two, of a status the worse, of weights, texts and whole numbers those of the
-    first, whose noise has the sign +1. A pair of which only one replica is there (a shard may cut it) is left out;
-    attribute `incomplete_pairs` counts them.
+    Of a real variable the mean of the two, of a status the worse, of texts and whole numbers those of the first, whose
+    noise has the sign +1. Weights have no meaningful mean: `parameters` are those of the first, `parameters_mirrored`
+    those of the second. A pair of which only one replica is there (a shard may cut it) is left out; attribute
+    `incomplete_pairs` counts them.
     """
     if SIGN not in run.coords:
         return run
@@ -35,10 +43,12 @@ def pair_means(run: xr.Dataset) -> xr.Dataset:
     for name, variable in one.data_vars.items():
         if "replica" not in variable.dims:
             continue
-        if str(name) in WORST:
-            worse = np.fmax if WORST[str(name)] == "max" else np.fmin
+        worse = _worse(str(name))
+        if worse is not None:
             joined[name] = variable.copy(data=worse(variable.values, other[name].values))
-        elif variable.dtype.kind == "f" and "parameter" not in variable.dims:
+        elif "parameter" in variable.dims:
+            joined[f"{name}{MIRRORED}"] = other[name].variable
+        elif variable.dtype.kind == "f":
             joined[name] = variable.copy(data=(variable.values + other[name].values) / 2)
     if single.size:
         joined = xr.concat([run.isel(replica=single), joined], "replica", data_vars="minimal", coords="minimal")
@@ -70,6 +80,13 @@ def gains(run: xr.Dataset, variable: str) -> pd.DataFrame:
             | {"gain": 1 / (1 + correlation), "low": 1 / (1 + low), "high": 1 / (1 + high)}
         )
     return pd.DataFrame(rows)
+
+
+def _worse(name: str) -> np.ufunc | None:
+    """What takes the worse of two values, where a variable grades its replica: NaN is that of neither."""
+    if name == "status" or name.endswith("_status") or name == "diverged_at":
+        return np.fmax
+    return np.fmin if name == "stationary" else None
 
 
 def _in_pairs(run: xr.Dataset) -> np.ndarray:

@@ -141,6 +141,24 @@ def write_run(path: Path, run: xr.Dataset) -> None:
     run.assign_attrs(attributes).to_netcdf(path / "run.h5", engine="h5netcdf")
 
 
+def as_pairs(run: xr.Dataset, apart: float = 0.01) -> xr.Dataset:
+    """The run with each replica in two members of a pair, by `apart` of itself above and below it.
+
+    So that the mean of a pair is the replica. Of every third replica the first is as it was and the second is not
+    stationary where the replica is not.
+    """
+    replicas = run.sizes["replica"]
+    both = run.isel(replica=np.repeat(np.arange(replicas), 2))
+    sign = np.tile([1, -1], replicas)
+    for name, variable in both.data_vars.items():
+        if "replica" in variable.dims and variable.dtype.kind == "f" and not str(name).startswith(("closed", "small")):
+            factor = (1 + apart * sign).reshape(-1, *[1] * (variable.ndim - 1))
+            both[name] = variable.copy(data=variable.values * factor)
+    unsettled = both["stationary"].values
+    unsettled[(sign > 0) & (np.repeat(np.arange(replicas), 2) % 3 == 0)] = 1
+    return both.assign_coords(noise_sign=("replica", sign))
+
+
 def write_reproduction(directory: Path, **experiments: dict) -> Path:
     """Writes a reproduction of experiments given as name -> options of make_run, plus `claims` and `architecture`."""
     index = {"schema_version": 1, "preset": "test", "version": "0.1.0", "started": "a", "finished": "b"}

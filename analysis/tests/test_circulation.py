@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.linalg import expm, logm
-from sharpseek.circulation import frames, logarithms, rotation_rates
-from sharpseek.theory_limit import Limit
+from sharpseek.circulation import frames, logarithms, measured_circulation, rotation_rates
+from sharpseek.theory import closed_form
+from sharpseek.theory_limit import Limit, small_rate_limit
 
 GENERATOR = np.random.default_rng(5)
 OMEGA = np.array([[0, 0.4, -1.1], [-0.4, 0, 0.3], [1.1, -0.3, 0]])
@@ -37,6 +39,31 @@ def test_rotation_is_found_whatever_the_frame(speed: float) -> None:
     off = ~np.eye(3, dtype=bool)
     assert (np.abs(found.mean(axis=0) - speed * OMEGA)[off] < 4 * error[off]).all()
     assert error.max() < 0.02
+
+
+def test_a_pair_turns_by_the_mean_of_its_two() -> None:
+    teacher, noise = np.diag([1.2, 0.8])[:, ::-1] + 0.3, np.diag([10.0, 0.1])
+    limit = small_rate_limit(
+        closed_form(2, teacher, np.eye(2), noise).weights, teacher, np.eye(2), noise, time=8.0, step=0.02
+    )
+    frame = np.linalg.qr(GENERATOR.normal(size=(3, 2)))[0]
+    weights = []
+    for speed in (0.7, 1.6):
+        turned = np.stack([frame @ expm(speed * limit.rotation[0] * t) for t in TIME])
+        w1, w2 = turned @ limit.weights[0], limit.weights[1] @ np.swapaxes(turned, 1, 2)
+        weights.append(np.concatenate([w1.reshape(len(TIME), -1), w2.reshape(len(TIME), -1)], axis=1))
+    run = xr.Dataset(
+        {
+            "teacher": (("output", "input"), teacher),
+            "input_covariance": (("input", "other"), np.eye(2)),
+            "noise_covariance": (("replica", "output", "second"), noise[None]),
+            "parameters": (("replica", "time", "parameter"), weights[0][None]),
+        },
+        coords={"rescaled_time": (("replica", "time"), TIME[None])},
+    )
+    alone, both = run, run.assign(parameters_mirrored=(("replica", "time", "parameter"), weights[1][None]))
+    assert measured_circulation(alone, np.array([0]))[0] == pytest.approx([0.7], rel=1e-6)
+    assert measured_circulation(both, np.array([0]))[0] == pytest.approx([1.15], rel=1e-6)
 
 
 def _rotations(rank: int, count: int) -> np.ndarray:

@@ -24,6 +24,8 @@ def pairs_of(a: np.ndarray, b: np.ndarray, condition: np.ndarray) -> xr.Dataset:
             "trace_mean": ("replica", both(a, b)),
             "status": ("replica", both(0 * count, (count == 1).astype(int))),
             "stationary": ("replica", both(1 + 0 * count, (count != 2).astype(int))),
+            "rival_status": ("replica", both(0 * count, np.where(count == 3, 2, 0))),
+            "noise_status": (("replica", "time"), both(np.full((a.size, 2), 1), np.full((a.size, 2), [0, 2]))),
             "parameters_final": (("replica", "parameter"), both(weights, -weights)),
             "teacher": (("output", "input"), np.eye(2)),
         },
@@ -52,11 +54,14 @@ def test_a_pair_is_one_replica_with_the_mean_of_its_two(run: xr.Dataset) -> None
     np.testing.assert_array_equal(one["teacher"], np.eye(2))
 
 
-def test_a_pair_is_as_good_as_the_worse_of_its_two_and_has_the_weights_of_the_first(run: xr.Dataset) -> None:
+def test_a_pair_is_as_good_as_the_worse_of_its_two_and_has_the_weights_of_both(run: xr.Dataset) -> None:
     one = pair_means(run)
     np.testing.assert_array_equal(one["status"], [0, 1, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(one["stationary"], [1, 1, 0, 1, 1, 1, 1, 1])
+    np.testing.assert_array_equal(one["rival_status"], [0, 0, 0, 2, 0, 0, 0, 0])
+    np.testing.assert_array_equal(one["noise_status"], np.full((8, 2), [1, 2]))
     np.testing.assert_array_equal(one["parameters_final"][:, 0], np.arange(8))
+    np.testing.assert_array_equal(one["parameters_final_mirrored"][:, 0], -np.arange(8))
 
 
 def test_pairs_are_found_in_any_order_and_halves_are_left_out_and_counted(run: xr.Dataset) -> None:

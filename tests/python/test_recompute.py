@@ -11,7 +11,7 @@ from recompute_verdicts import differences
 from scipy.signal import lfilter
 from sharpseek.relaxation import left_to_go
 from sharpseek.report import write_report
-from synthetic import write_reproduction, write_run
+from synthetic import as_pairs, make_dataset, write_reproduction, write_run
 from worlds_beyond import BORDERS as BEYOND
 from worlds_paper import BORDERS
 
@@ -41,6 +41,29 @@ def test_made_up_reproductions_are_judged_alike(tmp_path: Path) -> None:
     assert compared > 400
     outcomes = {c["claim"]: c["outcome"] for c in json.loads((directory / "verdicts.json").read_text())["claims"]}
     assert outcomes["C2"] == "refuted"
+
+
+@pytest.mark.parametrize("name", ["four-rates", "falling"])
+def test_pairs_are_judged_as_their_means(tmp_path: Path, name: str) -> None:
+    judged = {}
+    for folder in ("replicas", "pairs"):
+        (tmp_path / folder).mkdir()
+        directory = write_reproduction(tmp_path / folder, **{name: WORLDS[name]})
+        if folder == "pairs":
+            options = {k: v for k, v in WORLDS[name].items() if k not in ("claims", "architecture")}
+            (directory / name / "run.h5").unlink()
+            write_run(directory / name, as_pairs(make_dataset(**options)))
+        write_report(directory, figures=False)
+        problems, compared = differences(directory)
+        assert problems == []
+        assert compared > 20
+        judged[folder] = json.loads((directory / "verdicts.json").read_text())["claims"]
+    for one, other in zip(judged["replicas"], judged["pairs"], strict=True):
+        assert one["outcome"] == other["outcome"]
+        for a, b in zip(one["evidence"], other["evidence"], strict=True):
+            assert (a["usable"], a["replicas"]) == (b["usable"], b["replicas"])
+            for key in ("estimate", "low", "high"):
+                assert a[key] is None if b[key] is None else b[key] == pytest.approx(a[key], rel=1e-6)
 
 
 def test_the_paper_s_claims_are_judged_alike(tmp_path: Path) -> None:

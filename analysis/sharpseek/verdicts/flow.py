@@ -9,8 +9,9 @@ import xarray as xr
 from sharpseek.config import configuration
 from sharpseek.extrapolation import at_rate_zero, rates_that_enter
 from sharpseek.files import Experiment
+from sharpseek.pairs import in_pairs
 from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
-from sharpseek.verdicts.rules import LEVEL, NETWORK_MARGIN, Claim, Evidence, near
+from sharpseek.verdicts.rules import LEVEL, NETWORK_MARGIN, PAIR_FLOW_MARGIN, Claim, Evidence, near
 from sharpseek.verdicts.statistics import at, conditions, label
 
 FLOW_TIMES = 4
@@ -120,11 +121,13 @@ def _rate_of_times(run: xr.Dataset) -> float:
 def judge_flow(experiment: Experiment, run: xr.Dataset) -> list[Evidence]:
     """C10: the table's rows as evidence."""
     evidence = []
+    narrow = experiment.architecture == "linear" and all(map(in_pairs, experiment.runs.values()))
+    region = near(PAIR_FLOW_MARGIN if narrow else NETWORK_MARGIN)
     for row in flow_table(experiment).itertuples():
         interval = student_interval(row.ratio, row.error, row.seeds)
         effect = Effect(row.ratio, interval, row.usable, row.replicas, bool(np.isfinite(row.z)))
         subject = ", ".join(filter(None, (label(row.condition), f"time {row.time:.3g}")))
-        evidence.append(evidence_of(effect, subject, near(NETWORK_MARGIN)))
+        evidence.append(evidence_of(effect, subject, region))
     return evidence
 
 
@@ -134,8 +137,9 @@ FLOW = Claim(
     "measured / predicted trace at rate 0",
     f"polynomial in the rate through the means over seeds at {FLOW_RATES} or more rates, at {FLOW_TIMES} fixed times; "
     "Student t interval with the degrees of freedom of the rate that has the fewest seeds",
-    f"Supported if at every kappa and time the interval lies within {NETWORK_MARGIN:.0%} of 1; refuted if one lies "
-    "entirely outside. The polynomial leaves an error of a per cent or two that no standard error counts.",
+    f"Supported if at every kappa and time the interval lies within {NETWORK_MARGIN:.0%} of 1, within "
+    f"{PAIR_FLOW_MARGIN:.0%} for linear networks in antithetic pairs; refuted if one lies entirely outside. The "
+    "polynomial leaves an error of a per cent or two that no standard error counts.",
     judge_flow,
     every_rate=True,
     pooled=True,

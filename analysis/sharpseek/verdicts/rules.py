@@ -19,6 +19,10 @@ SHARPNESS_MARGIN = 0.04
 """The same for sharpness."""
 NETWORK_MARGIN = 0.05
 """Largest relative difference of trace that counts as the same end for nonlinear networks."""
+PAIR_SHARE = 0.5
+"""Of the margins of C1, that of a linear network whose replicas are antithetic pairs."""
+PAIR_FLOW_MARGIN = 0.02
+"""Largest relative difference of a trajectory's trace that counts as agreement for linear networks in pairs (C10)."""
 USABLE_SHARE = 0.5
 """Share of replicas at a point below which it decides nothing."""
 LEVEL = 0.025

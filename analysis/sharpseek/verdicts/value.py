@@ -10,9 +10,11 @@ import xarray as xr
 
 from sharpseek.files import Experiment
 from sharpseek.linear_settings import agreement, settings_table
+from sharpseek.pairs import in_pairs
 from sharpseek.summaries import asked
 from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
 from sharpseek.verdicts.rules import (
+    PAIR_SHARE,
     SHARPNESS_MARGIN,
     SUPPORTED,
     TRACE_MARGIN,
@@ -39,12 +41,17 @@ def judge_value(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
     """
     table = settings_table([experiment], MARGINS)
     if len(table):
-        return _judge_settings(table)
+        return _judge_settings(table, _margins(*experiment.runs.values()))
     return [
         replace(e, subject=", ".join(filter(None, (group, e.subject))))
         for group, run in experiment.runs.items()
         for e in _judge_few_rates(run)
     ]
+
+
+def _margins(*runs: xr.Dataset) -> dict[str, float]:
+    share = PAIR_SHARE if all(map(in_pairs, runs)) else 1.0
+    return {name: share * margin for name, margin in MARGINS.items()}
 
 
 def setting_effect(row: pd.Series, predicted: float) -> Effect:
@@ -55,11 +62,11 @@ def setting_effect(row: pd.Series, predicted: float) -> Effect:
     return Effect(float(row.measured / predicted), interval, int(row.usable), int(row.replicas), bool(enough))
 
 
-def _judge_settings(table: pd.DataFrame) -> list[Evidence]:
+def _judge_settings(table: pd.DataFrame, margins: dict[str, float]) -> list[Evidence]:
     evidence = []
     for _, row in table.iterrows():
         subject = ", ".join(filter(None, (row.quantity, row.setting, "rate to 0")))
-        evidence.append(evidence_of(setting_effect(row, row.predicted), subject, near(MARGINS[row.quantity])))
+        evidence.append(evidence_of(setting_effect(row, row.predicted), subject, near(margins[row.quantity])))
     trace = table[table["quantity"] == "trace"]
     chi2, count, p = agreement(trace)
     z = float(trace["z"].abs().max())
@@ -76,7 +83,7 @@ def _judge_few_rates(run: xr.Dataset) -> list[Evidence]:
         return []
     return [
         piece
-        for name, margin in MARGINS.items()
+        for name, margin in _margins(run).items()
         for piece in few_rates_evidence(run, name, f"small_lr_limit_{name}", margin)
     ]
 
@@ -106,10 +113,10 @@ VALUE = Claim(
     "measured / predicted",
     "extrapolation to rate 0 from four or more rates with a test of the fit; a straight line through the two smallest "
     "where there are fewer; Student t interval over seeds where there is one",
-    f"Supported if every interval lies within {TRACE_MARGIN:.0%} (trace) or {SHARPNESS_MARGIN:.0%} (sharpness) of 1 "
-    f"and, with four rates, no trace is {AGREEMENT_ERRORS:g} standard errors away and chi-squared over all settings "
-    f"has p above {AGREEMENT_LEVEL:g}; refuted if an interval lies entirely outside, but not by a single rate: the "
-    "prediction is the limit of small rates.",
+    f"Supported if every interval lies within {TRACE_MARGIN:.0%} (trace) or {SHARPNESS_MARGIN:.0%} (sharpness) of 1, "
+    f"within half of that where replicas are antithetic pairs, and, with four rates, no trace is {AGREEMENT_ERRORS:g} "
+    f"standard errors away and chi-squared over all settings has p above {AGREEMENT_LEVEL:g}; refuted if an interval "
+    "lies entirely outside, but not by a single rate: the prediction is the limit of small rates.",
     judge_value,
     every_rate=True,
     pooled=True,

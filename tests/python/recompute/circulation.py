@@ -80,14 +80,20 @@ LIMITS: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
 
 def rotation_of(run: Run, i: int) -> float:
-    """<Omega, Omega*> / |Omega*|^2 of one replica over the last half of its records."""
+    """<Omega, Omega*> / |Omega*|^2 of one replica, or the mean over a pair, over the last half of its records."""
+    if "parameters/second" in run:
+        return (_rotation(run, i, "parameters") + _rotation(run, i, "parameters/second")) / 2
+    return _rotation(run, i, "parameters")
+
+
+def _rotation(run: Run, i: int, weights_of: str) -> float:
     teacher, noise, inputs = run.shared["teacher"], run["noise_covariance"][i], run.shared["input_covariance"]
     key = b"".join(m.tobytes() for m in (teacher, noise, inputs))
     if key not in LIMITS:
         LIMITS[key] = limit(teacher, inputs, noise)
     first, second, omega = LIMITS[key]
     begin = run["parameters"].shape[1] // 2
-    weights, time = run["parameters"][i, begin:], run["rescaled_time"][i, begin:]
+    weights, time = run[weights_of][i, begin:], run["rescaled_time"][i, begin:]
     outputs, columns = teacher.shape
     width = weights.shape[1] // (outputs + columns)
     frames = []

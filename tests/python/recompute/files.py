@@ -63,6 +63,11 @@ class Run:
         return list(dict.fromkeys(self[axis].tolist())) if axis in self.columns else []
 
     @property
+    def in_pairs(self) -> bool:
+        """Whether every replica is the mean of an antithetic pair."""
+        return self.config.get("noise", {}).get("antithetic") is True
+
+    @property
     def kappas(self) -> list[float | None]:
         """The conditions in ascending order; None where they were not swept."""
         return sorted(self.distinct("condition")) or [None]
@@ -98,7 +103,40 @@ def read_run(file: Path) -> Run:
     for name in (*axes, "seed"):
         if columns[name].dtype.kind in "SO":
             columns[name] = np.array(text(columns[name]))
+    if "noise_sign" in columns:
+        axes = [axis for axis in axes if axis != "noise_sign"]
+        columns = _seeds_of_pairs(columns, axes)
     return Run(columns, shared, axes, json.loads(attributes["config"]), group_of(attributes.get("group", "")))
+
+
+def _seeds_of_pairs(columns: dict[str, np.ndarray], axes: list[str]) -> dict[str, np.ndarray]:
+    """Columns with one row for each antithetic pair, in the order of their first members, and for each replica without
+    one: means of real numbers, the worse of what grades a replica, the weights of both, of the rest the first's."""
+    partner: dict[tuple, int] = {}
+    rows = []
+    sign = columns["noise_sign"]
+    paired = columns["antithetic"] == "true" if "antithetic" in columns else np.ones(len(sign), bool)
+    for i in np.flatnonzero((sign < 0) & paired):
+        partner[tuple(columns[a][i] for a in (*axes, "seed"))] = int(i)
+    for i in range(len(sign)):
+        if not paired[i]:
+            rows.append((i, i))
+        elif sign[i] > 0 and (j := partner.get(tuple(columns[a][i] for a in (*axes, "seed")))) is not None:
+            rows.append((i, j))
+    one, two = np.array(rows, int).reshape(-1, 2).T
+    found = {}
+    for name, values in columns.items():
+        a, b = values[one], values[two]
+        found[name] = a
+        if name == "stationary":
+            found[name] = np.fmin(a, b)
+        elif name in ("status", "diverged_at") or name.endswith("_status"):
+            found[name] = np.fmax(a, b)
+        elif name.split("_")[0] == "parameters":
+            found[f"{name}/second"] = b
+        elif values.dtype.kind == "f" and name not in axes:
+            found[name] = 0.5 * (a + b)
+    return found
 
 
 def group_of(name: str) -> dict[str, str]:
