@@ -15,12 +15,12 @@ SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 
 TRACE_MARGIN = 0.02
 """Largest relative difference of trace that counts as agreement for linear networks."""
+PAIR_TRACE_MARGIN = 0.01
+"""The same for the end of a linear network whose replicas are antithetic pairs (C1)."""
 SHARPNESS_MARGIN = 0.04
-"""The same for sharpness."""
+"""Largest relative difference of sharpness that counts as agreement for linear networks."""
 NETWORK_MARGIN = 0.05
 """Largest relative difference of trace that counts as the same end for nonlinear networks."""
-PAIR_SHARE = 0.5
-"""Of the margins of C1, that of a linear network whose replicas are antithetic pairs."""
 PAIR_FLOW_MARGIN = 0.02
 """Largest relative difference of a trajectory's trace that counts as agreement for linear networks in pairs (C10)."""
 USABLE_SHARE = 0.5

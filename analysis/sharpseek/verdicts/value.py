@@ -14,7 +14,7 @@ from sharpseek.pairs import in_pairs
 from sharpseek.summaries import asked
 from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
 from sharpseek.verdicts.rules import (
-    PAIR_SHARE,
+    PAIR_TRACE_MARGIN,
     SHARPNESS_MARGIN,
     SUPPORTED,
     TRACE_MARGIN,
@@ -50,8 +50,7 @@ def judge_value(experiment: Experiment, _: xr.Dataset) -> list[Evidence]:
 
 
 def _margins(*runs: xr.Dataset) -> dict[str, float]:
-    share = PAIR_SHARE if all(map(in_pairs, runs)) else 1.0
-    return {name: share * margin for name, margin in MARGINS.items()}
+    return MARGINS | ({"trace": PAIR_TRACE_MARGIN} if all(map(in_pairs, runs)) else {})
 
 
 def setting_effect(row: pd.Series, predicted: float) -> Effect:
@@ -113,10 +112,11 @@ VALUE = Claim(
     "measured / predicted",
     "extrapolation to rate 0 from four or more rates with a test of the fit; a straight line through the two smallest "
     "where there are fewer; Student t interval over seeds where there is one",
-    f"Supported if every interval lies within {TRACE_MARGIN:.0%} (trace) or {SHARPNESS_MARGIN:.0%} (sharpness) of 1, "
-    f"within half of that where replicas are antithetic pairs, and, with four rates, no trace is {AGREEMENT_ERRORS:g} "
-    f"standard errors away and chi-squared over all settings has p above {AGREEMENT_LEVEL:g}; refuted if an interval "
-    "lies entirely outside, but not by a single rate: the prediction is the limit of small rates.",
+    f"Supported if every interval lies within {TRACE_MARGIN:.0%} (trace; {PAIR_TRACE_MARGIN:.0%} where replicas are "
+    f"antithetic pairs) or {SHARPNESS_MARGIN:.0%} (sharpness) of 1 and, with four rates, no trace is "
+    f"{AGREEMENT_ERRORS:g} standard errors away and chi-squared over all settings has p above {AGREEMENT_LEVEL:g}; "
+    "refuted if an interval lies entirely outside, but not by a single rate: the prediction is the limit of small "
+    "rates.",
     judge_value,
     every_rate=True,
     pooled=True,

@@ -40,19 +40,13 @@ from recompute.files import (
 from scipy import stats
 
 
-def share(run: Run) -> float:
-    """Half of the margins where replicas are antithetic pairs."""
-    return 0.5 if run.in_pairs else 1.0
-
-
 def c1(experiment: Experiment) -> list[Piece]:
-    margins = {"trace": 0.02, "sharpness": 0.04}
+    margins = {"trace": 0.01 if all(run.in_pairs for run in experiment.runs) else 0.02, "sharpness": 0.04}
     pieces, z = [], []
     settings = settings_of(experiment.runs)
     if len(rates_of(settings)) >= 4:
-        narrower = max(map(share, experiment.runs))
         for rows in settings.values():
-            for name, margin in ((n, m * narrower) for n, m in margins.items()):
+            for name, margin in margins.items():
                 fit, predicted = fit_of(rows, name), rows[f"small_lr_limit_{name}"][0]
                 pieces.append(near(fit.over(predicted), margin) if fit else missing())
                 if name == "trace" and fit:
@@ -64,7 +58,7 @@ def c1(experiment: Experiment) -> list[Piece]:
     for run in experiment.runs:
         if "small_lr_limit_trace" not in run:
             continue
-        for name, margin in ((n, m * share(run)) for n, m in margins.items()):
+        for name, margin in margins.items():
             ratio, use = run[f"{name}_mean"] / run[f"small_lr_limit_{name}"], usable(run, margin, name)
             for kappa in run.kappas:
                 if len(run.distinct("learning_rate")) > 1:
