@@ -35,9 +35,11 @@ Matrix teacher_matrix(const TeacherOptions& options, int n, int outputs, const s
     for (int i = 0; i < rank; ++i) {
       diagonal[static_cast<std::size_t>(i)] = 1.5 * std::pow(0.7 / 1.5, rank > 1 ? double(i) / (rank - 1) : 0.0);
     }
+  } else if (kind == "identity") {
+    std::ranges::fill(diagonal, 1.0);
   } else {
     require(kind.starts_with("diagonal:"), "data.teacher = ", kind,
-            ": must be aligned | generic | tanh | mlp | network | fit | diagonal:a,b,.. | file:V.csv");
+            ": must be aligned | identity | generic | tanh | mlp | network | fit | diagonal:a,b,.. | file:V.csv");
     diagonal = parse_numbers("data.teacher", kind.substr(9));
     require(static_cast<int>(diagonal.size()) == rank, "data.teacher = ", kind, ": has ", diagonal.size(),
             " values, needs ", rank);

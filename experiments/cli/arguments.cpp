@@ -152,16 +152,15 @@ int report_summary(const RunSummary& summary, const std::string& directory, bool
     std::cerr << "sharpseek: interrupted; continue with: sharpseek resume " << directory << '\n';
   }
   if (json) {
-    nlohmann::json result{{"directory", directory},
-                          {"replicas", summary.replicas},
-                          {"stationary", summary.stationary},
-                          {"diverged", summary.diverged},
-                          {"interrupted", summary.interrupted}};
+    nlohmann::json result{
+        {"directory", directory},       {"replicas", summary.replicas},       {"stationary", summary.stationary},
+        {"diverged", summary.diverged}, {"interrupted", summary.interrupted}, {"remarks", summary.remarks}};
     if (!summary.report.empty()) result["report"] = summary.report;
     std::cout << result.dump(2) << '\n';
   } else if (!summary.interrupted && !quiet) {
     std::cout << directory << ": " << summary.replicas << " replicas, " << summary.stationary << " stationary, "
               << summary.diverged << " diverged\n";
+    for (const std::string& remark : summary.remarks) std::cout << "note: " << remark << '\n';
     if (!summary.report.empty()) std::cout << summary.report << '\n';
   }
   return summary.interrupted ? kExitInterrupted : summary.diverged > 0 ? kExitDiverged : 0;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -19,6 +20,7 @@
 #include "experiments/config/sweep.h"
 #include "experiments/predict/flow.h"
 #include "experiments/predict/linear_theory.h"
+#include "experiments/predict/run_length.h"
 #include "experiments/run/memory.h"
 #include "experiments/run/prepare.h"
 #include "training/schedule.h"
@@ -36,6 +38,7 @@ constexpr const char* kExamples =
 struct Row {
   nlohmann::json axes = nlohmann::json::object();  ///< settings by swept key
   Prediction prediction;
+  RunLength length{};
   double learning_rate = 0;  ///< as it is configured
   std::optional<SlowPath> path{};
   std::vector<std::int64_t> steps{};  ///< of the path's readings
@@ -76,6 +79,7 @@ Row make_row(const Replica& replica, const std::vector<std::string>& axes, bool 
   require(!with_path || other.empty(), other);
   Row row{.prediction = predict(settings.model, task, noise)};
   if (!other.empty()) row.prediction.warnings.push_back("SGD need not end at small_lr_limit: " + other);
+  row.length = run_length(settings, row.prediction);
   row.learning_rate = settings.learning_rate;
   for (const std::string& axis : axes) row.axes[axis] = settings.values.text(axis);
   if (with_path && row.prediction.closed_form) add_path(row, replica, task, noise);
@@ -123,6 +127,13 @@ nlohmann::json to_json(const PaperUnits& paper) {
           {"learning_rate", paper.learning_rate}};
 }
 
+nlohmann::json to_json(const RunLength& length) {
+  nlohmann::json result{{"relaxation_times", nullptr}, {"edge_share", nullptr}, {"warnings", length.warnings}};
+  if (length.relaxation_times) result["relaxation_times"] = *length.relaxation_times;
+  if (length.edge_share) result["edge_share"] = *length.edge_share;
+  return result;
+}
+
 nlohmann::json to_json(const Row& row) {
   const Prediction& prediction = row.prediction;
   nlohmann::json result{{"point", row.axes}, {"commutes", prediction.commutes}, {"warnings", prediction.warnings}};
@@ -144,6 +155,7 @@ nlohmann::json to_json(const Row& row) {
                                 {"layer_fluctuation", limit->reading.layer_fluctuation},
                                 {"relaxation_rate", limit->relaxation_rate}};
   }
+  result["run"] = to_json(row.length);
   if (row.path) result["path"] = to_json(*row.path, row.steps);
   return result;
 }
@@ -184,6 +196,25 @@ void print(const Row& row, bool quiet) {
                 row.path->time[i], reading.trace, reading.gradient_fluctuation, reading.sharpness, reading.speed);
   }
   std::printf("  path: %s\n", to_string(row.path->status).c_str());
+}
+
+/// How long the run of each point is and how small its rate, with what to be careful about.
+void print_run_lengths(const std::vector<Row>& rows) {
+  const auto known = [](const Row& row) { return row.length.relaxation_times || row.length.edge_share; };
+  if (std::none_of(rows.begin(), rows.end(), known)) return;
+  std::printf("\nthe run of this file\n%-30s %16s %20s\n", "point", "relaxation times", "rate x sharpness / 2");
+  for (const Row& row : rows) {
+    std::printf("%-30s", name_of(row).c_str());
+    for (const auto& [value, width] : {std::pair{row.length.relaxation_times, 17}, {row.length.edge_share, 21}}) {
+      if (value) {
+        std::printf("%*.3g", width, *value);
+      } else {
+        std::printf("%*s", width, "-");
+      }
+    }
+    std::printf("\n");
+    for (const std::string& warning : row.length.warnings) std::printf("  note: %s\n", warning.c_str());
+  }
 }
 
 /// The points with a closed form in the paper's terms.
@@ -242,7 +273,10 @@ int command_theory(const std::vector<std::string>& arguments) {
   std::printf("%-30s %11s %11s %11s %11s | %11s %11s %11s %9s %9s %s\n", "point", "flattest", "trace", "fluctuation",
               "sharpness", "trace", "fluctuation", "sharpness", "circulat.", "relaxat.", "commutes");
   for (const Row& row : rows) print(row, parsed.has("quiet"));
-  if (!parsed.has("quiet")) print_paper_units(rows);
+  if (!parsed.has("quiet")) {
+    print_run_lengths(rows);
+    print_paper_units(rows);
+  }
   return 0;
 }
 

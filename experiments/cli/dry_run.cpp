@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <iomanip>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <numeric>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -19,11 +19,11 @@
 #include "engine/make_engine.h"
 #include "experiments/config/ini.h"
 #include "experiments/predict/linear_theory.h"
+#include "experiments/predict/run_length.h"
 #include "experiments/run/memory.h"
 #include "experiments/run/prepare.h"
 #include "sharpness/block.h"
 #include "sharpness/probe.h"
-#include "theory/closed_form.h"
 #include "training/trainer.h"
 
 namespace sharpseek {
@@ -102,30 +102,45 @@ std::string duration(double seconds) {
   return text.str();
 }
 
-/// The closed form at each sweep point of a linear network's group; null where there is none.
+/// What theory says at each condition of a linear network's group, and of its run there; null where it says nothing.
 nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) {
   const ModelOptions& model = group.settings().model;
   const Task& task = *group.task;
   if (!linear_theory_refusal(model, task).empty()) return nullptr;
   nlohmann::json found = nlohmann::json::array();
+  const std::vector<Prediction> predictions = predict(model, task, group.noise);
   for (std::size_t e = 0; e < group.noise.size(); ++e) {
+    // Seeds and starts share a prediction; the rate changes what the run is worth.
     std::string name;
     for (const std::string& key : replica_axes(config)) {
-      if (!key.starts_with("noise.")) continue;
-      name += concat(name.empty() ? "" : ", ", key.substr(6), " ", group.group.replicas[e].settings->values.text(key));
+      if (!key.starts_with("noise.") && key != "training.learning_rate") continue;
+      const std::string_view plain = std::string_view(key).substr(key.find('.') + 1);
+      name += concat(name.empty() ? "" : ", ", plain, " ", group.group.replicas[e].settings->values.text(key));
     }
-    if (!found.empty() && found.back()["at"] == name) continue;
+    if (std::ranges::any_of(found, [&](const nlohmann::json& entry) { return entry["at"] == name; })) continue;
     if (!linear_theory_refusal(task, group.noise[e]).empty()) return nullptr;
-    if (is_singular(group.noise[e].covariance)) continue;
-    const ClosedForm form =
-        closed_form(model.depth, *task.teacher.matrix, task.input_covariance, group.noise[e].covariance);
-    if (!std::isfinite(form.trace)) continue;  // singular noise or inputs, as sharpseek theory says
-    found.push_back({{"at", name},
-                     {"trace", form.trace},
-                     {"flattest_trace", form.flattest_trace},
-                     {"sharpness", form.sharpness},
-                     {"gradient_fluctuation", form.gradient_fluctuation},
-                     {"commutes", form.commutes}});
+    const Prediction& prediction = predictions[e];
+    if (!prediction.closed_form) continue;  // singular noise or inputs, as sharpseek theory says
+    const ClosedForm& form = *prediction.closed_form;
+    const RunLength length = run_length(*group.group.replicas[e].settings, prediction);
+    nlohmann::json entry{{"at", name},
+                         {"trace", form.trace},
+                         {"flattest_trace", form.flattest_trace},
+                         {"sharpness", form.sharpness},
+                         {"gradient_fluctuation", form.gradient_fluctuation},
+                         {"commutes", prediction.commutes},
+                         {"limit_trace", nullptr},
+                         {"limit_sharpness", nullptr},
+                         {"relaxation_times", nullptr},
+                         {"edge_share", nullptr},
+                         {"warnings", length.warnings}};
+    if (prediction.limit) {
+      entry["limit_trace"] = prediction.limit->reading.trace;
+      entry["limit_sharpness"] = prediction.limit->reading.sharpness;
+    }
+    if (length.relaxation_times) entry["relaxation_times"] = *length.relaxation_times;
+    if (length.edge_share) entry["edge_share"] = *length.edge_share;
+    found.push_back(entry);
   }
   return found;
 }
@@ -145,6 +160,29 @@ nlohmann::json json_of(const Cost& cost) {
           {"measuring_seconds", cost.measuring},
           {"memory_bytes", cost.prepared + cost.running},
           {"disk_bytes", cost.disk}};
+}
+
+/// A line of theory for one condition, and what to be careful about.
+void print_prediction(const nlohmann::json& form, std::ostream& out) {
+  const auto at = form["at"].get<std::string>();
+  out << "  theory" << (at.empty() ? "" : " at " + at) << ": trace " << form["trace"].get<double>()
+      << " (flattest possible " << form["flattest_trace"].get<double>() << "), sharpness "
+      << form["sharpness"].get<double>() << ", fluctuation " << form["gradient_fluctuation"].get<double>();
+  if (!form["commutes"].get<bool>()) {
+    out << "; noise and signal do not commute: SGD settles ";
+    if (form["limit_trace"].is_null()) {
+      out << "elsewhere";
+    } else {
+      out << "at trace " << form["limit_trace"].get<double>() << ", sharpness "
+          << form["limit_sharpness"].get<double>();
+    }
+  }
+  if (!form["relaxation_times"].is_null()) {
+    out << "; run of " << std::setprecision(3) << form["relaxation_times"].get<double>() << " relaxation times"
+        << std::setprecision(6);
+  }
+  out << '\n';
+  for (const nlohmann::json& warning : form["warnings"]) out << "    note: " << warning.get<std::string>() << '\n';
 }
 
 }  // namespace
@@ -205,13 +243,7 @@ void print_dry_run(const nlohmann::json& run, std::ostream& out) {
         << duration(cost["measuring_seconds"]) << ", memory " << memory(cost) << ", disk at most " << disk(cost)
         << (group["until_stationary"] ? "; less if it is stationary earlier" : "") << '\n';
     if (group["closed_form"].is_null()) out << "  theory: no closed form for this network and task\n";
-    for (const nlohmann::json& form : group["closed_form"]) {
-      const auto at = form["at"].get<std::string>();
-      out << "  theory" << (at.empty() ? "" : " at " + at) << ": trace " << form["trace"].get<double>()
-          << " (flattest possible " << form["flattest_trace"].get<double>() << "), sharpness "
-          << form["sharpness"].get<double>() << ", fluctuation " << form["gradient_fluctuation"].get<double>()
-          << (form["commutes"] ? "" : "; noise and signal do not commute: SGD settles elsewhere") << '\n';
-    }
+    for (const nlohmann::json& form : group["closed_form"]) print_prediction(form, out);
   }
   const nlohmann::json& cost = run["cost"];
   out << "all: " << duration(cost["training_seconds"].get<double>() + cost["measuring_seconds"].get<double>())

@@ -49,6 +49,9 @@ RunSummary run_groups(const Config& config, const std::vector<PreparedGroup>& gr
     total.replicas += summary.replicas;
     total.diverged += summary.diverged;
     total.stationary += summary.stationary;
+    for (const std::string& remark : summary.remarks) {
+      total.remarks.push_back(concat(groups[i].group.name, groups[i].group.name.empty() ? "" : ": ", remark));
+    }
     total.interrupted = summary.interrupted;
   }
   return total;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/interruption.h"
 #include "core/progress.h"
@@ -18,7 +19,8 @@ struct RunSummary {
   std::int64_t diverged = 0;
   std::int64_t stationary = 0;
   bool interrupted = false;
-  std::string report = {};  ///< file that a reproduction ended with; empty: none
+  std::vector<std::string> remarks = {};  ///< what to be careful about in the result, a line each
+  std::string report = {};                ///< file that a reproduction ended with; empty: none
 };
 
 /// The fields of EngineOptions that somebody has chosen; the others are as they are.

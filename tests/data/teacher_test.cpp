@@ -30,6 +30,13 @@ TEST(Teacher, AlignedIsGeometricFromOnePointFiveToPointSeven) {
   EXPECT_EQ(v(0, 1), 0);
 }
 
+TEST(Teacher, IdentityHasOnesOnItsDiagonalTimesTheScale) {
+  const Matrix v = *teacher("identity", 2.5).matrix;
+  for (Eigen::Index i = 0; i < v.rows(); ++i) {
+    for (Eigen::Index j = 0; j < v.cols(); ++j) EXPECT_EQ(v(i, j), i == j ? 2.5 : 0.0);
+  }
+}
+
 TEST(Teacher, DiagonalTakesItsNumbers) {
   const Matrix v = *teacher("diagonal:1.5,1,0.7").matrix;
   EXPECT_EQ(v(1, 1), 1);
