@@ -109,13 +109,21 @@ def recorded() -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 9, item[0])))
 
 
+def answered(found: dict[str, Any]) -> list[str]:
+    """A report's answer: in one sentence, where its file has one, then with its numbers."""
+    if not found.get("headline"):
+        return [f"**{found['answer']}**"]
+    return [f"**{found['headline']}**", "", found["answer"]]
+
+
 def results() -> str:
     """Each recorded preset's answer, how many claims it supports, and where its page is."""
     parts = []
     for name, found in recorded().items():
         words = [c["outcome"] for c in found["claims"]]
         counts = ", ".join(f"{words.count(word)} {word}" for word in ("supported", "undecided", "refuted"))
-        parts += [f"## {name}", "", found["answer"], "", f"Claims: {counts}. [All numbers](results/{name}.md).", ""]
+        headline = found.get("headline") or found["answer"]
+        parts += [f"## {name}", "", headline, "", f"Claims: {counts}. [All numbers](results/{name}.md).", ""]
     return "\n".join(parts).rstrip() if parts else "No result has been recorded yet."
 
 
@@ -125,7 +133,7 @@ def result_page(name: str, found: dict[str, Any]) -> str:
     picture, caption = PICTURES.get(name, ("", ""))
     lines = [f"![{caption}](../images/{picture})", ""] if picture else []
     lines += [
-        f"**{found['answer']}**",
+        *answered(found),
         "",
         f"Recorded {found['finished']}, version {origin['version']} ({origin.get('git_state', '')}), engine "
         f"{origin.get('engine', '')}, {origin.get('cpu', '')}. Evidence: estimates with 95 % intervals over seeds.",
@@ -206,7 +214,7 @@ def beyond() -> str:
     if not file.exists():
         return "Not run yet."
     found = json.loads(file.read_text(encoding="utf-8"))
-    lines = [f"**{found['answer']}**", "", f"{found['finished']}, version {found['origin']['version']}.", ""]
+    lines = [*answered(found), "", f"{found['finished']}, version {found['origin']['version']}.", ""]
     lines += ["| claim | outcome | found |", "|---|---|---|"]
     lines += [f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
               for c in found["claims"]]  # fmt: skip

@@ -151,3 +151,10 @@ def test_an_op_a_loss_and_an_optimiser_run_in_the_kernels_by_a_file_and_a_row(tm
     assert float(loss) == 97
     assert [float(g) for g in gradient.split()] == [-64, 64, -216, 216]
     assert [float(u) for u in update.split()] == [-54, -27]
+
+
+def test_the_measurement_in_contributing_is_one_of_the_tree():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"(?s)```cpp\n(.*?)```", text)
+    assert block == (ROOT / "sharpness/quantities/eigenvectors.cpp").read_text(encoding="utf-8")
+    assert len(block.splitlines()) <= 20
