@@ -35,6 +35,7 @@ at::Tensor combination(const std::vector<at::Tensor>& slopes, const std::array<d
 
 DormandPrinceStep dormand_prince(const Slope& slope_of, const at::Tensor& y, const at::Tensor& slope,
                                  const at::Tensor& h) {
+  // The slope at y is that of the step before (first same as last).
   const at::Tensor step = h.unsqueeze(1);
   std::vector<at::Tensor> slopes{slope};
   at::Tensor reached;
@@ -46,6 +47,7 @@ DormandPrinceStep dormand_prince(const Slope& slope_of, const at::Tensor& y, con
 }
 
 at::Tensor step_factor(const at::Tensor& error_ratio) {
+  // The error of order 4 goes as h^5; never more than fivefold either way.
   const at::Tensor factor = 0.9 * error_ratio.clamp_min(1e-12).pow(-0.2);
   return at::where(at::isfinite(error_ratio), factor.clamp(0.2, 5.0), at::full_like(factor, 0.2));
 }

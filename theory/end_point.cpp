@@ -34,6 +34,7 @@ Place place_at(Engine& engine, const at::Tensor& parameters, const Samples& samp
   // As products of small matrices, not element by element: the Jacobian is the largest thing here.
   p.gradients = residual.flatten(0, 1).transpose(1, 2).bmm(p.jacobian.flatten(0, 1)).view({replicas, count, -1});
   p.coloured = covariances.unsqueeze(1).matmul(p.jacobian);
+  // L = (1/N) sum |r_n|^2, F = (4/N) sum_n (Tr J_n' Sigma J_n + |J_n' r_n|^2)
   p.loss = p.line.residual.square().sum(1) / n;
   p.fluctuation = 4 / n *
                   (p.coloured.flatten(1).unsqueeze(1).bmm(p.jacobian.flatten(1).unsqueeze(2)).flatten() +
@@ -52,6 +53,7 @@ at::Tensor gradient_at(Engine& engine, const Place& p, const at::Tensor& paramet
   const at::Tensor bent = bend(engine, parameters, samples.inputs, directions.flatten(1, 2));
   const at::Tensor pushed = p.jacobian.flatten(0, 1).bmm(p.gradients.flatten(0, 1).unsqueeze(2));  // J_n J_n' r_n
   const at::Tensor pulled = pushed.view({p.jacobian.size(0), 1, -1}).bmm(p.jacobian.flatten(1, 2)).squeeze(1);
+  // grad L = (2/N) sum_n J_n' r_n
   return 2 / n * p.gradients.sum(1) + weights.unsqueeze(1) * (8 / n) * (bent + pulled);
 }
 
@@ -59,6 +61,7 @@ at::Tensor row_dot(const at::Tensor& a, const at::Tensor& b) { return (a * b).su
 
 /// ((2/N) J'J + mu)^-1 v.
 at::Tensor damped_solve(const Linearisation& line, const at::Tensor& v, const at::Tensor& mu) {
+  // By the eigenvectors of the range: 1 / (lambda + mu) there, 1 / mu across it.
   const at::Tensor along = line.range.transpose(1, 2).bmm(v.unsqueeze(2)).squeeze(2);
   const at::Tensor m = mu.unsqueeze(1);
   const at::Tensor normal = line.range.bmm((along / (line.values + m) - along / m).unsqueeze(2)).squeeze(2);
@@ -79,11 +82,13 @@ struct Pair {
 /// The two loops of L-BFGS (Nocedal, Wright, Numerical Optimization, algorithm 7.4): approximate inverse Hessian times
 /// v, with damped_solve as the first metric.
 at::Tensor quasi_newton(const std::deque<Pair>& pairs, const Linearisation& line, const at::Tensor& mu, at::Tensor v) {
+  // From the newest pair to the oldest.
   std::vector<at::Tensor> shares(pairs.size());
   for (std::size_t i = pairs.size(); i-- > 0;) {
     shares[i] = pairs[i].inverse * row_dot(pairs[i].step, v);
     v = v - shares[i].unsqueeze(1) * pairs[i].change;
   }
+  // The first metric between the two loops, then from the oldest to the newest.
   v = damped_solve(line, v, mu);
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const at::Tensor back = pairs[i].inverse * row_dot(pairs[i].change, v);
@@ -100,6 +105,7 @@ at::Tensor rows_of(const at::Tensor& mask, const at::Tensor& yes, const at::Tens
 
 /// Takes a pair into memory, of the replicas that took the step and whose gradient grew along it.
 void remember(std::deque<Pair>& pairs, const at::Tensor& taken, const at::Tensor& step, const at::Tensor& change) {
+  // Without positive curvature along the step the pair would spoil the inverse.
   const at::Tensor curvature = row_dot(step, change);
   const at::Tensor kept = taken & (curvature > 1e-12 * (row_dot(step, step) * row_dot(change, change)).sqrt());
   const at::Tensor zero = at::zeros_like(step);
@@ -122,10 +128,14 @@ void adapt(Caution& caution, std::deque<Pair>& pairs, const at::Tensor& moving, 
   const at::Tensor failed = moving & ~better;
   at::Tensor remembers = at::zeros_like(failed);
   for (const Pair& pair : pairs) remembers = remembers | (pair.inverse > 0);
+
+  // Memory first gets a shorter step.
   caution.share = rows_of(failed & remembers, caution.share / 4, at::ones_like(caution.share));
+  // Where that has become too short it is forgotten.
   const at::Tensor forgotten = caution.share < kShortest;
   caution.share = rows_of(forgotten, at::ones_like(caution.share), caution.share);
   for (Pair& pair : pairs) pair.inverse = rows_of(forgotten, at::zeros_like(pair.inverse), pair.inverse);
+  // And without memory there is more damping.
   const at::Tensor largest = line.values.select(1, line.values.size(1) - 1);
   caution.mu = rows_of(failed & ~remembers, 4 * caution.mu, rows_of(better, 0.8 * caution.mu, caution.mu));
   caution.stuck = caution.stuck | (caution.mu > 1e4 * largest);
@@ -167,6 +177,7 @@ EndPoint penalised_minimum(Engine& engine, const at::Tensor& parameters, const S
     if (!moving.any().item<bool>()) break;
     step = caution.share.unsqueeze(1) * rows_of(moving, step, at::zeros_like(step));
 
+    // Armijo: as much better as a share of what the slope promised.
     const at::Tensor tried = theta + step;
     const Place there = place_at(engine, tried, samples, covariances);
     const at::Tensor reached = there.loss + weights * there.fluctuation;
@@ -175,6 +186,7 @@ EndPoint penalised_minimum(Engine& engine, const at::Tensor& parameters, const S
     adapt(caution, pairs, moving, better, place.line);
     remember(pairs, better, step, slope - gradient);
 
+    // Replicas that did not get better stay where they are.
     theta = rows_of(better, tried, theta);
     value = rows_of(better, reached, value);
     gradient = rows_of(better, slope, gradient);
@@ -191,6 +203,7 @@ at::Tensor least_by_rescaling(const at::Tensor& squares, const std::vector<Resca
   at::Tensor current = squares.clone();
   at::Tensor factors = at::ones_like(squares);
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    // One group of factors after the other, each at its own minimum.
     double moved = 0;
     for (const Rescaling& group : rescalings) {
       const at::Tensor in = at::tensor(group.in);

@@ -6,6 +6,7 @@ namespace sharpseek {
 
 LinearChain::LinearChain(const std::vector<Matrix>& weights, const Matrix& input_root)
     : above(weights.size()), below(weights.size()) {
+  // A_D = I, A_(i-1) = A_i W_i; B_1 = R, B_(i+1) = W_i B_i.
   above.back() = Matrix::Identity(weights.back().rows(), weights.back().rows());
   for (std::size_t i = weights.size() - 1; i > 0; --i) above[i - 1].noalias() = above[i] * weights[i];
   below.front() = input_root;
@@ -16,6 +17,7 @@ LinearChain::LinearChain(const std::vector<Matrix>& weights, const Matrix& input
 Matrix LinearChain::normal_matrix() const {
   const Eigen::Index outputs = product.rows();
   const Eigen::Index inputs = product.cols();
+  // J J' = sum_i (A_i A_i') kron (B_i' B_i)
   Matrix normal = Matrix::Zero(outputs * inputs, outputs * inputs);
   for (std::size_t i = 0; i < above.size(); ++i) {
     const Matrix left = above[i] * above[i].transpose();
@@ -30,12 +32,14 @@ Matrix LinearChain::normal_matrix() const {
 }
 
 Matrix LinearChain::push(const std::vector<Matrix>& change) const {
+  // J dW = sum_i A_i dW_i B_i
   Matrix result = Matrix::Zero(product.rows(), product.cols());
   for (std::size_t i = 0; i < above.size(); ++i) result.noalias() += above[i] * (change[i] * below[i]);
   return result;
 }
 
 std::vector<Matrix> LinearChain::pull(const Matrix& change) const {
+  // J' dF: for each i A_i' dF B_i'
   std::vector<Matrix> result;
   for (std::size_t i = 0; i < above.size(); ++i) {
     result.emplace_back(above[i].transpose() * (change * below[i].transpose()));
@@ -56,6 +60,7 @@ Matrix symmetric_power(const Matrix& covariance, double exponent) {
 }
 
 LinearCurvature linear_curvature(const std::vector<Matrix>& weights, const Matrix& input_covariance) {
+  // H = 2 J' J has the eigenvalues of 2 J J', and 0.
   const Matrix k = 2 * LinearChain(weights, symmetric_power(input_covariance, 0.5)).normal_matrix();
   return {k.trace(), Eigen::SelfAdjointEigenSolver<Matrix>(k, Eigen::EigenvaluesOnly).eigenvalues().maxCoeff()};
 }
@@ -66,6 +71,7 @@ std::vector<double> linear_fluctuation(const std::vector<Matrix>& weights, const
   std::vector<double> layers;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const Matrix& above = chain.above[i];
+    // 4 Tr(A_i' Sigma_eps A_i) |B_i R|^2
     layers.push_back(4 * (above.transpose() * noise_covariance * above).trace() * chain.below[i].squaredNorm());
   }
   return layers;

@@ -29,18 +29,22 @@ class RungeKutta {
     while (true) {
       const bool last = time_ + step_ >= end;
       const double h = last ? end - time_ : step_;
+      // k1 is the slope at the end of the step before.
       const Vector k2 = field_(y_ + h / 2 * slope_);
       const Vector k3 = field_(y_ + h / 2 * k2);
       const Vector k4 = field_(y_ + h * k3);
       Vector next = y_ + h / 6 * (slope_ + 2 * k2 + 2 * k3 + k4);
       settle_(next);
       Vector slope = field_(next);
+      // The companion of order 3 differs in its last slope only.
       const double error = h / 6 * (k4 - slope).norm() / (tolerance_ * next.norm());
+      // The error goes as h^4; 0.9 leaves some room.
       const double factor = std::isfinite(error) ? std::clamp(0.9 * std::pow(error, -0.25), 0.2, 4.0) : 0.2;
       if (error <= 1) {
         time_ = last ? end : time_ + h;
         y_ = std::move(next);
         slope_ = std::move(slope);
+        // A step cut short by `end` says nothing about longer ones.
         if (!last || factor < 1) step_ = h * factor;
         return;
       }

@@ -77,6 +77,7 @@ class Integration {
     const auto replicas = static_cast<std::size_t>(parameters.size(0));
     const std::int64_t records = static_cast<std::int64_t>(times.front().size());
     width_ = parameters.size(1);
+    // NaN until a record is reached.
     path_ = at::full({parameters.size(0), records, width_ + 2}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
     replicas_.resize(replicas);
     for (std::size_t e = 0; e < replicas; ++e) active_.push_back(static_cast<std::int64_t>(e));
@@ -136,6 +137,7 @@ class Integration {
     std::vector<double> taken;
     for (std::size_t row = 0; row < active_.size(); ++row) {
       const double left = targets(row)[progress(row).next] - progress(row).time;
+      // Not beyond the next record.
       taken.push_back(std::min({progress(row).h, left, options_.largest_step}));
     }
     const at::Tensor h = at::tensor(taken, at::kDouble);
@@ -148,6 +150,7 @@ class Integration {
         y_, slope_, h);
 
     const at::Tensor size = row_norm(y_.narrow(1, 0, width_));
+    // Only theta is held to the tolerance, not the two lengths.
     const at::Tensor ratio = row_norm(step.error.narrow(1, 0, width_)) / (options_.tolerance * size);
     const at::Tensor accepted = ratio <= 1;
     const at::Tensor factor = step_factor(ratio);
@@ -158,6 +161,7 @@ class Integration {
     y_ = at::where(accepted.unsqueeze(1), reached, y_);
     slope_ = at::where(accepted.unsqueeze(1), step.slope, slope_);
 
+    // Each replica by itself: its next step size, its clock, and whether it is over.
     const at::Tensor misfit = (last.line.residual.square().sum(1) / residual_reference(samples_)).sqrt();
     for (std::size_t row = 0; row < active_.size(); ++row) {
       Progress& p = progress(row);
@@ -310,6 +314,7 @@ ManifoldPoint manifold_point(Engine& engine, const at::Tensor& parameters, const
   const at::Tensor& j = f.line.jacobian;
   const at::Tensor& values = f.line.values;
   ManifoldPoint point;
+  // H = (s/N) J' R' R J, with R folded into J here.
   point.trace = half * j.square().sum({1, 2});
   point.sharpness = values.select(1, values.size(1) - 1);
   point.smallest =

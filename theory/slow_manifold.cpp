@@ -21,12 +21,14 @@ constexpr double kNullEigenvalue = 1e-13;
 /// The Moore-Penrose inverse of J J' applied to dF.
 Matrix solve_normal(const Eigen::SelfAdjointEigenSolver<Matrix>& normal, const Matrix& change) {
   const Eigen::Map<const Vector> flat(change.data(), change.size());
+  // In the eigenbasis U of J J': U' dF, each over its eigenvalue.
   Vector coordinates = normal.eigenvectors().transpose() * flat;
   const double floor = kNullEigenvalue * normal.eigenvalues().maxCoeff();
   for (Eigen::Index a = 0; a < coordinates.size(); ++a) {
     const double eigenvalue = normal.eigenvalues()(a);
     coordinates(a) = eigenvalue > floor ? coordinates(a) / eigenvalue : 0;
   }
+  // And back: what lies in the null space has been dropped.
   const Vector solved = normal.eigenvectors() * coordinates;
   return Eigen::Map<const Matrix>(solved.data(), change.rows(), change.cols());
 }
@@ -47,6 +49,7 @@ Matrix on_outputs(const Matrix& s, const Matrix& u) {
 Matrix contraction(const Eigen::SelfAdjointEigenSolver<Matrix>& normal, const Matrix& noise_covariance) {
   const Matrix& u = normal.eigenvectors();
   const Vector& g = normal.eigenvalues();
+  // N in the eigenbasis.
   Matrix m = u.transpose() * on_outputs(noise_covariance, u);
   const double floor = kNullEigenvalue * g.maxCoeff();
   for (Eigen::Index a = 0; a < m.rows(); ++a) {
@@ -63,6 +66,7 @@ std::vector<Matrix> chain_gradient(const LinearChain& chain, const std::vector<M
   const Eigen::Index inputs = chain.product.cols();
   std::vector<Matrix> above_bar(depth), below_bar(depth);
   for (std::size_t i = 0; i < depth; ++i) {
+    // Partial traces of M with the other factor: what multiplies dA_i and d(B_i R).
     const Matrix left = chain.above[i] * chain.above[i].transpose();
     const Matrix right = chain.below[i].transpose() * chain.below[i];
     Matrix on_left(outputs, outputs);                // sum over inputs of M and right
@@ -77,6 +81,8 @@ std::vector<Matrix> chain_gradient(const LinearChain& chain, const std::vector<M
     above_bar[i] = on_left * chain.above[i];
     below_bar[i] = chain.below[i] * on_right.transpose();
   }
+
+  // The partial products depend on the matrices: carry their gradients down the chain.
   std::vector<Matrix> gradient;
   for (const Matrix& w : weights) gradient.emplace_back(Matrix::Zero(w.rows(), w.cols()));
   // A_(i-1) = A_i W_i
@@ -106,6 +112,8 @@ template <class Visit>
 FlowStatus integrate(const SlowManifold& manifold, std::vector<Matrix>& weights, const SlowPathOptions& options,
                      const std::vector<double>* times, const Visit& visit) {
   if (!manifold.descend(weights)) return FlowStatus::kNoMinimum;
+
+  // From the first minimum on, each accepted step is put back onto the set.
   const std::vector<Matrix> shapes = weights;
   RungeKutta flow([&](const Vector& y) { return flatten(manifold.drift(unflatten(y, shapes))); },
                   [&](Vector& y) {
@@ -114,6 +122,8 @@ FlowStatus integrate(const SlowManifold& manifold, std::vector<Matrix>& weights,
                     y = flatten(w);
                   },
                   flatten(weights), options.tolerance);
+
+  // With times: stop exactly at each of them; without: at every step.
   std::size_t next = 0;
   bool stopped = false;
   const auto arrive = [&] {
@@ -141,6 +151,7 @@ SlowManifold::SlowManifold(LinearTask task) : task_(std::move(task)) {
           " x ", task_.input_covariance.cols(), ", noise covariance ", task_.noise_covariance.rows(), " x ",
           task_.noise_covariance.cols());
   require(v.cwiseAbs().maxCoeff() > 0, "slow manifold: the teacher is zero");
+  // In whitened inputs x = R z the target of the product W_D .. W_1 R is V R, R = Sigma_x^(1/2).
   input_root_ = symmetric_power(task_.input_covariance, 0.5);
   target_ = v * input_root_;
 }
@@ -148,6 +159,7 @@ SlowManifold::SlowManifold(LinearTask task) : task_(std::move(task)) {
 std::vector<Matrix> SlowManifold::drift(const std::vector<Matrix>& weights) const {
   const LinearChain chain(weights, input_root_);
   const Eigen::SelfAdjointEigenSolver<Matrix> normal(chain.normal_matrix());
+  // The gradient of <4 Z, dJ J'>, then its tangent part, with the sign and half of the flow.
   std::vector<Matrix> gradient = chain_gradient(chain, weights, contraction(normal, task_.noise_covariance));
   // P_T g = g - J' (J J')^-1 J g
   add(gradient, -1, chain.pull(solve_normal(normal, chain.push(gradient))));
@@ -161,9 +173,11 @@ bool SlowManifold::retract(std::vector<Matrix>& weights) const {
     const LinearChain chain(weights, input_root_);
     const Matrix residual = target_ - chain.product;
     const double now = residual.norm() / target_.norm();
+    // Newton converges quadratically: no better than before means that rounding is reached.
     if (now < 1e-13 || (now < 1e-11 && now >= error)) return true;
     error = now;
     const Eigen::SelfAdjointEigenSolver<Matrix> normal(chain.normal_matrix());
+    // Gauss-Newton: the shortest change of the weights that makes up for the residual.
     add(weights, 1, chain.pull(solve_normal(normal, residual)));
   }
   return false;
@@ -182,6 +196,7 @@ bool SlowManifold::descend(std::vector<Matrix>& weights) const {
       },
       [](Vector&) {}, flatten(weights), 1e-8);
   for (int step = 0; step < 100000 && flow.state().allFinite(); ++step) {
+    // Close enough for Newton, which is exact from there on.
     if (residual(flow.state()) < 1e-7) {
       weights = unflatten(flow.state(), shapes);
       return retract(weights);
@@ -197,6 +212,7 @@ MinimumReading SlowManifold::read(const std::vector<Matrix>& weights) const {
   reading.trace = curvature.trace;
   reading.sharpness = curvature.sharpness;
   reading.layer_fluctuation = linear_fluctuation(weights, task_.input_covariance, task_.noise_covariance);
+  // The fluctuation is the sum over layers.
   for (double layer : reading.layer_fluctuation) reading.gradient_fluctuation += layer;
   reading.speed = flatten(drift(weights)).norm();
   return reading;

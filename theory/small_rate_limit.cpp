@@ -44,6 +44,7 @@ Directions directions(const SlowManifold& manifold, const std::vector<Matrix>& w
   std::vector<Vector> rotations;
   for (std::size_t i = 0; i + 1 < weights.size(); ++i) {
     const Eigen::Index width = weights[i].rows();
+    // Antisymmetric matrices are spanned by e_a e_b' - e_b e_a', a > b.
     for (Eigen::Index a = 0; a < width; ++a) {
       for (Eigen::Index b = 0; b < a; ++b) {
         Matrix omega = Matrix::Zero(width, width);
@@ -54,6 +55,8 @@ Directions directions(const SlowManifold& manifold, const std::vector<Matrix>& w
       }
     }
   }
+
+  // Horizontal = across the gradients of the constraints F = V R and across all rotations.
   const Eigen::Index parameters = flatten(weights).size();
   const Matrix& teacher = manifold.task().teacher;
   const LinearChain chain(weights, symmetric_power(manifold.task().input_covariance, 0.5));
@@ -68,6 +71,8 @@ Directions directions(const SlowManifold& manifold, const std::vector<Matrix>& w
     result.rotations.col(static_cast<Eigen::Index>(g)) = rotations[g];
     constraints.col(teacher.size() + static_cast<Eigen::Index>(g)) = rotations[g];
   }
+
+  // Their orthogonal complement: the last columns of Q, beyond the rank.
   Eigen::ColPivHouseholderQR<Matrix> qr(constraints);
   qr.setThreshold(1e-9);
   const Matrix q = qr.householderQ();
@@ -86,6 +91,7 @@ struct Linearisation {
 Linearisation linearise(const SlowManifold& manifold, const std::vector<Matrix>& weights) {
   Linearisation result;
   result.at = directions(manifold, weights);
+  // The flow as a rotation plus a horizontal remainder, which is 0 at the limit.
   const Vector flow = flatten(manifold.drift(weights));
   result.rotation = result.at.rotations.cols() > 0
                         ? Vector(result.at.rotations.completeOrthogonalDecomposition().solve(flow))
@@ -105,6 +111,8 @@ Linearisation linearise(const SlowManifold& manifold, const std::vector<Matrix>&
     }
     return Vector(result.at.horizontal.transpose() * v);
   };
+
+  // Forward differences, one horizontal direction at a time.
   const double h = kDifference * theta.norm();
   result.jacobian.resize(result.residual.size(), result.residual.size());
   for (Eigen::Index k = 0; k < result.residual.size(); ++k) {
@@ -140,12 +148,15 @@ struct Search {
 Search follow(const SlowManifold& manifold, std::vector<Matrix> start) {
   Search search;
   search.weights = std::move(start);
+  // The start lies on the set only to rounding.
   manifold.retract(search.weights);
   search.end = linearise(manifold, search.weights);
+  // A first step that is short against the fastest relaxation.
   double pause = 0.3 / std::max(search.end.jacobian.norm(), 1e-300);
   for (; search.iterations < kMostIterations; ++search.iterations) {
     const Linearisation& here = search.end;
     const Eigen::Index m = here.residual.size();
+    // (1/pause - Jacobian) step = flow
     const Vector step = (Matrix::Identity(m, m) / pause - here.jacobian).partialPivLu().solve(here.residual);
     const Vector theta = flatten(search.weights);
     if (step.norm() < kConverged * theta.norm()) {
@@ -156,15 +167,18 @@ Search follow(const SlowManifold& manifold, std::vector<Matrix> start) {
       continue;
     }
     std::vector<Matrix> next = unflatten(theta + here.at.horizontal * step, search.weights);
+    // Too far for the linearisation, or off the set: shorter.
     if (step.norm() > 0.2 * theta.norm() || !manifold.retract(next)) {
       pause /= 4;
       continue;
     }
     Linearisation there = linearise(manifold, next);
+    // The flow may grow on the way around a bend, but not by much.
     if (there.residual.norm() > 2 * here.residual.norm()) {
       pause /= 4;
       continue;
     }
+    // The nearer to the limit, the longer the pause: Newton's step in the end.
     pause *= std::clamp(here.residual.norm() / there.residual.norm(), 2.0, 1e6);
     search.weights = std::move(next);
     search.end = std::move(there);
@@ -196,6 +210,7 @@ SmallRateLimit small_rate_limit(int depth, int width, const LinearTask& task) {
   }
   if (!search.converged) search = follow(manifold, flattest.weights);
 
+  // What the end says: weights, reading, and the rotation that is left of the flow there.
   SmallRateLimit limit;
   limit.weights = std::move(search.weights);
   limit.iterations = search.iterations;

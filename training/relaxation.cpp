@@ -61,6 +61,7 @@ struct Weights {
 /// At relaxation time tau; t from 0 to 1.
 Weights weights(std::span<const double> t, double tau) {
   const std::size_t first = first_fitted(t.size());
+  // exp(-t / tau) and its derivative by log tau.
   std::vector<double> wave;
   for (double at : t) wave.push_back(std::exp(-at / tau));
   // Its mean over the window is 1, so that its coefficient is mean - limit.
@@ -70,6 +71,8 @@ Weights weights(std::span<const double> t, double tau) {
     wave[i] /= scale;
     change.push_back(t[i] / tau * wave[i]);  // d/d(log tau)
   }
+
+  // Of the fitted records only, with the constant and then the wave itself projected out.
   wave = centred(std::span(wave).subspan(first));
   change = centred(std::span(change).subspan(first));
   const double square = dot(wave, wave);
@@ -77,6 +80,8 @@ Weights weights(std::span<const double> t, double tau) {
     const double share = dot(change, wave) / square;
     for (std::size_t i = 0; i < wave.size(); ++i) change[i] -= share * wave[i];
   }
+
+  // As weights: minus the coefficient of the wave, and a unit vector along the rest.
   const double norm = std::sqrt(dot(change, change));
   for (std::size_t i = 0; i < wave.size(); ++i) {
     wave[i] /= -square;
@@ -96,6 +101,7 @@ double squares_in_time(const std::vector<std::vector<double>>& use, std::span<co
                        std::span<const double> wave) {
   double squares = 0;
   for (const std::vector<double>& series : use) {
+    // What the fit leaves of this seed.
     const std::vector<double> own = centred(series);
     const double share = dot(own, wave) / dot(wave, wave);
     for (std::size_t b = 0; b < kBlocks; ++b) {
@@ -116,6 +122,8 @@ Interval interval(const std::vector<std::vector<double>>& use, std::span<const d
   values.reserve(use.size());
   for (const std::vector<double>& own : use) values.push_back(dot(own, weight));
   const double center = mean(values);
+
+  // The spread over seeds is the error, or that over blocks of records where there are too few seeds.
   const auto seeds = static_cast<double>(use.size());
   double error = 0;
   auto degrees = static_cast<std::int64_t>(use.size()) - 1;
@@ -124,6 +132,7 @@ Interval interval(const std::vector<std::vector<double>>& use, std::span<const d
     for (double value : values) squares += (value - center) * (value - center);
     error = std::sqrt(squares / (seeds - 1)) / std::sqrt(seeds);
   } else {
+    // Constant and wave cost two degrees of freedom of each series.
     degrees = static_cast<std::int64_t>(use.size() * (kBlocks - 2));
     error = std::sqrt(squares_in_time(use, weight, wave) * kBlocks / (kBlocks - 2)) / seeds;
   }
@@ -154,6 +163,7 @@ std::array<bool, kTimes> allowed_times(const std::vector<Interval>& residual) {
     if (residual[i].low <= 0 && residual[i].high >= 0) allowed[i] = true;
     if (i + 1 < kTimes && residual[i].value * residual[i + 1].value <= 0) allowed[i] = allowed[i + 1] = true;
   }
+  // Where none is, the best one is all that can be said.
   if (std::none_of(allowed.begin(), allowed.end(), [](bool one) { return one; })) {
     std::array<bool, kTimes> all{};
     all.fill(true);
@@ -169,6 +179,7 @@ std::vector<double> half_drift(std::size_t records) {
   const std::size_t window = records / 2;
   const std::size_t half = window / 2;
   for (std::size_t i = 0; i < half; ++i) {
+    // From the end of the window, and from its beginning.
     weight[weight.size() - 1 - i] += 0.5 / static_cast<double>(half);
     weight[weight.size() - window + i] -= 0.5 / static_cast<double>(half);
   }
@@ -182,6 +193,7 @@ double remaining_squares(std::span<const double> values, std::span<const double>
   std::vector<double> wave;
   for (double at : t) wave.push_back(std::exp(-at / tau));
   wave = centred(wave);
+  // The least squares fit of A, then what is left.
   const double slope = dot(y, wave) / dot(wave, wave);
   double squares = 0;
   for (std::size_t i = 0; i < y.size(); ++i) squares += (y[i] - slope * wave[i]) * (y[i] - slope * wave[i]);
@@ -258,11 +270,14 @@ RelaxationTime relaxation_time(std::span<const double> series, std::span<const d
   const std::vector<double> t = stretched(time);
   std::vector<double> values;
   std::vector<double> at;
+
+  // Means over blocks, whose errors are nearly independent.
   for (std::size_t b = 0; b < kRelaxationBlocks; ++b) {
     values.push_back(mean(fitted.subspan(b * size, size)));
     at.push_back(mean(std::span(t).last(fitted.size()).subspan(b * size, size)));
   }
 
+  // The best relaxation time, and how much worse a rival may be: an F test of one parameter.
   std::array<double, kTimes> squares{};
   for (std::size_t i = 0; i < kTimes; ++i) squares[i] = remaining_squares(values, at, tried_time(i));
   const std::size_t found =
@@ -272,6 +287,7 @@ RelaxationTime relaxation_time(std::span<const double> series, std::span<const d
     const double quantile = student_upper_quantile(level, kDegrees);
     return rival <= squares[found] * (1 + quantile * quantile / kDegrees);
   };
+  // A constant that fits as well means that no relaxation is shown.
   if (passes(remaining_squares(values, at, 0), kShown)) return {};
 
   const double length = time.back() - time.front();
@@ -303,6 +319,7 @@ double student_upper_quantile(double level, std::int64_t degrees) {
     }
     return odd ? 2 / std::numbers::pi * (angle + std::sin(angle) * sum) : std::sin(angle) * sum;
   };
+  // Bisection: the probability grows with the angle.
   double low = 0;
   double high = std::numbers::pi / 2;
   for (int i = 0; i < 100; ++i) {

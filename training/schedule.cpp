@@ -11,6 +11,7 @@ namespace sharpseek {
 
 std::vector<std::int64_t> Schedule::record_steps() const {
   std::vector<std::int64_t> all;
+  // Multiples of `every`, also where a fork begins between two of them; the last step always.
   for (std::int64_t step = first; step < steps; step = (step / every + 1) * every) all.push_back(step);
   all.push_back(steps);
   return all;
@@ -29,6 +30,7 @@ RescaledTime::RescaledTime(std::vector<double> learning_rates, RateSchedule rate
 }
 
 double RescaledTime::sum_to(std::int64_t step) {
+  // Whole records are summed once and kept; the rest is added anew.
   for (; until_ + every_ <= step; until_ += every_) sum_ += rates_.squared_factors(until_, until_ + every_);
   return sum_ + rates_.squared_factors(until_, step);
 }
@@ -38,6 +40,7 @@ std::vector<double> RescaledTime::at(std::int64_t step) {
   std::vector<double> time;
   for (std::size_t e = 0; e < learning_rates_.size(); ++e) {
     const double rate = learning_rates_[e];
+    // tau = eta^2 / batch x sum of squared factors of the schedule, since the origin.
     const double since = sums_.empty() ? sum : sum - sums_[e];
     const double own = rate * rate * since / static_cast<double>(batch_);
     time.push_back(times_.empty() ? own : times_[e] + own);

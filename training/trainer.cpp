@@ -29,6 +29,7 @@ TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& sc
                       const Interruption& interrupted, std::int64_t recorded) {
   require(schedule.length() >= 0, "training.steps = ", schedule.length(), ": must be at least 0");
   require(schedule.every >= 1, "measure.every = ", schedule.every, ": must be at least 1");
+  // Sums of losses are those since the last record.
   const auto record = [&] {
     if (!observer.record(state)) return false;
     if (!schedule.resets_at(state.step)) return true;
@@ -46,12 +47,14 @@ TrainingOutcome train(Stepper& stepper, TrainingState& state, const Schedule& sc
     return std::nullopt;
   };
 
+  // The first record, or the one that an interrupted run owes.
   if (schedule.records_at(state.step)) {
     if (recorded < schedule.due(state.step) && !record()) return TrainingOutcome::kInterrupted;
     if (const auto over = outcome()) return *over;
   }
   Pacer pacer;
   while (true) {
+    // To the next record, in pieces short enough for a key press to be answered.
     const std::int64_t next = std::min(schedule.steps, (state.step / schedule.every + 1) * schedule.every);
     while (state.step < next) {
       if (interrupted()) return TrainingOutcome::kInterrupted;

@@ -48,6 +48,7 @@ Cuda::Cuda() {
 }
 
 std::string Cuda::load() {
+  // In the order in which things are missing: driver, plug-in, LibTorch's CUDA library.
   void* library = nullptr;
   if (!open_library("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL, library).empty()) {
     return "no NVIDIA driver here (libcuda.so.1 does not load)";
@@ -58,6 +59,7 @@ std::string Cuda::load() {
   if (!problem.empty()) return "LibTorch's CUDA library does not load: " + problem;
   problem = open_library(path.c_str(), RTLD_NOW | RTLD_LOCAL, library);
   if (!problem.empty()) return "the CUDA plug-in does not load: " + problem;
+  // Another build's plug-in would have other structures.
   const auto entry = reinterpret_cast<const CudaPlugin* (*)()>(dlsym(library, kCudaPluginFunction));
   if (entry == nullptr) return path + ": is not a plug-in of sharpseek";
   if (entry()->version != kCudaPluginVersion) return path + ": belongs to another version of sharpseek";

@@ -29,6 +29,7 @@ std::vector<float> whole_labels(const TrainingProblem& problem, std::size_t plac
   std::vector<float> packed(places * size);
   std::vector<float> own;
   for (std::size_t at = 0; at < places; ++at) {
+    // Places beyond the last replica repeat it.
     if (at < problem.noise.size()) own = full_batch_labels<float>(task, problem.noise[at], problem.replica_keys[at]);
     const std::size_t first = at / kDeviceLanes * size * kDeviceLanes + at % kDeviceLanes;
     for (std::size_t i = 0; i < size; ++i) packed[first + i * kDeviceLanes] = own[i];
@@ -54,6 +55,7 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
     const std::size_t group = at / kDeviceLanes;
     const std::vector<float> factor = rounded(noise.factor);
     for (std::size_t i = 0; i < factor.size(); ++i) {
+      // [G][outputs^2][32]
       factors[(group * outputs * outputs + i) * kDeviceLanes + at % kDeviceLanes] = factor[i];
     }
     kinds.push_back(lanes::noise_kind(noise));
@@ -64,6 +66,7 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
   }
   plain_ = plain_ && task.online() && task.identity_inputs && !depends_on_input;
 
+  // Tables to the device; a null pointer means that there is none.
   const auto place = [&]<class T>(const std::vector<T>& values) {
     storage_.push_back(upload(values.data(), values.size() * sizeof(T), device));
     return static_cast<const T*>(storage_.back().data_ptr());
@@ -82,6 +85,8 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
   draws_.dataset_size = static_cast<std::uint32_t>(task.dataset.rows());
   draws_.replacement = task.replacement;
   draws_.full_batch = problem.full_batch();
+
+  // One key for each stream of random numbers.
   draws_.training = stream_key(task.seed, Stream::kTraining);
   draws_.noise_signs = stream_key(task.seed, Stream::kNoiseSigns);
   draws_.sample_index = stream_key(task.seed, Stream::kSampleIndex);
@@ -91,6 +96,8 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
   draws_.label_words = stream_key(task.seed, Stream::kLabels);
   draws_.fixed_labels = stream_key(task.seed, Stream::kFixedLabels);
   draws_.logits = task.logits.rows() > 0 ? place(rounded(task.logits)) : nullptr;
+
+  // Classification: how labels are made, or, for gradient descent, the labels.
   if (!task.labels.distributions()) return;
   draws_.labels = {task.labels.kind, place(rounded(task.labels.scale)), place(rounded(task.labels.offset)),
                    task.labels.tokens};
@@ -99,6 +106,7 @@ DeviceDrawing::DeviceDrawing(const TrainingProblem& problem, at::Device device) 
 
 lanes::DeviceDraws DeviceDrawing::from_group(std::int64_t first) const {
   lanes::DeviceDraws part = draws_;
+  // Everything that is by replica moves on; streams and data are shared.
   const std::int64_t places = first * kDeviceLanes;
   part.noise_factor += places * draws_.outputs * draws_.outputs;
   part.noise_kind += places;

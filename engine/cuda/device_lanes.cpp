@@ -39,6 +39,7 @@ at::Tensor flat(const at::Tensor& values) {
 
 /// Sum over slices of [S, G, M, 32], in their order.
 at::Tensor sum_of_slices(const at::Tensor& parts) {
+  // In a fixed order, so that the bits do not depend on the device.
   at::Tensor sum = parts[0];
   for (std::int64_t slice = 1; slice < parts.size(0); ++slice) sum += parts[slice];
   return sum;
@@ -53,6 +54,7 @@ class SampleLaunch {
         weights_(layout_.pack(weights)),
         inputs_(inputs.contiguous()) {
     SHARPSEEK_ASSERT(weights.scalar_type() == at::kFloat && weights.size(1) == plan.view().parameter_count);
+    // Sizes, then addresses.
     job_.network = plan.view();
     job_.groups = static_cast<int>(layout_.groups());
     job_.samples = static_cast<int>(inputs.size(0));
@@ -76,6 +78,7 @@ class SampleLaunch {
   }
 
   void cotangents(const at::Tensor& values) {
+    // Shared targets are spread over the lanes, own ones packed as [G][N o][32].
     const at::Tensor rows = flat(values);
     job_.targets_shared = rows.size(0) == 1;
     targets_ = job_.targets_shared ? rows.reshape({-1, 1}).expand({rows.size(1), kDeviceLanes}).contiguous()
@@ -89,9 +92,11 @@ class SampleLaunch {
   /// Runs `task`; directions [G, K P, 32] or undefined, result of the task's shape.
   void run(DeviceTask task, const at::Tensor& directions, at::Tensor& result, at::Tensor* loss,
            at::Tensor* squares = nullptr) {
+    // Tangents double every number in the workspace.
     const bool dual = task == DeviceTask::kProduct || task == DeviceTask::kPushforward;
     DeviceSampleJob job = job_;
     job.task = task;
+    // Gradients of single samples: one sample a pass.
     if (task == DeviceTask::kPullback || task == DeviceTask::kPullbackSums) job.chunk = 1;
     if (directions.defined()) {
       job.vectors = static_cast<int>(directions.size(1) / job.network.parameter_count);
@@ -100,8 +105,12 @@ class SampleLaunch {
     job.result = result.data_ptr<float>();
     if (loss != nullptr) job.loss = loss->data_ptr<float>();
     if (squares != nullptr) job.squares = squares->data_ptr<float>();
+
+    // Weights and gradient, and inputs, values and gradients of a chunk of samples.
     job.workspace_elements = (dual ? 2 : 1) * (2 * job.network.parameter_count +
                                                job.chunk * (job.network.input_size + 2 * job.network.size));
+
+    // As many warps as there are tasks, as fit into memory, as the device keeps busy.
     const std::int64_t tasks = std::int64_t{job.groups} * job.slices * job.vectors;
     const lanes::DeviceLimits limits = device_.kernels->limits(device_.device.index());
     const std::int64_t warp_bytes = std::int64_t{job.workspace_elements} * kDeviceLanes * 4;
@@ -140,6 +149,7 @@ class DeviceHessian : public CurvatureMatrix {
     const std::int64_t parameters = vectors.size(2);
     const LaneLayout& layout = launch_.layout();
     const std::int64_t slices = launch_.job().slices;
+    // Vectors in as many launches as their results need room.
     const std::int64_t one = slices * layout.groups() * parameters * kDeviceLanes;
     const std::int64_t most = std::clamp<std::int64_t>(kResultElements / one, 1, count);
     std::vector<at::Tensor> products;
@@ -197,6 +207,7 @@ LossGradient DeviceLaneEngine::loss_gradient(const at::Tensor& parameters, const
   const std::int64_t slices = launch.job().slices;
   at::Tensor gradient = at::empty({slices, layout.groups(), program_.parameter_count(), kDeviceLanes}, options());
   at::Tensor loss = at::empty({slices, layout.groups(), 1, kDeviceLanes}, options());
+  // The gradient of a slice is scaled already, its loss is a plain sum.
   launch.run(DeviceTask::kGradient, {}, gradient, &loss);
   const double share = 1.0 / static_cast<double>(samples.inputs.size(0));
   return {layout.unpack(sum_of_slices(loss) * share).view({layout.replicas()}), layout.unpack(sum_of_slices(gradient))};

@@ -53,11 +53,14 @@ DeviceStepper::DeviceStepper(const Program& program, const LaneDevice& device, c
       drawing_((validate(problem_, program), problem_), device.device) {
   const std::vector<double>& teacher = problem_.task->teacher.parameters;
   const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device_.device);
+  // The same for all lanes, so that a warp reads them in one access.
   teacher_weights_ = at::tensor(teacher, at::kDouble)
                          .to(options)
                          .unsqueeze(1)
                          .expand({static_cast<std::int64_t>(teacher.size()), kDeviceLanes})
                          .contiguous();
+
+  // Hyperparameters of each replica as [G][32].
   const auto packed = [&](const std::vector<double>& values) {
     return values.empty() ? at::Tensor() : layout_.pack(at::tensor(values, at::kDouble).to(options).unsqueeze(1));
   };
@@ -66,11 +69,14 @@ DeviceStepper::DeviceStepper(const Program& program, const LaneDevice& device, c
   weight_decays_ = packed(problem_.weight_decays);
   sam_radii_ = packed(problem_.sam_radii);
   job_.rule = problem_.rule<float>();
+
+  // The job as far as it is the same for every launch.
   choose_kernel();
   job_.network = plan_.view();
   job_.teacher = teacher_.view();
   job_.teacher_weights = teacher_weights_.data_ptr<float>();
   for (std::size_t i = 0; i < std::min<std::size_t>(teacher.size(), lanes::kInlineTeacher); ++i) {
+    // Small teachers travel with the job, as constants of the kernel.
     job_.inline_teacher[i] = static_cast<float>(teacher[i]);
   }
   job_.loss = problem_.loss;
@@ -89,6 +95,8 @@ void DeviceStepper::choose_kernel() {
     description_ = "kernel of all programs: " + other;
     return;
   }
+
+  // A kernel of exactly this network, compiled now or found in the cache.
   const StepKernelChoice choice =
       device_.step_kernels->choose({.network = plan_.host(),
                                     .teacher = teacher_.host(),
@@ -131,6 +139,7 @@ void DeviceStepper::place_arrays() {
 }
 
 std::int64_t DeviceStepper::groups_at_once() const {
+  // Kernels of fixed sizes have all in registers and shared memory.
   if (fixed_ || job_.workspace_elements == 0) return layout_.groups();
   const std::int64_t bytes = std::int64_t{job_.workspace_elements} * kDeviceLanes * 4;
   return std::clamp<std::int64_t>(device_.kernels->limits(device_.device.index()).memory_bytes / 4 / bytes, 1,
@@ -144,6 +153,7 @@ at::Tensor DeviceStepper::scales(std::int64_t first, std::int64_t steps) const {
 }
 
 DeviceStepper::Packed DeviceStepper::pack(const TrainingState& state) const {
+  // [E, P] as [G][P][32]: neighbouring threads read neighbouring numbers.
   const std::int64_t groups = layout_.groups();
   Packed packed;
   packed.weights = layout_.pack(state.parameters);
@@ -170,6 +180,7 @@ lanes::DeviceTrainJob DeviceStepper::train_job(const Packed& packed, std::int64_
   const auto of_groups = [&](const at::Tensor& values) {
     return values.defined() ? values.data_ptr<float>() + places : nullptr;
   };
+  // Arrays of replicas begin at the first group of this launch.
   lanes::DeviceTrainJob job = job_;
   job.draws = drawing_.from_group(first);
   job.groups = static_cast<int>(groups);
@@ -189,6 +200,7 @@ lanes::DeviceTrainJob DeviceStepper::train_job(const Packed& packed, std::int64_
 }
 
 std::int64_t DeviceStepper::next_launch_steps(std::int64_t steps, double seconds) const {
+  // By the time of the last launch, at most four times as many.
   const double wanted = static_cast<double>(steps) * kLaunchSeconds / std::max(seconds, 1e-6);
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::min(wanted, 4.0 * static_cast<double>(steps))), 1,
                                   kMostLaunchSteps);
@@ -199,6 +211,7 @@ void DeviceStepper::advance(TrainingState& state, std::int64_t steps) {
           " is beyond 4294967295, the largest that random numbers are defined for");
   SHARPSEEK_ASSERT(state.parameters.device().type() == device_.device.type() &&
                    state.slots.size() == static_cast<std::size_t>(problem_.slots()));
+  // State stays on the device, packed, for all launches of this call.
   const Packed packed = pack(state);
   const bool plain = job_.rule.plain;
   const std::int64_t at_once = groups_at_once();
@@ -210,11 +223,13 @@ void DeviceStepper::advance(TrainingState& state, std::int64_t steps) {
     const auto begin = std::chrono::steady_clock::now();
     for (std::int64_t first = 0; first < layout_.groups(); first += at_once) {
       lanes::DeviceTrainJob job = train_job(packed, first, std::min(at_once, layout_.groups() - first));
+      // What differs from launch to launch.
       job.first_step = state.step + taken;
       job.steps = now;
       if (!plain) job.rule.scales = static_cast<const StepScale*>(scales_now.data_ptr());
       device_.kernels->train(job, fixed_ ? &*fixed_ : nullptr, stream);
     }
+    // The clock needs the end of the launch.
     device_.kernels->synchronize(stream);
     const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     launch_steps_ = next_launch_steps(now, took);

@@ -9,6 +9,7 @@ SHARPSEEK_LANES_BEGIN
 /// floor(N w / 2^32) for word k of a stream's step: a row of the data set.
 SHARPSEEK_HOST_DEVICE std::uint32_t random_row(const DeviceDraws& d, std::uint64_t key, std::uint32_t step, int k,
                                                PhiloxKey stream) {
+  // A multiplication and a shift: no bias beyond 2^-32, no division.
   const PhiloxBlock words = philox(philox_counter(static_cast<std::uint32_t>(k) / 4, step, key), stream);
   return static_cast<std::uint32_t>((std::uint64_t{d.dataset_size} * words[static_cast<std::size_t>(k) % 4]) >> 32);
 }
@@ -16,6 +17,7 @@ SHARPSEEK_HOST_DEVICE std::uint32_t random_row(const DeviceDraws& d, std::uint64
 /// Row of the data set that sample k of this step's batch takes.
 SHARPSEEK_HOST_DEVICE std::uint32_t sample_row(const DeviceDraws& d, std::uint64_t key, std::uint32_t step, int k) {
   if (d.full_batch) return static_cast<std::uint32_t>(k);
+  // With replacement any row; else the epoch's permutation at this position.
   if (d.replacement) return random_row(d, key, step, k, d.sample_index);
   const std::uint64_t position =
       std::uint64_t{step} * static_cast<std::uint64_t>(d.batch) + static_cast<std::uint64_t>(k);
@@ -28,6 +30,7 @@ template <class P>
 SHARPSEEK_HOST_DEVICE void signs(P z, int count, std::uint64_t key, std::uint32_t step, PhiloxKey stream) {
   PhiloxBlock words{};
   for (int j = 0; j < count; ++j) {
+    // A block of four words has 128 signs.
     if (j % 128 == 0) words = philox(philox_counter(static_cast<std::uint32_t>(j / 128), step, key), stream);
     z[j] = ((words[static_cast<std::size_t>(j / 32 % 4)] >> (j % 32)) & 1u) != 0 ? 1.f : -1.f;
   }
@@ -74,6 +77,7 @@ SHARPSEEK_HOST_DEVICE void draw_noise(const DeviceDraws& d, NoiseKind kind, std:
 template <class P>
 SHARPSEEK_HOST_DEVICE void scale_noise(const DeviceDraws& d, float heteroscedastic, P inputs, P z) {
   for (int k = 0; k < d.batch; ++k) {
+    // 1 + a for even outputs, 1 - a for odd ones, a by the sign of the first input.
     const float a = inputs[k * d.input_size] < 0.f ? -heteroscedastic : heteroscedastic;
     for (int o = 0; o < d.outputs; ++o) {
       z[k * d.outputs + o] = z[k * d.outputs + o] * square_root(1.f + (o % 2 == 0 ? a : -a));
@@ -119,15 +123,18 @@ SHARPSEEK_HOST_DEVICE void draw_any(const DeviceDraws& d, int at, std::uint32_t 
   const std::uint64_t key = d.keys[at];
   const int input_count = d.batch * d.input_size;
   const int noise_count = d.batch * d.outputs;
+  // One stream for inputs and noise, in this order.
   const int input_draws = d.dataset == nullptr ? input_count : 0;
   if (!d.full_batch) normals(space, input_draws + noise_count, key, step, d.training);
 
   if (d.dataset != nullptr) {
     for (int k = 0; k < d.batch; ++k) {
+      // Inputs: rows of the data set, ..
       const float* row = d.dataset + std::int64_t{sample_row(d, key, step, k)} * d.input_size;
       for (int i = 0; i < d.input_size; ++i) inputs[k * d.input_size + i] = row[i];
     }
   } else if (d.input_factor != nullptr) {
+    // .. or Sigma_x^(1/2) z, or z itself.
     for (int first = 0; first < input_count; first += d.inputs) {
       for (int i = 0; i < d.inputs; ++i) {
         float sum = 0;
@@ -148,6 +155,8 @@ SHARPSEEK_HOST_DEVICE void draw_any(const DeviceDraws& d, int at, std::uint32_t 
     return;
   }
   if (d.labels.kind == LabelKind::kSampled) return draw_uniforms(d, d.noise_kind[at], key, step, noise);
+  // Noise: z of its kind, scaled by the input, shaped by the covariance, on the logits of the data where there are
+  // any.
   const P z = space + input_draws;
   draw_noise(d, d.noise_kind[at], key, step, z);
   if (d.heteroscedastic != nullptr) scale_noise(d, d.heteroscedastic[at], inputs, z);

@@ -40,6 +40,7 @@ struct SampleTask {
     const int count = job.network.parameter_count;
     const auto own = at(job.weights, group, count);
     if constexpr (kDual) {
+      // The tangent of the weights is the vector.
       const auto direction = at(job.directions, std::int64_t{group} * job.vectors + vector, count);
       for (int i = 0; i < count; ++i) weights[i] = R(own[i], direction[i]);
     } else {
@@ -60,6 +61,7 @@ struct SampleTask {
     const int outputs = job.network.outputs;
     const auto targets = at(job.targets, job.targets_shared ? first : sample, outputs);
     const P dy = f.gradient(job.network.output);
+    // Given cotangents: nothing to differentiate.
     if (job.task == DeviceTask::kPullback || job.task == DeviceTask::kPullbackSums) {
       if constexpr (!kDual) {
         for (int i = 0; i < f.batch * outputs; ++i) dy[i] = targets[i];
@@ -71,6 +73,7 @@ struct SampleTask {
                            LabelArray<decltype(targets)>{targets}, job.share, dy, loss);
     });
     if constexpr (kDual) {
+      // Without the tangent of dL/df the Gauss-Newton part drops out.
       for (int i = 0; i < f.batch * outputs && job.residual_only; ++i) dy[i] = R(R(dy[i]).value, 0.f);
     }
     return loss;
@@ -131,6 +134,7 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
   const SampleTask<R> task(job, index, lane);
   const PlanView& net = job.network;
 
+  // Arrays one after the other in the workspace, lanes interleaved.
   P next{reinterpret_cast<R*>(space) + lane};
   const auto take = [&](int elements) {
     const P piece = next;
@@ -144,6 +148,7 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
   const P value_gradients = take(job.chunk * net.size);
   task.load_weights(weights);
 
+  // The last slice may be short.
   const int begin = task.slice * job.slice_samples;
   const int end = begin + job.slice_samples < job.samples ? begin + job.slice_samples : job.samples;
   const bool summed = task.summed();
@@ -154,6 +159,7 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
     const int batch = end - first < job.chunk ? end - first : job.chunk;
     const float* x = job.inputs + std::int64_t{first} * net.input_size;
     for (int i = 0; i < batch * net.input_size; ++i) inputs[i] = constant<R>(static_cast<double>(x[i]));
+    // One pass: forward, then what the task asks for.
     const Frame<P> f{net, batch, weights, gradient, inputs, values, value_gradients};
     forward_pass(f);
     const std::int64_t sample = std::int64_t{task.group} * job.samples + first;

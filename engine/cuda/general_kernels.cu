@@ -17,6 +17,7 @@ __global__ void __launch_bounds__(32) general_step(const __grid_constant__ Devic
 
 template <class R>
 __global__ void __launch_bounds__(128) evaluate_samples(const __grid_constant__ DeviceSampleJob job) {
+  // Warps take tasks in turn, each in its own workspace.
   const int lane = static_cast<int>(threadIdx.x) % kDeviceLanes;
   const int warp = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / kDeviceLanes;
   float* space = job.workspace + std::int64_t{warp} * job.workspace_elements * kDeviceLanes;
@@ -49,6 +50,7 @@ void launch(const DeviceTrainJob& job, const StepKernel& kernel, cudaStream_t st
 }
 
 void train(const DeviceTrainJob& job, const StepKernel* fixed, void* stream) {
+  // A compiled kernel, or the one that reads its plan.
   if (fixed != nullptr) return launch(job, *fixed, stream_of(stream));
   const auto bytes = static_cast<std::size_t>(job.shared_elements) * kDeviceLanes * sizeof(float);
   check_cuda(cudaFuncSetAttribute(general_step, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),

@@ -10,6 +10,7 @@ namespace {
 
 void train(const DeviceTrainJob& job, const StepKernel* fixed, void*) {
   if (fixed != nullptr) return reinterpret_cast<HostStep*>(const_cast<void*>(fixed->function))(job);
+  // One warp after the other, lane by lane: what the GPU does at once.
   std::vector<float> shared(static_cast<std::size_t>(job.shared_elements) * kDeviceLanes);
   for (int at = 0; at < job.groups * kDeviceLanes; ++at) train_general(job, at, shared.data());
 }

@@ -29,6 +29,7 @@ constexpr const char* kMark = "sharpseek kernel\n";
 std::string digest(const std::string& text) {
   std::array<std::uint64_t, 2> hash{0xcbf29ce484222325u, mix64(text.size())};
   for (const char c : text) {
+    // FNV-1a on both, the second one mixed.
     for (std::uint64_t& h : hash) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
     hash[1] ^= hash[1] >> 29;
   }
@@ -58,6 +59,7 @@ fs::path KernelCache::file(const std::string& content) const { return folder_ / 
 
 std::optional<std::string> KernelCache::find(const std::string& content) const {
   if (folder_.empty()) return std::nullopt;
+  // A file that is cut short or altered does not carry its own digest.
   std::ifstream in(file(content), std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   const std::size_t size = head("").size();
@@ -72,6 +74,8 @@ std::string KernelCache::keep(const std::string& content, const std::string& ker
   std::error_code failed;
   fs::create_directories(folder_, failed);
   if (failed) return folder_.string() + ": " + failed.message();
+
+  // Under a name of its own first: processes may write the same kernel at once.
   const fs::path whole = file(content);
   fs::path part = whole;
   part += "." + std::to_string(getpid());

@@ -27,6 +27,7 @@ DevicePlan::DevicePlan(const Program& program, at::Device device) : plan_(progra
   ops_ = upload(host.ops, static_cast<std::size_t>(host.op_count) * sizeof(lanes::PlanOp), device);
   values_ = upload(host.values, program.values().size() * sizeof(lanes::PlanValue), device);
   view_ = host;
+  // The same plan with addresses of the device.
   view_.ops = static_cast<const lanes::PlanOp*>(ops_.data_ptr());
   view_.values = static_cast<const lanes::PlanValue*>(values_.data_ptr());
 }

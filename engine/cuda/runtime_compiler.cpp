@@ -30,6 +30,7 @@ fs::path torch_folder() {
   dl_iterate_phdr(
       [](dl_phdr_info* info, std::size_t, void* found) {
         const fs::path path(info->dlpi_name);
+        // Any library of LibTorch tells the folder.
         if (path.filename() != "libc10.so") return 0;
         *static_cast<fs::path*>(found) = path.parent_path();
         return 1;
@@ -100,6 +101,7 @@ KernelResources read_resources(const std::string& log) {
   KernelResources found;
   std::istringstream lines(log);
   for (std::string line; std::getline(lines, line);) {
+    // "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
     if (const auto at = line.find("bytes stack frame"); at != std::string::npos) {
       std::sscanf(line.c_str() + line.find_first_of("0123456789"),
                   "%d bytes stack frame, %d bytes spill stores, %d bytes spill loads", &found.stack,
@@ -122,6 +124,7 @@ const RuntimeCompiler& RuntimeCompiler::instance() {
 RuntimeCompiler::RuntimeCompiler() { reason_ = load(); }
 
 std::string RuntimeCompiler::load() {
+  // Where the loader knows it, or in one of the usual folders.
   void* library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
   for (const fs::path& folder : folders()) {
     if (library != nullptr) break;
@@ -131,6 +134,7 @@ std::string RuntimeCompiler::load() {
   path_ = path_of(library);
   open_builtins(fs::path(path_).parent_path());
 
+  // Every function must be there, or it is another library.
   static Functions functions;
   bool whole = true;
   const auto find = [&](auto& function, const char* name) {
@@ -155,6 +159,7 @@ std::string RuntimeCompiler::load() {
   if (!whole || functions.version(&major, &minor) != 0 || functions.count_architectures(&count) != 0) {
     return concat(path_, ": is not NVRTC 13");
   }
+  // What it can compile for.
   version_ = concat(major, ".", minor);
   architectures_.resize(static_cast<std::size_t>(count));
   if (functions.architectures(architectures_.data()) != 0) return concat(path_, ": names no architectures");
@@ -170,6 +175,7 @@ std::vector<std::string> RuntimeCompiler::options(int architecture) {
 
 RuntimeCompiler::Output RuntimeCompiler::compile(const std::string& source, int architecture) const {
   if (!available()) throw std::runtime_error(reason_);
+  // Headers go in as text: nothing of the source tree is needed at run time.
   std::vector<const char*> names;
   std::vector<const char*> texts;
   for (const KernelSource& header : kernel_sources()) {
@@ -181,6 +187,8 @@ RuntimeCompiler::Output RuntimeCompiler::compile(const std::string& source, int 
                          names.data()) != 0) {
     throw std::runtime_error("NVRTC: cannot take the source");
   }
+
+  // The log is wanted in any case: ptxas writes its resources there.
   const std::vector<std::string> words = options(architecture);
   std::vector<const char*> pointers;
   for (const std::string& word : words) pointers.push_back(word.c_str());
@@ -192,6 +200,7 @@ RuntimeCompiler::Output RuntimeCompiler::compile(const std::string& source, int 
     output.ptx = Functions::text(program, functions_->ptx_size, functions_->ptx);
   }
   functions_->destroy(&program);
+  // Its first line says what is wrong.
   if (output.cubin.empty()) {
     throw std::runtime_error(concat("NVRTC ", version_, ": ", output.log.substr(0, output.log.find('\n'))));
   }

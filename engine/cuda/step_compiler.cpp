@@ -38,6 +38,7 @@ struct Target {
 std::optional<Target> target_for(int capability, const std::vector<int>& known) {
   std::optional<Target> best;
   for (const int architecture : known) {
+    // Never newer than the device; PTX is finished by the driver.
     if (architecture <= capability && (!best || architecture > best->architecture)) {
       best = Target{architecture, architecture != capability};
     }
@@ -47,6 +48,7 @@ std::optional<Target> target_for(int capability, const std::vector<int>& known) 
 
 /// All that a compiled kernel depends on.
 std::string content_of(const std::string& source, const Target& target) {
+  // Compiler, options, every header and the source: a change in any is another kernel.
   std::string all = concat(RuntimeCompiler::instance().version(), target.ptx ? " ptx" : " cubin");
   for (const std::string& option : RuntimeCompiler::options(target.architecture)) all += concat(' ', option);
   for (const KernelSource& header : kernel_sources()) all += concat('\n', header.name, '\n', header.text);
@@ -61,6 +63,7 @@ std::string packed(const CompiledStep& step) {
 }
 
 bool unpack(const std::string& kept, CompiledStep& step) {
+  // A first line of numbers, then the code; anything else is not ours.
   const std::size_t line = kept.find('\n');
   KernelResources& used = step.used;
   if (line == std::string::npos || std::sscanf(kept.c_str(), "%d %d %d %d %d", &used.registers, &used.stack,
@@ -73,11 +76,13 @@ bool unpack(const std::string& kept, CompiledStep& step) {
 
 /// Compiles the source into `step`, or takes what is kept of it. Returns which of the two: "compiled in 1.2 s", "kept".
 std::string compile(CompiledStep& step, const std::string& source, const Target& target, const KernelCache& cache) {
+  // Kept from an earlier run, perhaps of another process.
   const std::string content = content_of(source, target);
   if (const std::optional<std::string> kept = cache.find(content); kept && unpack(*kept, step)) return "kept";
   const auto begin = std::chrono::steady_clock::now();
   RuntimeCompiler::Output output = RuntimeCompiler::instance().compile(source, target.architecture);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  // What ptxas says of registers and spills decides whether the kernel is worth it.
   step.used = read_resources(output.log);
   step.code = std::move(target.ptx ? output.ptx : output.cubin);
   const std::string problem = cache.keep(content, packed(step));
@@ -95,11 +100,13 @@ std::int64_t multiply_adds(const StepShape& shape) {
       const PlanOp& op = plan.ops[k];
       const std::int64_t rows = plan.tokens(op.in[0]);
       const std::int64_t features = plan.features(op.in[0]);
+      // Only products count: all else is small next to them.
       if (op.kind == OpKind::kLinear) sum += rows * features * plan.features(op.out);
       if (op.kind == OpKind::kAttention) sum += 2 * rows * rows * features;
     }
     return sum;
   };
+  // Backward costs two products for each of forward.
   return forward(shape.teacher) + 3 * forward(shape.network);
 }
 
@@ -111,11 +118,13 @@ std::string impossible(const StepShape& shape, const DeviceLimits& limits, Compi
     return concat(work, " multiply-adds are too many to unroll");
   }
   if (replica) {
+    // A thread a replica: weights, inputs and values in registers.
     step.replicas = kReplicaThreads;
     const int numbers = net.parameter_count + shape.batch * (net.input_size + net.size);
     return numbers <= kMostNumbers ? "" : concat(numbers, " numbers are too many for registers");
   }
   if (shape.batch > kDeviceLanes) return concat("a batch of ", shape.batch, " is larger than a warp");
+  // A thread a sample: weights in shared memory, a warp for one replica or more.
   step.replicas = kDeviceLanes / lanes_of_batch(shape.batch);
   const std::int64_t bytes =
       std::int64_t{4} * sample_shared(net.parameter_count, net.input_size, net.outputs, shape.batch, kDeviceLanes);
@@ -142,6 +151,7 @@ StepChoice choose_step(const StepShape& shape, const DeviceLimits& limits, const
   const auto none = [](const std::string& reason) {
     return StepChoice{{}, concat("kernel of all programs: ", reason)};
   };
+  // What no kernel of fixed sizes can do without.
   const RuntimeCompiler& compiler = RuntimeCompiler::instance();
   if (!compiler.available()) return none(compiler.reason());
   const std::optional<Target> target = target_for(limits.capability, compiler.architectures());
@@ -152,6 +162,8 @@ StepChoice choose_step(const StepShape& shape, const DeviceLimits& limits, const
   if (shape.teacher.parameter_count > kInlineTeacher) {
     return none(concat("the teacher's ", shape.teacher.parameter_count, " weights are more than ", kInlineTeacher));
   }
+
+  // The faster kind first; its reason is told where only the second will do.
   std::string reasons;
   for (const Threads threads : {Threads::kReplica, Threads::kSample}) {
     CompiledStep step;
@@ -165,6 +177,7 @@ StepChoice choose_step(const StepShape& shape, const DeviceLimits& limits, const
         return none(error.what());
       }
       const int spilled = step.used.spill_stores + step.used.spill_loads;
+      // Only now known: it compiles, but lives in slow memory.
       if (threads == Threads::kReplica && spilled > kMostSpilled) reason = resources(step.used);
     }
     if (!reason.empty()) {

@@ -41,11 +41,13 @@ std::vector<std::string> untold_kernel_choices() {
 
 StepKernelChoice CompiledStepKernels::choose(const lanes::StepShape& shape, int device) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  // Once for each device and source.
   StepKernelChoice& choice = known_[concat(device, '\n', step_source(shape, lanes::Threads::kReplica))];
   if (!choice.description.empty()) return choice;
   const lanes::StepChoice compiled = choose_step(shape, kernels_.limits(device), cache_);
   choice.description = compiled.description;
   if (!compiled.step) return choice;
+  // What compiles may still not load; then the general kernel does it.
   const lanes::CompiledStep& step = *compiled.step;
   try {
     choice.kernel =

@@ -40,6 +40,7 @@ SHARPSEEK_HOST_DEVICE auto differentiate_loss(const F& student, const L& teacher
                                               int tokens = 1) {
   using P = typename F::Pointer;
   using R = Element<P>;
+  // dL/dy in the place of the outputs' gradient.
   const P y = student.value(student.plan.output);
   const P dy = student.gradient(student.plan.output);
   const R share = R(1.f / static_cast<float>(batch));
@@ -48,6 +49,7 @@ SHARPSEEK_HOST_DEVICE auto differentiate_loss(const F& student, const L& teacher
            share;
   };
   if constexpr (traits(Loss::kKind).distributions) {
+    // The labels themselves stand there.
     return from(LabelArray<P>{noise});
   } else {
     return from(NoisyLabels<P>{teacher.value(teacher.plan.output), noise});
@@ -68,6 +70,7 @@ SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes
 #ifdef __CUDA_ARCH__
     asm volatile("" ::: "memory");  // or loads of constants leave the loop and fill the registers
 #endif
+    // A mini-batch and its labels, then forward, loss, backward, update.
     const std::int64_t step = job.first_step + taken;
     if (taken == 0 || !passes.same_batch(job)) {
       passes.draw(job, at, static_cast<std::uint32_t>(step), a);
@@ -76,6 +79,7 @@ SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes
     }
     forward(student);
     const float loss = passes.loss(job, student, labels, a);
+    // Not "loss >= ..": NaN must count as diverged, too.
     if (!(loss < job.divergence_loss)) {
       job.diverged_at[at] = step;
       break;
@@ -83,6 +87,7 @@ SHARPSEEK_HOST_DEVICE void train_replica(const DeviceTrainJob& job, const Passes
     loss_sum += static_cast<double>(loss);
     passes.backward_and_update(job, student, labels, a, at, taken, rate);
   }
+  // Once at the end: global memory is far away.
   job.loss_sum[at] += loss_sum;
   job.loss_count[at] += taken;
 }
@@ -102,6 +107,7 @@ struct DeviceSlots {
 template <class W, class G>
 SHARPSEEK_HOST_DEVICE void optimise(const UpdateRule<float>& rule, W weights, G gradient, int parameters, int first,
                                     int count, int at, std::int64_t taken, float rate) {
+  // The step's own scale (schedule, bias correction), the replica's own hyperparameters.
   const StepScale scale = rule.scales[taken];
   const float now = rate * static_cast<float>(scale.rate);
   const float momentum = rule.momenta != nullptr ? rule.momenta[at] : 0.f;
@@ -141,6 +147,7 @@ struct GeneralPasses {
                                                  const TrainArrays<P>& a, int at, std::int64_t taken,
                                                  float rate) const {
     backward(f);
+    // Plain SGD reads no state.
     if (job.rule.plain) return update(f, rate, 0, f.plan.parameter_count);
     if (job.rule.uphill) differentiate_uphill(job, f, labels, a, job.rule.sam_radii[at]);
     const int count = f.plan.parameter_count;
@@ -153,6 +160,7 @@ struct GeneralPasses {
   SHARPSEEK_HOST_DEVICE void differentiate_uphill(const DeviceTrainJob& job, const Frame<P>& f, const Frame<P>& labels,
                                                   const TrainArrays<P>& a, float radius) const {
     const int count = f.plan.parameter_count;
+    // |g|, then the weights uphill, then the gradient there.
     float squares = 0;
     for (int i = 0; i < count; ++i) squares = fused(float(f.weight_gradient[i]), float(f.weight_gradient[i]), squares);
     const float scale = uphill_scale(radius, squares);
@@ -171,6 +179,7 @@ SHARPSEEK_HOST_DEVICE void train_general(const DeviceTrainJob& job, int at, floa
   using P = Strided<float, kDeviceLanes>;
   const int lane = at % kDeviceLanes;
   const std::int64_t group = at / kDeviceLanes;
+  // Each array in shared memory or in the workspace, as the host decided.
   float* workspace = job.workspace + group * job.workspace_elements * kDeviceLanes;
   const auto place = [&](DevicePlace p) {
     return P{(p.shared ? shared : workspace) + Index{p.offset} * kDeviceLanes + lane};
@@ -179,6 +188,7 @@ SHARPSEEK_HOST_DEVICE void train_general(const DeviceTrainJob& job, int at, floa
                          place(job.value_gradients), place(job.draw_space),     place(job.inputs),
                          place(job.noise),           place(job.teacher_values), place(job.perturbed)};
   const int count = job.network.parameter_count;
+  // Weights come near, train, and go back.
   const P own{job.parameters + group * count * kDeviceLanes + lane};
   for (int i = 0; i < count; ++i) a.weights[i] = own[i];
   const P teacher_weights{const_cast<float*>(job.teacher_weights) + lane};

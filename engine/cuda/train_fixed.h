@@ -18,6 +18,7 @@ struct FixedPasses {
     constexpr int kBatch = Step::kBatch;
     constexpr int kInputs = kBatch * Step::kNetwork.input_size;
     constexpr int kOutputs = Step::kNetwork.outputs;
+    // Inputs and z in one go, then eps = factor z.
     normals(a.draws, kInputs + kBatch * kOutputs, job.draws.keys[at], step, job.draws.training);
     const int group = at / kDeviceLanes;
     shape_noise(job.draws.noise_factor + std::int64_t{group} * (kOutputs * kOutputs * kDeviceLanes) + at % kDeviceLanes,
@@ -53,6 +54,7 @@ SHARPSEEK_HOST_DEVICE void train_fixed(const DeviceTrainJob& job, int at) {
   constexpr int kBatch = Step::kBatch;
   constexpr int kCount = network.parameter_count;
   static_assert(teacher.parameter_count <= kInlineTeacher);
+  // Constant sizes and unrolled loops: the compiler keeps these in registers.
   float weights[kCount];
   float gradient[kCount];
   float values[kBatch * network.size];
@@ -69,6 +71,7 @@ SHARPSEEK_HOST_DEVICE void train_fixed(const DeviceTrainJob& job, int at) {
                                                                     draws, values, value_gradients};
   const Frame<float*, float*, FixedView<StepTeacher<Step>>> labels{
       {}, kBatch, const_cast<float*>(job.inline_teacher), gradient, draws, teacher_values, teacher_values};
+  // The loop is the one of all kernels.
   train_replica(job, FixedPasses<Step>{}, student, labels, a, at);
   SHARPSEEK_UNROLL_FIXED
   for (int i = 0; i < kCount; ++i) own[i * kDeviceLanes] = weights[i];

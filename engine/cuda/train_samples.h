@@ -169,6 +169,7 @@ struct TeamReplicas {
   /// The normals of a step's mini-batches to shared memory: the lanes of a replica share the work.
   SHARPSEEK_HOST_DEVICE void draw(std::int64_t step, float* draws) const {
     team.each([&](int lane, int) {
+      // Eight normals at a time, dealt out over the lanes of a replica.
       const std::uint64_t key = job.draws.keys[place(lane)];
       SHARPSEEK_UNROLL_FIXED
       for (int from = 0; from < Sizes::kGroups; from += kSamples) {
@@ -185,6 +186,7 @@ struct TeamReplicas {
   SHARPSEEK_HOST_DEVICE void take_sample(const float* draws, const Value* factor, Value* inputs, Value* noise) const {
     const auto drawn = [&](int first, int size, int i) {
       return team.make([&](int lane) {
+        // lane = sample x replicas + replica
         int sample = lane / kReplicas;
         if (kBatch < kSamples && sample >= kBatch) sample = 0;  // idle
         return draws[(first + sample * size + i) * kReplicas + lane % kReplicas];
@@ -235,8 +237,10 @@ struct TeamLosses {
   SHARPSEEK_HOST_DEVICE void record(const Replicas& r, typename Team::Value loss, std::int64_t step) {
     loss = counted<typename Replicas::Sizes>(r.team, loss);
     SHARPSEEK_UNROLL_FIXED
+    // Sum over the samples of a replica: a butterfly over its lanes.
     for (int mask = Replicas::kReplicas; mask < Team::kLanes; mask *= 2) loss = loss + r.team.exchange(loss, mask);
     r.team.each([&](int lane, int slot) {
+      // All lanes of a replica decide alike; the first one writes.
       const float own = r.team.lane_of(loss, lane);
       if (!active[slot]) return;
       if (!(own < r.job.divergence_loss)) {

@@ -20,6 +20,7 @@ constexpr Elementwise kTanh{[](const Tensor& x) { return at::tanh(x); },
                             [](const Tensor& x) { return 1 - at::tanh(x).square(); },
                             [](const Tensor& x) {
                               const Tensor y = at::tanh(x);
+                              // tanh'' = -2 tanh (1 - tanh^2)
                               return -2 * y * (1 - y.square());
                             }};
 
@@ -40,6 +41,7 @@ constexpr Elementwise kSilu{[](const Tensor& x) { return at::silu(x); },
                             [](const Tensor& x) { return at::sigmoid(x) * (1 + x * at::sigmoid(-x)); },
                             [](const Tensor& x) {
                               const Tensor s = at::sigmoid(x);
+                              // s (1 - s) (2 + x (1 - 2 s))
                               return s * at::sigmoid(-x) * (2 + x * (1 - 2 * s));
                             }};
 

@@ -11,6 +11,7 @@ namespace sharpseek {
 
 at::Tensor gradient_or_zero(const at::Tensor& output, const at::Tensor& input, const at::Tensor& cotangent,
                             bool create_graph) {
+  // Outputs that do not depend on the input have no graph to go back through.
   if (!output.requires_grad()) return at::zeros_like(input);
   const at::Tensor found =
       torch::autograd::grad({output}, {input}, {cotangent}, create_graph, create_graph, /*allow_unused=*/true).front();
@@ -22,6 +23,7 @@ at::Tensor third_derivative(const Program& program, const at::Tensor& parameters
   const at::Tensor inputs = samples.inputs.dim() == 4 ? samples.inputs : samples.inputs.unsqueeze(0);
   std::vector<at::Tensor> products;
   for (std::int64_t k = 0; k < vectors.size(1); ++k) {
+    // grad L, then H v, then the gradient of v'H v.
     const at::Tensor v = vectors.select(1, k);
     const at::Tensor w = parameters.detach().requires_grad_(true);
     const at::Tensor losses = loss_values(samples.loss, evaluate(program, w, inputs), samples.targets).mean(1);

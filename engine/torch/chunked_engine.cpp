@@ -30,6 +30,7 @@ constexpr std::int64_t kParameterCopies = 8;
 /// Bytes of a replica.
 double bytes(const Program& program, std::int64_t element, std::int64_t samples, std::int64_t copies) {
   double values = 0;
+  // Values of one sample, and the scores of attention, twice: before and after softmax.
   for (const ValueShape& shape : program.values()) values += static_cast<double>(shape.tokens) * shape.features;
   values += 2.0 * static_cast<double>(score_elements(program));
   return static_cast<double>(element) *
@@ -45,6 +46,7 @@ void in_chunks(std::int64_t replicas, std::int64_t& chunk, const Program& progra
     const std::int64_t count = std::min(chunk, replicas - first);
     try {
       body(first, count);
+      // Only what succeeded counts; a failed attempt is repeated with half as many.
       first += count;
     } catch (const c10::OutOfMemoryError&) {
       require(count > 1, "out of device memory: one replica of this network (", program.parameter_count(),
@@ -85,6 +87,7 @@ class ChunkedProduct : public CurvatureMatrix {
     const std::int64_t replicas = vectors.size(0);
     std::vector<at::Tensor> products;
     in_chunks(replicas, chunk_, program_, [&](std::int64_t first, std::int64_t count) {
+      // A part: its product is made anew each time, or all parts together would not fit.
       if (count < replicas) {
         whole_.reset();
         products.push_back(make_(first, count)->apply(vectors.narrow(0, first, count)));
@@ -164,6 +167,7 @@ class ChunkedStepper : public Stepper {
     state.diverged_at.clear();
     for (const TrainingState& part : parts) {
       parameters.push_back(part.parameters);
+      // Every chunk has taken the same steps, in the order of the replicas.
       for (std::size_t i = 0; i < slots.size(); ++i) slots[i].push_back(part.slots[i]);
       state.loss_sum.insert(state.loss_sum.end(), part.loss_sum.begin(), part.loss_sum.end());
       state.loss_count.insert(state.loss_count.end(), part.loss_count.begin(), part.loss_count.end());
@@ -187,11 +191,13 @@ ChunkedEngine::ChunkedEngine(std::unique_ptr<Engine> engine, std::int64_t memory
 
 std::int64_t ChunkedEngine::replicas_that_fit(std::int64_t samples, std::int64_t copies) const {
   const std::int64_t element = options().dtype() == at::kDouble ? 8 : 4;
+  // A quarter is left to the allocator and to whoever else is on the device.
   const double each = bytes(program(), element, samples, copies);
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(0.75 * static_cast<double>(memory_bytes_) / each));
 }
 
 std::int64_t ChunkedEngine::replicas_of_samples(std::int64_t samples, std::int64_t copies) const {
+  // Every (replica, sample) is a replica there, with parameters of its own.
   return std::max<std::int64_t>(1, replicas_that_fit(1, copies) / samples);
 }
 
@@ -234,6 +240,7 @@ std::unique_ptr<LinearOperator> ChunkedEngine::gauss_newton(const at::Tensor& pa
   return std::make_unique<ChunkedProduct>(
       parameters, program(), replicas_that_fit(1, kPassCopies),
       [this, parameters, inputs, metric](std::int64_t first, std::int64_t count) {
+        // A metric that replicas share has a leading 1.
         const at::Tensor own = metric.size(0) > 1 ? metric.narrow(0, first, count) : metric;
         return engine_->gauss_newton(parameters.narrow(0, first, count), inputs, own);
       });

@@ -38,6 +38,7 @@ at::Tensor add_product(at::Tensor c, const at::Tensor& a, const at::Tensor& b) {
   if (!a.defined() || !b.defined()) return c;
   if (!c.defined()) return product(a, b);
   if (single(a) && single(b) && single(c)) {
+    // In place: c is a product that nobody else holds.
     c[0].addmm_(a[0], b[0]);
     return c;
   }
@@ -58,12 +59,14 @@ DualTensor subtract(Tape& tape, const DualTensor& a, const DualTensor& b) {
 
 DualTensor multiply(Tape& tape, const DualTensor& a, const DualTensor& b) {
   const at::Tensor value = tape.keep([&] { return times(a.value, b.value); });
+  // d(a b) = da b + a db; what is undefined is 0.
   if (!a.tangent.defined() || !b.value.defined()) return {value, times(a.value, b.tangent)};
   if (!b.tangent.defined() || !a.value.defined()) return {value, times(a.tangent, b.value)};
   return {value, at::addcmul(a.tangent * b.value, a.value, b.tangent)};
 }
 
 at::Tensor matmul_tangent(const DualTensor& a, const DualTensor& b) {
+  // da b + a db
   return add_product(product(a.tangent, b.value), a.value, b.tangent);
 }
 
@@ -74,12 +77,14 @@ DualTensor matmul(Tape& tape, const DualTensor& a, const DualTensor& b) {
 DualTensor softmax(Tape& tape, const DualTensor& x) {
   const at::Tensor a = tape.keep([&] { return at::softmax(x.value, -1); });
   if (!x.tangent.defined()) return {a, {}};
+  // da = a (dx - sum(a dx))
   return {a, a * (x.tangent - (a * x.tangent).sum(-1, /*keepdim=*/true))};
 }
 
 DualTensor apply(Tape& tape, const Elementwise& f, const DualTensor& x) {
   const at::Tensor y = tape.keep([&] { return f.value(x.value); });
   const at::Tensor slope = tape.keep([&] { return f.slope(x.value); });
+  // dy = f'(x) dx
   return {y, times(slope, x.tangent)};
 }
 

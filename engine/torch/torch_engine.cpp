@@ -104,6 +104,7 @@ at::Tensor TorchEngine::pullback_derivative(const at::Tensor& parameters, const 
   const at::Tensor p = leaf(parameters.repeat_interleave(samples, 0));
   const at::Tensor x = inputs.repeat({replicas, 1, 1}).unsqueeze(1);
   const at::Tensor c = cotangents.expand({replicas, samples, program_.outputs()}).reshape({replicas * samples, 1, -1});
+  // u'J, and its derivative along the direction; summed over the samples of a replica.
   const at::Tensor pulled = gradient(evaluate(program_, p, x), p, c, true, true);
   return gradient_or_zero(pulled, p, directions.reshape({replicas * samples, -1}), false)
       .reshape({replicas, samples, -1})

@@ -39,6 +39,8 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
   if (acceleration_.drawing && options_.dtype() == at::kFloat && !full_batch()) {
     drawing_ = acceleration_.drawing(problem_);
   }
+
+  // The teacher runs as one replica over the samples of all.
   const Teacher& teacher = problem_.task->teacher;
   teacher_parameters_ = at::tensor(teacher.parameters, at::kDouble).to(options_).unsqueeze(0);
   if (const Labels& labels = problem_.task->labels; labels.distributions()) {
@@ -49,6 +51,8 @@ TorchStepper::TorchStepper(const Program& program, at::TensorOptions options, Tr
     label_scale_ = row(labels.scale);
     label_offset_ = row(labels.offset);
   }
+
+  // As many steps at once as a chunk of inputs may have.
   const std::int64_t elements =
       static_cast<std::int64_t>(problem_.noise.size()) * problem_.batch * problem_.task->input_size();
   chunk_steps_ = std::clamp<std::int64_t>(kChunkElements / elements, 1, 1000);
@@ -64,6 +68,7 @@ void TorchStepper::fill(std::int64_t first_step, std::int64_t steps, Real* input
       const std::span<Real> x(inputs, input_size);
       const std::span<Real> eps(noise, noise_size);
       if (full_batch()) {
+        // All samples in order; without fresh noise, whose mean is 0.
         draw_full_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], x, eps);
         if (task.labels.distributions()) {
           std::ranges::copy(full_batch_labels<Real>(task, problem_.noise[e], problem_.replica_keys[e]), eps.begin());
@@ -84,6 +89,7 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
   const std::int64_t steps = full_batch() ? 1 : chunk_steps_;
   const Task& task = *problem_.task;
   const auto replicas = static_cast<std::int64_t>(problem_.noise.size());
+  // Drawn where they are used, if the device can; else on the host.
   const at::TensorOptions host = options_.device(at::kCPU);
   const at::TensorOptions where = drawing_ != nullptr ? options_ : host;
   at::Tensor inputs = at::empty({steps, replicas, problem_.batch, task.tokens, task.inputs}, where);
@@ -96,6 +102,8 @@ TorchStepper::Chunk TorchStepper::draw(std::int64_t index) const {
     fill(first_step, steps, inputs.data_ptr<float>(), noise.data_ptr<float>());
   }
   inputs = inputs.to(options_.device());
+
+  // The teacher's outputs make labels of the noise.
   const at::Tensor clean =
       evaluate(task.teacher.program, teacher_parameters_, inputs.reshape({1, -1, task.tokens, task.inputs}));
   return {index, inputs, labels(clean.reshape(noise.sizes()), noise.to(options_.device()))};
@@ -112,11 +120,13 @@ at::Tensor TorchStepper::labels(const at::Tensor& clean, const at::Tensor& drawn
   if (form.kind == LabelKind::kSoft) {
     y = at::softmax(f + draws, -1);
   } else {
+    // The class whose piece of [0, sum of exp f) the uniform number falls into.
     const at::Tensor reached = at::cumsum(at::exp(f - f.amax(-1, /*keepdim=*/true)), -1);
     const at::Tensor point = draws.narrow(-1, 0, 1) * reached.narrow(-1, -1, 1);
     const at::Tensor chosen = (reached.slice(-1, 0, -1) < point).sum(-1);
     y = at::one_hot(chosen, f.size(-1)).to(f.scalar_type());
   }
+  // Class weights and smoothing.
   return (y * label_scale_ + label_offset_).flatten(-2);
 }
 
@@ -127,6 +137,7 @@ LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at:
   // Squared errors are summed over samples and outputs at once.
   const at::Tensor sum = problem_.loss == LossKind::kSquared ? (outputs - targets).square().sum({1, 2})
                                                              : loss_values(problem_.loss, outputs, targets).sum(1);
+  // Replicas do not mix: the gradient of the sum of their losses is that of each.
   const at::Tensor loss = sum / problem_.batch;
   return {loss.detach(), torch::autograd::grad({loss}, {p}, {at::ones_like(loss)}).front()};
 }
@@ -134,6 +145,7 @@ LossGradient TorchStepper::loss_gradient(const at::Tensor& parameters, const at:
 void TorchStepper::record_step(const TrainingState& state) {
   const Task& task = *problem_.task;
   const std::int64_t replicas = state.parameters.size(0);
+  // A graph repeats addresses: everything that changes is copied into these.
   fixed_ = {state.parameters.clone(), at::zeros({replicas, problem_.batch, task.tokens, task.inputs}, options_),
             at::zeros({replicas, problem_.batch, task.outputs}, options_), at::zeros({replicas}, options_)};
   graph_ = acceleration_.capture([this] {
@@ -147,9 +159,11 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
   std::vector<at::Tensor> losses;
   if (graph_ != nullptr) fixed_.parameters.copy_(state.parameters);
   for (std::int64_t s = 0; s < steps; ++s) {
+    // The mini-batch of this step; gradient descent has one for all.
     const at::Tensor inputs = chunk.inputs[full_batch() ? 0 : first + s];
     const at::Tensor targets = chunk.targets[full_batch() ? 0 : first + s];
     if (graph_ != nullptr) {
+      // Plain SGD, captured: three copies and one launch.
       if (s == 0 || !full_batch()) {
         fixed_.inputs.copy_(inputs);
         fixed_.targets.copy_(targets);
@@ -158,6 +172,7 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
       losses.push_back(fixed_.losses.clone());
       continue;
     }
+    // Any optimiser, SAM with a second gradient uphill.
     LossGradient at_weights = loss_gradient(state.parameters, inputs, targets);
     losses.push_back(at_weights.loss);
     at::Tensor g = at_weights.gradient;
@@ -178,6 +193,7 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
         state.loss_sum[replica] += view[s][e];
         ++state.loss_count[replica];
       } else {
+        // From here on its numbers mean nothing.
         state.diverged_at[replica] = state.step + s;
       }
     }
@@ -188,10 +204,12 @@ void TorchStepper::train(TrainingState& state, const Chunk& chunk, std::int64_t 
 
 const TorchStepper::Chunk& TorchStepper::chunk(std::int64_t index) {
   if (current_.index != index) {
+    // Drawn ahead, if the guess was right.
     current_ = next_.valid() && next_index_ == index ? next_.get() : draw(index);
   }
   if (drawing_ != nullptr) return current_;
   if (!next_.valid() || next_index_ != index + 1) {
+    // The next one is drawn by another thread while this one trains.
     next_index_ = index + 1;
     next_ = std::async(std::launch::async, [this, following = next_index_] { return draw(following); });
   }

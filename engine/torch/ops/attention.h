@@ -16,6 +16,7 @@ struct TensorOp<OpKind::kAttention> {
   static at::Tensor value(const TensorInputs& x) {
     const at::Tensor q = by_head(x.in(0), x.op.number);
     const at::Tensor k = by_head(x.in(1), x.op.number);
+    // [E, N, heads, T, T]
     const at::Tensor scores = at::matmul(q, k.transpose(3, 4)) / std::sqrt(static_cast<double>(q.size(4)));
     return at::matmul(at::softmax(scores, -1), by_head(x.in(2), x.op.number)).transpose(2, 3).flatten(3);
   }
@@ -31,11 +32,13 @@ struct TensorOp<OpKind::kAttention> {
     const DualTensor v = by_head(x.in(2), x.op.number);
     const DualTensor dy = by_head(g, x.op.number);
     const DualTensor a = weights(tape, q, k);
+    // da, then ds through softmax and the scale.
     const DualTensor da = dual::matmul(tape, dy, dual::transposed(v));
     const DualTensor along = dual::mapped(tape, dual::multiply(tape, a, da),
                                           [](const at::Tensor& t) { return t.sum(-1, /*keepdim=*/true); });
     const DualTensor ds = scaled(tape, dual::multiply(tape, a, dual::subtract(tape, da, along)), scale_of(q));
     const auto& inputs = x.op.inputs;
+    // Inputs that no parameter reaches want nothing.
     if (to.wants(inputs[0])) to.put(inputs[0], without_heads(dual::matmul(tape, ds, k)));
     if (to.wants(inputs[1])) to.put(inputs[1], without_heads(dual::matmul(tape, dual::transposed(ds), q)));
     if (to.wants(inputs[2])) to.put(inputs[2], without_heads(dual::matmul(tape, dual::transposed(a), dy)));

@@ -19,6 +19,7 @@ struct TensorOp<OpKind::kLayerNorm> {
   /// dc = s (g - y mean(g y)), dx = dc - mean dc
   static void backward(Tape& tape, const DualInputs& x, const DualTensor& g, Gradients& to) {
     const Normalised n = normalise(tape, x.in(0));
+    // y mean(g y), then dc, then without its mean.
     const DualTensor projected = dual::multiply(tape, n.y, mean_last(tape, dual::multiply(tape, g, n.y)));
     const DualTensor dc = dual::multiply(tape, n.s, dual::subtract(tape, g, projected));
     to.put(x.op.inputs[0], dual::subtract(tape, dc, mean_last(tape, dc)));
@@ -34,6 +35,7 @@ struct TensorOp<OpKind::kLayerNorm> {
   static Normalised normalise(Tape& tape, const DualTensor& x) {
     const DualTensor c = dual::subtract(tape, x, mean_last(tape, x));
     DualTensor variance = mean_last(tape, dual::multiply(tape, c, c));
+    // The constant has no tangent.
     variance.value = tape.keep([&] { return variance.value + 1e-5; });
     const DualTensor s = dual::apply(tape, reciprocal_root(), variance);
     return {s, dual::multiply(tape, c, s)};

@@ -35,6 +35,7 @@ struct TensorOp<OpKind::kSelect> {
     return dual::linear(x.in(0), [&](const at::Tensor& t) { return t.narrow(2, x.op.number, 1); });
   }
   static void backward(Tape&, const DualInputs& x, const DualTensor& g, Gradients& to) {
+    // The gradient of all other tokens is 0.
     const std::int64_t after = x.in(0).value.size(2) - 1 - x.op.number;
     to.put(x.op.inputs[0], dual::linear(g, [&](const at::Tensor& t) {
              return at::constant_pad_nd(t, {0, 0, x.op.number, after});
@@ -50,6 +51,7 @@ struct TensorOp<OpKind::kMean> {
   static void backward(Tape&, const DualInputs& x, const DualTensor& g, Gradients& to) {
     const std::int64_t count = x.in(0).value.size(2);
     to.put(x.op.inputs[0], dual::linear(g, [&](const at::Tensor& t) {
+             // Each token has an equal share.
              return (t / static_cast<double>(count)).expand({-1, -1, count, -1});
            }));
   }
@@ -72,6 +74,7 @@ struct TensorOp<OpKind::kJoin> {
   static void backward(Tape&, const DualInputs& x, const DualTensor& g, Gradients& to) {
     std::int64_t first = 0;
     for (std::size_t k = 0; k < 2; ++k) {
+      // Each input gets its own tokens back.
       const std::int64_t count = x.in(k).value.size(2);
       to.put(x.op.inputs[k], dual::linear(g, [&](const at::Tensor& t) { return t.narrow(2, first, count); }));
       first += count;
