@@ -45,7 +45,7 @@ DenseSpectrum spectrum_of(const WholeSpectrum& whole) {
   top.values = whole.all_values.flip(1).narrow(1, 0, count).contiguous();
   top.residuals = whole.residuals;
   top.vectors = whole.vectors;
-  top.matvecs = whole.all_values.size(1);
+  top.matvecs = whole.products;
   const at::Tensor converged = whole.converged.contiguous();
   const at::Tensor worst = top.residuals.amax(1);
   const at::Tensor largest = whole.all_values.abs().amax(1);

@@ -7,8 +7,10 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
+#include "engine/cpu/chain.h"
 #include "engine/cpu/isa.h"
 #include "engine/cpu/lane_spectrum.h"
 #include "engine/cpu/lane_stepper.h"
@@ -115,10 +117,14 @@ class LaneHessian : public CurvatureMatrix, public WholeSpectra {
   }
 
   WholeSpectrum whole_spectrum(std::int64_t vectors) override {
-    return lane_spectrum<Real>(spectra_, pool_, layout_, dimension(), vectors,
-                               [this](std::int64_t group, std::int64_t count, const Real* directions, Real* products) {
-                                 multiply(group, count, directions, products);
-                               });
+    const GroupProducts<Real> by_products = [this](std::int64_t group, std::int64_t count, const Real* directions,
+                                                   Real* products) { multiply(group, count, directions, products); };
+    const std::vector<lanes::ChainLayer> layers = lanes::chain_of(plan_);
+    GroupMatrices<Real> at_once;
+    if (!layers.empty()) {
+      at_once = [&](std::int64_t group, Real* matrices) { chain_hessian(layers, group, matrices); };
+    }
+    return lane_spectrum<Real>(spectra_, pool_, layout_, dimension(), vectors, by_products, at_once);
   }
 
  private:
@@ -133,6 +139,23 @@ class LaneHessian : public CurvatureMatrix, public WholeSpectra {
     job.products = products;
     job.residual_only = residual_only_;
     kernel_(job);
+  }
+
+  /// The matrices [P][P][L] of one group.
+  void chain_hessian(const std::vector<lanes::ChainLayer>& layers, std::int64_t group, Real* matrices) {
+    lanes::ChainJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
+    job.layers = layers.data();
+    job.depth = static_cast<int>(layers.size());
+    job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
+    job.kind = samples_.loss.kind;
+    job.loss_tokens = samples_.loss.tokens;
+    job.residual_only = residual_only_;
+    job.matrix = matrices;
+    if constexpr (std::is_same_v<Real, double>) {
+      spectra_.wide_chain(job);
+    } else {
+      spectra_.narrow_chain(job);
+    }
   }
 
   lanes::PlanView plan_;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <type_traits>
 
 #include "core/random.h"
@@ -10,10 +11,15 @@
 namespace sharpseek {
 namespace {
 
+template <class Real>
+constexpr at::ScalarType scalar_type() {
+  return std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
+}
+
 /// [P, P, L]: unit vector i in every lane.
 template <class Real>
 at::Tensor unit_vectors(std::int64_t dimension, std::int64_t lanes) {
-  const at::Tensor identity = at::eye(dimension, std::is_same_v<Real, double> ? at::kDouble : at::kFloat);
+  const at::Tensor identity = at::eye(dimension, scalar_type<Real>());
   return identity.unsqueeze(2).expand({dimension, dimension, lanes}).contiguous();
 }
 
@@ -31,11 +37,37 @@ at::Tensor starts(std::int64_t vectors, std::int64_t dimension) {
 void solve(const lanes::SpectrumKernels& kernels, const lanes::SpectrumJob<float>& job) { kernels.narrow(job); }
 void solve(const lanes::SpectrumKernels& kernels, const lanes::SpectrumJob<double>& job) { kernels.wide(job); }
 
+/// residuals [k][L] of vectors [k x P][L] and values [P][L], ascending, of one group.
+template <class Real>
+void find_residuals(const GroupProducts<Real>& products, std::int64_t group, std::int64_t dimension, std::int64_t lanes,
+                    std::int64_t vectors, const double* values, const double* found, double* residuals) {
+  const at::Tensor rounded = at::empty({2, vectors, dimension, lanes}, scalar_type<Real>());
+  auto* const v = rounded.data_ptr<Real>();
+  Real* const product = v + rounded.stride(0);
+  for (std::int64_t i = 0; i < vectors * dimension * lanes; ++i) v[i] = static_cast<Real>(found[i]);
+  products(group, vectors, v, product);
+  for (std::int64_t k = 0; k < vectors; ++k) {
+    const double* value = values + (dimension - 1 - k) * lanes;
+    double* square = residuals + k * lanes;
+    std::fill(square, square + lanes, 0.0);
+    for (std::int64_t i = 0; i < dimension; ++i) {
+      const std::int64_t row = (k * dimension + i) * lanes;
+      for (std::int64_t lane = 0; lane < lanes; ++lane) {
+        const double difference =
+            static_cast<double>(product[row + lane]) - value[lane] * static_cast<double>(v[row + lane]);
+        square[lane] += difference * difference;
+      }
+    }
+    for (std::int64_t lane = 0; lane < lanes; ++lane) square[lane] = std::sqrt(square[lane]);
+  }
+}
+
 }  // namespace
 
 template <class Real>
 WholeSpectrum lane_spectrum(const lanes::SpectrumKernels& kernels, ThreadPool& pool, const lanes::LaneLayout& layout,
-                            std::int64_t dimension, std::int64_t vectors, const GroupProducts<Real>& products) {
+                            std::int64_t dimension, std::int64_t vectors, const GroupProducts<Real>& products,
+                            const GroupMatrices<Real>& matrices) {
   const std::int64_t groups = layout.groups();
   const std::int64_t lanes = layout.lanes();
   const at::Tensor units = unit_vectors<Real>(dimension, lanes);
@@ -52,23 +84,29 @@ WholeSpectrum lane_spectrum(const lanes::SpectrumKernels& kernels, ThreadPool& p
           lanes::SpectrumJob<Real>{static_cast<int>(dimension), static_cast<int>(vectors), static_cast<int>(lanes),
                                    matrix, start.data_ptr<double>(), of_group(values), of_group(found),
                                    of_group(residuals), of_group(trace), of_group(converged)});
+    if (!matrices) return;
+    find_residuals(products, group, dimension, lanes, vectors, of_group(values), of_group(found), of_group(residuals));
   };
 
   const std::int64_t stride = dimension * lanes;  // of a vector
   const auto* const unit = units.data_ptr<Real>();
-  if (groups >= pool.threads()) {
+  if (matrices || groups >= pool.threads()) {
     // A task is a group: its matrices stay in the core's cache from the products to the spectrum.
     pool.run(groups, [&](std::int64_t group) {
       const at::Tensor matrix = at::empty_like(units);
-      products(group, dimension, unit, matrix.data_ptr<Real>());
+      if (matrices) {
+        matrices(group, matrix.data_ptr<Real>());
+      } else {
+        products(group, dimension, unit, matrix.data_ptr<Real>());
+      }
       spectrum(group, matrix.data_ptr<Real>());
     });
   } else {
     // Too few groups for the threads: these share the vectors.
     const std::int64_t piece = std::max<std::int64_t>(1, dimension * groups / (std::int64_t{4} * pool.threads()));
     const std::int64_t pieces = (dimension + piece - 1) / piece;
-    const at::Tensor matrices = at::empty({groups, dimension, dimension, lanes}, units.options());
-    auto* const all = matrices.data_ptr<Real>();
+    const at::Tensor together = at::empty({groups, dimension, dimension, lanes}, units.options());
+    auto* const all = together.data_ptr<Real>();
     pool.run(groups * pieces, [&](std::int64_t task) {
       const std::int64_t group = task / pieces;
       const std::int64_t first = task % pieces * piece;
@@ -78,13 +116,19 @@ WholeSpectrum lane_spectrum(const lanes::SpectrumKernels& kernels, ThreadPool& p
     pool.run(groups, [&](std::int64_t group) { spectrum(group, all + group * dimension * stride); });
   }
 
-  return {layout.unpack(values), layout.unpack(found).view({layout.replicas(), vectors, dimension}),
-          layout.unpack(residuals), layout.unpack(trace).squeeze(1), layout.unpack(converged).squeeze(1) > 0};
+  return {layout.unpack(values),
+          layout.unpack(found).view({layout.replicas(), vectors, dimension}),
+          layout.unpack(residuals),
+          layout.unpack(trace).squeeze(1),
+          layout.unpack(converged).squeeze(1) > 0,
+          matrices ? vectors : dimension};
 }
 
 template WholeSpectrum lane_spectrum<float>(const lanes::SpectrumKernels&, ThreadPool&, const lanes::LaneLayout&,
-                                            std::int64_t, std::int64_t, const GroupProducts<float>&);
+                                            std::int64_t, std::int64_t, const GroupProducts<float>&,
+                                            const GroupMatrices<float>&);
 template WholeSpectrum lane_spectrum<double>(const lanes::SpectrumKernels&, ThreadPool&, const lanes::LaneLayout&,
-                                             std::int64_t, std::int64_t, const GroupProducts<double>&);
+                                             std::int64_t, std::int64_t, const GroupProducts<double>&,
+                                             const GroupMatrices<double>&);
 
 }  // namespace sharpseek

@@ -1,5 +1,8 @@
 #pragma once
 
+#include "engine/cpu/chain.h"
+#include "engine/cpu/kernels.h"
+
 namespace sharpseek::lanes {
 
 /// All eigenvalues of the matrices of one group of L lanes, and the vectors of the largest. Real is what the products
@@ -18,10 +21,24 @@ struct SpectrumJob {
   double* converged;     ///< [L] 1, or 0 where QL did not end; a matrix that is not finite has NaN in all results
 };
 
+/// The whole Hessian of a group's loss, for a network that is a chain.
+template <class Real>
+struct ChainJob : SampleJob<Real> {
+  const ChainLayer* layers = nullptr;
+  int depth = 0;
+  const Real* targets = nullptr;  ///< [N x outputs][L]
+  LossKind kind = LossKind::kSquared;
+  int loss_tokens = 1;
+  bool residual_only = false;  ///< without the Gauss-Newton part
+  Real* matrix = nullptr;      ///< [P x P][L], symmetric
+};
+
 /// The kernels of one instruction set.
 struct SpectrumKernels {
   void (*narrow)(const SpectrumJob<float>&);
   void (*wide)(const SpectrumJob<double>&);
+  void (*narrow_chain)(const ChainJob<float>&);
+  void (*wide_chain)(const ChainJob<double>&);
 };
 
 }  // namespace sharpseek::lanes

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -15,13 +16,17 @@
 #include "engine/cases.h"
 #include "engine/cpu/isa.h"
 #include "engine/cpu/lane_spectrum.h"
+#include "engine/engine.h"
 #include "engine/lane_layout.h"
+#include "engine/make_engine.h"
+#include "models/model.h"
 #include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
 using testing_support::kFewOperations;
+using testing_support::kManyOperations;
 using testing_support::kReorderedSums;
 using testing_support::random_tensor;
 
@@ -203,6 +208,94 @@ TEST(LaneSpectrum, OfAMatrixThatIsNotFiniteIsNaNAndLeavesOthersAlone) {
         EXPECT_TRUE(same(expected, e, found, e)) << isa << " " << e;
       }
     }
+  }
+}
+
+/// Whole Hessians of an engine's own against its products with unit vectors: put together from all eigenpairs.
+void expect_products(Engine& engine, LinearOperator& op, const std::string& name) {
+  auto* const whole = dynamic_cast<WholeSpectra*>(&op);
+  ASSERT_NE(whole, nullptr) << name;
+  const std::int64_t p = op.dimension();
+  const WholeSpectrum found = whole->whole_spectrum(p);
+  const at::Tensor expected = op.apply(at::eye(p, engine.options()).expand({op.replicas(), p, p})).to(at::kDouble);
+  const at::Tensor values = found.all_values.flip(1);
+  const at::Tensor matrices = found.vectors.transpose(1, 2).matmul(values.unsqueeze(2) * found.vectors);
+  const double tolerance = engine.options().dtype() == at::kDouble ? kManyOperations : 1e-5;
+  for (std::int64_t e = 0; e < op.replicas(); ++e) {
+    // A linear layer's residual part is 0; else numbers are of order 1.
+    const double scale = std::max(0.1, expected[e].abs().max().item<double>());
+    const at::Tensor difference = matrices[e] - (expected[e] + expected[e].t()) / 2;
+    EXPECT_LT(difference.abs().max().item<double>() / scale, tolerance) << name << " " << e;
+    EXPECT_LT(found.residuals[e].max().item<double>() / scale, tolerance) << name << " " << e;
+  }
+}
+
+/// Chains of layers, whose Hessians come at once, and other networks, by every loss, with shared and own inputs.
+TEST(LaneSpectrum, OfAnEnginesHessianIsThatOfItsProducts) {
+  int chains = 0;
+  for (const testing_support::Case& network : testing_support::network_cases()) {
+    const Program program = make_model(network.options);
+    if (program.parameter_count() > 105) continue;
+    const bool chain = network.options.kind == "linear" || network.options.kind == "mlp";
+    chains += chain ? 1 : 0;
+    const std::int64_t tokens = network.options.readout == "tokens" ? network.options.sequence : 1;
+    const std::int64_t features = network.options.inputs;
+    const at::Tensor weights = testing_support::random_weights(program, 3);
+    const at::Tensor inputs = random_tensor({3, 19, network.options.sequence, features}, 1);
+    const at::Tensor values = random_tensor({3, 19, program.outputs()}, 2);
+    const at::Tensor shares = values.view({3, 19, tokens, -1}).softmax(3).flatten(2);
+    for (const std::string& isa : chain ? sets() : std::vector<std::string>{"auto"}) {
+      for (const char* dtype : {"float64", "float32"}) {
+        const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "lanes", .dtype = dtype, .isa = isa});
+        const Samples samples{inputs[0].to(engine->options()), values[0].to(engine->options())};
+        const std::unique_ptr<LinearOperator> op = engine->hessian(weights.to(engine->options()), samples);
+        expect_products(*engine, *op, network.name + ", " + dtype + ", " + isa);
+      }
+    }
+    const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "lanes", .dtype = "float64"});
+    const auto check = [&](const std::unique_ptr<LinearOperator>& op, const char* what) {
+      expect_products(*engine, *op, network.name + ", " + what);
+    };
+    const Loss cross_entropy(LossKind::kCrossEntropy, static_cast<int>(tokens));
+    check(engine->hessian(weights, {inputs, values}), "own samples");
+    check(engine->hessian(weights, {inputs[0], shares, cross_entropy}), "cross-entropy");
+    check(engine->residual_curvature(weights, {inputs[0], values[0]}), "residual part");
+  }
+  EXPECT_GE(chains, 9);
+}
+
+/// A chain's Hessian comes without products: those are of the vectors, for the residuals.
+TEST(LaneSpectrum, OfAChainTakesAProductForEachVector) {
+  for (const auto& [name, products] : std::vector<std::pair<std::string, std::int64_t>>{
+           {"linear4", 3}, {"mlp_gelu", 3}, {"mlp_bias", 3}, {"residual_mlp", 135}, {"gated_mlp_silu", 55}}) {
+    for (const testing_support::Case& network : testing_support::network_cases()) {
+      if (network.name != name) continue;
+      const Program program = make_model(network.options);
+      const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "lanes", .dtype = "float64"});
+      const std::unique_ptr<LinearOperator> op =
+          engine->hessian(testing_support::random_weights(program, 2),
+                          {random_tensor({9, 1, 4}, 1), random_tensor({9, program.outputs()}, 2)});
+      EXPECT_EQ(dynamic_cast<WholeSpectra&>(*op).whole_spectrum(3).products, products) << name;
+    }
+  }
+}
+
+TEST(LaneSpectrum, OfAChainHasBitsThatDoNotDependOnCompanyOrThreads) {
+  ModelOptions model;
+  model.kind = "mlp";
+  model.bias = true;
+  const Program program = make_model(model);
+  const at::Tensor weights = testing_support::random_weights(program, 21).to(at::kFloat);
+  const Samples samples{random_tensor({21, 1, 4}, 1).to(at::kFloat), random_tensor({21, 3}, 2).to(at::kFloat)};
+  for (const std::string& isa : sets()) {
+    const auto find = [&](const at::Tensor& of, int threads) {
+      const auto engine = make_engine(program, {.engine = "lanes", .isa = isa, .threads = threads});
+      return dynamic_cast<WholeSpectra&>(*engine->hessian(of, samples)).whole_spectrum(4);
+    };
+    const WholeSpectrum together = find(weights, 1);
+    const WholeSpectrum reversed = find(weights.flip(0), 5);
+    for (std::int64_t e = 0; e < 21; ++e) EXPECT_TRUE(same(together, e, reversed, 20 - e)) << isa << " " << e;
+    EXPECT_TRUE(same(together, 13, find(weights.narrow(0, 13, 1), 2), 0)) << isa;
   }
 }
 

@@ -385,7 +385,7 @@ TEST(Spectrum, OfEnsemblesIsTheSameInLanesAndByReplica) {
   for (const char* dtype : {"float64", "float32"}) {
     const DenseSpectrum found = by({.engine = "lanes", .dtype = dtype});
     const double tolerance = std::string(dtype) == "float64" ? kManyOperations : 1e-5;
-    EXPECT_EQ(found.spectrum.matvecs, program.parameter_count());
+    EXPECT_EQ(found.spectrum.matvecs, 6);  // for the residuals: an MLP's Hessian comes at once
     for (std::int64_t e = 0; e < weights.size(0); ++e) {
       EXPECT_EQ(found.spectrum.status[static_cast<std::size_t>(e)],
                 expected.spectrum.status[static_cast<std::size_t>(e)]);
