@@ -110,16 +110,21 @@ class Draws {
 
   /// eps = factor z for each sample.
   void shape_noise(const R* z) {
+    // Copies: a lane that is written may be any memory, so that members would be read again for each.
     const int outputs = job_.outputs;
-    for (int first = 0; first < noise_count_; first += outputs) {
+    const R* factor = factor_;
+    R* to = noise_;
+    if (job_.diagonal_noise) {
+      for (int first = 0, n = noise_count_; first < n; first += outputs) {
+        for (int o = 0; o < outputs; ++o) to[first + o] = factor[o * outputs + o] * z[first + o];
+      }
+      return;
+    }
+    for (int first = 0, n = noise_count_; first < n; first += outputs) {
       for (int o = 0; o < outputs; ++o) {
-        if (job_.diagonal_noise) {
-          noise_[first + o] = factor_[o * outputs + o] * z[first + o];
-          continue;
-        }
         R sum = constant<R>(0);
-        for (int i = 0; i < outputs; ++i) sum = fused(factor_[o * outputs + i], z[first + i], sum);
-        noise_[first + o] = sum;
+        for (int i = 0; i < outputs; ++i) sum = fused(factor[o * outputs + i], z[first + i], sum);
+        to[first + o] = sum;
       }
     }
   }

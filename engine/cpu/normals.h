@@ -7,6 +7,8 @@
 #include "engine/kernels/normal_pair.h"
 #if defined(__AVX512F__)
 #include "engine/cpu/normal_tables.h"
+#elif defined(__AVX2__)
+#include "engine/cpu/normal_tables_avx2.h"
 #endif
 
 SHARPSEEK_LANES_BEGIN
@@ -89,17 +91,60 @@ SHARPSEEK_HOST_DEVICE void block_normals(Batch<float, A>* z, int count, const Wo
   }
 }
 
+/// Pairs that are computed side by side, stage by stage, so that one's instructions fill the other's waits; and blocks:
+/// four registers of words for each of two parts.
+#if defined(__AVX512F__)
+inline constexpr int kPairsAtOnce = 1;
+inline constexpr int kBlocksAtOnce = 2;
+#elif defined(__AVX2__)
+inline constexpr int kPairsAtOnce = 2;
+inline constexpr int kBlocksAtOnce = 1;
+#else
+inline constexpr int kPairsAtOnce = 1;
+inline constexpr int kBlocksAtOnce = 1;
+#endif
+
+/// The pairs of kPairsAtOnce words.
+template <class A>
+SHARPSEEK_HOST_DEVICE void normal_pairs(const Bits<A> (&words)[kPairsAtOnce], Batch<float, A>* z) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  __m256 rho[kPairsAtOnce];
+  for (int k = 0; k < kPairsAtOnce; ++k) rho[k] = radius(words[k]);
+  for (int k = 0; k < kPairsAtOnce; ++k) turn(words[k], rho[k], z[2 * k], z[2 * k + 1]);
+#else
+  for (int k = 0; k < kPairsAtOnce; ++k) normal_pair(words[k], z[2 * k], z[2 * k + 1]);
+#endif
+}
+
+/// Writes the words of kCount blocks from normal i on, each to the place of its pair's first normal.
+template <int kCount, class A>
+SHARPSEEK_HOST_DEVICE void write_words(Batch<float, A>* z, int i, int count,
+                                       const StepBlocks<Batch<float, A>>& blocks) {
+  Words<A> c[2 * kCount][4];
+  blocks.blocks(static_cast<std::uint32_t>(i / 8), c);
+#pragma GCC unroll 8
+  for (int j = 0; j < 4 * kCount; ++j) {
+    if (i + 2 * j < count) z[i + 2 * j] = float_of(interleaved(c[j / 4 * 2][j % 4], c[j / 4 * 2 + 1][j % 4]));
+  }
+}
+
+/// All words first: the processor overlaps blocks with blocks and pairs with pairs.
 template <class A>
 void normals(Batch<float, A>* z, int count, const LaneKeys<Batch<float, A>>& keys, std::uint32_t step,
              const StreamKey<Batch<float, A>>& stream) {
   const StepBlocks<Batch<float, A>> blocks(keys, step, stream);
-  for (int i = 0; i < count; i += 8) {
-    Words<A> even[4];
-    Words<A> odd[4];
-    blocks.block(static_cast<std::uint32_t>(i / 8), 0, even);
-    blocks.block(static_cast<std::uint32_t>(i / 8), 1, odd);
-    block_normals<A>(z + i, count - i, even, odd);
+  int block = 0;
+  if constexpr (kBlocksAtOnce > 1) {
+    for (; count - block > 8; block += 8 * kBlocksAtOnce) write_words<kBlocksAtOnce>(z, block, count, blocks);
   }
+  for (; block < count; block += 8) write_words<1>(z, block, count, blocks);
+  int i = 0;
+  for (; count - i > 2 * (kPairsAtOnce - 1); i += 2 * kPairsAtOnce) {
+    Bits<A> words[kPairsAtOnce];
+    for (int k = 0; k < kPairsAtOnce; ++k) words[k] = bits_of(z[i + 2 * k]);
+    normal_pairs<A>(words, z + i);
+  }
+  for (; i < count; i += 2) normal_pair(bits_of(z[i]), z[i], z[i + 1]);
 }
 
 template <class A>
@@ -107,10 +152,10 @@ void normals(Batch<double, A>* z, int count, const LaneKeys<Batch<double, A>>& k
              const StreamKey<Batch<double, A>>& stream) {
   const StepBlocks<Batch<double, A>> blocks(keys, step, stream);
   for (int i = 0; i < count; i += 4) {
-    Words<A> c[4];
-    blocks.block(static_cast<std::uint32_t>(i / 4), 0, c);
-    normal_pair(c[0], c[1], z[i], z[i + 1]);
-    if (count - i > 2) normal_pair(c[2], c[3], z[i + 2], z[i + 3]);
+    Words<A> c[1][4];
+    blocks.blocks(static_cast<std::uint32_t>(i / 4), c);
+    normal_pair(c[0][0], c[0][1], z[i], z[i + 1]);
+    if (count - i > 2) normal_pair(c[0][2], c[0][3], z[i + 2], z[i + 3]);
   }
 }
 

@@ -26,7 +26,8 @@ class Update {
   /// w <- w - eta_t (d + lambda w) with the gradient g; s counts the job's steps from 0.
   void apply(R* weights, const R* gradient, std::int64_t s) {
     if (rule_.plain) {
-      for (int i = 0; i < count_; ++i) weights[i] = fused(rates_, gradient[i], weights[i]);
+      const R own = rates_;  // a lane that is written may be any memory: members would be read again for each
+      for (int i = 0, n = count_; i < n; ++i) weights[i] = fused(own, gradient[i], weights[i]);
       return;
     }
     const StepScale& scale = rule_.scales[s];

@@ -54,7 +54,7 @@ using Bits = xsimd::batch<std::uint32_t, A>;
 SHARPSEEK_HOST_DEVICE Words<xsimd::avx512bw> multiply_low(Words<xsimd::avx512bw> a, Words<xsimd::avx512bw> b) {
   return _mm512_mul_epu32(a, b);
 }
-/// A shuffle: it has a port of its own, while shifts share theirs with the multiplications.
+/// A shuffle: on Intel it has a port of its own, while shifts share theirs with the multiplications.
 SHARPSEEK_HOST_DEVICE Words<xsimd::avx512bw> high_half(Words<xsimd::avx512bw> x) {
   return _mm512_shuffle_epi32(x, _MM_PERM_DDBB);
 }
@@ -66,28 +66,32 @@ SHARPSEEK_HOST_DEVICE Words<xsimd::avx512bw> exclusive_or(Words<xsimd::avx512bw>
 SHARPSEEK_HOST_DEVICE Bits<xsimd::avx512bw> interleaved(Words<xsimd::avx512bw> even, Words<xsimd::avx512bw> odd) {
   return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
 }
-#else
-#if defined(__AVX2__)
+#elif defined(__AVX2__)
 SHARPSEEK_HOST_DEVICE Words<xsimd::fma3<xsimd::avx2>> multiply_low(Words<xsimd::fma3<xsimd::avx2>> a,
                                                                    Words<xsimd::fma3<xsimd::avx2>> b) {
   return _mm256_mul_epu32(a, b);
+}
+SHARPSEEK_HOST_DEVICE Words<xsimd::fma3<xsimd::avx2>> high_half(Words<xsimd::fma3<xsimd::avx2>> x) {
+  return _mm256_shuffle_epi32(x, 0xf5);
+}
+SHARPSEEK_HOST_DEVICE Bits<xsimd::fma3<xsimd::avx2>> interleaved(Words<xsimd::fma3<xsimd::avx2>> even,
+                                                                 Words<xsimd::fma3<xsimd::avx2>> odd) {
+  return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
 }
 #elif defined(__SSE4_2__)
 SHARPSEEK_HOST_DEVICE Words<xsimd::sse4_2> multiply_low(Words<xsimd::sse4_2> a, Words<xsimd::sse4_2> b) {
   return _mm_mul_epu32(a, b);
 }
-#endif
-template <class A>
-SHARPSEEK_HOST_DEVICE Words<A> high_half(Words<A> x) {
-  return x >> 32;
+SHARPSEEK_HOST_DEVICE Words<xsimd::sse4_2> high_half(Words<xsimd::sse4_2> x) { return x >> 32; }
+SHARPSEEK_HOST_DEVICE Bits<xsimd::sse4_2> interleaved(Words<xsimd::sse4_2> even, Words<xsimd::sse4_2> odd) {
+  return xsimd::bitwise_cast<Bits<xsimd::sse4_2>>((even & Words<xsimd::sse4_2>(std::uint64_t{0xffffffff})) |
+                                                  (odd << 32));
 }
+#endif
+#if !defined(__AVX512F__)
 template <class A>
 SHARPSEEK_HOST_DEVICE Words<A> exclusive_or(Words<A> a, Words<A> b, Words<A> c) {
-  return a ^ b ^ c;
-}
-template <class A>
-SHARPSEEK_HOST_DEVICE Bits<A> interleaved(Words<A> even, Words<A> odd) {
-  return xsimd::bitwise_cast<Bits<A>>((even & Words<A>(std::uint64_t{0xffffffff})) | (odd << 32));
+  return a ^ (b ^ c);  // what comes last is `a`
 }
 #endif
 
@@ -124,19 +128,21 @@ struct LaneKeys<xsimd::batch<T, A>> {
   }
 };
 
-/// Rounds `from`..9; what the high halves of c hold does not matter.
-template <int kFrom, class R, class A>
-SHARPSEEK_HOST_DEVICE void philox_rounds(Words<A> (&c)[4], const StreamKey<R>& stream) {
+/// Rounds `from`..9 of `kCount` blocks side by side; what the high halves of c hold does not matter.
+template <int kFrom, class R, class A, int kCount>
+SHARPSEEK_HOST_DEVICE void philox_rounds(Words<A> (&c)[kCount][4], const StreamKey<R>& stream) {
   const Words<A> m0(std::uint64_t{kPhiloxMultiplier0});
   const Words<A> m1(std::uint64_t{kPhiloxMultiplier1});
-#pragma GCC unroll 10
   for (int round = kFrom; round < kPhiloxRounds; ++round) {
-    const Words<A> p = multiply_low(c[0], m0);
-    const Words<A> q = multiply_low(c[2], m1);
-    c[0] = exclusive_or(high_half(q), c[1], stream.first[round]);
-    c[2] = exclusive_or(high_half(p), c[3], stream.second[round]);
-    c[1] = q;
-    c[3] = p;
+#pragma GCC unroll 4
+    for (int k = 0; k < kCount; ++k) {
+      const Words<A> p = multiply_low(c[k][0], m0);
+      const Words<A> q = multiply_low(c[k][2], m1);
+      c[k][0] = exclusive_or(high_half(q), c[k][1], stream.first[round]);
+      c[k][2] = exclusive_or(high_half(p), c[k][3], stream.second[round]);
+      c[k][1] = q;
+      c[k][3] = p;
+    }
   }
 }
 
@@ -160,15 +166,20 @@ class StepBlocks<xsimd::batch<T, A>> {
     }
   }
 
-  /// The four words of part `part`'s lanes in block `index`.
-  SHARPSEEK_HOST_DEVICE void block(std::uint32_t index, int part, Words<A> (&c)[4]) const {
-    const std::uint64_t p = std::uint64_t{kPhiloxMultiplier0} * index;
-    const Words<A> q = multiply_low(exclusive_or(Words<A>(p >> 32), keys_.high[part], stream_.second[0]),
-                                    Words<A>(std::uint64_t{kPhiloxMultiplier1}));
-    c[0] = high_half(q) ^ second_;
-    c[1] = q;
-    c[2] = fourth_[part] ^ Words<A>(p & 0xffffffff);
-    c[3] = product_[part];
+  /// The four words of each part's lanes in blocks `index`, `index` + 1, ..: c[0] is part 0 of the first, and so on.
+  template <int kCount>
+  SHARPSEEK_HOST_DEVICE void blocks(std::uint32_t index, Words<A> (&c)[kCount][4]) const {
+#pragma GCC unroll 4
+    for (int k = 0; k < kCount; ++k) {
+      const int part = k % kParts<T>;
+      const std::uint64_t p = std::uint64_t{kPhiloxMultiplier0} * (index + static_cast<std::uint32_t>(k / kParts<T>));
+      const Words<A> q = multiply_low(exclusive_or(Words<A>(p >> 32), keys_.high[part], stream_.second[0]),
+                                      Words<A>(std::uint64_t{kPhiloxMultiplier1}));
+      c[k][0] = high_half(q) ^ second_;
+      c[k][1] = q;
+      c[k][2] = fourth_[part] ^ Words<A>(p & 0xffffffff);
+      c[k][3] = product_[part];
+    }
     philox_rounds<2, R, A>(c, stream_);
   }
 
@@ -191,14 +202,12 @@ SHARPSEEK_HOST_DEVICE Words<A> lane_words(const std::uint32_t* numbers, int part
 
 /// Block (index[l], step[l]) of part `part`'s lanes l.
 template <class T, class A>
-SHARPSEEK_HOST_DEVICE void lane_block(Words<A> (&c)[4], int part, const std::uint32_t* index, const std::uint32_t* step,
-                                      const LaneKeys<xsimd::batch<T, A>>& keys,
+SHARPSEEK_HOST_DEVICE void lane_block(Words<A> (&words)[4], int part, const std::uint32_t* index,
+                                      const std::uint32_t* step, const LaneKeys<xsimd::batch<T, A>>& keys,
                                       const StreamKey<xsimd::batch<T, A>>& stream) {
-  c[0] = lane_words<T, A>(index, part);
-  c[1] = keys.low[part];
-  c[2] = lane_words<T, A>(step, part);
-  c[3] = keys.high[part];
+  Words<A> c[1][4] = {{lane_words<T, A>(index, part), keys.low[part], lane_words<T, A>(step, part), keys.high[part]}};
   philox_rounds<0, xsimd::batch<T, A>, A>(c, stream);
+  for (int j = 0; j < 4; ++j) words[j] = c[0][j];
 }
 
 template <class T, class A>
