@@ -152,6 +152,7 @@ template <class Real>
 struct Kernels {
   int lanes;  ///< L
   void (*train)(const TrainJob<Real>&);
+  bool (*train_fixed)(const TrainJob<Real>&);  ///< the same to the bit, faster; false: not compiled for the job's plans
   void (*batch)(const BatchJob<Real>&);
   void (*normals)(const NormalJob<Real>&);
   void (*outputs)(const OutputJob<Real>&);

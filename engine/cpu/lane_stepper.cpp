@@ -216,7 +216,7 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
       scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
     }
     job.rule.scales = scales.data();
-    kernels_.train(job);
+    if (!kernels_.train_fixed(job)) kernels_.train(job);
 
     progress.store(slice + 1);
     progress.notify_all();

@@ -11,11 +11,26 @@
 
 SHARPSEEK_LANES_BEGIN
 
+/// Plans and batch that are known when the program runs.
+struct AnyPlans {
+  using Network = PlanView;
+  using Teacher = PlanView;
+  static const PlanView& network_view(const PlanView& plan) { return plan; }
+  static const PlanView& teacher_view(const PlanView& plan) { return plan; }
+  static constexpr bool kAnyRule = true;  ///< those that look uphill too
+  template <class Body>
+  static void visit_loss(LossKind kind, Body body) {
+    visit(kind, body);
+  }
+};
+
 /// SGD of one group of lanes. Everything a step touches lives in one workspace that fits a core's cache; a step
 /// allocates nothing and calls nothing virtual.
-template <class R>
+template <class R, class Plans = AnyPlans>
 class TrainGroup {
   using Real = typename LaneTraits<R>::Real;
+  using NetworkFrame = Frame<R*, R*, typename Plans::Network>;
+  using TeacherFrame = Frame<R*, R*, typename Plans::Teacher>;
   static constexpr int kLanes = Lanes<R>::kCount;
 
  public:
@@ -35,8 +50,10 @@ class TrainGroup {
 
   void run() {
     R* inputs = draws_.inputs();
-    const Frame<R*> network{job_.network, batch_, weights_, gradient_, inputs, values_, value_gradients_};
-    const Frame<R*> teacher{job_.teacher, batch_, teacher_weights_, nullptr, inputs, teacher_values_, nullptr};
+    const NetworkFrame network{
+        Plans::network_view(job_.network), batch_, weights_, gradient_, inputs, values_, value_gradients_};
+    const TeacherFrame teacher{
+        Plans::teacher_view(job_.teacher), batch_, teacher_weights_, nullptr, inputs, teacher_values_, nullptr};
     for (int l = 0; l < kLanes; ++l) {
       if (job_.diverged_at[l] >= 0) freeze(l);
     }
@@ -52,7 +69,9 @@ class TrainGroup {
         if (!record_loss(differentiate_loss(network, teacher), step)) update_.load_rates();
       }
       if (does(kBackward)) backward(network);
-      if (job_.rule.uphill) differentiate_uphill(network, teacher);
+      if constexpr (Plans::kAnyRule) {
+        if (job_.rule.uphill) differentiate_uphill(network, teacher);
+      }
       if (does(kUpdating)) update_.apply(weights_, gradient_, s);
     }
     for (int l = 0; l < kLanes; ++l) {
@@ -72,21 +91,21 @@ class TrainGroup {
   bool does(StepPart part) const { return (job_.parts & part) != 0; }
 
   /// The teacher's outputs f*, and from them and the draws the labels, where they are no values f* + eps.
-  void teach(const Frame<R*>& teacher) {
+  void teach(const TeacherFrame& teacher) {
     forward(teacher);
     const LabelRule<Real>& labels = job_.draws.labels;
     if (labels.kind == LabelKind::kValues || job_.draws.whole_labels != nullptr) return;
     label_samples(labels, batch_ * labels.tokens, job_.network.outputs / labels.tokens,
-                  teacher.value(job_.teacher.output), draws_.noise());
+                  teacher.value(teacher.plan.output), draws_.noise());
   }
 
   /// Writes the gradient of the batch loss with respect to the outputs and returns the loss.
-  R differentiate_loss(const Frame<R*>& network, const Frame<R*>& teacher) {
-    const int output = job_.network.output;
+  R differentiate_loss(const NetworkFrame& network, const TeacherFrame& teacher) {
+    const int output = network.plan.output;
     const int tokens = job_.draws.labels.tokens;
     const R share = constant<R>(1.0 / batch_);
     R sum = constant<R>(0);
-    visit(job_.loss, [&](auto loss) {
+    Plans::visit_loss(job_.loss, [&](auto loss) {
       const auto from = [&](const auto& labels) {
         return loss.gradient(network.rows(output) * tokens, network.features(output) / tokens, network.value(output),
                              labels, share, network.gradient(output), sum);
@@ -94,16 +113,16 @@ class TrainGroup {
       if constexpr (traits(decltype(loss)::kKind).distributions) {
         sum = from(LabelArray<R*>{draws_.noise()});
       } else {
-        sum = from(NoisyLabels<R*>{teacher.value(job_.teacher.output), draws_.noise()});
+        sum = from(NoisyLabels<R*>{teacher.value(teacher.plan.output), draws_.noise()});
       }
     });
     return sum * share;
   }
 
   /// SAM: replaces the gradient by the one at w + rho g / |g|, on the same mini-batch.
-  void differentiate_uphill(const Frame<R*>& network, const Frame<R*>& teacher) {
+  void differentiate_uphill(const NetworkFrame& network, const TeacherFrame& teacher) {
     update_.perturb(perturbed_, weights_, gradient_);
-    Frame<R*> there = network;
+    NetworkFrame there = network;
     there.weights = perturbed_;
     forward(there);
     differentiate_loss(there, teacher);

@@ -60,4 +60,10 @@ SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W, FixedView<Source>>& f, con
   }
 }
 
+/// backward() of the whole plan.
+template <class P, class W, class Source>
+SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W, FixedView<Source>>& f) {
+  backward<Source::kPlan.op_count>(f, [](int, int) {});
+}
+
 SHARPSEEK_LANES_END

@@ -111,6 +111,23 @@ SHARPSEEK_HOST_DEVICE int even_edge(int length) {
   return length <= T ? length : length <= 2 * T ? (length + 1) / 2 : T;
 }
 
+/// Registers that a lane's vectors have. Measured in docs/engine.md: the accumulators of a tile, with a row or column
+/// of factors, nearly fill them.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+inline constexpr int kVectorRegisters = 16;
+#else
+inline constexpr int kVectorRegisters = 32;
+#endif
+
+/// Edges of the tiles of R.
+inline constexpr int kTileRows = 4;
+template <class R>
+inline constexpr int kTileColumns = [] {
+  constexpr int kRegisters = LaneTraits<R>::registers;
+  if (kRegisters == 1) return kVectorRegisters == 16 ? 3 : 4;
+  return kRegisters <= 3 ? 2 : 1;
+}();
+
 #ifdef SHARPSEEK_FIXED_SIZES
 /// Of constant sizes, on arrays in registers: nothing to tile.
 template <class P, class B = P>
@@ -130,16 +147,45 @@ SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P, B> product
     }
   }
 }
+#elif defined(SHARPSEEK_INLINE_PRODUCTS)
+/// The largest edge <= T that divides `length`.
+template <int T>
+SHARPSEEK_HOST_DEVICE int exact_edge(int length) {
+  if constexpr (T > 1) {
+    if (length % T != 0) return exact_edge<T - 1>(length);
+  }
+  return T;
+}
+
+/// All tiles of a product that tiles of m <= M, n <= N rows and columns fill.
+template <int M, int N, class P, class B>
+SHARPSEEK_HOST_DEVICE void exact_tiles(int m, int n, int rows, int columns, const Product<P, B>& product) {
+  if (m == M && n == N) {
+    for (int row = 0; row < rows; row += M) {
+      for (int column = 0; column < columns; column += N) tile<M, N>(product, row, column);
+    }
+    return;
+  }
+  if constexpr (N > 1) {
+    if (n < N) return exact_tiles<M, N - 1>(m, n, rows, columns, product);
+  }
+  if constexpr (M > 1) {
+    if (m < M) return exact_tiles<M - 1, N>(m, n, rows, columns, product);
+  }
+}
+
+/// Of sizes that the compiler knows where it inlines this: what remains is a loop over tiles.
+template <class P, class B = P>
+SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P, B> product) {
+  constexpr int kColumns = kTileColumns<Element<P> >;
+  exact_tiles<kTileRows, kColumns>(exact_edge<kTileRows>(rows), exact_edge<kColumns>(columns), rows, columns, product);
+}
 #else
 template <class P, class B = P>
 SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P, B> product) {
-  using R = Element<P>;
-  // Measured in docs/engine.md: the accumulators of a tile nearly fill 32 registers.
-  constexpr int kRegisters = LaneTraits<R>::registers;
-  constexpr int kRows = 4;
-  constexpr int kColumns = kRegisters == 1 ? 4 : kRegisters <= 3 ? 2 : 1;
-  tiles_of<kRows, kColumns, kRows, kColumns>(even_edge<kRows>(rows), even_edge<kColumns>(columns), rows, columns,
-                                             product);
+  constexpr int kColumns = kTileColumns<Element<P> >;
+  tiles_of<kTileRows, kColumns, kTileRows, kColumns>(even_edge<kTileRows>(rows), even_edge<kColumns>(columns), rows,
+                                                     columns, product);
 }
 #endif
 
