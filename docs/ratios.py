@@ -27,10 +27,23 @@ def newest(pattern: str) -> dict[str, Any]:
     raise SystemExit(f"docs/ratios.py: benchmarks/results holds no {pattern} with ratios")
 
 
+def training_by_instruction_set() -> list[tuple[str, dict[str, float]]]:
+    """A panel for each instruction set that training on the CPU is recorded with, of its newest record."""
+    found: dict[str, tuple[str, dict[str, float]]] = {}
+    for file in sorted((ROOT / "benchmarks" / "results").glob("ensembles-*.json")):
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        ours = content["sharpseek"]
+        lanes = ours["instruction_set"]
+        found[lanes] = (
+            f"Training, {ours['threads']} cores, {lanes}\nagainst the best JAX layout",
+            content["ratios"],
+        )
+    return [found[lanes] for lanes in sorted(found)]
+
+
 def panels() -> list[tuple[str, dict[str, float]]]:
     """Title and ratios of each panel."""
-    cpu, gpu, spectra = newest("ensembles-*.json"), newest("gpu-2*.json"), newest("spectra-*.json")
-    lanes = cpu["sharpseek"].get("instruction_set", "")
+    gpu, spectra = newest("gpu-2*.json"), newest("spectra-*.json")
     largest = {name: max(by_size.items(), key=lambda item: int(item[0]))[1] for name, by_size in gpu["ratios"].items()}
     words = {"single": "one network", "ensemble": "256 networks"}
     named = {}
@@ -38,7 +51,7 @@ def panels() -> list[tuple[str, dict[str, float]]]:
         kind, _, how = key.partition(": ")
         named[words[kind] + (",\nmultiplicities proven" if how.endswith("proven") else "")] = ratio
     return [
-        (f"Training, {cpu['sharpseek']['threads']} cores, {lanes}\nagainst the best JAX layout", cpu["ratios"]),
+        *training_by_instruction_set(),
         ("Training, H200, 65,536 replicas\nagainst the best JAX layout", largest),
         ("Five largest eigenvalues, CPU\nagainst the best peer", named),
     ]
@@ -46,7 +59,7 @@ def panels() -> list[tuple[str, dict[str, float]]]:
 
 def main() -> None:
     drawn = panels()
-    figure, all_axes = plt.subplots(1, len(drawn), figsize=(12, 3.2), layout="constrained")
+    figure, all_axes = plt.subplots(1, len(drawn), figsize=(4 * len(drawn), 3.2), layout="constrained")
     for axes, (title, ratios) in zip(all_axes, drawn, strict=True):
         names, values = list(ratios), list(ratios.values())
         bars = axes.barh(names, values, color=OURS)

@@ -1,6 +1,7 @@
 """Puts the two sides of the ensembles benchmark side by side: compare.py OURS.json PEER.json OUT.json."""
 
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ def best(rows: list[dict]) -> dict:
 
 def main() -> None:
     ours, peer = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
-    print(f"{cpu()}, {ours['threads']} threads, {ours['multiply_adds_per_second'] / 1e9:.0f} G multiply-adds/s, "
-          f"JAX {peer['jax']}")  # fmt: skip
+    print(f"{cpu()}, {ours['instruction_set']}, {ours['threads']} threads, "
+          f"{ours['multiply_adds_per_second'] / 1e9:.0f} G multiply-adds/s, JAX {peer['jax']}")  # fmt: skip
     print("microseconds per replica-step, batch 4, each side at its own best number of replicas\n")
     heads = ("lanes", "at", "FMA peak", "torch", "at", "JAX", "layout", "at", "lanes/JAX")
     print(f"{'network':12}" + "".join(f"{head:>10}" for head in heads))
@@ -60,7 +61,11 @@ def main() -> None:
     print("\nwidth of a tanh MLP with two hidden layers, replicas: us per replica-step, lanes and torch")
     for row in ours["crossover"]:
         print(f"{row['width']:12d}{row['replicas']:6d}{row['lanes']:10.3f}{row['torch']:10.3f}")
+    epoch = ours["epoch"]
+    print(f"\n10,000 samples of {epoch['network']}: {epoch['us_per_replica_epoch']:.0f} us per replica, "
+          f"{epoch['peak_share']:.0%} of the peak (SimpleChains.jl has published 28 % of its machine's)")  # fmt: skip
     machine = {"cpu": cpu(), "system": platform.platform(), "python": platform.python_version()}
+    machine["xla_flags"] = os.environ.get("XLA_FLAGS", "")
     Path(sys.argv[3]).write_text(
         json.dumps({"machine": machine, "sharpseek": ours, "jax": peer, "ratios": ratios}, indent=1) + "\n"
     )

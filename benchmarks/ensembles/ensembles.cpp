@@ -1,10 +1,10 @@
 // Ensemble training by sharpseek's engines: microseconds per replica-step as JSON on standard output, with the fraction
 // of this machine's FMA peak, measured in the same run. Networks as in peer_jax.py, batch 4, all cores.
+//   ensembles [SECONDS [all|smoke [INSTRUCTION SET]]]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "benchmarks/ensembles/peak.h"
 #include "core/error.h"
 #include "core/machine.h"
 #include "core/parallel.h"
@@ -102,20 +103,20 @@ double time_steps(Stepper& stepper, at::Tensor weights, double seconds, std::int
   return took / static_cast<double>(steps) / replicas * 1e6;
 }
 
-double measure(const Network& network, const std::string& engine_name, std::int64_t replicas, double seconds,
-               int batch = kBatch, std::int64_t least_steps = 16) {
+double measure(const Network& network, const std::string& engine_name, const std::string& isa, std::int64_t replicas,
+               double seconds, int batch = kBatch, std::int64_t least_steps = 16) {
   const Program program = make_model(network.model);
   const Setting setting = setting_of(network, program, replicas, batch);
-  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name});
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name, .isa = isa});
   return time_steps(*engine->stepper(setting.problem), setting.weights.to(engine->options()), seconds, least_steps);
 }
 
 /// Nanoseconds per replica-step on one core, and what each part of a step takes of it: the difference between steps
 /// that go one part further.
-nlohmann::json breakdown(const Network& network, double seconds) {
+nlohmann::json breakdown(const Network& network, const std::string& isa, double seconds) {
   const Program program = make_model(network.model);
   const lanes::LanePlan plan(program);
-  const lanes::Kernels<float>& kernels = lanes::kernels<float>(lanes::choose_instruction_set("auto"));
+  const lanes::Kernels<float>& kernels = lanes::kernels<float>(isa);
   ThreadPool pool(1);
   const Setting setting = setting_of(network, program, 256, kBatch);
   nlohmann::json row{{"network", network.name}};
@@ -135,9 +136,9 @@ nlohmann::json breakdown(const Network& network, double seconds) {
 }
 
 /// Microseconds per replica for one Hessian product over 256 samples of 256 networks.
-double measure_product(const Network& network, const std::string& engine_name) {
+double measure_product(const Network& network, const std::string& isa) {
   const Program program = make_model(network.model);
-  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name});
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "lanes", .isa = isa});
   constexpr std::int64_t kReplicas = 256;
   constexpr std::int64_t kSamples = 256;
   constexpr std::int64_t kVectors = 8;
@@ -155,50 +156,30 @@ double measure_product(const Network& network, const std::string& engine_name) {
   return best / (kReplicas * kVectors) * 1e6;
 }
 
-/// `rounds` times kChains independent fused multiply-adds of kLanes numbers each, for the caller's instruction set: the
-/// chains, `a` and `b` must fit its registers, and the chains hide the latency of two units.
-template <int kLanes, int kChains>
-[[gnu::always_inline]] inline double multiply_add_chains(float* out, std::int64_t rounds) {
-  typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
-  Vector sum[kChains];
-  const Vector a = Vector{} + 0.999f;
-  const Vector b = Vector{} + 0.001f;
-  for (auto& s : sum) s = b;
-  for (std::int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 16
-    for (int c = 0; c < kChains; ++c) sum[c] = sum[c] * a + b;
-  }
-  for (int c = 1; c < kChains; ++c) sum[0] += sum[c];
-  for (int l = 0; l < kLanes; ++l) out[l] = sum[0][l];
-  return static_cast<double>(rounds) * kChains * kLanes;
-}
-
-__attribute__((target("avx512f"))) double chains_avx512(float* out, std::int64_t rounds) {
-  return multiply_add_chains<16, 16>(out, rounds);  // of 32 registers
-}
-__attribute__((target("avx2,fma"))) double chains_avx2(float* out, std::int64_t rounds) {
-  return multiply_add_chains<8, 12>(out, rounds);  // of 16 registers
-}
-double chains_sse2(float* out, std::int64_t rounds) { return multiply_add_chains<4, 12>(out, rounds); }
-
-/// Multiply-adds per second of all cores in registers, with the widest instructions that the machine has.
-double measure_peak() {
-  const auto chains = __builtin_cpu_supports("avx512f")                                 ? chains_avx512
-                      : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? chains_avx2
-                                                                                        : chains_sse2;
-  ThreadPool pool(0);
-  constexpr std::size_t kStride = 64;
-  std::vector<float> sink(static_cast<std::size_t>(pool.threads()) * kStride);
-  constexpr std::int64_t kRounds = 20'000'000;
-  double best = 0;
-  for (int i = 0; i < 3; ++i) {
+/// One pass over 10,000 samples, loss and gradient, of the network 4-32-16-4 with tanh and offsets that SimpleChains.jl
+/// publishes the time of an epoch for: its share of the peak, for 32 networks at once.
+nlohmann::json measure_epoch(const std::string& isa, double peak) {
+  ProgramBuilder net({1, 4});
+  const auto layer = [&](ValueId x, int outputs, const std::string& name) {
+    const int inputs = net.shape(x).features;
+    return net.bias(net.linear(x, net.matrix("W_" + name, outputs, inputs)), net.parameter("b_" + name, 1, outputs, 0));
+  };
+  const ValueId first = net.tanh(layer(net.input(), 32, "1"));
+  const Program program = std::move(net).finish(layer(net.tanh(layer(first, 16, "2")), 4, "3"));
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "lanes", .isa = isa});
+  constexpr std::int64_t kReplicas = 32;
+  constexpr std::int64_t kSamples = 10'000;
+  constexpr double kMultiplyAdds = 3 * (4 * 32 + 32 * 16 + 16 * 4) - 4 * 32;  // of a sample; no gradient of the input
+  const at::Tensor weights = 0.3 * at::randn({kReplicas, program.parameter_count()}, engine->options());
+  const Samples samples{at::randn({kSamples, 1, 4}, engine->options()), at::randn({kSamples, 4}, engine->options())};
+  double best = 1e30;
+  for (int i = 0; i < 20; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    std::atomic<double> done = 0;
-    pool.run(pool.threads(),
-             [&](std::int64_t t) { done += chains(sink.data() + kStride * static_cast<std::size_t>(t), kRounds); });
-    best = std::max(best, done / seconds_since(start));
+    engine->loss_gradient(weights, samples);
+    best = std::min(best, seconds_since(start));
   }
-  return best;
+  const double share = kMultiplyAdds * kSamples * kReplicas / best / peak;
+  return {{"network", "4-32-16-4"}, {"us_per_replica_epoch", best / kReplicas * 1e6}, {"peak_share", share}};
 }
 
 /// Adds each result's share of the peak. Throws UserError for a share above 1, which cannot be true.
@@ -218,17 +199,18 @@ void add_shares(nlohmann::json& report, double peak) {
 int run(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 1.0;
   const bool smoke = argc > 2 && std::string(argv[2]) == "smoke";  // lanes against the machine's peak, nothing else
-  const double peak = measure_peak();
-  nlohmann::json report{{"threads", available_threads()}, {"instruction_set", lanes::choose_instruction_set("auto")}};
+  const std::string isa = lanes::choose_instruction_set(argc > 3 ? argv[3] : "auto");
+  const double peak = measure_peak(isa);
+  nlohmann::json report{{"threads", available_threads()}, {"instruction_set", isa}};
   for (const Network& network : networks()) {
     if (!smoke) {
-      report["breakdown"].push_back(breakdown(network, seconds / 2));
+      report["breakdown"].push_back(breakdown(network, isa, seconds / 2));
       std::fprintf(stderr, "  %s\n", report["breakdown"].back().dump().c_str());
     }
     for (const char* engine : {"lanes", "torch"}) {
       if (smoke && engine != std::string("lanes")) continue;
       for (std::int64_t replicas : {16, 256, 4096}) {
-        const double time = measure(network, engine, replicas, seconds);
+        const double time = measure(network, engine, isa, replicas, seconds);
         std::fprintf(stderr, "  %s %s %lld: %.4f us\n", engine, network.name.c_str(), static_cast<long long>(replicas),
                      time);
         report["results"].push_back(
@@ -243,12 +225,12 @@ int run(int argc, char** argv) {
       report["scaling"].push_back(
           {{"network", network.name},
            {"replicas", replicas},
-           {"us_per_replica_step", measure(network, "lanes", replicas, seconds / 2, kBatch, 512)}});
+           {"us_per_replica_step", measure(network, "lanes", isa, replicas, seconds / 2, kBatch, 512)}});
     }
     report["batch_one"].push_back(
-        {{"network", network.name}, {"us_per_replica_step", measure(network, "lanes", 4096, seconds / 2, 1)}});
+        {{"network", network.name}, {"us_per_replica_step", measure(network, "lanes", isa, 4096, seconds / 2, 1)}});
     report["products"].push_back(
-        {{"network", network.name}, {"engine", "lanes"}, {"us_per_replica", measure_product(network, "lanes")}});
+        {{"network", network.name}, {"engine", "lanes"}, {"us_per_replica", measure_product(network, isa)}});
   }
   const std::vector<int> widths = smoke ? std::vector<int>{} : std::vector<int>{4, 16, 64, 128, 256, 512};
   // Where wide networks are better served by torch: two hidden layers, from one replica to 64.
@@ -260,13 +242,14 @@ int run(int argc, char** argv) {
       wide.model.width = width;
       nlohmann::json row{{"width", width}, {"replicas", replicas}};
       for (const char* engine : {"lanes", "torch"})
-        row[engine] = measure(wide, engine, replicas, seconds / 4, kBatch, 1);
+        row[engine] = measure(wide, engine, isa, replicas, seconds / 4, kBatch, 1);
       std::fprintf(stderr, "  width %d: %s\n", width, row.dump().c_str());
       report["crossover"].push_back(row);
     }
   }
   // A busy machine looks slower than it is: the better of a look before and one after.
-  add_shares(report, std::max(peak, measure_peak()));
+  add_shares(report, std::max(peak, measure_peak(isa)));
+  if (!smoke) report["epoch"] = measure_epoch(isa, report["multiply_adds_per_second"]);
   std::cout << report.dump(1) << '\n';
   return 0;
 }
