@@ -29,6 +29,7 @@ class Graph {
     for (const Op& op : program_.ops()) {
       for (int input : op.inputs) {
         if (input != value) continue;
+        // A second reader: its value cannot be rescaled alone.
         if (reader != nullptr) return nullptr;
         reader = &op;
       }
@@ -64,6 +65,7 @@ void append_columns(const Parameter& block, int first, int count, ParameterIndic
 
 /// W_in -> (offset) -> (activation) -> W_out, starting at the linear op `in`.
 void add_hidden_layer(const Graph& graph, const Op& in, std::vector<Balance>& balances) {
+  // Along the values that have one reader each.
   const Op* next = graph.only_reader(in.output);
   const Op* bias = nullptr;
   if (next != nullptr && next->kind == OpKind::kBias) {
@@ -74,6 +76,7 @@ void add_hidden_layer(const Graph& graph, const Op& in, std::vector<Balance>& ba
   bool law = true;  // at every rate
   if (next != nullptr && is_activation(next->kind)) {
     kind = name_of(next->kind);
+    // Only homogeneous activations let a factor through; others are the control.
     law = traits(next->kind).homogeneous;
     next = graph.only_reader(next->output);
   }
@@ -82,6 +85,7 @@ void add_hidden_layer(const Graph& graph, const Op& in, std::vector<Balance>& ba
   const Parameter& w_in = graph.block(in);
   const Parameter& w_out = graph.block(*out);
 
+  // Rows of W_in with their offsets against columns of W_out: all units together, and each.
   const auto units = [&](int first, int count, const std::string& suffix) {
     Balance balance{kind, w_in.name + "|" + w_out.name + suffix, law, {}, {}};
     append_rows(w_in, first, count, balance.in);
@@ -94,6 +98,7 @@ void add_hidden_layer(const Graph& graph, const Op& in, std::vector<Balance>& ba
 }
 
 void add_attention(const Graph& graph, const Op& op, std::vector<Balance>& balances) {
+  // q and k are rescaled against each other, v against the projection; head by head.
   const Op* query = graph.sole_linear(graph.writer(op.inputs[0]));
   const Op* key = graph.sole_linear(graph.writer(op.inputs[1]));
   const Op* value = graph.sole_linear(graph.writer(op.inputs[2]));

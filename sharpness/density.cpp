@@ -79,6 +79,7 @@ void smooth(const std::vector<const Quadrature*>& quadratures, const DensityOpti
     high = std::max(high, quadrature->nodes.front());
     low = std::min(low, quadrature->nodes.back());
   }
+  // Five widths beyond the outermost nodes on both sides.
   const double range = std::max(high - low, 1e-6 * std::max(std::abs(high), std::abs(low)));
   const double sigma = std::max(options.width * range, 1e-300);
   const double first = low - 5 * sigma;
@@ -90,6 +91,7 @@ void smooth(const std::vector<const Quadrature*>& quadratures, const DensityOpti
   double mass = 0;
   for (std::int64_t k = 0; k < options.points; ++k) {
     grid[k] = first + spacing * static_cast<double>(k);
+    // Mean over probes, and their spread for the band.
     double sum = 0, squares = 0;
     for (const Quadrature* quadrature : quadratures) {
       double value = 0;
@@ -104,6 +106,7 @@ void smooth(const std::vector<const Quadrature*>& quadratures, const DensityOpti
     density[k] = sum / probes;
     const double variance = std::max(0.0, (squares - sum * sum / probes) / (probes - 1));
     half_width[k] = student_quantile(result.probes - 1) * std::sqrt(variance / probes);
+    // Trapezoids: how much of the density the grid holds.
     mass += spacing * density[k] * (k == 0 || k + 1 == options.points ? 0.5 : 1.0);
   }
   result.mass.data_ptr<double>()[e] = mass;
@@ -121,6 +124,7 @@ SpectralDensity spectral_density(LinearOperator& op, const DensityOptions& optio
   const std::int64_t steps = std::min(options.steps, op.dimension());
   PanelProducts panels(replicas, op.options());
   std::vector<std::vector<Quadrature>> all;
+  // At least two probes, then as many as the caller waits for.
   for (std::int64_t probe = 0; probe < options.probes && !(probe >= 2 && options.interrupted()); ++probe) {
     all.push_back(quadratures(op, panels, steps, static_cast<std::uint32_t>(probe), {options.seed, options.keys}));
   }

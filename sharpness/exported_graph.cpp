@@ -24,6 +24,7 @@ constexpr const char* kPrefix = "torch.ops.";
 IValue memory_format(std::int64_t number) {
   constexpr std::array kFormats{at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast,
                                 at::MemoryFormat::ChannelsLast3d, at::MemoryFormat::Preserve};
+  // Numbers of the format; 0 is unknown.
   require(number >= 1 && number <= 4, "its graph names a memory format that is not read (", number, ")");
   return static_cast<std::int64_t>(kFormats[static_cast<std::size_t>(number - 1)]);
 }
@@ -37,6 +38,7 @@ std::int64_t integer_result(const std::string& target, std::int64_t a, std::int6
   if (target == "_operator.sub") return a - b;
   if (target == "_operator.mul") return a * b;
   require(b != 0 || (target != "_operator.floordiv" && target != "_operator.mod"), "its graph divides a shape by 0");
+  // Python rounds quotients down, C++ towards 0.
   if (target == "_operator.floordiv") return a / b - ((a % b != 0) && ((a < 0) != (b < 0)) ? 1 : 0);
   if (target == "_operator.mod") return ((a % b) + b) % b;
   throw UserError(concat("its graph computes shapes by ", target, ", which is not read yet"));
@@ -45,6 +47,7 @@ std::int64_t integer_result(const std::string& target, std::int64_t a, std::int6
 /// Refuses a node that is no function of weights and inputs.
 void check_function(const std::string& target, const json& node) {
   const auto has = [&](const char* part) { return target.find(part) != std::string::npos; };
+  // Flags are arguments of the node, by name.
   const auto flag = [&](const char* name) {
     for (const json& input : node.at("inputs")) {
       if (input.at("name") == name && input.at("arg").contains("as_bool"))
@@ -70,6 +73,7 @@ IValue fitting(IValue value, const c10::Argument& formal) {
   if (const auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
   if (type->kind() == c10::TypeKind::TensorType && value.isScalar()) {
     const Tensor number = at::scalar_tensor(value.toScalar());
+    // A wrapped number does not raise the other operand's type.
     number.unsafeGetTensorImpl()->set_wrapped_number(true);
     return number;
   }
@@ -85,6 +89,7 @@ void keep_result(const json& output, const IValue& value, ExportedGraph::Values&
     if (is_named(place)) values[place.at("as_name")] = value;
   } else if (kind == "as_tensors") {
     const std::vector<Tensor> parts = value.toTensorVector();
+    // One name for each part of a list.
     for (std::size_t i = 0; i < parts.size(); ++i) values[place.at(i).at("name")] = parts[i];
   } else {
     require(kind == "as_none", "its graph has a result of kind ", kind, ", which is not read");
@@ -112,6 +117,7 @@ ExportedGraph::ExportedGraph(const json& graph, at::Device device) : device_(dev
 }
 
 void ExportedGraph::check(const std::map<std::string, std::string>& held) const {
+  // Training modes and random numbers first: their messages say what to do.
   for (const Step& step : steps_) check_function(step.target, *step.node);
   for (const Step& step : steps_) {
     if (!writes(step)) continue;
@@ -119,6 +125,7 @@ void ExportedGraph::check(const std::map<std::string, std::string>& held) const 
       if (formal.alias_info() == nullptr || !formal.alias_info()->isWrite()) continue;
       for (const json& input : step.node->at("inputs")) {
         if (input.at("name") != formal.name() || !input.at("arg").contains("as_tensor")) continue;
+        // Only what the program holds counts; values of its own it may change.
         const auto own = held.find(input.at("arg").at("as_tensor").at("name").get<std::string>());
         require(own == held.end(), "changes its buffer ", own == held.end() ? "" : own->second,
                 ", so that its loss is not a function of the weights; call .eval() before exporting");
@@ -140,6 +147,7 @@ ExportedGraph::Step ExportedGraph::step_of(const json& node) {
   const std::size_t first = path.find('.');
   const std::size_t last = path.rfind('.');
   require(first != std::string::npos && first < last, "its graph calls ", step.target, ", which has no name of an op");
+  // "aten::add" and the overload "Tensor", as the dispatcher has them.
   const std::string name = concat(path.substr(0, first), "::", path.substr(first + 1, last - first - 1));
   const std::string overload = path.substr(last + 1) == "default" ? "" : path.substr(last + 1);
   step.op = c10::Dispatcher::singleton().findSchema({name, overload});
@@ -169,12 +177,15 @@ void ExportedGraph::allow_other_layouts() {
 
 void ExportedGraph::run(const Step& step, Values& values) const {
   const json& inputs = step.node->at("inputs");
+  // Arithmetic on shapes is done here.
   if (!step.op) {
     const auto integer = [&](std::size_t i) { return argument(inputs.at(i).at("arg"), values).toInt(); };
     values[step.node->at("outputs").at(0).at("as_sym_int").at("as_name")] =
         integer_result(step.target, integer(0), integer(1));
     return;
   }
+
+  // Arguments in the order of the op's schema, with its defaults.
   std::vector<IValue> stack;
   for (const c10::Argument& formal : step.op->schema().arguments()) {
     const std::string name = formal.name() == "shape" ? step.size_name : formal.name();
@@ -198,6 +209,7 @@ IValue ExportedGraph::argument(const json& given, const Values& values) const {
     if (one.is_number()) return one.get<std::int64_t>();
     return is_named(one) ? named(one.at("as_name")).toInt() : one.at("as_int").get<std::int64_t>();
   };
+  // Values of the graph by name, constants as they are.
   if (kind == "as_tensor") return named(value.at("name"));
   if (kind == "as_none") return {};
   if (kind == "as_int" || kind == "as_sym_int") return integer(value);

@@ -37,6 +37,7 @@ class ExportedProgram final : public UserModule {
     caffe2::serialize::PyTorchStreamReader reader(file);
     require(reader.hasRecord(kGraphRecord),
             "was exported by a torch older than 2.8, whose format is another one; export it again");
+    // The graph and its signature, then the tensors that they name.
     program_ = read_json(reader, kGraphRecord);
     signature_ = &program_.at("graph_module").at("signature");
 
@@ -55,6 +56,7 @@ class ExportedProgram final : public UserModule {
 
   IValue forward(const std::vector<Tensor>& inputs) override {
     ExportedGraph::Values values;
+    // Parameters and buffers under the graph's own names, then the samples.
     for (const auto& [name, state] : bound_) values[name] = state_.at(state);
     for (std::size_t i = 0; i < inputs.size(); ++i) values[inputs_.at(i).name] = inputs[i];
     graph_->run(values);
@@ -78,6 +80,7 @@ class ExportedProgram final : public UserModule {
       }
       const json& meta = entry.at("tensor_meta");
       const std::string path = entry.at("path_name");
+      // Same file and same view of it: one tensor under two names.
       const std::string key = path + meta.dump();
       if (!read.contains(key)) {
         const bool parameter = entry.at("is_param");
@@ -109,6 +112,7 @@ class ExportedProgram final : public UserModule {
     const std::vector<std::int64_t> strides = integers(meta.at("strides"));
     const std::int64_t offset = meta.at("storage_offset").at("as_int");
     const auto elements = static_cast<std::int64_t>(size / c10::elementSize(*type));
+    // The file holds a storage; sizes, strides and offset say which part is the tensor.
     const Tensor stored = at::from_blob(data.get(), {elements}, at::TensorOptions(*type));
     std::int64_t count = 1, last = offset;
     for (std::size_t i = 0; i < sizes.size(); ++i) {
@@ -137,6 +141,7 @@ class ExportedProgram final : public UserModule {
         inputs_.push_back({name, serialised_type(meta.at("dtype"))});
         continue;
       }
+      // What the graph takes in addition to samples: state by name.
       const char* key = kind == "parameter"         ? "parameter_name"
                         : kind == "buffer"          ? "buffer_name"
                         : kind == "tensor_constant" ? "tensor_constant_name"
@@ -151,6 +156,8 @@ class ExportedProgram final : public UserModule {
         parameters_.push_back({name, tensor});
       }
     }
+
+    // Then what comes out.
     require(!inputs_.empty(), "takes no tensor of samples");
     require(!parameters_.empty(), "has no parameter that requires gradients");
     for (const json& output : signature_->at("output_specs")) {

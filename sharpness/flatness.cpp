@@ -20,6 +20,7 @@ at::Tensor scales(const Objective& objective, bool filter_normalised) {
   if (!filter_normalised) return t;
   for (const Block& block : objective.blocks()) {
     const at::Tensor filters = theta.narrow(1, block.offset, block.size()).reshape({-1, block.rows, block.columns});
+    // Each weight moves in units of its filter's length.
     const at::Tensor norms = filters.square().sum(2, true).sqrt().expand_as(filters);
     t.narrow(1, block.offset, block.size()).copy_(norms.reshape({-1, block.size()}));
   }
@@ -40,6 +41,8 @@ Flatness flatness(Objective& objective, const FlatnessOptions& options) {
     return unit(source.normals(5, static_cast<std::uint32_t>(index), objective.dimension()).to(theta.options()))
         .expand_as(theta);
   };
+
+  // Rises of the loss at the given distance, over that here.
   const at::Tensor base = host(objective.loss(theta));
 
   std::vector<at::Tensor> rises;
@@ -57,6 +60,7 @@ Flatness flatness(Objective& objective, const FlatnessOptions& options) {
   result.worst = result.sam.clone();
   for (at::Tensor u : {sam, random_unit(options.directions)}) {
     for (std::int64_t i = 0; i < options.ascents; ++i) {
+      // Projected ascent on the sphere.
       const LossGradient now = objective.loss_gradient(at_point(u));
       result.worst = at::maximum(result.worst, host(now.loss) - base);
       u = unit(t * now.gradient);

@@ -45,6 +45,7 @@ MiniBatches::MiniBatches(const TrainingProblem& problem, at::TensorOptions optio
 BatchSampling MiniBatches::sampling() const {
   const auto size = static_cast<double>(problem_.batch);
   if (whole()) return {.size = size, .samples = 0, .noise = 0};
+  // Without replacement a mini-batch varies less.
   return {.size = size, .samples = variance_factor(*problem_.task, problem_.batch)};
 }
 
@@ -52,6 +53,7 @@ at::Tensor MiniBatches::own_labels(const Samples& samples) const {
   if (std::none_of(problem_.noise.begin(), problem_.noise.end(), [](const Noise& noise) { return noise.fixed; })) {
     return {};
   }
+  // In the engine's own precision, or these were other labels than training's.
   const bool exact = options_.dtype() == at::kDouble;
   if (problem_.task->labels.distributions()) {
     return exact ? own_distributions<double>(samples) : own_distributions<float>(samples);
@@ -73,6 +75,7 @@ at::Tensor MiniBatches::own_noise() const {
   const at::Tensor noise = at::empty({replicas, samples, task.outputs}, kScalarType<Real>);
   for (std::int64_t e = 0; e < replicas; ++e) {
     const auto at = static_cast<std::size_t>(e);
+    // Inputs are drawn along and not used.
     draw_full_batch<Real>(task, problem_.noise[at], problem_.replica_keys[at], inputs, row_of<Real>(noise, e));
   }
   return noise.to(options_);
@@ -103,12 +106,14 @@ Samples MiniBatches::draw_as(std::int64_t record, std::int64_t first, std::int64
   const at::Tensor noise = at::empty({replicas * count, problem_.batch, task.outputs}, kScalarType<Real>);
   for (std::int64_t row = 0; row < replicas * count; ++row) {
     const auto e = static_cast<std::size_t>(row / count);
+    // A stream of its own, by record and mini-batch: measuring leaves training's draws alone.
     draw_probe_batch<Real>(task, problem_.noise[e], problem_.replica_keys[e], record,
                            static_cast<std::uint32_t>(first + row % count), problem_.batch, row_of<Real>(x, row),
                            row_of<Real>(noise, row));
   }
   const at::Tensor clean =
       clean_labels(*teacher_, task, x.flatten(0, 1).to(at::kDouble)).view(noise.sizes()).contiguous();
+  // Values are teacher plus noise; classes are drawn from them.
   if (!task.labels.distributions()) return {x.to(options_), (clean + noise).to(options_)};
   const at::Tensor labels = noise.to(at::kDouble);
   label_samples<double>(task.labels, task.outputs,

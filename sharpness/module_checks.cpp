@@ -85,6 +85,7 @@ std::optional<Tensor> forward(ModuleNetwork& network, const std::vector<Tensor>&
 
 /// What the other samples change in a sample's outputs, over the largest output.
 double mixing(ModuleNetwork& network, const ModuleSamples& samples, const Tensor& among, std::int64_t row) {
+  // The sample by itself, ..
   const ModuleSamples own = samples.rows(row, 1);
   std::optional<Tensor> alone = forward(network, own.inputs);
   // A module that takes no single sample (a batch size that a trace fixed, squeeze) gets it among copies of itself.
@@ -93,6 +94,7 @@ double mixing(ModuleNetwork& network, const ModuleSamples& samples, const Tensor
     alone = forward(network, copies.inputs);
     if (!alone) return std::numeric_limits<double>::infinity();
   }
+  // .. against the same sample among the others.
   const double largest = among.abs().max().item<double>();
   const double difference = ((*alone)[0] - among[row]).abs().max().item<double>();
   if (difference == 0) return 0;
@@ -109,6 +111,7 @@ struct Mixing {
 /// Compares rows of one forward pass with themselves alone; nothing where the module takes no such inputs.
 std::optional<Mixing> mixing_among(ModuleNetwork& network, const ModuleSamples& samples) {
   const std::optional<Tensor> among = forward(network, samples.inputs);
+  // What is not finite says nothing about mixing.
   if (!among || !among->isfinite().all().item<bool>()) return std::nullopt;
   Mixing result{.count = samples.count(), .tolerance = among->scalar_type() == at::kDouble ? 1e-5 : 1e-3};
   if (result.count < 2 || among->numel() == 0) return result;
@@ -128,6 +131,7 @@ void check_mixing(ModuleObjective& objective) {
   const Tensor away = weights + 0.01 * direction(scales(objective), 2);
   const std::int64_t enough = std::min(std::clamp<std::int64_t>(objective.chunk(), 2, 64), all.count());
   std::optional<Mixing> found;
+  // The first combination of weights and count that the module takes.
   for (const Tensor& there : {away, weights}) {
     network.set_parameters(there);
     for (std::int64_t count : {enough, objective.chunk()}) {
@@ -151,12 +155,15 @@ double asymmetry(const Tensor& scale, const Tensor& v, const Tensor& hv, const T
 /// Asymmetry is no fault if the product itself moves as much with weights that differ by rounding.
 void check_symmetry(ModuleObjective& objective, const Tensor& v, const Tensor& hv) {
   const Tensor scale = scales(objective);
+  // v'Hw = w'Hv for every symmetric matrix.
   const Tensor w = direction(scale, 1);
   const Tensor hw = objective.multiply(ModuleObjective::Matrix::kHessian, w);
   const double found = asymmetry(scale, v, hv, w, hw);
   const ModuleNetwork& network = *objective.network();
   const double tolerance = product_tolerance(network.precision());
   if (found <= tolerance) return;
+
+  // How much rounding moves a product: the yardstick where the tolerance is not met.
   const double step = network.precision() == at::kDouble ? 1e-9 : 1e-6;
   const Tensor there = objective.parameters()[0] + step * direction(scale, 3);
   const double noise = length(scale * (objective.hessian_product_at(there, v) - hv)) / length(scale * hv);
@@ -175,6 +182,7 @@ class Differences {
 
   /// From values at theta + h u, theta and theta - h u.
   void add(const Tensor& up, const Tensor& here, const Tensor& down, double h) {
+    // Central difference; an error of order h^2.
     const Tensor quotient = (up - down) / (2 * h);
     const double off = length(quotient - claimed_);
     const double size = std::max(length(claimed_), length(quotient));
@@ -209,6 +217,7 @@ void check_differences(ModuleObjective& objective, const Tensor& u, const Tensor
   const LossGradient here = objective.loss_gradient(theta);
   Differences gradient(at::full({1}, scalar_product(here.gradient, u), at::kDouble), "gradient");
   Differences product(hu.to(at::kDouble), "Hessian product");
+  // From long steps to short ones, until both agree.
   for (double h = 1e-3; h > 1e-10 && !(gradient.agrees() && product.agrees()); h /= 10) {
     const LossGradient up = objective.loss_gradient(theta + h * u);
     const LossGradient down = objective.loss_gradient(theta - h * u);
@@ -232,11 +241,13 @@ bool check_in_double(const ModuleObjective& objective) {
   const std::int64_t n = objective.samples(), count = std::min<std::int64_t>(n, 4);
   const ModuleOptions& options = objective.options();
   network->set_precision(at::kDouble);
+  // Four samples from all over the data.
   const ModuleSamples spread =
       in_double(objective.data(), at::arange(count, at::kLong).mul(n).div(count, /*rounding_mode=*/"floor"));
   const bool runs = forward(*network, spread.inputs).has_value();
   if (runs) {
     const std::int64_t leading = std::min(std::max<std::int64_t>(objective.chunk(), 2), n);
+    // Mixing on the leading samples, derivatives on the four.
     ModuleObjective first(network, in_double(objective.data(), at::arange(leading, at::kLong)), options);
     check_mixing(first);
     ModuleObjective some(network, spread, options);
@@ -253,6 +264,7 @@ bool check_in_double(const ModuleObjective& objective) {
 
 void check_module(ModuleObjective& objective) {
   const LossGradient first = objective.loss_gradient(objective.parameters());
+  // Finite, and the same twice: else nothing below means anything.
   require_finite(objective, first);
   require_same(objective, first.gradient, objective.loss_gradient(objective.parameters()).gradient, "gradient");
   if (!check_in_double(objective)) check_mixing(objective);
@@ -262,6 +274,7 @@ void check_module(ModuleObjective& objective) {
   require(hv.isfinite().all().item<bool>(), objective.network()->subject(), ": its gradient is finite on ",
           objective.options().data,
           ", but its Hessian is not: some second derivative is infinite (a root or norm at 0?)");
+  // From new graphs: a dropout draws anew.
   objective.forget_graphs();
   require_same(objective, hv, objective.multiply(ModuleObjective::Matrix::kHessian, v), "Hessian product");
   check_symmetry(objective, v, hv);

@@ -41,6 +41,7 @@ void check_structure(const torch::jit::Module& module, const std::string& subjec
     const auto type = part.type()->name();
     const std::string kind = type ? type->name() : "";
     const bool training = part.hasattr("training") && part.attr("training").isBool() && part.attr("training").toBool();
+    // The mode is saved with each part.
     if (!training) continue;
     for (const char* refused : {"Dropout", "BatchNorm"}) {
       require(kind.find(refused) == std::string::npos, subject, ": ", name, " is a ", kind,
@@ -48,6 +49,7 @@ void check_structure(const torch::jit::Module& module, const std::string& subjec
     }
   }
   require(module.find_method("forward").has_value(), subject, ": has no method forward");
+  // Calls inlined, so that ops of submodules show.
   const auto graph = module.get_method("forward").graph()->copy();
   torch::jit::Inline(*graph);
   for (const torch::jit::Node* node : graph->nodes()) {  // not inside ifs: scripted layers choose at run time
@@ -68,6 +70,7 @@ class TensorWalk {
       if (value.toTensor().defined()) body_(name, value.toTensor());
     } else if (value.isObject()) {
       const auto object = value.toObject();
+      // Objects may refer to each other.
       if (!seen_.insert(object.get()).second) return;
       for (std::size_t i = 0; i < object->slots().size(); ++i) {
         (*this)(inside(object->type()->getAttributeName(i)), object->getSlot(i));
@@ -123,10 +126,12 @@ std::int64_t storage_elements(const Tensor& t) {
 /// Whether two tensors have an element of memory in common.
 bool overlap(const Tensor& a, const Tensor& b) {
   if (!share_storage(a, b)) return false;
+  // LibTorch decides where it can; else element by element.
   const at::MemOverlapStatus status = at::get_overlap_status(a, b);
   if (status != at::MemOverlapStatus::TooHard) return status != at::MemOverlapStatus::No;
   if (a.element_size() != b.element_size()) return true;
   const std::int64_t storage = storage_elements(a);
+  // Marks the elements of one and looks for them in the other.
   Tensor taken = at::zeros({storage}, at::kBool);
   taken.index_fill_(0, positions(a, storage), true);
   return taken.index_select(0, positions(b, storage)).any().item<bool>();
@@ -135,6 +140,7 @@ bool overlap(const Tensor& a, const Tensor& b) {
 /// Whether two elements of a tensor are one in memory, as after expand().
 bool overlaps_itself(const Tensor& t) {
   if (t.numel() == 0 || t.is_non_overlapping_and_dense()) return false;
+  // Two equal positions next to each other, once sorted.
   const Tensor ascending = std::get<0>(positions(t, storage_elements(t)).sort());
   const std::int64_t n = ascending.numel();
   return n > 1 && (ascending.narrow(0, 1, n - 1) == ascending.narrow(0, 0, n - 1)).any().item<bool>();

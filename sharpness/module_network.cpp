@@ -24,6 +24,7 @@ using at::Tensor;
 /// What to try when forward refuses the types that it is given; empty if types are not what it refuses. `integers`:
 /// whether it got some that it has not asked for.
 std::string type_hint(const std::string& reason, bool integers, at::ScalarType saved, at::ScalarType now) {
+  // Words of LibTorch's complaints about types.
   constexpr std::array kWords{"type", "Long", "long int", "Float", "Double"};
   const bool types = std::any_of(kWords.begin(), kWords.end(),
                                  [&](const char* word) { return reason.find(word) != std::string::npos; });
@@ -54,6 +55,8 @@ Tensor reals(const Tensor& t) {
 ModuleNetwork::ModuleNetwork(const std::string& file, at::Device device)
     : subject_("--module " + file), module_(read(file, device)), leaves_(module_->parameters()) {
   saved_ = sharpseek::saved_precision(*module_);
+
+  // Parameters lie one after the other in [P]; the rows of a matrix are its filters.
   for (const NamedTensor& leaf : leaves_) {
     const Tensor& t = leaf.tensor;
     const std::int64_t numbers = t.numel() * (t.is_complex() ? 2 : 1);
@@ -90,6 +93,7 @@ ModuleNetwork::Tensors ModuleNetwork::all_outputs(const Tensors& values) {
   try {
     result = module_->forward(values);
   } catch (const std::exception& error) {
+    // Say what it got: shapes and, where types may be the cause, how to change them.
     std::string shapes;
     bool integers = false;
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -101,6 +105,7 @@ ModuleNetwork::Tensors ModuleNetwork::all_outputs(const Tensors& values) {
     throw UserError(concat(subject_, ": forward failed on ", shapes, ": ", reason,
                            type_hint(reason, integers, saved_, precision_)));
   }
+  // One tensor, or as many as the program says that it returns.
   Tensors all;
   if (result.isTensor()) {
     all.push_back(result.toTensor());
@@ -109,6 +114,7 @@ ModuleNetwork::Tensors ModuleNetwork::all_outputs(const Tensors& values) {
   }
   require(!all.empty(), subject_, ": forward(inputs) must return one tensor");
 
+  // Rows of samples, real numbers, with a way back to the parameters.
   const Tensor& y = all.front();
   const std::int64_t samples = values.front().size(0);
   require(y.dim() >= 1 && y.size(0) == samples, subject_, ": output ", c10::str(y.sizes()),
@@ -128,6 +134,7 @@ ModuleNetwork::Tensors ModuleNetwork::gradients(const Tensor& output, const Tens
                                       create, /*allow_unused=*/true);
     bool any = false;
     for (std::size_t i = 0; i < g.size(); ++i) {
+      // A parameter that the output does not depend on has none; one at least must have.
       any |= g[i].defined();
       require(!g[i].defined() || g[i].layout() == at::kStrided, subject_, ": the gradient of ", leaves_[i].name,
               " is sparse, which cannot be measured; nn.Embedding(sparse=False) has the same numbers");
@@ -142,6 +149,7 @@ ModuleNetwork::Tensors ModuleNetwork::gradients(const Tensor& output, const Tens
 ModuleNetwork::Tensors ModuleNetwork::derivatives(const Tensors& g, const Tensors& v, bool keep) const {
   Tensors outputs, cotangents;
   for (std::size_t i = 0; i < g.size(); ++i) {
+    // Gradients that are constant in the weights have no derivative.
     if (!g[i].defined() || !g[i].requires_grad()) continue;
     outputs.push_back(g[i]);
     cotangents.push_back(v[i]);
@@ -172,6 +180,7 @@ ModuleNetwork::Tensors ModuleNetwork::split(const Tensor& vector) const {
       parts.push_back(part.reshape(shape));
       continue;
     }
+    // Complex numbers are pairs of real ones in [P].
     shape.push_back(2);
     parts.push_back(at::view_as_complex(part.reshape(shape).clone()));
   }

@@ -62,6 +62,7 @@ class ModuleObjective::AtWeights {
  public:
   AtWeights(ModuleObjective& objective, const Tensor& weights) : objective_(objective) {
     moved_ = !weights.is_same(objective.parameters_);
+    // Graphs stay valid where the weights are the objective's own.
     if (moved_) put(weights);
   }
   ~AtWeights() {
@@ -98,12 +99,14 @@ void ModuleObjective::for_chunks(Body body) {
 
 /// The chunk's part of the mean over all samples.
 Tensor ModuleObjective::loss_of(std::int64_t first, std::int64_t count) {
+  // Sums of chunks over N: they add up to the mean whatever the chunk.
   const ModuleSamples part = samples_.rows(first, count);
   return loss_.sum(network_->outputs(part.inputs), part.targets) / static_cast<double>(samples());
 }
 
 Tensor ModuleObjective::loss(const Tensor& parameters) {
   return with_torch_errors(network_->subject(), [&] {
+    // One chunk in memory at a time; sums in float64.
     const AtWeights there(*this, parameters);
     const c10::AutoGradMode no_graph(false);
     Tensor sum = at::zeros({}, at::kDouble);
@@ -132,6 +135,7 @@ const GradientMoments& ModuleObjective::moments() {
     GradientMoments found{at::zeros({1, dimension()}, at::kDouble), at::zeros({1, dimension()}, at::kDouble)};
     const auto n = static_cast<double>(samples());
     for (std::int64_t i = 0; i < samples(); ++i) {
+      // N times a sample's part of the mean is its own gradient.
       const Tensor own = network_->flatten(network_->gradients(loss_of(i, 1), {}, false, false));
       const Tensor g = n * own.to(at::kCPU, at::kDouble).unsqueeze(0);
       found.mean += g / n;
@@ -145,6 +149,7 @@ const GradientMoments& ModuleObjective::moments() {
 void ModuleObjective::for_batches(std::int64_t count, std::int64_t size,
                                   const std::function<void(const BatchGroup&)>& visit) {
   for (std::int64_t b = 0; b < count; ++b) {
+    // An objective of the mini-batch, which reports no progress.
     ModuleOptions options = options_;
     options.progress = {};
     ModuleObjective part(network_, samples_.chosen(at::tensor(batch_indices(b, size, samples()))), options);
@@ -158,6 +163,7 @@ void ModuleObjective::for_batches(std::int64_t count, std::int64_t size,
 BatchCurvature ModuleObjective::batch(std::int64_t index, std::int64_t size) {
   return with_torch_errors(network_->subject(), [&] {
     const ModuleSamples chosen = samples_.chosen(at::tensor(batch_indices(index, size, samples())));
+    // g of the mini-batch, then g' H_B g and g' H g.
     const Tensor y = network_->outputs(chosen.inputs);
     const Tensor loss = loss_.sum(y, chosen.targets) / static_cast<double>(size);
     const Tensors g = network_->gradients(loss, {}, true, true);
@@ -175,6 +181,7 @@ Tensor ModuleObjective::multiply(Matrix matrix, const Tensor& v) {
     const Tensors parts = network_->split(v);
     double energy = 0;
     for_chunks([&](std::int64_t first, std::int64_t count) {
+      // Chunk by chunk: products add up as losses do.
       if (matrix == Matrix::kHessian) {
         sum += hessian_part(first, count, parts);
       } else {
@@ -183,6 +190,7 @@ Tensor ModuleObjective::multiply(Matrix matrix, const Tensor& v) {
         energy += part.energy;
       }
     });
+    // J and J' come from different derivatives; once, they must agree.
     if (matrix != Matrix::kHessian) check_adjoint(matrix, v, sum, energy);
     ++products_;
     if (options_.progress && unseen_ >= 0) options_.progress(products_ - unseen_);
@@ -199,6 +207,7 @@ Tensor ModuleObjective::hessian_part(std::int64_t first, std::int64_t count, con
   Tensors& kept = graphs_[static_cast<std::size_t>(first / chunk_)];
   Tensors g = kept;
   if (g.empty()) {
+    // A graph is kept if all kept ones and this one fit into --memory.
     const std::int64_t before = resident_bytes();
     g = network_->gradients(loss_of(first, count), {}, true, true);
     graph_bytes_ = std::max(graph_bytes_, resident_bytes() - before);
@@ -219,6 +228,8 @@ Tensor ModuleObjective::slope_of(const Tensor& losses, const Tensor& outputs) {
           "must return that very tensor, no copy of it");
   if (slope_checked_) return slope;
   slope_checked_ = true;
+
+  // Once: the gradient through the outputs must be the whole gradient.
   const Tensor whole = network_->flatten(network_->gradients(losses.sum(), {}, true, false));
   const Tensor through = network_->flatten(network_->gradients(outputs, slope.detach(), true, false));
   const double difference = (whole - through).norm().item<double>() / std::max(whole.norm().item<double>(), 1e-30);
@@ -234,12 +245,16 @@ ModuleObjective::Pulled ModuleObjective::pulled_part(Matrix matrix, std::int64_t
                                                      const Tensors& v) {
   const ModuleSamples part = samples_.rows(first, count);
   const Tensors results = network_->all_outputs(part.inputs);
+  // The loss's curvature in the outputs is known for losses of ours; of a program it is differentiated.
   const bool own_metric = matrix == Matrix::kGaussNewton && options_.loss == ModuleLoss::kProgram;
   const Tensor y = own_metric ? results.at(1) : results.front();
   const Tensor targets = part.targets;
   const Tensor slope = own_metric ? slope_of(results.front(), y) : Tensor();
+  // J v as a derivative: J'u is linear in u, and d (v'J'u) / du = J v.
   const Tensor u = at::zeros_like(y).requires_grad_(true);
   const Tensor tangent = network_->tangent(network_->gradients(y, u, true, true), v, u);
+
+  // M J v.
   Tensor weighted;
   if (own_metric) {
     if (slope.requires_grad()) {
@@ -254,6 +269,8 @@ ModuleObjective::Pulled ModuleObjective::pulled_part(Matrix matrix, std::int64_t
   } else {
     weighted = loss_.curvature(y.detach(), tangent);
   }
+
+  // J' of that, and v'J'M J v on the way.
   weighted = weighted / static_cast<double>(samples());
   return {network_->flatten(network_->gradients(y, weighted, false, false)), scalar_product(tangent, weighted)};
 }
@@ -263,6 +280,7 @@ void ModuleObjective::check_adjoint(Matrix matrix, const Tensor& v, const Tensor
   if (done) return;
   done = true;
   const double found = scalar_product(v, product);
+  // Relative to the product's size: v'Av may cancel.
   const double scale = std::max(std::abs(energy), scalar_product(v.abs(), product.abs()) * 1e-3);
   require(!(std::abs(found - energy) > product_tolerance(network_->precision()) * scale), network_->subject(),
           ": v'Av is ", found, " by its product and ", energy, " by its definition for the ",

@@ -30,6 +30,7 @@ BatchCurvature Objective::batches(std::int64_t count, std::int64_t size) {
 
 std::vector<std::int64_t> batch_indices(std::int64_t index, std::int64_t size, std::int64_t samples) {
   std::vector<std::uint32_t> words(static_cast<std::size_t>(size));
+  // One word for each sample, a multiplication and a shift.
   random_words(0, Stream::kProbe, 2, static_cast<std::uint32_t>(index), words);
   std::vector<std::int64_t> indices;
   for (std::uint32_t word : words) {
@@ -63,6 +64,7 @@ std::shared_ptr<LinearOperator> EngineObjective::hessian() {
 }
 
 std::shared_ptr<LinearOperator> EngineObjective::gauss_newton() {
+  // J' M J with M = d^2 l / df^2 at each sample.
   const at::Tensor metric = output_metric(samples_, engine_.outputs(parameters_, samples_.inputs));
   return engine_.gauss_newton(parameters_, samples_.inputs, metric);
 }
@@ -73,6 +75,7 @@ Objective::SplitHessian EngineObjective::split_hessian() {
   const at::Tensor root = curvature_root(samples_.loss, f, samples_.targets);
   at::Tensor known = at::zeros({replicas()}, at::kDouble);
   for (std::int64_t o = 0; o < f.size(2); ++o) {
+    // One column R_n e_o for all samples at a time.
     const at::Tensor column = root.select(-1, o);
     const at::Tensor all = column.expand({column.dim() == 3 ? column.size(0) : 1, samples(), f.size(2)});
     known += engine_.pullback_sums(parameters_, samples_.inputs, all).squares.to(at::kCPU, at::kDouble).sum(1);
@@ -90,6 +93,7 @@ std::shared_ptr<LinearOperator> EngineObjective::gradient_second_moment() {
     const at::Tensor columns = label_columns(labelled_.loss, f, noise_.at(samples_.inputs));
     moment = moment + at::matmul(columns, columns.transpose(2, 3));
   }
+  // As a Gauss-Newton matrix with the outputs' second moment as its metric.
   const double scale = traits(labelled_.loss).scale;
   const at::Tensor metric = moment * (scale * scale / static_cast<double>(samples()));
   return engine_.gauss_newton(parameters_, samples_.inputs, metric);
@@ -104,6 +108,7 @@ const GradientMoments& EngineObjective::moments() {
 
 Samples EngineObjective::drawn(std::int64_t index, std::int64_t size) const {
   const std::int64_t outputs = engine_.program().outputs();
+  // The same samples and normals for every replica: paired comparisons.
   const at::Tensor chosen = at::tensor(batch_indices(index, size, samples())).to(samples_.inputs.device());
   std::vector<double> normals(static_cast<std::size_t>(size * outputs));
   standard_normals(0, Stream::kProbe, 3, static_cast<std::uint32_t>(index), normals);
@@ -138,6 +143,7 @@ BatchCurvature EngineObjective::batches(std::int64_t count, std::int64_t size) {
 
 void EngineObjective::for_batches(std::int64_t count, std::int64_t size,
                                   const std::function<void(const BatchGroup&)>& visit) {
+  // Outside a run, from the evaluation set.
   if (!training_.batches) {
     for (std::int64_t b = 0; b < count; ++b) visit(group_of(drawn(b, size), 1));
     return;
@@ -165,6 +171,7 @@ std::shared_ptr<LinearOperator> EngineObjective::training_hessian() {
 }
 
 BatchGroup EngineObjective::group_of(const Samples& samples, std::int64_t copies) {
+  // Several mini-batches of a replica are replicas for the engine.
   const at::Tensor weights = copies == 1 ? parameters_ : parameters_.repeat_interleave(copies, 0);
   return {.count = copies,
           .gradient = engine_.loss_gradient(weights, samples).gradient,
@@ -173,6 +180,7 @@ BatchGroup EngineObjective::group_of(const Samples& samples, std::int64_t copies
 }
 
 BatchCurvature EngineObjective::curvature_of(const BatchGroup& batches) {
+  // |g|^2, g' H_B g and g' H g, as [mini-batch, replica].
   const at::Tensor& g = batches.gradient;
   const std::int64_t copies = batches.count;
   const auto by_batch = [&](const at::Tensor& sums) {

@@ -37,6 +37,7 @@ std::vector<const Quantity*> select_quantities(const std::vector<std::string>& n
   std::vector<const Quantity*> selected;
   std::string known;
   for (const Quantity& quantity : quantity_registry()) {
+    // Names for the message, whether selected or not.
     known += (known.empty() ? "" : " | ") + std::string(quantity.name);
     if (names.empty() ? quantity.standard : std::count(names.begin(), names.end(), quantity.name) > 0) {
       selected.push_back(&quantity);
@@ -87,10 +88,12 @@ const MeasuringContext::Curvature& MeasuringContext::curvature() {
   if (curvature_) return *curvature_;
   const std::shared_ptr<LinearOperator> hessian = objective.hessian();  // a module makes a new one at each call
   if (hessian->dimension() <= options.dense_limit) {
+    // Small networks: the whole matrix, all eigenvalues, an exact trace.
     DenseSpectrum dense = dense_spectrum(*hessian, eigenvalues());
     curvature_ = {std::move(dense.spectrum), dense.trace, at::zeros_like(dense.trace)};
     curvature_->spectrum.vectors = curvature_->spectrum.vectors.to(hessian->options());
   } else {
+    // Others: leading eigenvalues, tracked from the record before where asked; the trace exactly or estimated.
     LanczosOptions lanczos_choice = lanczos_options();
     lanczos_choice.vectors = true;
     lanczos_choice.previous = previous_;
@@ -109,6 +112,7 @@ at::Tensor MeasuringContext::trackable() const {
 }
 
 TraceEstimate MeasuringContext::estimated_trace() {
+  // The Gauss-Newton part exactly, the rest by random vectors: less variance.
   const Objective::SplitHessian split = objective.split_hessian();
   TraceOptions how = trace_options();
   how.known = split.known;
@@ -123,6 +127,7 @@ const GradientMoments& MeasuringContext::fresh_moments() {
 
 at::Tensor oriented(const at::Tensor& vectors) {
   const at::Tensor v = vectors.to(at::kCPU, at::kDouble);
+  // The sign of the component of largest magnitude.
   return v * v.gather(2, v.abs().argmax(2, /*keepdim=*/true)).sign();
 }
 
@@ -134,6 +139,7 @@ BatchMean batch_mean(const at::Tensor& x) {
 }
 
 BatchMean ratio_of_means(const at::Tensor& a, const at::Tensor& b) {
+  // Delta method: the error of a / b is that of a - ratio b, over b.
   const at::Tensor ratio = a.mean(1) / b.mean(1);
   const BatchMean rest = batch_mean(a - ratio.unsqueeze(1) * b);
   return {ratio, rest.deviation / b.mean(1).abs(), rest.error / b.mean(1).abs()};

@@ -47,6 +47,7 @@ bool names_an_error(const std::string& line) {
 /// places in files follow the line that failed.
 std::string without_traceback(const std::string& text) {
   if (!holds(text, "Traceback of TorchScript")) return text;
+  // After the marker come lines of code, then the reason.
   const std::size_t here = text.rfind("<--- HERE");
   std::istringstream lines(text.substr(here == std::string::npos ? 0 : here));
   std::string line, last;

@@ -25,6 +25,7 @@ at::Tensor signs(const LinearOperator& op, std::int64_t first, std::int64_t coun
   SHARPSEEK_ASSERT(source.keys.empty() || static_cast<std::int64_t>(source.keys.size()) == op.replicas());
   std::vector<at::Tensor> vectors;
   for (std::int64_t probe = first; probe < first + count; ++probe) {
+    // By number, so that the n-th is the same however many are asked for.
     vectors.push_back(source.signs(1, static_cast<std::uint32_t>(probe), op.dimension()));
   }
   return at::stack(vectors, 1).to(op.options()).expand({op.replicas(), -1, -1});
@@ -63,17 +64,20 @@ TraceEstimate hutchinson(LinearOperator& op, std::int64_t probes, const ProbeSou
   std::vector<at::Tensor> samples;
   for (std::int64_t first = 0; first < probes; first += kVectors) {
     const at::Tensor all = signs(op, first, std::min(kVectors, probes - first), source).contiguous();
+    // z' A z, a sample of the trace each.
     samples.push_back(on_host((op.apply(all).to(at::kDouble) * all).sum(2)));
   }
   return mean_of(at::cat(samples, 1), probes);
 }
 
 TraceEstimate hutch_plus(LinearOperator& op, std::int64_t budget, const ProbeSource& source) {
+  // A third for the sketch, a third for its exact part, a third for the rest.
   const std::int64_t n = budget / 3;
   const std::int64_t probes = budget - 2 * n;
   // Q spans the range of A S; rows are vectors here.
   const at::Tensor sketch = products(op, signs(op, 0, n, source).contiguous());
   const at::Tensor q = std::get<0>(at::linalg_qr(sketch.transpose(1, 2))).transpose(1, 2).contiguous();  // [E, n, P]
+  // tr Q' A Q exactly, then Hutchinson across Q.
   const at::Tensor exact = on_host((products(op, q).to(at::kDouble) * q).sum({1, 2}));
   const at::Tensor g = signs(op, n, probes, source);
   const at::Tensor rest = g - at::bmm(at::bmm(g, q.transpose(1, 2)), q);
@@ -83,6 +87,7 @@ TraceEstimate hutch_plus(LinearOperator& op, std::int64_t budget, const ProbeSou
 }
 
 TraceEstimate x_trace(LinearOperator& op, std::int64_t budget, const ProbeSource& source) {
+  // Each of n vectors is both sketch and, left out of it, probe.
   const std::int64_t n = budget / 2;
   const at::Tensor omega = signs(op, 0, n, source);                     // [E, n, P], rows omega_i
   const at::Tensor y = products(op, omega.contiguous());                // A omega_i
@@ -157,6 +162,7 @@ TraceEstimate estimate_trace(LinearOperator& op, const TraceOptions& options) {
   TraceEstimate estimate = once(op, options, options.products);
   if (options.relative_error == 0) return estimate;
   const auto open = [&] { return estimate.standard_error > options.relative_error * estimate.trace.abs(); };
+  // Twice as many each time; replicas that are done keep what they have.
   for (std::int64_t n = 2 * options.products; n <= options.most && open().any().item<bool>(); n *= 2) {
     const at::Tensor again = open();
     const TraceEstimate next = once(op, options, n);
@@ -186,6 +192,7 @@ TraceEstimate block_traces(LinearOperator& op, const std::vector<std::int64_t>& 
     }
     return on_host(at::stack(parts, 2));
   };
+  // As many products as dimensions give every diagonal element.
   const bool exact = options.products >= dimension;
   const std::int64_t count = exact ? dimension : options.products;
   const ProbeSource source{options.seed, options.keys};

@@ -17,6 +17,7 @@ struct Steps {
 
 Steps steps_of(MeasuringContext& context) {
   const TrainingMoment& now = context.moment();
+  // The optimiser's own rule, on copies of its state.
   const TensorUpdate update(*now.problem, context.objective.parameters().options());
   std::vector<at::Tensor> curvature, descent;
   context.objective.for_batches(context.options.batches, context.batch, [&](const BatchGroup& group) {
@@ -32,6 +33,7 @@ Steps steps_of(MeasuringContext& context) {
       const at::Tensor sums = (x.reshape(s.sizes()).to(at::kDouble) * s.to(at::kDouble)).sum(1);
       return sums.to(at::kCPU).view({-1, group.count});
     };
+    // s' H_B s and s' g_B.
     curvature.push_back(with_s(group.hessian->apply(s.unsqueeze(1))));
     descent.push_back(with_s(group.gradient));
   });
@@ -43,6 +45,7 @@ at::Tensor threshold(const TrainingMoment& now, double sign) {
   const TrainingProblem& problem = *now.problem;
   std::vector<double> values;
   for (std::size_t e = 0; e < problem.learning_rates.size(); ++e) {
+    // 2 (1 +- mu) / eta
     const double mu = problem.momenta.empty() ? 0 : problem.momenta[e];
     values.push_back(2 * (1 + sign * mu) / (problem.learning_rates[e] * step_scale(problem.optimizer, now.step).rate));
   }
