@@ -30,6 +30,7 @@
 #include "files/new_file.h"
 #include "sharpness/exported_program.h"
 #include "sharpness/load_module.h"
+#include "sharpness/module_loss.h"
 #include "sharpness/module_objective.h"
 #include "sharpness/module_samples.h"
 #include "sharpness/torch_errors.h"
@@ -43,6 +44,17 @@ namespace po = boost::program_options;
 constexpr const char* kExamples =
     "  sharpseek measure out/sweep/run.h5 --quantities spectrum,smallest,density\n"
     "  sharpseek measure --module model.pt2 --data data.h5 --loss cross-entropy --eigenvalues 10 --out model.h5\n";
+
+/// What the numbers of a file are the curvature of.
+std::string definition_of(ModuleLoss loss) {
+  switch (loss) {
+    case ModuleLoss::kMeanSquared: return "mean over samples of the sum over outputs of (f - y)^2, f outputs, y targets";
+    case ModuleLoss::kCrossEntropy:
+      return "mean over samples of the sum over tokens of -sum_c y_c log softmax(f)_c, f outputs, y targets";
+    case ModuleLoss::kProgram: return "mean over samples of the losses that the module returns";
+  }
+  return "";
+}
 
 po::options_description described() {
   const ProbeOptions defaults;
@@ -230,6 +242,7 @@ MeasureRecord measure_module(const Arguments& arguments, const ProbeOptions& opt
   record.attributes["module"] = arguments.get<std::string>("module");
   record.attributes["data"] = module.data;
   record.attributes["loss"] = loss;
+  record.attributes["loss_definition"] = definition_of(module.loss);
   record.attributes["engine"] =
       concat("autograd ", module.options.device().str(), precision == at::kDouble ? " float64" : " float32");
   if (!arguments.has("quiet")) {

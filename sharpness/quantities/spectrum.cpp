@@ -10,7 +10,7 @@ Quantity spectrum_quantity() {
       "spectrum",
       true,
       {{"trace", "", "1",
-        "trace of the Hessian of the loss (mean over samples of the sum over outputs of squared error, clean labels)"},
+        "trace of the Hessian of the loss (the file's loss_definition), with clean or mean labels where there is noise"},
        {"trace_error", "", "1", "standard error of trace over random probes; 0 where the trace is exact", false},
        {"sharpness", "", "1", "largest eigenvalue of the Hessian of the loss with clean labels"},
        {"eigenvalues", "eigen", "1", "largest eigenvalues of the Hessian, descending"},

@@ -237,6 +237,9 @@ def test_ordinary_losses_take_several_inputs_by_their_names(loss: str, sharpseek
     right = np.linalg.eigvalsh(torch.func.hessian(mean)(flat(model)).numpy())[::-1]
     found = package.open_run(tmp_path / "m.h5").isel(replica=0, time=0)
     np.testing.assert_allclose(found["eigenvalues"], right[:3], atol=1e-10 * abs(right).max())
+    # The definition follows the loss.
+    assert ("log softmax" in found.attrs["loss_definition"]) == (loss == "cross-entropy")
+    assert "squared" not in found["trace"].attrs["long_name"] and "loss_definition" in found["trace"].attrs["long_name"]
 
 
 class Faulty(nn.Module):
