@@ -13,7 +13,8 @@ namespace sharpseek {
 
 /// The teacher_* keys of the [data] section.
 struct TeacherOptions {
-  /// aligned | identity | generic | tanh | mlp | network | diagonal:a,b,.. | file:V.csv | fit | measured (made by make_task)
+  /// aligned | identity | generic | tanh | mlp | network | diagonal:a,b,.. | file:V.csv | fit | measured (made by
+  /// make_task)
   std::string specification = "aligned";
   double scale = 1;           ///< s
   int width = 8;              ///< hidden features of the mlp and network teachers

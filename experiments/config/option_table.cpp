@@ -38,10 +38,10 @@ constexpr std::array kOptions{
     ConfigOption{"data.outputs", kInteger, "3", kGroup, "outputs, of each token where all are read out"},
     ConfigOption{"data.sequence", kInteger, "1", kGroup, "tokens of a sample"},
     ConfigOption{"data.input_covariance", kText, "identity", kGroup, "identity | diagonal:a,b,.. | file:M.csv"},
-    ConfigOption{
-        "data.teacher", kText, "aligned", kGroup,
-        "aligned | identity | generic | tanh | mlp | network (of the model's architecture) | diagonal:a,b,.. | file:V.csv | "
-        "fit (least squares on data.dataset) | measured (the outputs of data.dataset)"},
+    ConfigOption{"data.teacher", kText, "aligned", kGroup,
+                 "aligned | identity | generic | tanh | mlp | network (of the model's architecture) | diagonal:a,b,.. "
+                 "| file:V.csv | "
+                 "fit (least squares on data.dataset) | measured (the outputs of data.dataset)"},
     ConfigOption{"data.teacher_scale", kNumber, "1", kGroup, "s: scales the teacher"},
     ConfigOption{"data.teacher_width", kInteger, "8", kGroup, "hidden features of the mlp and network teachers"},
     ConfigOption{"data.samples", kText, "online", kGroup,
