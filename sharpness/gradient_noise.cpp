@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "sharpness/block.h"
+#include "sharpness/replica_chunk.h"
 
 namespace sharpseek {
 
@@ -15,7 +15,7 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
   const std::int64_t replicas = parameters.size(0);
   const std::int64_t dimension = parameters.size(1);
   const std::int64_t count = samples.inputs.size(0);
-  const std::int64_t chunk = std::clamp<std::int64_t>(elements / (replicas_of_block(dimension) * dimension), 1, count);
+  const std::int64_t chunk = std::clamp<std::int64_t>(elements / (replicas_of_chunk(dimension) * dimension), 1, count);
   GradientMoments moments{at::zeros({replicas, dimension}, at::kDouble), at::zeros({replicas, dimension}, at::kDouble),
                           noise.defined() ? at::zeros({replicas, dimension}, at::kDouble) : at::Tensor()};
 

@@ -46,8 +46,8 @@ struct NoiseFactors {
 ///     E g_p^2 = mean_n [ (J_n' c_n)_p^2 + sum_k (J_n' A_n L_n)_pk^2 ],
 /// exactly, as c_n is linear in y. Squared errors: c_n = 2 (f - y), A_n = -2; cross-entropy: c_n = Y p - y, A_n = p 1'
 /// -
-/// 1. Cost: 1 + outputs backward passes over the samples, in chunks of samples so that of a block of replicas
-/// (sharpness/block.h) no more than `elements`
+/// 1. Cost: 1 + outputs backward passes over the samples, in chunks of samples so that of a chunk of replicas
+/// (sharpness/replica_chunk.h) no more than `elements`
 /// gradient elements are held at once.
 GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, const Samples& samples,
                                  const NoiseFactors& noise, std::int64_t elements = std::int64_t{1} << 22);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "sharpness/block.h"
+#include "sharpness/replica_chunk.h"
 
 namespace sharpseek {
 
@@ -150,10 +150,10 @@ void EngineObjective::for_batches(std::int64_t count, std::int64_t size,
   }
   // Every mini-batch is the same: all samples, and fresh noise averages out.
   if (training_.batches->whole()) return visit(group_of(labelled_, 1));
-  // So many at once that the gradients of a block of replicas stay within 2^22 numbers. How many replicas there really
-  // are must not decide (sharpness/block.h).
+  // So many at once that the gradients of a chunk of replicas stay within 2^22 numbers. How many replicas there really
+  // are must not decide (sharpness/replica_chunk.h).
   const std::int64_t piece =
-      std::clamp<std::int64_t>((std::int64_t{1} << 22) / (replicas_of_block(dimension()) * dimension()), 1, count);
+      std::clamp<std::int64_t>((std::int64_t{1} << 22) / (replicas_of_chunk(dimension()) * dimension()), 1, count);
   for (std::int64_t first = 0; first < count; first += piece) {
     const std::int64_t some = std::min(piece, count - first);
     visit(group_of(training_.batches->draw(training_.record, first, some), some));

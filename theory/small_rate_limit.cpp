@@ -39,7 +39,7 @@ struct Directions {
   Matrix horizontal;  ///< [P, m]
 };
 
-Directions directions(const SlowManifold& manifold, const std::vector<Matrix>& weights) {
+Directions directions(const LinearManifold& manifold, const std::vector<Matrix>& weights) {
   Directions result;
   std::vector<Vector> rotations;
   for (std::size_t i = 0; i + 1 < weights.size(); ++i) {
@@ -88,7 +88,7 @@ struct Linearisation {
   Matrix jacobian;  ///< [m, m] its derivative along horizontal directions, the rotation subtracted
 };
 
-Linearisation linearise(const SlowManifold& manifold, const std::vector<Matrix>& weights) {
+Linearisation linearise(const LinearManifold& manifold, const std::vector<Matrix>& weights) {
   Linearisation result;
   result.at = directions(manifold, weights);
   // The flow as a rotation plus a horizontal remainder, which is 0 at the limit.
@@ -145,7 +145,7 @@ struct Search {
 
 /// Follows the flow by implicit Euler steps of length `pause`, (1/pause - Jacobian) step = flow, which become Newton's
 /// as the pause grows.
-Search follow(const SlowManifold& manifold, std::vector<Matrix> start) {
+Search follow(const LinearManifold& manifold, std::vector<Matrix> start) {
   Search search;
   search.weights = std::move(start);
   // The start lies on the set only to rounding.
@@ -198,7 +198,7 @@ std::string to_string(LimitStatus status) {
 }
 
 SmallRateLimit small_rate_limit(int depth, int width, const LinearTask& task) {
-  const SlowManifold manifold(task);
+  const LinearManifold manifold(task);
   const ClosedForm flattest = closed_form(depth, task.teacher, task.input_covariance,
                                           Matrix::Identity(task.teacher.rows(), task.teacher.rows()));
   require(width >= flattest.rank, "small-rate limit: width ", width, " is below the teacher's rank ", flattest.rank);

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "theory/slow_manifold.h"
+#include "theory/linear_manifold.h"
 
 namespace sharpseek {
 

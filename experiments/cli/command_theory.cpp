@@ -62,7 +62,7 @@ void add_path(Row& row, const Replica& replica, const Task& task, const Noise& n
   const ModelOptions& model = settings.model;
   const std::vector<double> parameters = initial_weights(replica, make_model(model), &row.prediction);
   const Vector flat = Eigen::Map<const Vector>(parameters.data(), static_cast<Eigen::Index>(parameters.size()));
-  const SlowManifold manifold({*task.teacher.matrix, task.input_covariance, noise.covariance});
+  const LinearManifold manifold({*task.teacher.matrix, task.input_covariance, noise.covariance});
   row.path =
       slow_path(manifold, unflatten(flat, linear_shapes(model.inputs, model.width, model.outputs, model.depth)), times);
 }

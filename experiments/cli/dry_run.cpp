@@ -22,8 +22,8 @@
 #include "experiments/predict/run_length.h"
 #include "experiments/run/memory.h"
 #include "experiments/run/prepare.h"
-#include "sharpness/block.h"
 #include "sharpness/probe.h"
+#include "sharpness/replica_chunk.h"
 #include "training/trainer.h"
 
 namespace sharpseek {
@@ -61,24 +61,24 @@ Cost estimate(const PreparedGroup& group, const EngineOptions& options) {
     cost.training = taken / static_cast<double>(steps) * static_cast<double>(schedule.length());
     if (taken > kTrialSeconds / 2) break;
   }
-  // Measured block by block, each like the first: that one tells the time.
+  // Measured chunk by chunk, each like the first: that one tells the time.
   const auto replicas = static_cast<double>(group.noise.size());
-  const std::int64_t block =
-      std::min(replicas_of_block(group.program.parameter_count()), static_cast<std::int64_t>(group.noise.size()));
-  std::vector<std::size_t> rows(static_cast<std::size_t>(block));
+  const std::int64_t chunk =
+      std::min(replicas_of_chunk(group.program.parameter_count()), static_cast<std::int64_t>(group.noise.size()));
+  std::vector<std::size_t> rows(static_cast<std::size_t>(chunk));
   std::iota(rows.begin(), rows.end(), std::size_t{0});
   Probe probe(*engine, evaluation_data(*group.task, settings.measure.samples, engine->options()), problem.of(rows),
               settings.measure.probe);
-  const at::Tensor trial = state.parameters.slice(0, 0, block);
+  const at::Tensor trial = state.parameters.slice(0, 0, chunk);
   std::vector<at::Tensor> slots;
-  for (const at::Tensor& slot : state.slots) slots.push_back(slot.slice(0, 0, block));
+  for (const at::Tensor& slot : state.slots) slots.push_back(slot.slice(0, 0, chunk));
   double taken = 0;
   for (int attempt = 0; attempt < 2 && taken < kTrialSeconds; ++attempt) {  // the first one also loads libraries
     const auto start = std::chrono::steady_clock::now();
     probe.measure(trial, state.step, slots);
     taken = seconds_since(start);
   }
-  cost.measuring = taken * replicas / static_cast<double>(block) * static_cast<double>(schedule.records());
+  cost.measuring = taken * replicas / static_cast<double>(chunk) * static_cast<double>(schedule.records());
 
   const MemoryNeed need = memory_need(settings, group.program, static_cast<std::int64_t>(group.noise.size()), options);
   cost.prepared = need.prepared;

@@ -13,7 +13,7 @@
 #include "engine/make_engine.h"
 #include "experiments/predict/flow.h"
 #include "sharpness/balance.h"
-#include "sharpness/block_probe.h"
+#include "sharpness/chunked_probe.h"
 #include "theory/end_point.h"
 #include "theory/slow_flow.h"
 
@@ -78,8 +78,8 @@ std::vector<files::Column> end_columns(const std::string& name, const std::strin
   if (!chosen.rows.empty()) {
     ProbeOptions options = measure.probe;
     options.quantities = {"spectrum", "gradient"};
-    BlockProbe probe(engine, evaluation_data(*prepared.task, measure.samples, engine.options()), chosen.problem,
-                     options);
+    ChunkedProbe probe(engine, evaluation_data(*prepared.task, measure.samples, engine.options()), chosen.problem,
+                       options);
     const at::Tensor weights = parameters.to(engine.options()).contiguous();
     measured = *probe.measure(weights, state.step, never_interrupted);
   }

@@ -27,7 +27,7 @@
 #include "experiments/run/observer.h"
 #include "experiments/run/record.h"
 #include "experiments/run/summaries.h"
-#include "sharpness/block_probe.h"
+#include "sharpness/chunked_probe.h"
 #include "training/stopping.h"
 #include "training/trainer.h"
 
@@ -171,8 +171,8 @@ RunSummary run_group(const PreparedGroup& prepared, const Config& config, Engine
   // What trains and what measures.
   const TrainingProblem problem = training_problem(prepared);
   const std::unique_ptr<Stepper> stepper = engine.stepper(problem);
-  BlockProbe probe(engine, evaluation_data(*prepared.task, settings.measure.samples, engine.options()), problem,
-                   settings.measure.probe);
+  ChunkedProbe probe(engine, evaluation_data(*prepared.task, settings.measure.samples, engine.options()), problem,
+                     settings.measure.probe);
 
   // The record, new or from where it stopped.
   const RecordLayout layout = run_layout(prepared, config, engine, probe, schedule);

@@ -32,7 +32,7 @@ void describe_fork(const ForkStart& fork, RecordLayout& layout) {
 }  // namespace
 
 RecordLayout run_layout(const PreparedGroup& prepared, const Config& config, const Engine& engine,
-                        const BlockProbe& probe, const Schedule& schedule) {
+                        const ChunkedProbe& probe, const Schedule& schedule) {
   const Settings& settings = prepared.settings();
   RecordLayout layout;
   layout.replicas = static_cast<std::int64_t>(prepared.noise.size());

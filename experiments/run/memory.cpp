@@ -14,8 +14,8 @@
 #include "engine/make_engine.h"
 #include "experiments/run/record_block.h"
 #include "sharpness/balance.h"
-#include "sharpness/block.h"
 #include "sharpness/quantity.h"
+#include "sharpness/replica_chunk.h"
 #include "training/trainer.h"
 
 namespace sharpseek {
@@ -31,14 +31,14 @@ constexpr double kTheoryPointBytes = 15000;
 double element_size(const EngineOptions& engine) { return engine.dtype == "float64" ? 8 : 4; }
 
 /// Matrices [outputs, outputs] of every sample where labels are distributions: the moments of soft labels, which every
-/// replica has for its own, and for a block of replicas the output Hessian, its root, and what they are made of.
+/// replica has for its own, and for a chunk of replicas the output Hessian, its root, and what they are made of.
 double sample_matrices(const Settings& settings, const Program& program, double replicas, double element) {
   if (!traits(settings.loss).distributions) return 0;
   const std::int64_t samples = settings.task.samples > 0 ? settings.task.samples : settings.measure.samples;
   const double matrices = static_cast<double>(samples) * program.outputs() * program.outputs();
-  const double block = std::min(replicas, static_cast<double>(replicas_of_block(program.parameter_count())));
+  const double chunk = std::min(replicas, static_cast<double>(replicas_of_chunk(program.parameter_count())));
   const bool own = settings.task.labels.kind == name_of(LabelKind::kSoft);
-  return matrices * (own ? replicas * element + 16 * block : element) + 4 * element * block * matrices;
+  return matrices * (own ? replicas * element + 16 * chunk : element) + 4 * element * chunk * matrices;
 }
 
 [[noreturn]] void refuse(const Config& config, double replicas, const std::string& parameters, double need,

@@ -12,9 +12,9 @@
 namespace sharpseek {
 
 /// Bytes that training, measuring and recording a group need at their peak, in addition to the program's own. Measuring
-/// goes block by block (sharpness/block.h) and is bounded however many replicas there are, but for what cross-entropy
-/// has of every sample: matrices [outputs, outputs], which no loss with one output Hessian for all samples has. Fitted
-/// to what runs of 8 to 400,000 replicas and 35 to 7000 parameters took at most (docs/quality.md).
+/// goes chunk by chunk (sharpness/replica_chunk.h) and is bounded however many replicas there are, but for what
+/// cross-entropy has of every sample: matrices [outputs, outputs], which no loss with one output Hessian for all
+/// samples has. Fitted to what runs of 8 to 400,000 replicas and 35 to 7000 parameters took at most (docs/quality.md).
 struct MemoryNeed {
   double prepared = 0;   ///< held from start to end of the experiment: initial weights, noise, coordinates
   double training = 0;   ///< while the group trains: weights and optimiser state of the engine, their copies

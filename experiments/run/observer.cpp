@@ -5,7 +5,7 @@
 
 namespace sharpseek {
 
-RecordingObserver::RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
+RecordingObserver::RecordingObserver(ChunkedProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
                                      std::optional<StoppingRule> stopping, const Schedule& schedule,
                                      const RunOptions& options)
     : probe_(probe),

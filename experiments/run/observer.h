@@ -7,7 +7,7 @@
 #include "core/progress.h"
 #include "experiments/run/options.h"
 #include "experiments/run/record.h"
-#include "sharpness/block_probe.h"
+#include "sharpness/chunked_probe.h"
 #include "training/checkpoint_clock.h"
 #include "training/observer.h"
 #include "training/schedule.h"
@@ -21,7 +21,7 @@ class RecordingObserver : public Observer {
  public:
   /// `stopping`: when training may stop early; none: never. What is given by reference must outlive the observer, but
   /// for the schedule.
-  RecordingObserver(BlockProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
+  RecordingObserver(ChunkedProbe& probe, RunRecord& record, Progress& progress, RescaledTime time,
                     std::optional<StoppingRule> stopping, const Schedule& schedule, const RunOptions& options);
 
   bool record(const TrainingState& state) override;
@@ -31,7 +31,7 @@ class RecordingObserver : public Observer {
   CheckpointClock& clock() { return clock_; }
 
  private:
-  BlockProbe& probe_;
+  ChunkedProbe& probe_;
   RunRecord& record_;
   Progress& progress_;
   const Interruption& interrupted_;

@@ -9,8 +9,8 @@
 #include "data/task.h"
 #include "engine/cases.h"
 #include "engine/make_engine.h"
+#include "theory/linear_manifold.h"
 #include "theory/slow_flow.h"
-#include "theory/slow_manifold.h"
 
 namespace sharpseek {
 namespace {
@@ -55,7 +55,7 @@ TEST_P(LinearFlow, EqualsTheLinearTheoryOnWhitenedData) {
   const GradientFlowLimit limit = gradient_flow_limit(*engine, random_weights(program, 1), samples);
   ASSERT_TRUE(limit.arrived.all().item<bool>());
 
-  const SlowManifold manifold({*task.teacher.matrix, task.input_covariance, noise.covariance});
+  const LinearManifold manifold({*task.teacher.matrix, task.input_covariance, noise.covariance});
   const std::vector<double> times{0.02, 0.1, 0.5, 2};
   const SlowFlow flow = slow_flow(*engine, limit.parameters, samples, {noise}, {times});
   ASSERT_EQ(flow.status[0], SlowFlowStatus::kComplete);

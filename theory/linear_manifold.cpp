@@ -1,4 +1,4 @@
-#include "theory/slow_manifold.h"
+#include "theory/linear_manifold.h"
 
 #include <algorithm>
 #include <cmath>
@@ -109,7 +109,7 @@ double largest_change(const MinimumReading& a, const MinimumReading& b) {
 
 /// The integration that both paths share. `visit(tau, weights)` returns whether to stop.
 template <class Visit>
-FlowStatus integrate(const SlowManifold& manifold, std::vector<Matrix>& weights, const SlowPathOptions& options,
+FlowStatus integrate(const LinearManifold& manifold, std::vector<Matrix>& weights, const SlowPathOptions& options,
                      const std::vector<double>* times, const Visit& visit) {
   if (!manifold.descend(weights)) return FlowStatus::kNoMinimum;
 
@@ -143,7 +143,7 @@ FlowStatus integrate(const SlowManifold& manifold, std::vector<Matrix>& weights,
 
 }  // namespace
 
-SlowManifold::SlowManifold(LinearTask task) : task_(std::move(task)) {
+LinearManifold::LinearManifold(LinearTask task) : task_(std::move(task)) {
   const Matrix& v = task_.teacher;
   require(task_.input_covariance.rows() == v.cols() && task_.input_covariance.cols() == v.cols() &&
               task_.noise_covariance.rows() == v.rows() && task_.noise_covariance.cols() == v.rows(),
@@ -156,7 +156,7 @@ SlowManifold::SlowManifold(LinearTask task) : task_(std::move(task)) {
   target_ = v * input_root_;
 }
 
-std::vector<Matrix> SlowManifold::drift(const std::vector<Matrix>& weights) const {
+std::vector<Matrix> LinearManifold::drift(const std::vector<Matrix>& weights) const {
   const LinearChain chain(weights, input_root_);
   const Eigen::SelfAdjointEigenSolver<Matrix> normal(chain.normal_matrix());
   // The gradient of <4 Z, dJ J'>, then its tangent part, with the sign and half of the flow.
@@ -167,7 +167,7 @@ std::vector<Matrix> SlowManifold::drift(const std::vector<Matrix>& weights) cons
   return gradient;
 }
 
-bool SlowManifold::retract(std::vector<Matrix>& weights) const {
+bool LinearManifold::retract(std::vector<Matrix>& weights) const {
   double error = std::numeric_limits<double>::infinity();
   for (int iteration = 0; iteration < 20; ++iteration) {
     const LinearChain chain(weights, input_root_);
@@ -183,7 +183,7 @@ bool SlowManifold::retract(std::vector<Matrix>& weights) const {
   return false;
 }
 
-bool SlowManifold::descend(std::vector<Matrix>& weights) const {
+bool LinearManifold::descend(std::vector<Matrix>& weights) const {
   // L = |F - V Sigma_x^(1/2)|^2 + Tr Sigma_eps, grad L = 2 J'(F - V Sigma_x^(1/2))
   const std::vector<Matrix> shapes = weights;
   const auto residual = [&](const Vector& y) {
@@ -206,7 +206,7 @@ bool SlowManifold::descend(std::vector<Matrix>& weights) const {
   return false;
 }
 
-MinimumReading SlowManifold::read(const std::vector<Matrix>& weights) const {
+MinimumReading LinearManifold::read(const std::vector<Matrix>& weights) const {
   const LinearCurvature curvature = linear_curvature(weights, task_.input_covariance);
   MinimumReading reading;
   reading.trace = curvature.trace;
@@ -228,7 +228,7 @@ std::string to_string(FlowStatus status) {
   return "";
 }
 
-SlowPath slow_path(const SlowManifold& manifold, std::vector<Matrix> weights, const std::vector<double>& times,
+SlowPath slow_path(const LinearManifold& manifold, std::vector<Matrix> weights, const std::vector<double>& times,
                    const SlowPathOptions& options) {
   SlowPath path;
   path.weights = std::move(weights);
@@ -248,7 +248,7 @@ SlowPath slow_path(const SlowManifold& manifold, std::vector<Matrix> weights, co
   return path;
 }
 
-SlowPath slow_path_to_end(const SlowManifold& manifold, std::vector<Matrix> weights, const SlowPathOptions& options) {
+SlowPath slow_path_to_end(const LinearManifold& manifold, std::vector<Matrix> weights, const SlowPathOptions& options) {
   SlowPath path;
   path.weights = std::move(weights);
   // Readings at tau, 1.41 tau, 2 tau, ..: the end is compared with the one of half the time.

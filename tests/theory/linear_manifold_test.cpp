@@ -1,4 +1,4 @@
-#include "theory/slow_manifold.h"
+#include "theory/linear_manifold.h"
 
 #include <gtest/gtest.h>
 
@@ -118,7 +118,7 @@ class SlowManifoldSetting : public testing::TestWithParam<Setting> {
   }
 
   LinearTask task;
-  SlowManifold manifold;
+  LinearManifold manifold;
   std::vector<Matrix> weights;
 };
 
@@ -178,10 +178,10 @@ TEST_P(SlowManifoldSetting, RetractionComesBackByTheShortestWay) {
 INSTANTIATE_TEST_SUITE_P(Shapes, SlowManifoldSetting,
                          testing::Values(Setting{2, 3, 2, 3}, Setting{2, 2, 3, 4}, Setting{3, 2, 2, 2}));
 
-TEST(SlowManifoldTest, EndDoesNotDependOnTheStart) {
+TEST(LinearManifoldTest, EndDoesNotDependOnTheStart) {
   for (const int depth : {2, 3}) {
     const LinearTask task = reference_task(10);
-    const SlowManifold manifold(task);
+    const LinearManifold manifold(task);
     const SmallRateLimit limit = small_rate_limit(depth, 8, task);
     for (std::uint64_t seed : {1, 2, 3, 4, 5}) {
       std::vector<Matrix> start = random_weights(task, depth, 8, 100 * seed);
@@ -198,11 +198,11 @@ TEST(SlowManifoldTest, EndDoesNotDependOnTheStart) {
   }
 }
 
-TEST(SlowManifoldTest, FluctuationFallsWhereNoiseAndSignalCommuteAndMayRiseElsewhere) {
+TEST(LinearManifoldTest, FluctuationFallsWhereNoiseAndSignalCommuteAndMayRiseElsewhere) {
   const LinearTask commuting = commuting_task(3, 4, 91);
   const std::vector<double> times{0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2};
   const SlowPath falling = slow_path(
-      SlowManifold(commuting),
+      LinearManifold(commuting),
       closed_form(2, commuting.teacher, commuting.input_covariance, commuting.noise_covariance).weights, {0, 1});
   EXPECT_NEAR(falling.readings[1].gradient_fluctuation / falling.readings[0].gradient_fluctuation, 1, kThroughSolve);
   // Random starts do not share the noise's directions: there the drift's rotation may act against the fluctuation. From
@@ -211,22 +211,22 @@ TEST(SlowManifoldTest, FluctuationFallsWhereNoiseAndSignalCommuteAndMayRiseElsew
       closed_form(2, commuting.teacher, commuting.input_covariance, commuting.noise_covariance).weights;
   start[0] = Vector::LinSpaced(3, 0.5, 3).asDiagonal() * start[0];
   start[1] = start[1] * Vector(Vector::LinSpaced(3, 0.5, 3).cwiseInverse()).asDiagonal();
-  const SlowPath path = slow_path(SlowManifold(commuting), start, times);
+  const SlowPath path = slow_path(LinearManifold(commuting), start, times);
   for (std::size_t i = 1; i < times.size(); ++i) {
     EXPECT_LT(path.readings[i].gradient_fluctuation, path.readings[i - 1].gradient_fluctuation);
   }
 
   const LinearTask generic = reference_task(100);
   const SlowPath rising =
-      slow_path(SlowManifold(generic),
+      slow_path(LinearManifold(generic),
                 closed_form(2, generic.teacher, generic.input_covariance, generic.noise_covariance).weights, {0, 3});
   EXPECT_NEAR(rising.readings[0].gradient_fluctuation, 88.17, 0.01);
   EXPECT_NEAR(rising.readings[1].gradient_fluctuation, 88.99, 0.01);
 }
 
-TEST(SlowManifoldTest, SaysWhenThereIsNoMinimumOrItIsNotStationary) {
+TEST(LinearManifoldTest, SaysWhenThereIsNoMinimumOrItIsNotStationary) {
   const LinearTask task = reference_task(10);
-  const SlowManifold manifold(task);
+  const LinearManifold manifold(task);
   EXPECT_EQ(slow_path(manifold, random_weights(task, 2, 2, 1), {0, 1}).status, FlowStatus::kNoMinimum);
   EXPECT_EQ(slow_path(manifold, random_weights(task, 2, 4, 1), {0, 0.1}).status, FlowStatus::kTimeUp);
   EXPECT_EQ(slow_path_to_end(manifold, random_weights(task, 2, 4, 1), {.most_steps = 10}).status,
@@ -282,7 +282,7 @@ TEST(SmallRateLimitTest, IsTheClosedFormWhereNoiseAndSignalCommute) {
 TEST(SmallRateLimitTest, AFlowFromAwayArrivesAtTheClosedFormWhereNoiseAndSignalCommute) {
   const LinearTask task = commuting_task(3, 4, 7);
   const ClosedForm closed = closed_form(2, task.teacher, task.input_covariance, task.noise_covariance);
-  const SlowPath path = slow_path_to_end(SlowManifold(task), random_weights(task, 2, 5, 9));
+  const SlowPath path = slow_path_to_end(LinearManifold(task), random_weights(task, 2, 5, 9));
   EXPECT_EQ(path.status, FlowStatus::kStationary);
   EXPECT_NEAR(path.readings.back().trace / closed.trace, 1, kPathEnd);
   EXPECT_NEAR(path.readings.back().gradient_fluctuation / closed.gradient_fluctuation, 1, kPathEnd);
@@ -301,7 +301,7 @@ TEST(SmallRateLimitTest, ThereTheFlowIsARotationOfTheHiddenFrames) {
       if (i + 1 < limit.weights.size()) expected[i] += limit.rotation[i] * w;
       if (i > 0) expected[i] -= w * limit.rotation[i - 1];
     }
-    EXPECT_LT(relative_error(SlowManifold(task).drift(limit.weights), expected), 1e-8);
+    EXPECT_LT(relative_error(LinearManifold(task).drift(limit.weights), expected), 1e-8);
   }
 }
 
@@ -350,7 +350,7 @@ TEST(SmallRateLimitTest, RelaxationRateIsTheRateOfApproach) {
   std::vector<Matrix> near = limit.weights;
   near[0] *= 1.01;
   near[1] /= 1.01;
-  const SlowPath path = slow_path(SlowManifold(task), near, {0, 2, 3});
+  const SlowPath path = slow_path(LinearManifold(task), near, {0, 2, 3});
   const auto distance = [&](std::size_t i) {
     return std::abs(path.readings[i].gradient_fluctuation - limit.reading.gradient_fluctuation);
   };
@@ -362,7 +362,7 @@ TEST(SmallRateLimitTest, DropsZeroSingularValues) {
   task.teacher = random_matrix(3, 2, 32) * random_matrix(2, 4, 33);
   const SmallRateLimit limit = small_rate_limit(2, 2, task);
   ASSERT_EQ(limit.status, LimitStatus::kConverged);
-  const SlowPath path = slow_path_to_end(SlowManifold(task), random_weights(task, 2, 2, 34));
+  const SlowPath path = slow_path_to_end(LinearManifold(task), random_weights(task, 2, 2, 34));
   EXPECT_EQ(path.status, FlowStatus::kStationary);
   EXPECT_NEAR(path.readings.back().trace / limit.reading.trace, 1, kPathEnd);
 }
@@ -370,8 +370,8 @@ TEST(SmallRateLimitTest, DropsZeroSingularValues) {
 TEST(SmallRateLimitTest, RefusesWhatItDoesNotCover) {
   EXPECT_THROW(small_rate_limit(1, 8, reference_task(10)), UserError);
   EXPECT_THROW(small_rate_limit(2, 2, reference_task(10)), UserError);
-  EXPECT_THROW(SlowManifold({generic_teacher(), Matrix::Identity(3, 3), Matrix::Identity(3, 3)}), UserError);
-  EXPECT_THROW(SlowManifold({Matrix::Zero(3, 4), Matrix::Identity(4, 4), Matrix::Identity(3, 3)}), UserError);
+  EXPECT_THROW(LinearManifold({generic_teacher(), Matrix::Identity(3, 3), Matrix::Identity(3, 3)}), UserError);
+  EXPECT_THROW(LinearManifold({Matrix::Zero(3, 4), Matrix::Identity(4, 4), Matrix::Identity(3, 3)}), UserError);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "sharpness/block_probe.h"
+#include "sharpness/chunked_probe.h"
 
 #include <ATen/ATen.h>
 
@@ -10,35 +10,35 @@
 #include <string>
 #include <vector>
 
-#include "sharpness/block.h"
+#include "sharpness/replica_chunk.h"
 
 namespace sharpseek {
 
-BlockProbe::BlockProbe(Engine& engine, const EvaluationData& data, const TrainingProblem& problem,
-                       const ProbeOptions& options) {
-  block_ = replicas_of_block(engine.program().parameter_count());
+ChunkedProbe::ChunkedProbe(Engine& engine, const EvaluationData& data, const TrainingProblem& problem,
+                           const ProbeOptions& options) {
+  chunk_ = replicas_of_chunk(engine.program().parameter_count());
   const auto replicas = static_cast<std::int64_t>(problem.noise.size());
-  for (std::int64_t first = 0; first < replicas; first += block_) {
-    std::vector<std::size_t> rows(static_cast<std::size_t>(std::min(block_, replicas - first)));
+  for (std::int64_t first = 0; first < replicas; first += chunk_) {
+    std::vector<std::size_t> rows(static_cast<std::size_t>(std::min(chunk_, replicas - first)));
     std::iota(rows.begin(), rows.end(), static_cast<std::size_t>(first));
     probes_.push_back(std::make_unique<Probe>(engine, data, problem.of(rows), options));
   }
 }
 
-at::Tensor BlockProbe::label_error() const {
+at::Tensor ChunkedProbe::label_error() const {
   std::vector<at::Tensor> parts;
   for (const auto& probe : probes_) parts.push_back(probe->label_error());
   return parts.front().defined() ? at::cat(parts) : at::Tensor();
 }
 
-std::optional<Measurement> BlockProbe::measure(const at::Tensor& parameters, std::int64_t step,
-                                               const Interruption& interrupted,
-                                               const std::vector<at::Tensor>& optimizer) {
+std::optional<Measurement> ChunkedProbe::measure(const at::Tensor& parameters, std::int64_t step,
+                                                 const Interruption& interrupted,
+                                                 const std::vector<at::Tensor>& optimizer) {
   std::map<std::string, std::vector<at::Tensor>> parts;
   for (std::size_t i = 0; i < probes_.size(); ++i) {
     if (i > 0 && interrupted()) return std::nullopt;
-    const std::int64_t first = static_cast<std::int64_t>(i) * block_;
-    const auto own = [&](const at::Tensor& x) { return x.slice(0, first, std::min(x.size(0), first + block_)); };
+    const std::int64_t first = static_cast<std::int64_t>(i) * chunk_;
+    const auto own = [&](const at::Tensor& x) { return x.slice(0, first, std::min(x.size(0), first + chunk_)); };
     std::vector<at::Tensor> slots;
     for (const at::Tensor& slot : optimizer) slots.push_back(own(slot));
     for (auto& [name, values] : probes_[i]->measure(own(parameters), step, slots)) {
@@ -50,21 +50,21 @@ std::optional<Measurement> BlockProbe::measure(const at::Tensor& parameters, std
   return result;
 }
 
-at::Tensor BlockProbe::tracked() const {
+at::Tensor ChunkedProbe::tracked() const {
   std::vector<at::Tensor> parts;
   for (const auto& probe : probes_) parts.push_back(probe->tracked());
   return parts.front().defined() ? at::cat(parts) : at::Tensor();
 }
 
-void BlockProbe::track(const at::Tensor& vectors) {
+void ChunkedProbe::track(const at::Tensor& vectors) {
   if (!vectors.defined()) return;
   for (std::size_t i = 0; i < probes_.size(); ++i) {
-    const std::int64_t first = static_cast<std::int64_t>(i) * block_;
-    probes_[i]->track(vectors.slice(0, first, std::min(vectors.size(0), first + block_)));
+    const std::int64_t first = static_cast<std::int64_t>(i) * chunk_;
+    probes_[i]->track(vectors.slice(0, first, std::min(vectors.size(0), first + chunk_)));
   }
 }
 
-void BlockProbe::accept() {
+void ChunkedProbe::accept() {
   for (const auto& probe : probes_) probe->accept();
 }
 

@@ -34,10 +34,10 @@ struct MinimumReading {
 /// Z = Y J J', whose symmetric part is Sigma_eps kron I, the derivative along dtheta is 4 Tr(Z dJ J').
 ///
 /// Weights are W_1 .. W_D of any widths that can represent V, in float64.
-class SlowManifold {
+class LinearManifold {
  public:
   /// Throws UserError for shapes that do not fit or V = 0.
-  explicit SlowManifold(LinearTask task);
+  explicit LinearManifold(LinearTask task);
 
   const LinearTask& task() const { return task_; }
   /// d theta/d tau at a global minimum. Cost: an eigenproblem of size outputs x n and a few products.
@@ -81,11 +81,11 @@ struct SlowPathOptions {
 
 /// Gradient flow from `weights` to the minima, then the flow along them, read at the increasing `times` (tau; 0 is the
 /// arrival on the minima). Continues to the last time even when stationary before.
-SlowPath slow_path(const SlowManifold& manifold, std::vector<Matrix> weights, const std::vector<double>& times,
+SlowPath slow_path(const LinearManifold& manifold, std::vector<Matrix> weights, const std::vector<double>& times,
                    const SlowPathOptions& options = {});
 
 /// The same until stationary; the readings are those of the arrival and of the end.
-SlowPath slow_path_to_end(const SlowManifold& manifold, std::vector<Matrix> weights,
+SlowPath slow_path_to_end(const LinearManifold& manifold, std::vector<Matrix> weights,
                           const SlowPathOptions& options = {});
 
 /// Conversions between W_1 .. W_D and parameters [P] in the order of run files: W_1 first, each row-major.

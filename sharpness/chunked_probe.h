@@ -9,12 +9,12 @@
 
 namespace sharpseek {
 
-/// Measures replicas block by block, so that memory stays bounded however many there are and a signal is seen between
-/// blocks. Values are those of one Probe over all of them.
-class BlockProbe {
+/// Measures replicas chunk by chunk, so that memory stays bounded however many there are and a signal is seen between
+/// chunks. Values are those of one Probe over all of them.
+class ChunkedProbe {
  public:
   /// `engine` must outlive the probe.
-  BlockProbe(Engine& engine, const EvaluationData& data, const TrainingProblem& problem, const ProbeOptions& options);
+  ChunkedProbe(Engine& engine, const EvaluationData& data, const TrainingProblem& problem, const ProbeOptions& options);
 
   const std::vector<const Quantity*>& quantities() const { return probes_.front()->quantities(); }
   const std::vector<Balance>& balances() const { return probes_.front()->balances(); }
@@ -22,7 +22,7 @@ class BlockProbe {
   /// Of all replicas, as Probe has it.
   at::Tensor label_error() const;
 
-  /// Probe::measure of all replicas; nothing if interrupted before the last block.
+  /// Probe::measure of all replicas; nothing if interrupted before the last chunk.
   std::optional<Measurement> measure(const at::Tensor& parameters, std::int64_t step, const Interruption& interrupted,
                                      const std::vector<at::Tensor>& optimizer = {});
 
@@ -32,7 +32,7 @@ class BlockProbe {
   void accept();
 
  private:
-  std::int64_t block_;  ///< replicas of a block
+  std::int64_t chunk_;  ///< replicas of a chunk
   std::vector<std::unique_ptr<Probe>> probes_;
 };
 
