@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import sharpseek
+from sharpseek.findings import Finding, headline
 from sharpseek.paper_figures import PAPER, table_of
-from sharpseek.verdicts import combine
+from sharpseek.verdicts import CLAIMS, combine
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -110,10 +111,15 @@ def recorded() -> dict[str, dict[str, Any]]:
 
 
 def answered(found: dict[str, Any]) -> list[str]:
-    """A report's answer: in one sentence, where its file has one, then with its numbers."""
-    if not found.get("headline"):
-        return [f"**{found['answer']}**"]
-    return [f"**{found['headline']}**", "", found["answer"]]
+    """A report's answer: in one sentence, then, folded, with its numbers."""
+    return [f"**{headline_of(found)}**", "", *folded("The answer with its numbers", [found["answer"]])]
+
+
+def headline_of(found: dict[str, Any]) -> str:
+    """The answer in one sentence: it follows from the outcomes, which files from before it was stored hold, too."""
+    claims = {claim.name: claim for claim in CLAIMS}
+    known = [c for c in found["claims"] if c["claim"] in claims]
+    return headline([Finding(claims[c["claim"]], c["outcome"], (), None, "") for c in known])
 
 
 def results() -> str:
@@ -122,8 +128,7 @@ def results() -> str:
     for name, found in recorded().items():
         words = [c["outcome"] for c in found["claims"]]
         counts = ", ".join(f"{words.count(word)} {word}" for word in ("supported", "undecided", "refuted"))
-        headline = found.get("headline") or found["answer"]
-        parts += [f"## {name}", "", headline, "", f"Claims: {counts}. [All numbers](results/{name}.md).", ""]
+        parts += [f"## {name}", "", headline_of(found), "", f"Claims: {counts}. [All numbers](results/{name}.md).", ""]
     return "\n".join(parts).rstrip() if parts else "No result has been recorded yet."
 
 
@@ -134,7 +139,6 @@ def result_page(name: str, found: dict[str, Any]) -> str:
     lines = [f"![{caption}](../images/{picture})", ""] if picture else []
     lines += [
         *answered(found),
-        "",
         f"Recorded {found['finished']}, version {origin['version']} ({origin.get('git_state', '')}), engine "
         f"{origin.get('engine', '')}, {origin.get('cpu', '')}. Evidence: estimates with 95 % intervals over seeds.",
         "",
@@ -214,7 +218,7 @@ def beyond() -> str:
     if not file.exists():
         return "Not run yet."
     found = json.loads(file.read_text(encoding="utf-8"))
-    lines = [*answered(found), "", f"{found['finished']}, version {found['origin']['version']}.", ""]
+    lines = [*answered(found), f"{found['finished']}, version {found['origin']['version']}.", ""]
     lines += ["| claim | outcome | found |", "|---|---|---|"]
     lines += [f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
               for c in found["claims"]]  # fmt: skip
