@@ -109,20 +109,27 @@ nlohmann::json predictions_of(const PreparedGroup& group, const Config& config) 
   if (!linear_theory_refusal(model, task).empty()) return nullptr;
   nlohmann::json found = nlohmann::json::array();
   const std::vector<Prediction> predictions = predict(model, task, group.noise);
+  const std::vector<Replica>& replicas = group.group.replicas;
+  const bool several_rates = std::ranges::any_of(replicas, [&](const Replica& replica) {
+    return replica.settings->learning_rate != replicas.front().settings->learning_rate;
+  });
   for (std::size_t e = 0; e < group.noise.size(); ++e) {
     // Seeds and starts share a prediction; the rate changes what the run is worth.
+    const Settings& own = *replicas[e].settings;
     std::string name;
+    const auto append = [&](std::string_view key, const std::string& value) {
+      name += concat(name.empty() ? "" : ", ", key, " ", value);
+    };
     for (const std::string& key : replica_axes(config)) {
-      if (!key.starts_with("noise.") && key != "training.learning_rate") continue;
-      const std::string_view plain = std::string_view(key).substr(key.find('.') + 1);
-      name += concat(name.empty() ? "" : ", ", plain, " ", group.group.replicas[e].settings->values.text(key));
+      if (key.starts_with("noise.")) append(std::string_view(key).substr(6), own.values.text(key));
     }
+    if (several_rates) append("learning_rate", concat(own.learning_rate));
     if (std::ranges::any_of(found, [&](const nlohmann::json& entry) { return entry["at"] == name; })) continue;
     if (!linear_theory_refusal(task, group.noise[e]).empty()) return nullptr;
     const Prediction& prediction = predictions[e];
     if (!prediction.closed_form) continue;  // singular noise or inputs, as sharpseek theory says
     const ClosedForm& form = *prediction.closed_form;
-    const RunLength length = run_length(*group.group.replicas[e].settings, prediction);
+    const RunLength length = run_length(own, prediction);
     nlohmann::json entry{{"at", name},
                          {"trace", form.trace},
                          {"flattest_trace", form.flattest_trace},
