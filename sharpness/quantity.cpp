@@ -13,12 +13,25 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "engine/whole_spectrum.h"
 
 namespace sharpseek {
 namespace {
 
 /// Tracked records for each proof that no larger eigenvalue is missing; which, their steps decide.
 constexpr std::uint64_t kTrackedProofs = 8;
+
+/// Up to so many parameters an engine with a way of its own finds the whole spectrum sooner than Lanczos the largest
+/// values and products the trace: benchmarks/spectra, docs/sharpness.md.
+constexpr std::int64_t kWholeLimit = 256;
+
+/// Whether all eigenvalues are computed. No number of replicas may enter: a shard must choose as the whole does.
+bool takes_whole(LinearOperator& hessian, const ProbeOptions& options) {
+  if (hessian.dimension() <= options.dense_limit) return true;
+  // Tracking and estimated traces are asked for by name.
+  const bool wanted = options.warm_start || hessian.dimension() > options.exact_limit;
+  return !wanted && hessian.dimension() <= kWholeLimit && dynamic_cast<WholeSpectra*>(&hessian) != nullptr;
+}
 
 }  // namespace
 
@@ -87,7 +100,7 @@ TraceOptions MeasuringContext::trace_options() const {
 const MeasuringContext::Curvature& MeasuringContext::curvature() {
   if (curvature_) return *curvature_;
   const std::shared_ptr<LinearOperator> hessian = objective.hessian();  // a module makes a new one at each call
-  if (hessian->dimension() <= options.dense_limit) {
+  if (takes_whole(*hessian, options)) {
     // Small networks: the whole matrix, all eigenvalues, an exact trace.
     DenseSpectrum dense = dense_spectrum(*hessian, eigenvalues());
     curvature_ = {std::move(dense.spectrum), dense.trace, at::zeros_like(dense.trace)};

@@ -1,6 +1,6 @@
 // Hessian spectra by sharpseek on the problems of peers.py: spectra WORK [ensemble], all problems or that of the
-// ensemble alone, results as JSON on standard output. Residuals are recomputed in float64 by another engine than the
-// one that was timed.
+// ensemble alone; spectra crossover, whole matrices against Lanczos. Results as JSON on standard output. Residuals are
+// recomputed in float64 by another engine than the one that was timed.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -25,6 +25,7 @@
 #include "models/model.h"
 #include "sharpness/dense.h"
 #include "sharpness/lanczos.h"
+#include "sharpness/trace.h"
 
 namespace sharpseek {
 namespace {
@@ -179,6 +180,39 @@ nlohmann::json ensemble(const std::string& work) {
   return rows;
 }
 
+/// Top 5 and trace of ensembles as runs need them, by whole matrices and by Lanczos, at growing numbers of parameters:
+/// where runs change from one to the other.
+nlohmann::json crossover() {
+  nlohmann::json rows;
+  for (const char* kind : {"mlp", "rnn"}) {
+    for (int width : {6, 8, 10, 12, 14, 16, 20, 24, 32}) {
+      ModelOptions model = mlp(4, width, 3, 2);
+      model.kind = kind;
+      if (model.kind == "rnn") {
+        model.inputs = 2;
+        model.width = width / 2 + 1;
+        model.depth = 1;
+        model.sequence = 3;
+      }
+      Problem problem{make_model(model), {}, {}};
+      const std::int64_t p = problem.program.parameter_count();
+      at::manual_seed(1);
+      problem.weights = at::randn({64, p}) / 2;
+      problem.samples = {at::randn({256, model.sequence, model.inputs}), at::randn({256, 3})};
+      const std::string name = std::string(kind) + ", P = " + std::to_string(p);
+      rows.push_back(measure(problem, name + ", all eigenvalues", "lanes", "torch", 5,
+                             [](LinearOperator& op) { return dense_spectrum(op, 5).spectrum; }));
+      rows.push_back(measure(problem, name + ", Lanczos and trace", "lanes", "torch", 5, [](LinearOperator& op) {
+        LanczosOptions options;
+        options.vectors = true;
+        exact_trace(op);
+        return lanczos(op, options);
+      }));
+    }
+  }
+  return rows;
+}
+
 int run(const std::string& work, bool ensemble_only) {
   nlohmann::json report{{"threads", available_threads()}, {"models", kModels}};
   if (!ensemble_only) {
@@ -195,6 +229,10 @@ int run(const std::string& work, bool ensemble_only) {
 }  // namespace sharpseek
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string(argv[1]) == "crossover") {
+    std::cout << sharpseek::crossover().dump(1) << '\n';
+    return 0;
+  }
   const bool ensemble_only = argc == 3 && std::string(argv[2]) == "ensemble";
   if (argc != 2 && !ensemble_only) return 2;
   return sharpseek::run(argv[1], ensemble_only);

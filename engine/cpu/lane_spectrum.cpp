@@ -70,7 +70,6 @@ WholeSpectrum lane_spectrum(const lanes::SpectrumKernels& kernels, ThreadPool& p
                             const GroupMatrices<Real>& matrices) {
   const std::int64_t groups = layout.groups();
   const std::int64_t lanes = layout.lanes();
-  const at::Tensor units = unit_vectors<Real>(dimension, lanes);
   const at::Tensor start = starts(vectors, dimension);
   const auto room = [&](std::int64_t rows) { return at::empty({groups, rows, lanes}, at::kDouble); };
   at::Tensor values = room(dimension);
@@ -88,12 +87,14 @@ WholeSpectrum lane_spectrum(const lanes::SpectrumKernels& kernels, ThreadPool& p
     find_residuals(products, group, dimension, lanes, vectors, of_group(values), of_group(found), of_group(residuals));
   };
 
+  const auto matrix_of_group = [&] { return at::empty({dimension, dimension, lanes}, scalar_type<Real>()); };
   const std::int64_t stride = dimension * lanes;  // of a vector
-  const auto* const unit = units.data_ptr<Real>();
+  const at::Tensor units = matrices ? at::Tensor() : unit_vectors<Real>(dimension, lanes);
+  const Real* const unit = matrices ? nullptr : units.data_ptr<Real>();
   if (matrices || groups >= pool.threads()) {
     // A task is a group: its matrices stay in the core's cache from the products to the spectrum.
     pool.run(groups, [&](std::int64_t group) {
-      const at::Tensor matrix = at::empty_like(units);
+      const at::Tensor matrix = matrix_of_group();
       if (matrices) {
         matrices(group, matrix.data_ptr<Real>());
       } else {
@@ -105,7 +106,7 @@ WholeSpectrum lane_spectrum(const lanes::SpectrumKernels& kernels, ThreadPool& p
     // Too few groups for the threads: these share the vectors.
     const std::int64_t piece = std::max<std::int64_t>(1, dimension * groups / (std::int64_t{4} * pool.threads()));
     const std::int64_t pieces = (dimension + piece - 1) / piece;
-    const at::Tensor together = at::empty({groups, dimension, dimension, lanes}, units.options());
+    const at::Tensor together = at::empty({groups, dimension, dimension, lanes}, scalar_type<Real>());
     auto* const all = together.data_ptr<Real>();
     pool.run(groups * pieces, [&](std::int64_t task) {
       const std::int64_t group = task / pieces;

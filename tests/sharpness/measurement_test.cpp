@@ -162,6 +162,34 @@ TEST(Probe, LanczosAndDensePathsAgree) {
   }
 }
 
+/// Lanes find the spectrum of 84 parameters as a whole, to rounding, unless tracking or an estimated trace is asked
+/// for.
+TEST(Probe, TakesWholeSpectraOfEnsemblesWhereTheyAreSooner) {
+  ModelOptions model;
+  model.kind = "mlp";
+  model.width = 12;
+  const Program program = make_model(model);
+  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "lanes", .dtype = "float64"});
+  const Samples samples = evaluation_samples(make_task({}, 1), 64, engine->options());
+  const at::Tensor weights = random_weights(program, 3);
+  const auto measure = [&](auto change) {
+    ProbeOptions options;
+    options.quantities = {"spectrum"};
+    change(options);
+    return Probe(*engine, {samples, nullptr}, {noise_of(1), noise_of(1), noise_of(1)}, 1, options).measure(weights, 0);
+  };
+  const auto rounding = [](const Measurement& found) {
+    return (found.at("eigenvalue_residuals") / found.at("eigenvalues")).abs().max().template item<double>() < 1e-12;
+  };
+  const Measurement whole = measure([](ProbeOptions&) {});
+  const Measurement iterative = measure([](ProbeOptions& o) { o.warm_start = true; });
+  EXPECT_TRUE(rounding(whole));
+  EXPECT_FALSE(rounding(iterative));
+  EXPECT_FALSE(rounding(measure([](ProbeOptions& o) { o.exact_limit = 0; })));
+  EXPECT_LT(relative_difference(whole.at("eigenvalues"), iterative.at("eigenvalues")), 1e-9);
+  EXPECT_LT(relative_difference(whole.at("trace"), iterative.at("trace")), 1e-12);
+}
+
 TEST(Probe, RefusesAnUnknownQuantity) {
   const Program program = make_model({});
   const std::unique_ptr<Engine> engine = make_engine(program, {});
