@@ -10,7 +10,7 @@ from sharpseek.files import Experiment
 from sharpseek.findings import answer, findings
 from sharpseek.verdicts import judge
 from sharpseek.verdicts.beyond_saturation import angle
-from worlds_beyond import axes, divergence, entropy_flow, saturation, suppression
+from worlds_beyond import axes, divergence, entropy_flow, plateaus, saturation, suppression
 
 V = np.diag([1.5, 0.7])
 
@@ -110,6 +110,14 @@ def test_trajectories_are_asked_for_while_eigenvalues_are_above_the_rates() -> N
     low = experiment.run.assign(flow_smallest_eigenvalue=0 * experiment.run["flow_smallest_eigenvalue"] + 0.008)
     (never,) = judge([Experiment("low", "low", "tanh mlp", ["B3b"], {"": low})])
     assert never.outcome == "undecided" and "eigenvalue" in never.evidence[0].subject
+
+
+def test_plateaus_of_mini_batches_are_not_judged() -> None:
+    (full,) = plateaus(4, factors=(1.0, 1.0))
+    (verdict,) = judge([full])
+    assert (verdict.outcome, len(verdict.evidence)) == ("supported", 2)
+    small = full.run.assign_attrs(config=full.run.attrs["config"].replace('"gd"', '"sgd"'))
+    assert [e for v in judge([Experiment("only", "only", "linear", ["B5b"], {"": small})]) for e in v.evidence] == []
 
 
 def test_networks_and_rates_are_drawn() -> None:
