@@ -66,6 +66,7 @@ def main() -> None:
           f"{epoch['peak_share']:.0%} of the peak (SimpleChains.jl has published 28 % of its machine's)")  # fmt: skip
     machine = {"cpu": cpu(), "system": platform.platform(), "python": platform.python_version()}
     machine["xla_flags"] = os.environ.get("XLA_FLAGS", "")
+    machine["load_average"] = os.getloadavg()[2]  # of the last quarter of an hour
     Path(sys.argv[3]).write_text(
         json.dumps({"machine": machine, "sharpseek": ours, "jax": peer, "ratios": ratios}, indent=1) + "\n"
     )

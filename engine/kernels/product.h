@@ -120,13 +120,12 @@ inline constexpr int kVectorRegisters = 32;
 #endif
 
 /// Edges of the tiles of R.
-inline constexpr int kTileRows = 4;
 template <class R>
-inline constexpr int kTileColumns = [] {
-  constexpr int kRegisters = LaneTraits<R>::registers;
-  if (kRegisters == 1) return kVectorRegisters == 16 ? 3 : 4;
-  return kRegisters <= 3 ? 2 : 1;
-}();
+inline constexpr int kTileRows = kVectorRegisters == 16 && LaneTraits<R>::registers > 1 ? 2 : 4;
+template <class R>
+inline constexpr int kTileColumns = LaneTraits<R>::registers == 1   ? (kVectorRegisters == 16 ? 3 : 4)
+                                    : LaneTraits<R>::registers <= 3 ? 2
+                                                                    : 1;
 
 #ifdef SHARPSEEK_FIXED_SIZES
 /// Of constant sizes, on arrays in registers: nothing to tile.
@@ -177,15 +176,17 @@ SHARPSEEK_HOST_DEVICE void exact_tiles(int m, int n, int rows, int columns, cons
 /// Of sizes that the compiler knows where it inlines this: what remains is a loop over tiles.
 template <class P, class B = P>
 SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P, B> product) {
+  constexpr int kRows = kTileRows<Element<P> >;
   constexpr int kColumns = kTileColumns<Element<P> >;
-  exact_tiles<kTileRows, kColumns>(exact_edge<kTileRows>(rows), exact_edge<kColumns>(columns), rows, columns, product);
+  exact_tiles<kRows, kColumns>(exact_edge<kRows>(rows), exact_edge<kColumns>(columns), rows, columns, product);
 }
 #else
 template <class P, class B = P>
 SHARPSEEK_NOINLINE void multiply(int rows, int columns, Product<P, B> product) {
+  constexpr int kRows = kTileRows<Element<P> >;
   constexpr int kColumns = kTileColumns<Element<P> >;
-  tiles_of<kTileRows, kColumns, kTileRows, kColumns>(even_edge<kTileRows>(rows), even_edge<kColumns>(columns), rows,
-                                                     columns, product);
+  tiles_of<kRows, kColumns, kRows, kColumns>(even_edge<kRows>(rows), even_edge<kColumns>(columns), rows, columns,
+                                             product);
 }
 #endif
 
