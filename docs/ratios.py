@@ -49,8 +49,8 @@ def panels() -> list[tuple[str, dict[str, float]]]:
     named = {}
     for key, ratio in spectra["ratios"].items():
         kind, _, how = key.partition(": ")
-        details = how.split(", ")[1:]
-        named[",\n".join([words[kind], *details])] = ratio
+        program, *details = how.split(", ")
+        named[",\n".join([words[kind], *([] if program == "sharpseek" else [program]), *details])] = ratio
     return [
         *training_by_instruction_set(),
         ("Training, H200, 65,536 replicas\nagainst the best JAX layout", largest),

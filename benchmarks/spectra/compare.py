@@ -23,7 +23,7 @@ def first_good(rows: list[dict]) -> dict | None:
 
 def table(title: str, rows: list[dict], scale: float, unit: str) -> list[dict]:
     """Prints every method at its fewest steps that reach the target, or at its best; returns those that do."""
-    print(f"\n{title}\n{'method':34}{'products':>9}{unit:>14}{'worst residual':>16}")
+    print(f"\n{title}\n{'method':44}{'products':>9}{unit:>14}{'worst residual':>16}")
     good = []
     for name in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == name]
@@ -31,7 +31,7 @@ def table(title: str, rows: list[dict], scale: float, unit: str) -> list[dict]:
         if row:
             good.append(row)
         shown = row or min(mine, key=lambda r: r["residual"])
-        print(f"{name:34}{shown['products']:9}{shown['seconds'] * scale:14.4f}{shown['residual']:16.1e}"
+        print(f"{name:44}{shown['products']:9}{shown['seconds'] * scale:14.4f}{shown['residual']:16.1e}"
               + ("" if row else "  (not reached)"))  # fmt: skip
     return good
 
@@ -48,9 +48,9 @@ def main() -> None:
     small = table(
         f"{models} tanh MLPs 4-8-3, N = 256, top 5, per model", each + torch["one of the ensemble"], 1e6, "microseconds"
     )
-    print(f"\n26 largest of 224 eigenvalues, many repeated, at defaults\n{'method':34}{'error':>12}{'converged':>12}")
+    print(f"\n26 largest of 224 eigenvalues, many repeated, at defaults\n{'method':44}{'error':>12}{'converged':>12}")
     for row in torch["repeated"]:
-        print(f"{row['method']:34}{row['error']:12.1e}{row['converged']:9} of {row['wanted']}")
+        print(f"{row['method']:44}{row['error']:12.1e}{row['converged']:9} of {row['wanted']}")
     million = ours["million"]
     print(f"\none tanh MLP of {million['parameters']} parameters, N = {million['samples']}: {million['seconds']:.1f} s")
     print(f"{million['products']} products, residual {million['residual']:.1e}, "
