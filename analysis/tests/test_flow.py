@@ -1,6 +1,7 @@
 """C10 on trajectories with known truth."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,20 @@ def test_a_flow_that_is_wrong_is_refuted_where_it_is_wrong(tmp_path: Path) -> No
     wrong = {e.subject for e in verdict.evidence if e.outcome == "refuted"}
     assert "kappa 100, time 0.4" in wrong
     assert not any(subject.startswith("kappa 1,") for subject in wrong)
+
+
+def test_only_a_linear_network_in_pairs_is_asked_more_narrowly(tmp_path: Path) -> None:
+    found = experiment(tmp_path, miss=0.035, bend=500, seeds=600)
+    for architecture, antithetic, outcome in (
+        ("linear", False, "supported"),
+        ("tanh mlp", True, "supported"),
+        ("linear", True, "refuted"),
+    ):
+        config = {"training": {"batch": 1}, "noise": {"antithetic": antithetic}}
+        for run in found.runs.values():
+            run.attrs["config"] = json.dumps(config)
+        (verdict,) = judge([replace(found, architecture=architecture)])
+        assert verdict.outcome == outcome, architecture
 
 
 def test_two_rates_decide_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Verdicts on ensembles whose truth is known."""
 
+import json
+
 import numpy as np
 import pytest
 from sharpseek.verdicts import (
@@ -51,6 +53,15 @@ def test_no_effect_is_not_called_one() -> None:
 
 def test_a_value_that_theory_does_not_predict_is_not_supported() -> None:
     assert outcomes(bias=1.05, claims=["C1"]) == {"C1": UNDECIDED}
+
+
+def test_the_trace_of_pairs_is_asked_more_narrowly() -> None:
+    for bias, apart, in_pairs in ((1.015, SUPPORTED, REFUTED), (1.004, SUPPORTED, SUPPORTED)):
+        experiment = make_experiment(bias=bias, noise=0.002, rates=(0.001, 0.002), claims=["C1"])
+        assert overall(judge([experiment])) == {"C1": apart}
+        for run in experiment.runs.values():
+            run.attrs["config"] = json.dumps({"noise": {"antithetic": True}})
+        assert overall(judge([experiment])) == {"C1": in_pairs}
 
 
 def test_two_rates_extrapolate_to_the_prediction_or_refute_it() -> None:
