@@ -134,8 +134,8 @@ NB_MODULE(_curvature, module) {
   nb::class_<PythonOperator>(module, "Operator")
       .def("__init__",
            [](PythonOperator* self, nb::callable product, nb::callable interrupted, std::int64_t dimension,
-              const nb::object& like) {
-             new (self) PythonOperator(std::move(product), std::move(interrupted), dimension, from_capsule(like));
+              const nb::object& like, bool pure) {
+             new (self) PythonOperator(std::move(product), std::move(interrupted), dimension, from_capsule(like), pure);
            })
       .def("interrupted", &PythonOperator::interrupted);
   module.def("lanczos", &run_lanczos, nb::arg("op"), nb::kw_only(), nb::arg("count"), nb::arg("smallest"),

@@ -36,24 +36,31 @@ at::Tensor from_capsule(const nb::handle& capsule) {
 }
 
 PythonOperator::PythonOperator(nb::callable product, nb::callable interrupted, std::int64_t dimension,
-                               const at::Tensor& like)
+                               const at::Tensor& like, bool pure)
     : product_(std::move(product)),
       interrupted_(std::move(interrupted)),
       dimension_(dimension),
-      options_(like.options().requires_grad(false)) {
+      options_(like.options().requires_grad(false)),
+      pure_(pure) {
   require(dimension >= 1, "operator: dimension ", dimension, " must be at least 1");
   require(like.dtype() == at::kFloat || like.dtype() == at::kDouble, "operator: vectors must be float32 or float64");
 }
 
 at::Tensor PythonOperator::apply(const at::Tensor& vectors) {
-  at::Tensor result = at::empty(vectors.sizes(), options_);
+  const bool single = vectors.size(1) == 1;
+  at::Tensor result = pure_ && single ? at::Tensor() : at::empty(vectors.sizes(), options_);
   const nb::gil_scoped_acquire lock;
   for (std::int64_t k = 0; k < vectors.size(1); ++k) {
-    const nb::object answer = product_(to_capsule(vectors[0][k].clone(at::MemoryFormat::Contiguous)));
+    const at::Tensor vector = vectors[0][k];
+    const nb::object answer = product_(to_capsule(pure_ ? vector.contiguous() : vector.clone()));
     const at::Tensor product = from_capsule(answer);
     require(product.numel() == dimension_, "operator: a product has ", product.numel(), " elements, not the dimension ",
             dimension_);
-    result[0][k].copy_(product.reshape({dimension_}));
+    if (result.defined()) {
+      result[0][k].copy_(product.reshape({dimension_}));
+    } else {
+      result = product.to(options_).reshape({1, 1, dimension_});
+    }
     stop_ = stop_ || nb::cast<bool>(interrupted_());
   }
   return result;

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "core/random.h"
+#include "sharpness/orthogonality.h"
 #include "sharpness/panel.h"
 #include "sharpness/projected.h"
 
@@ -21,6 +23,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Numbers of the random vectors that take the place of useless ones, far from those of starts.
 constexpr std::uint32_t kReplacement = 1u << 30;
+/// Frugal: products with the basis are kept up to so many bytes.
+constexpr std::int64_t kKeptBytes = std::int64_t{512} << 20;
 
 at::Tensor norms(const at::Tensor& x) { return x.square().sum(-1).sqrt(); }
 
@@ -79,6 +83,9 @@ class Solver {
                                                                        : 2),
         epsilon_(op.options().dtype() == at::kDouble ? std::numeric_limits<double>::epsilon()
                                                      : double{std::numeric_limits<float>::epsilon()}),
+        keeping_(options.frugal && replicas_ == 1 &&
+                 std::max(options.basis, 2 * options.count + 4) * dimension_ * op.options().dtype().itemsize() <=
+                     kKeptBytes),
         panels_(replicas_, op.options()),
         finite_(static_cast<std::size_t>(replicas_), 1),
         norm_(static_cast<std::size_t>(replicas_), 0) {}
@@ -88,7 +95,7 @@ class Solver {
     locked_ = at::empty({replicas_, 0, dimension_}, op_.options());
     values_ = at::empty({replicas_, 0}, at::kDouble);
     const Found first = options_.previous.defined() ? follow(k) : pass(k, false);
-    lock(first.vectors, first.values);
+    lock(first, first.values);
     std::vector<char> proven(static_cast<std::size_t>(replicas_), 0);
     while (options_.multiplicities && !stopped_ && locked_.size(1) < dimension_) {
       // Orthogonally to what is locked nothing may lie beyond the k-th value.
@@ -109,7 +116,7 @@ class Solver {
           proven[replica] = 1;
         }
       }
-      lock(found.vectors, counted);
+      lock(found, counted);
       if (!more) break;
     }
     return finish();
@@ -278,8 +285,6 @@ class Solver {
       const at::Tensor next = residuals.gather(1, worst.expand({replicas_, 1, dimension_})).squeeze(1);
       extend(space, orthogonal(space.basis, space.size, next));
     }
-    known_ = k;
-    known_products_ = found.products;
     return found;
   }
 
@@ -309,13 +314,20 @@ class Solver {
              std::vector<Patience>(replicas, Patience(test_every_)),
              at::zeros({replicas_, wanted, capacity}, at::kDouble),
              {at::zeros({replicas_, wanted}, at::kDouble), at::zeros({replicas_, wanted, dimension_}, op_.options())}};
+    const at::Tensor products = keeping_ ? at::empty({replicas_, capacity, dimension_}, op_.options()) : at::Tensor();
+    if (keeping_) now.found.products = at::zeros_like(now.found.vectors);
+    // Tests at each step follow the recurrence as closely as the estimate needs it.
+    std::optional<OrthogonalityEstimate> estimate;
+    if (options_.frugal && replicas_ == 1 && test_every_ == 1) estimate.emplace(epsilon_);
     std::vector<at::Tensor> alphas, betas;  // [E] each, on the device until the next test
     std::int64_t m = 0;
     for (std::int64_t steps = 1;; ++steps) {
       // beta_m q_(m+1) = A q_m - alpha_m q_m - beta_(m-1) q_(m-1), orthogonal to the whole basis.
       at::Tensor w = product(panel.select(1, locked + m).contiguous());
-      auto [alpha, beta] =
-          options_.frugal ? panels_.advance_once(panel, locked + m, w) : panels_.advance(panel, locked + m, w);
+      if (keeping_) products.select(1, m).copy_(w);
+      auto [alpha, beta] = estimate          ? panels_.advance_partly(panel, locked, locked + m, w, *estimate)
+                           : options_.frugal ? panels_.advance_once(panel, locked + m, w)
+                                             : panels_.advance(panel, locked + m, w);
       alphas.push_back(std::move(alpha));
       betas.push_back(std::move(beta));
       ++m;
@@ -335,17 +347,22 @@ class Solver {
       const bool all = std::all_of(now.done.begin(), now.done.end(), [](char d) { return d != 0; });
       if (all || (m == capacity && capacity < room)) {
         // Ritz vectors y = sum_m s_m q_m of the replicas that are done since the last restart.
-        now.found.vectors.add_(panels_.combine(now.weights.narrow(2, 0, m), panel, locked));
+        const at::Tensor weights = now.weights.narrow(2, 0, m);
+        now.found.vectors.add_(panels_.combine(weights, panel, locked));
+        if (keeping_) now.found.products.add_(panels_.combine(weights, products, 0));
         now.weights.zero_();
         if (all) break;
-        m = restart(now.projected, panel, locked, m, wanted);
+        m = restart(now.projected, panel, products, locked, m, wanted);
+        estimate.reset();
       }
       if (exhausted.defined()) {
         at::Tensor next = panel.select(1, locked + m);
         next.copy_(at::where(exhausted.to(next.device()).unsqueeze(1), fresh(panel, locked + m), next));
       }
     }
-    now.found.vectors.div_(norms(now.found.vectors).unsqueeze(2).clamp_min(1e-30));
+    const at::Tensor lengths = norms(now.found.vectors).unsqueeze(2).clamp_min(1e-30);
+    now.found.vectors.div_(lengths);
+    if (keeping_) now.found.products.div_(lengths);
     return now.found;
   }
 
@@ -411,9 +428,10 @@ class Solver {
     return {};
   }
 
-  /// Thick restart: the basis becomes the best Ritz vectors and the vector after the basis. Returns the new m.
-  std::int64_t restart(std::vector<ProjectedMatrix>& projected, at::Tensor& panel, std::int64_t locked, std::int64_t m,
-                       std::int64_t wanted) {
+  /// Thick restart: the basis becomes the best Ritz vectors and the vector after the basis, kept products those with
+  /// them. Returns the new m.
+  std::int64_t restart(std::vector<ProjectedMatrix>& projected, at::Tensor& panel, const at::Tensor& products,
+                       std::int64_t locked, std::int64_t m, std::int64_t wanted) {
     const std::int64_t kept = wanted + (m - wanted) / 3;
     at::Tensor weights = at::zeros({replicas_, kept, m}, at::kDouble);
     panels_.each([&](std::int64_t e) {
@@ -431,12 +449,34 @@ class Solver {
     const at::Tensor next = panel.select(1, locked + m).clone();
     panel.narrow(1, locked, kept).copy_(panels_.combine(weights, panel, locked));
     panel.select(1, locked + kept).copy_(next);
+    if (keeping_) products.narrow(1, 0, kept).copy_(panels_.combine(weights, products, 0));
     return kept;
   }
 
-  void lock(const at::Tensor& vectors, const at::Tensor& values) {
-    locked_ = at::cat({locked_, vectors}, 1);
+  void lock(const Found& found, const at::Tensor& values) {
+    if (found.products.defined() && known_ == locked_.size(1)) {
+      known_products_ = known_ == 0 ? found.products : at::cat({known_products_, found.products}, 1);
+      known_ = known_products_.size(1);
+    }
+    locked_ = at::cat({locked_, found.vectors}, 1);
     values_ = at::cat({values_, values}, 1);
+  }
+
+  /// Whether the products that a frugal solver knows of vectors [1, k, P] are the operator's: one more product, with
+  /// their sum under signs, shows a difference of any.
+  bool confirmed(const at::Tensor& vectors, const at::Tensor& products) {
+    const std::int64_t k = vectors.size(1);
+    std::vector<double> signs(static_cast<std::size_t>(k));
+    standard_normals(options_.seed, Stream::kProbe, 0, kReplacement - 1, signs);
+    for (double& sign : signs) sign = sign < 0 ? -1 : 1;
+    const at::Tensor weights = at::tensor(signs, at::kDouble).to(vectors.options());
+    const double scale = 1 / std::sqrt(static_cast<double>(k));
+    const at::Tensor sum = at::mv(vectors[0].t(), weights).mul_(scale);
+    const at::Tensor expected = at::mv(products[0].t(), weights).mul_(scale);
+    ++matvecs_;
+    const at::Tensor difference = op_.apply(sum.view({1, 1, -1})).view(-1) - expected;
+    const double allowed = std::max(0.1 * options_.tolerance, 30 * epsilon_) * norm_[0];
+    return difference.to(at::kDouble).norm().item<double>() / scale <= allowed;
   }
 
   /// A v for the chosen locked vectors: what tracking knows, and products of their own for replicas with others.
@@ -450,6 +490,10 @@ class Solver {
     if (known_ == 0) return products;
     const at::Tensor rows = chosen.clamp_max(known_ - 1).unsqueeze(2).expand(vectors.sizes()).to(vectors.device());
     const at::Tensor known = sign_ * known_products_.gather(1, rows);
+    if (keeping_ && !confirmed(vectors, known)) {
+      matvecs_ += vectors.size(1);
+      return op_.apply(vectors);
+    }
     return at::where(tracked.to(vectors.device()).view({-1, 1, 1}), known, products);
   }
 
@@ -502,6 +546,7 @@ class Solver {
   std::int64_t dimension_;
   std::int64_t test_every_;
   double epsilon_;
+  bool keeping_;  ///< products with the basis are kept: those with the vectors found need no others
   PanelProducts panels_;
   std::int64_t matvecs_ = 0;
   std::uint32_t draws_ = 0;

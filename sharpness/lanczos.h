@@ -29,8 +29,9 @@ struct LanczosOptions {
   std::uint64_t seed = 0;                   ///< start vectors come from Stream::kProbe of this seed
   bool vectors = false;                     ///< return eigenvectors
   bool multiplicities = true;               ///< prove with further passes that no copy of a wanted value is missing
-  /// One pass of reorthogonalisation where that is enough, and a look at every step of a large matrix: cheaper, with
-  /// other rounding. For one replica on the CPU; results of runs do without, so that their bits stay.
+  /// Reorthogonalisation where it is needed alone (sharpness/orthogonality.h), a look at every step of a large matrix,
+  /// and residuals from kept products with the basis, up to 512 MiB of them, which one product confirms: cheaper, with
+  /// other rounding. For one replica, best on the CPU; results of runs do without, so that their bits stay.
   bool frugal = false;
   at::Tensor start;  ///< warm start: [E, any, P], vectors near the wanted ones, such as those of the previous weights
   /// Tracking: [E, any, P], the wanted vectors of a nearby matrix, such as that of the record before. They are improved
@@ -42,10 +43,10 @@ struct LanczosOptions {
 
 /// Eigenvalues of E replicas. All tensors float64 on the CPU but `vectors`.
 struct Spectrum {
-  at::Tensor values;     ///< [E, k], from the wanted end inwards
-  at::Tensor residuals;  ///< [E, k] |A y - lambda y| / |y|, recomputed with the operator, not the recurrence's bound
-  at::Tensor vectors;    ///< [E, k, P] unit eigenvectors, the operator's options; undefined unless asked for
-  std::int64_t matvecs = 0;            ///< products per replica
+  at::Tensor values;         ///< [E, k], from the wanted end inwards
+  at::Tensor residuals;      ///< [E, k] |A y - lambda y| / |y| by products of the operator, not the recurrence's bound
+  at::Tensor vectors;        ///< [E, k, P] unit eigenvectors, the operator's options; undefined unless asked for
+  std::int64_t matvecs = 0;  ///< products per replica
   std::vector<SpectrumStatus> status;  ///< [E]
 };
 

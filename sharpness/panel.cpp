@@ -75,6 +75,52 @@ SHARPSEEK_CLONES std::pair<double, double> advance_panel(double* panel, std::int
                                                          double* overlap) {
   return advance_one(panel, row, n, w, overlap);
 }
+/// w <- w - a q - p previous with a = q'w and p = previous'w, in two passes over memory: a and |w|.
+template <class T>
+[[gnu::always_inline]] inline std::pair<T, T> recur(const T* q, const T* previous, std::int64_t n, T* w) {
+  constexpr int kSums = 16;
+  T with_q[kSums] = {};
+  T with_previous[kSums] = {};
+  T squares[kSums] = {};
+  const std::int64_t whole = n - n % kSums;
+  for (std::int64_t i = 0; i < whole; i += kSums) {
+    for (int l = 0; l < kSums; ++l) {
+      with_q[l] += q[i + l] * w[i + l];
+      with_previous[l] += previous[i + l] * w[i + l];
+    }
+  }
+  for (std::int64_t i = whole; i < n; ++i) {
+    with_q[0] += q[i] * w[i];
+    with_previous[0] += previous[i] * w[i];
+  }
+  T a = 0;
+  T p = 0;
+  for (int l = 0; l < kSums; ++l) {
+    a += with_q[l];
+    p += with_previous[l];
+  }
+  for (std::int64_t i = 0; i < whole; i += kSums) {
+    for (int l = 0; l < kSums; ++l) {
+      w[i + l] -= a * q[i + l] + p * previous[i + l];
+      squares[l] += w[i + l] * w[i + l];
+    }
+  }
+  T square = 0;
+  for (std::int64_t i = whole; i < n; ++i) {
+    w[i] -= a * q[i] + p * previous[i];
+    square += w[i] * w[i];
+  }
+  for (T part : squares) square += part;
+  return {a, std::sqrt(square)};
+}
+
+SHARPSEEK_CLONES std::pair<float, float> recur_row(const float* q, const float* previous, std::int64_t n, float* w) {
+  return recur(q, previous, n, w);
+}
+SHARPSEEK_CLONES std::pair<double, double> recur_row(const double* q, const double* previous, std::int64_t n,
+                                                     double* w) {
+  return recur(q, previous, n, w);
+}
 SHARPSEEK_CLONES float dot_row(const float* a, const float* b, std::int64_t n) { return dot(a, b, n); }
 SHARPSEEK_CLONES double dot_row(const double* a, const double* b, std::int64_t n) { return dot(a, b, n); }
 SHARPSEEK_CLONES void add_row(float* y, float scale, const float* x, std::int64_t n) { add_scaled(y, scale, x, n); }
@@ -155,20 +201,52 @@ std::pair<at::Tensor, at::Tensor> PanelProducts::advance(at::Tensor& panel, std:
 
 std::pair<at::Tensor, at::Tensor> PanelProducts::advance_once(at::Tensor& panel, std::int64_t row, at::Tensor& w) {
   if (replicas_ > 1 || !panel.device().is_cpu()) return advance(panel, row, w);
+  const auto [alpha, before] = recurrence(panel, row, w);
+  const double beta = subtract(panel, row + 1, w, before);
+  store(panel, row + 1, w, beta);
+  return {at::full({1}, alpha, panel.options()), at::full({1}, beta, panel.options())};
+}
+
+std::pair<at::Tensor, at::Tensor> PanelProducts::advance_partly(at::Tensor& panel, std::int64_t locked,
+                                                                std::int64_t row, at::Tensor& w,
+                                                                OrthogonalityEstimate& estimate) {
+  auto [alpha, beta] = recurrence(panel, row, w);
+  if (locked > 0) beta = subtract(panel, locked, w, 0);
+  if (estimate.lost(alpha, beta)) {
+    beta = subtract(panel, row + 1, w, beta);
+    estimate.restored(beta);
+  }
+  store(panel, row + 1, w, beta);
+  return {at::full({1}, alpha, panel.options()), at::full({1}, beta, panel.options())};
+}
+
+std::pair<double, double> PanelProducts::recurrence(const at::Tensor& panel, std::int64_t row, at::Tensor& w) {
+  const std::int64_t n = w.size(1);
+  std::pair<double, double> result;
+  with_type(w.scalar_type(), [&]<class T>(T*) {
+    const T* q = panel.data_ptr<T>() + row * n;
+    // The first row has no previous one: of nothing, a vector of zeros.
+    const std::vector<T> none(row == 0 ? static_cast<std::size_t>(n) : 0);
+    result = recur_row(q, row == 0 ? none.data() : q - n, n, w.data_ptr<T>());
+  });
+  return result;
+}
+
+double PanelProducts::subtract(const at::Tensor& panel, std::int64_t rows, at::Tensor& w, double before) {
   at::Tensor x = w[0];
-  const at::Tensor alpha = at::dot(panel[0][row], x);
-  const auto subtract = [&](std::int64_t first, std::int64_t rows) {
-    const at::Tensor q = panel[0].narrow(0, first, rows);
+  const at::Tensor q = panel[0].narrow(0, 0, rows);
+  const auto once = [&] {
     x.addmv_(q.t(), at::mv(q, x), 1, -1);
     return x.norm().item<double>();
   };
-  const std::int64_t last = std::max<std::int64_t>(row - 1, 0);
-  const double before = subtract(last, row + 1 - last);
-  double now = subtract(0, row + 1);
+  const double after = once();
   // What is left after cancellation is not orthogonal yet; the second time is enough.
-  if (now < std::sqrt(0.5) * before) now = subtract(0, row + 1);
-  panel[0][row + 1].copy_(x).mul_(1 / std::max(now, 1e-30));
-  return {alpha.unsqueeze(0), at::full({1}, now, panel.options())};
+  return after < std::sqrt(0.5) * before ? once() : after;
+}
+
+void PanelProducts::store(at::Tensor& panel, std::int64_t row, const at::Tensor& w, double norm) {
+  at::Tensor place = panel[0][row];
+  at::mul_out(place, w[0], at::scalar_tensor(1 / std::max(norm, 1e-30), w.options()));
 }
 
 at::Tensor PanelProducts::overlaps(const at::Tensor& panel, std::int64_t rows, const at::Tensor& w) {

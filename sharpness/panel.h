@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/parallel.h"
+#include "sharpness/orthogonality.h"
 
 namespace sharpseek {
 
@@ -27,6 +28,10 @@ class PanelProducts {
   /// has removed more (Daniel, Gragg, Kaufman and Stewart, Math. Comp. 30, 1976). Other bits than advance(); on other
   /// devices and of several replicas it is advance().
   std::pair<at::Tensor, at::Tensor> advance_once(at::Tensor& panel, std::int64_t row, at::Tensor& w);
+  /// The same with the two last rows and the first `locked` ones alone, and with all only where the estimate asks for
+  /// it.
+  std::pair<at::Tensor, at::Tensor> advance_partly(at::Tensor& panel, std::int64_t locked, std::int64_t row,
+                                                   at::Tensor& w, OrthogonalityEstimate& estimate);
   /// Q w with the first `rows` rows of `panel`; w [E, P], contiguous: [E, rows], of the panel's options.
   at::Tensor overlaps(const at::Tensor& panel, std::int64_t rows, const at::Tensor& w);
   /// weights [E, k, rows] x the rows first..first + rows of the panel -> [E, k, P].
@@ -35,6 +40,13 @@ class PanelProducts {
   void each(const std::function<void(std::int64_t)>& body);
 
  private:
+  /// Subtracts the rows `row` and row - 1 of the only panel: alpha and what is left of |w|.
+  static std::pair<double, double> recurrence(const at::Tensor& panel, std::int64_t row, at::Tensor& w);
+  /// Subtracts the first `rows` rows, a second time where less than sqrt(1/2) of `before` is left: |w|.
+  static double subtract(const at::Tensor& panel, std::int64_t rows, at::Tensor& w, double before);
+  /// The row becomes w / norm.
+  static void store(at::Tensor& panel, std::int64_t row, const at::Tensor& w, double norm);
+
   std::int64_t replicas_;
   bool own_loops_;
   ThreadPool pool_;

@@ -91,6 +91,39 @@ def test_vectors_of_weights_nearby_save_products() -> None:
         curvature.spectrum(a, 1, end="bottom", start=cold)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_matrices_have_copies_residuals_and_restarts_right(dtype: type) -> None:
+    # Above 4096 parameters vectors are made orthogonal only where they need it; close values need restarts.
+    values = np.linspace(-1, 1, 5000)
+    values[:9] = [6, 6, 6, 5, 5, 4.9, 4.8, -3, -3]
+    d = RANDOM.permutation(values).astype(dtype)
+    tol = 1e-6 if dtype is np.float32 else 1e-11
+    options = {"tol": tol, "basis": 24, "dim": 5000, "like": d}
+    found = curvature.spectrum(lambda v: d * v, 7, vectors=True, **options)
+    assert one(found.spectrum_status) == 0
+    np.testing.assert_allclose(one(found.eigenvalues), values[:7], atol=20 * tol)
+    bottom = curvature.spectrum(lambda v: d * v, 2, end="bottom", **options)
+    np.testing.assert_allclose(one(bottom.smallest_eigenvalues), -3, atol=20 * tol)
+    v = one(found.eigenvectors).astype(float)
+    residuals = np.linalg.norm(v * d - one(found.eigenvalues)[:, None] * v, axis=1)
+    np.testing.assert_allclose(one(found.eigenvalue_residuals), residuals, atol=3 * np.finfo(dtype).eps * 6)
+
+
+def test_an_operator_that_changes_on_the_way_is_not_called_converged() -> None:
+    values = np.concatenate([[9.0, 7, 5], np.linspace(0, 1, 297)])
+    a, other = rotated(values), 0.01 * rotated(values)
+    products = 0
+
+    def drifts(v: np.ndarray) -> np.ndarray:
+        nonlocal products
+        products += 1
+        return a @ v if products < 16 else a @ v + other @ v
+
+    found = curvature.spectrum(drifts, 3, tol=1e-5, multiplicities=False, dim=300, like=a)
+    assert one(found.spectrum_status) == 1
+    assert one(found.eigenvalue_residuals).max() > 1e-3
+
+
 def test_the_proof_of_copies_can_be_left_out() -> None:
     a = rotated(np.concatenate([[5.0] * 4, np.linspace(0, 1, 120)]))
     proven, not_proven = (curvature.spectrum(a, 2, tol=1e-2, multiplicities=m) for m in (True, False))

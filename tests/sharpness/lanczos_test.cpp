@@ -17,6 +17,7 @@
 #include "engine/make_engine.h"
 #include "sharpness/dense.h"
 #include "sharpness/dense_operator.h"
+#include "sharpness/orthogonality.h"
 #include "sharpness/panel.h"
 #include "sharpness/trace.h"
 #include "tests/tolerances.h"
@@ -178,6 +179,35 @@ TEST(PanelProducts, OnePassLeavesABasisAsOrthonormalAsTwo) {
     const at::Tensor q = panel[0].to(at::kDouble);
     const double epsilon = type == at::kDouble ? 2.3e-16 : 1.2e-7;
     EXPECT_LT((q.matmul(q.t()) - at::eye(kSteps + 1, at::kDouble)).abs().max().item<double>(), 20 * epsilon);
+  }
+}
+
+TEST(PanelProducts, TheEstimateAsksForReorthogonalisationBeforeTheProjectedMatrixSuffers) {
+  // The ends converge within the steps, so that a bare recurrence loses all orthogonality.
+  std::vector<double> spread;
+  for (int i = 0; i < 300; ++i) spread.push_back(i < 6 ? 4.0 + i : i % 2 == 0 ? -1.0 / (1 + i) : 1.0 / (1 + i));
+  constexpr std::int64_t kSteps = 40;
+  for (at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const at::Tensor matrix = with_spectrum(spread)[0].to(type);
+    const double epsilon = type == at::kDouble ? 2.3e-16 : 1.2e-7;
+    PanelProducts panels(1, matrix.options());
+    OrthogonalityEstimate estimate(epsilon);
+    at::Tensor panel = at::empty({1, kSteps + 1, 300}, matrix.options());
+    const at::Tensor start = random_tensor({300}, 6).to(type);
+    panel[0][0].copy_(start / start.norm());
+    at::Tensor projected = at::zeros({kSteps, kSteps}, at::kDouble);
+    for (std::int64_t m = 0; m < kSteps; ++m) {
+      at::Tensor w = matrix.mv(panel[0][m]).unsqueeze(0);
+      const auto [alpha, beta] = panels.advance_partly(panel, 0, m, w, estimate);
+      projected[m][m] = alpha.item<double>();
+      if (m + 1 < kSteps) projected[m][m + 1] = projected[m + 1][m] = beta.item<double>();
+    }
+    const at::Tensor q = panel[0].narrow(0, 0, kSteps).to(at::kDouble);
+    const at::Tensor exact = at::linalg_eigvalsh(matrix.to(at::kDouble));
+    EXPECT_LT((q.matmul(q.t()) - at::eye(kSteps, at::kDouble)).abs().max().item<double>(), std::sqrt(epsilon));
+    const at::Tensor found = at::linalg_eigvalsh(projected);
+    EXPECT_LT((found.narrow(0, kSteps - 6, 6) - exact.narrow(0, 294, 6)).abs().max().item<double>(), 100 * epsilon);
+    EXPECT_LT(found[kSteps - 7].item<double>(), 1);  // no copy of a converged value
   }
 }
 

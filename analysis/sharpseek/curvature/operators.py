@@ -12,7 +12,7 @@ from torch import nn
 
 from sharpseek.curvature.batches import Batches, Forward, default_forward, halves, samples_in
 from sharpseek.curvature.checks import require_evaluation_mode, require_mean, require_repeatable
-from sharpseek.curvature.graphs import Graph, HessianGraph, MetricGraph, counted_bytes, twice_differentiable
+from sharpseek.curvature.graphs import Graph, HessianGraph, MetricGraph, Parts, counted_bytes, twice_differentiable
 from sharpseek.curvature.losses import Loss, LossFunction
 from sharpseek.curvature.memory import bytes_of, free_bytes
 
@@ -109,13 +109,21 @@ class Curvature:
 
     def _product(self, vector: torch.Tensor) -> torch.Tensor:
         self.products += 1
-        result = torch.zeros_like(vector)
-        places = result.split(self._sizes)
+        result: torch.Tensor | None = None
         for share, graph in self._all_graphs():
-            for place, product in zip(places, graph.product(vector), strict=True):
+            parts = graph.product(vector)
+            if result is None:
+                result = self._vector(parts).mul_(share)
+                continue
+            for place, product in zip(result.split(self._sizes), parts, strict=True):
                 if product is not None:
                     place.add_(product.detach().reshape(-1), alpha=share)
-        return result
+        return torch.zeros_like(vector) if result is None else result
+
+    def _vector(self, parts: Parts) -> torch.Tensor:
+        """Parts as a new vector [P] of the operator's dtype."""
+        filled = [torch.zeros_like(p) if a is None else a for a, p in zip(parts, self._parameters, strict=True)]
+        return torch.cat([part.detach().reshape(-1).to(self.dtype) for part in filled])
 
     def _all_graphs(self) -> Iterator[tuple[float, Graph]]:
         """Every batch's graph with its share of the samples: those that are kept, then the others one by one."""

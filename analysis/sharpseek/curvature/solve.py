@@ -33,7 +33,8 @@ def _adapted(op: Operator, work: Work) -> Any:
         result = op.product(from_dlpack(capsule))
         return to_dlpack(result.detach().contiguous())
 
-    return native().Operator(product, work.count, op.dim, to_dlpack(op.like))
+    # What our own operators are given they leave alone, and what they return is new.
+    return native().Operator(product, work.count, op.dim, to_dlpack(op.like), op.source is not None)
 
 
 def _check(op: Operator, seed: int = 0) -> None:
