@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "engine/cpu/chain.h"

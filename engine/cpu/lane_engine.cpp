@@ -7,18 +7,16 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "core/error.h"
-#include "engine/cpu/chain.h"
 #include "engine/cpu/isa.h"
-#include "engine/cpu/lane_spectrum.h"
+#include "engine/cpu/lane_hessian.h"
+#include "engine/cpu/lane_jobs.h"
 #include "engine/cpu/lane_stepper.h"
 
 namespace sharpseek {
 
 using lanes::LaneLayout;
-using lanes::SampleJob;
 
 namespace {
 
@@ -29,29 +27,6 @@ constexpr at::ScalarType kScalarType = std::is_same_v<Real, double> ? at::kDoubl
 constexpr std::int64_t kPiece = 8;
 
 std::int64_t piece_count(std::int64_t samples) { return (samples + kPiece - 1) / kPiece; }
-
-/// What all jobs on samples share: samples first .. first + count - 1 of `inputs`.
-template <class Real>
-SampleJob<Real> sample_job(const lanes::PlanView& plan, const at::Tensor& inputs, const at::Tensor& packed_weights,
-                           std::int64_t group, std::int64_t first, std::int64_t count) {
-  return {plan, static_cast<int>(count), inputs.data_ptr<Real>() + first * inputs.stride(0),
-          packed_weights.data_ptr<Real>() + group * packed_weights.stride(0)};
-}
-
-/// Inputs as jobs read them: [N, input_size] that all lanes share, or [G, N x input_size, L], each lane's own.
-at::Tensor packed_inputs(const LaneLayout& layout, const at::Tensor& inputs) {
-  return inputs.dim() == 4 ? layout.pack(inputs.flatten(1)) : inputs.contiguous();
-}
-
-/// sample_job() on all of packed_inputs().
-template <class Real>
-SampleJob<Real> sample_job(const lanes::PlanView& plan, const Samples& samples, const at::Tensor& packed_inputs,
-                           const at::Tensor& packed_weights, std::int64_t group) {
-  const bool own = samples.inputs.dim() == 4;
-  return {plan, static_cast<int>(samples.count()),
-          packed_inputs.data_ptr<Real>() + (own ? group * packed_inputs.stride(0) : 0),
-          packed_weights.data_ptr<Real>() + group * packed_weights.stride(0), own};
-}
 
 /// Where sample `first` of a group begins in packed per-sample values [G, N x M, L].
 template <class Real>
@@ -71,104 +46,6 @@ at::Tensor sum_of_pieces(const at::Tensor& parts) {
   for (std::int64_t piece = 1; piece < parts.size(0); ++piece) sum += parts[piece];
   return sum;
 }
-
-/// Targets or cotangents [N, o] or [E or 1, N, o] as [E or 1, N o].
-at::Tensor flat(const at::Tensor& values) {
-  return values.dim() == 3 ? values.reshape({values.size(0), -1}) : values.reshape({1, -1});
-}
-
-/// Hessian products, everything but the vectors packed once.
-template <class Real>
-class LaneHessian : public CurvatureMatrix, public WholeSpectra {
- public:
-  using Kernel = void (*)(const lanes::ProductJob<Real>&);
-
-  LaneHessian(const lanes::PlanView& plan, Kernel kernel, const lanes::SpectrumKernels& spectra, ThreadPool& pool,
-              LaneLayout layout, const at::Tensor& parameters, const Samples& samples, bool residual_only = false)
-      : CurvatureMatrix(parameters),
-        plan_(plan),
-        kernel_(kernel),
-        spectra_(spectra),
-        pool_(pool),
-        layout_(layout),
-        weights_(layout.pack(parameters)),
-        samples_(samples),
-        inputs_(packed_inputs(layout, samples.inputs)),
-        targets_(layout.pack(flat(samples.targets))),
-        residual_only_(residual_only) {}
-
-  at::Tensor apply(const at::Tensor& vectors) override {
-    const std::int64_t count = vectors.size(1);
-    const std::int64_t parameters = vectors.size(2);
-    const at::Tensor packed = layout_.pack(vectors.reshape({vectors.size(0), count * parameters}));  // [G, K P, L]
-    at::Tensor products = at::empty_like(packed);
-    // One task is one group and a few vectors: enough tasks for all threads even when there is one group.
-    const std::int64_t piece =
-        std::max<std::int64_t>(1, count * layout_.groups() / (std::int64_t{4} * pool_.threads()));
-    const std::int64_t pieces = (count + piece - 1) / piece;
-    pool_.run(layout_.groups() * pieces, [&](std::int64_t task) {
-      const std::int64_t group = task / pieces;
-      const std::int64_t first = task % pieces * piece;
-      const std::int64_t offset = group * packed.stride(0) + first * parameters * layout_.lanes();
-      multiply(group, std::min(piece, count - first), packed.data_ptr<Real>() + offset,
-               products.data_ptr<Real>() + offset);
-    });
-    return layout_.unpack(products).view({vectors.size(0), count, parameters});
-  }
-
-  WholeSpectrum whole_spectrum(std::int64_t vectors) override {
-    const GroupProducts<Real> by_products = [this](std::int64_t group, std::int64_t count, const Real* directions,
-                                                   Real* products) { multiply(group, count, directions, products); };
-    const std::vector<lanes::ChainLayer> layers = lanes::chain_of(plan_);
-    GroupMatrices<Real> at_once;
-    if (!layers.empty()) {
-      at_once = [&](std::int64_t group, Real* matrices) { chain_hessian(layers, group, matrices); };
-    }
-    return lane_spectrum<Real>(spectra_, pool_, layout_, dimension(), vectors, by_products, at_once);
-  }
-
- private:
-  /// Of one group: directions and products [count][P][L].
-  void multiply(std::int64_t group, std::int64_t count, const Real* directions, Real* products) {
-    lanes::ProductJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
-    job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
-    job.kind = samples_.loss.kind;
-    job.loss_tokens = samples_.loss.tokens;
-    job.vectors = static_cast<int>(count);
-    job.directions = directions;
-    job.products = products;
-    job.residual_only = residual_only_;
-    kernel_(job);
-  }
-
-  /// The matrices [P][P][L] of one group.
-  void chain_hessian(const std::vector<lanes::ChainLayer>& layers, std::int64_t group, Real* matrices) {
-    lanes::ChainJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
-    job.layers = layers.data();
-    job.depth = static_cast<int>(layers.size());
-    job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
-    job.kind = samples_.loss.kind;
-    job.loss_tokens = samples_.loss.tokens;
-    job.residual_only = residual_only_;
-    job.matrix = matrices;
-    if constexpr (std::is_same_v<Real, double>) {
-      spectra_.wide_chain(job);
-    } else {
-      spectra_.narrow_chain(job);
-    }
-  }
-
-  lanes::PlanView plan_;
-  Kernel kernel_;
-  const lanes::SpectrumKernels& spectra_;
-  ThreadPool& pool_;
-  LaneLayout layout_;
-  at::Tensor weights_;
-  Samples samples_;
-  at::Tensor inputs_;
-  at::Tensor targets_;
-  bool residual_only_;
-};
 
 /// sum_n J_n' M_n J_n v: outputs' tangents, the metric, and each sample's pullback, a few samples at a time.
 class LaneGaussNewton : public CurvatureMatrix {
