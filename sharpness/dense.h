@@ -16,8 +16,8 @@ DenseMatrix dense_matrix(LinearOperator& op);
 /// All eigenvalues of the symmetrised matrix, in float64 by Householder's reduction and QL, the `count` largest first:
 /// by the operator's engine where that can (engine/whole_spectrum.h: a replica a lane), else by Eigen, a replica a
 /// thread. Residuals |A v - lambda v| are those of the products themselves, so that they show an asymmetry: above 1e-3
-/// of the largest |eigenvalue| the status is "not converged". `trace` [E] is the sum of the diagonal. Cost: P products
-/// and E dense eigenproblems.
+/// of the largest |eigenvalue| the status is "not converged". `trace` [E] is the sum of the diagonal. Cost: P products,
+/// or those with the vectors found where the engine has the matrix at once, and E dense eigenproblems.
 struct DenseSpectrum {
   Spectrum spectrum;
   at::Tensor all_values;  ///< [E, P] ascending
