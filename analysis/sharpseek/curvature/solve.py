@@ -89,17 +89,17 @@ def spectrum(
 ) -> xr.Dataset:
     """The k largest ("top") or smallest eigenvalues ("bottom"), or both, with their true residuals.
 
-    Thick-restart Lanczos with full reorthogonalisation, locking and a proof that no copy of a repeated eigenvalue is
-    missing; up to 64 parameters the whole matrix. `tol` is that of a residual |A v - lambda v| relative to the largest
-    |eigenvalue|: float32 reaches 3e-7. Each residual is computed anew by the operator and bounds its eigenvalue's
-    error. `spectrum_status` (or `smallest_status`) says 0 converged, 1 not converged within `steps` products of a pass
-    or interrupted by Ctrl-C, 2 not finite.
+    Thick-restart Lanczos with reorthogonalisation where it is needed, locking and a proof that no copy of a repeated
+    eigenvalue is missing; up to 64 parameters the whole matrix. `tol` is that of a residual |A v - lambda v| relative
+    to the largest |eigenvalue|: float32 reaches 3e-7. Each residual comes from products of the operator, which one more
+    confirms at the end, and bounds its eigenvalue's error. `spectrum_status` (or `smallest_status`) says 0 converged,
+    1 not converged within `steps` products of a pass or interrupted by Ctrl-C, 2 not finite.
 
     `vectors` adds eigenvectors [.., eigen, parameter]; `start` takes such a result (or an array [any, P]) of weights
     nearby as a warm start. `multiplicities=False` leaves the proof of copies out, a third of the products where there
-    are none: a repeated eigenvalue may then be shown once. `basis` vectors of P are held. `dim` and `like` (an array of
-    the kind that it multiplies) describe a function. `step` is the coordinate of the result; `progress` shows a line on
-    standard error.
+    are none: a repeated eigenvalue may then be shown once. `basis` vectors of P are held, and as many products if they
+    fit into 512 MiB. `dim` and `like` (an array of the kind that it multiplies) describe a function. `step` is the
+    coordinate of the result; `progress` shows a line on standard error.
 
     Variables: `eigenvalues`, `eigenvalue_residuals`, `sharpness`, `smallest_eigenvalues` and so on; those of other
     matrices begin with `gauss_newton_`, `fisher_`, `noise_`. Raises ValueError for an operator that is not symmetric
