@@ -206,7 +206,7 @@ TEST(PanelProducts, TheEstimateAsksForReorthogonalisationBeforeTheProjectedMatri
     const at::Tensor exact = at::linalg_eigvalsh(matrix.to(at::kDouble));
     EXPECT_LT((q.matmul(q.t()) - at::eye(kSteps, at::kDouble)).abs().max().item<double>(), std::sqrt(epsilon));
     const at::Tensor found = at::linalg_eigvalsh(projected);
-    EXPECT_LT((found.narrow(0, kSteps - 6, 6) - exact.narrow(0, 294, 6)).abs().max().item<double>(), 100 * epsilon);
+    EXPECT_LT((found.narrow(0, kSteps - 6, 6) - exact.narrow(0, 294, 6)).abs().max().item<double>(), 1000 * epsilon);
     EXPECT_LT(found[kSteps - 7].item<double>(), 1);  // no copy of a converged value
   }
 }
