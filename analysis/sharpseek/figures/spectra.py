@@ -18,6 +18,9 @@ from sharpseek.files import Experiment
 from sharpseek.summaries import smallest_rate
 from sharpseek.verdicts import Verdict
 
+DENSITY_FLOOR = 1e-6
+"""Densities below this share of the largest are not drawn."""
+
 
 def spectrum_panel(run: xr.Dataset) -> Panel:
     """Largest eigenvalues at the last record: mean over usable replicas (over all, said so, if none is)."""
@@ -37,8 +40,8 @@ def spectrum_panel(run: xr.Dataset) -> Panel:
 def spectrum_over_time_panel(run: xr.Dataset) -> Panel:
     """The largest eigenvalues over rescaled time, means over usable replicas of all starts."""
     run = smallest_rate(run)
-    records = thinned(run)
-    rescaled = "rescaled_time" in run  # a training that is not ours has steps only
+    rescaled = "rescaled_time" in run  # a training that is not ours has steps only, and no record of initial weights
+    records = thinned(run, 1 if rescaled else 0)
     times = run["rescaled_time"].values if rescaled else np.tile(run["step"].values, (run.sizes["replica"], 1))
     series = []
     for colour, (text, here) in enumerate(points(run)):
@@ -53,14 +56,17 @@ def spectrum_over_time_panel(run: xr.Dataset) -> Panel:
 
 def density_panel(run: xr.Dataset) -> Panel:
     """Density of eigenvalues at the last record with its 95 % band: the first replica of each point, for each has a
-    grid of its own."""
+    grid of its own. Between eigenvalues far apart, below `DENSITY_FLOOR` of the largest, nothing is drawn: the tails of
+    the Gaussians there, down to 1e-100, would take the whole logarithmic axis."""
     run = smallest_rate(run)
     series = []
     for colour, (text, here) in enumerate(points(run)):
         first = np.flatnonzero(here)[0]
         grid, values, half = (run[name].values[first, -1] for name in ("density_grid", "density", "density_half_width"))
-        low = np.maximum(values - half, 0)
-        series.append(Series(text, grid, values, "line", colour, low=low, high=values + half, tags={"condition": text}))
+        floor = DENSITY_FLOOR * np.nanmax(values, initial=0)
+        drawn = np.where(values >= floor, values, np.nan)
+        low, high = np.maximum(values - half, floor), np.maximum(values + half, floor)
+        series.append(Series(text, grid, drawn, "line", colour, low=low, high=high, tags={"condition": text}))
     return Panel("density at the end", "eigenvalue", "density", tuple(series), y_log=True)
 
 
