@@ -216,6 +216,7 @@ def test_loaders_that_change_are_refused() -> None:
     refused(case, "shuffle=False", loader=shuffled)
     refused(case, "gave its batches once", loader=iter(case.loader()))
     refused(case, "gives no batch", loader=[])
+    refused(case, "give a DataLoader of it", loader=data)
 
     class Jittered:
         def __iter__(self):
@@ -232,6 +233,11 @@ def test_losses_that_are_no_means_are_refused() -> None:
     refused(case, r"give reduction='sum'")
     case.loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 20.0, 0.1, 3.0]).double())
     refused(case, "no mean over samples")
+    case.loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 1.0001, 1.0, 1.0]).double())  # halves differ by less
+    assert len(case.targets.unique()) > 1
+    refused(case, r"class weights\), so that it is no mean over samples")
+    case.loss = nn.CrossEntropyLoss(ignore_index=int(case.targets[0]))
+    refused(case, r"ignore_index = \d+\), so that it is no mean over samples")
     case.loss = lambda f, y: f[:2].sum(1)
     refused(case, r"returned shape \(2,\) for 5 samples")
     case.loss = lambda f, y: 1.0

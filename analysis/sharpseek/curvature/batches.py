@@ -68,6 +68,12 @@ class Batches:
 
     def __init__(self, loader: Iterable[Any], device: torch.device, hold: int) -> None:
         """Reads the loader twice. Raises ValueError."""
+        data = torch.utils.data
+        if isinstance(loader, data.Dataset) and not isinstance(loader, data.IterableDataset):
+            raise ValueError(
+                "loader: is a Dataset, which gives single samples; give a DataLoader of it, with batch_size=None where "
+                "its items are batches"
+            )
         self._loader = loader
         self._device = device
         self._held: list[Any] | None = None

@@ -54,6 +54,29 @@ class Loss:
             return value.reshape(samples, -1).sum(1)
         return torch.stack([self._function(outputs[i : i + 1], targets[i : i + 1]) for i in range(samples)])
 
+    def require_equal_weights(self, targets: Any, samples: int) -> None:
+        """Raises ValueError if PyTorch's own mean counts the samples of this batch unequally.
+
+        Over class weights or targets that are ignored it divides by what they add up to in the batch. The two halves of
+        a batch may hide that, if their classes are nearly as frequent.
+        """
+        function = self._function
+        if not isinstance(function, torch.nn.CrossEntropyLoss | torch.nn.NLLLoss) or function.reduction != "mean":
+            return
+        if not isinstance(targets, torch.Tensor) or targets.is_floating_point() or targets.numel() % samples:
+            return
+        counted = targets != function.ignore_index
+        weights = counted.double()
+        if function.weight is not None:
+            weights = weights * function.weight.double()[torch.where(counted, targets, 0)]
+        mass = weights.reshape(samples, -1).sum(1)
+        if float(mass.max() - mass.min()) > 1e-6 * float(mass.abs().max()):
+            why = "class weights" if function.weight is not None else f"ignore_index = {function.ignore_index}"
+            raise ValueError(
+                f"loss_fn: {type(function).__name__} divides by the sum of the batch's weights ({why}), so that it is "
+                "no mean over samples; give it reduction='none': losses per sample, shape [n], are averaged here"
+            )
+
     def _value(self, outputs: Any, targets: Any) -> torch.Tensor:
         value = self._function(outputs, targets)
         if not isinstance(value, torch.Tensor):

@@ -231,6 +231,8 @@ class Curvature:
                     f"model: the forward pass changes the buffer {name}, so that no two products are the same; "
                     "call model.eval() before measuring"
                 )
+        with torch.no_grad():
+            self._loss.require_equal_weights(self._forward(self.model, batch)[1], samples_in(batch))
         parts = halves(batch)
         if parts is None:
             return

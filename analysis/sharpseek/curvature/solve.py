@@ -102,8 +102,8 @@ def spectrum(
     coordinate of the result; `progress` shows a line on standard error.
 
     Variables: `eigenvalues`, `eigenvalue_residuals`, `sharpness`, `smallest_eigenvalues` and so on; those of other
-    matrices begin with `gauss_newton_`, `fisher_`, `noise_`. Raises ValueError for an operator that is not symmetric
-    or not the same twice.
+    matrices begin with `gauss_newton_` (whose residuals are `gauss_newton_residuals`, as in run files), `fisher_`,
+    `noise_`. Raises ValueError for an operator that is not symmetric or not the same twice.
     """
     matrix = as_operator(op, dim, like)
     _whole("k", k, 1, matrix.dim)
