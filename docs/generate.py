@@ -123,12 +123,14 @@ def headline_of(found: dict[str, Any]) -> str:
 
 
 def results() -> str:
-    """Each recorded preset's answer, how many claims it supports, and where its page is."""
+    """Each recorded preset's answer, what it says of which claims, and where its page is."""
     parts = []
     for name, found in recorded().items():
-        words = [c["outcome"] for c in found["claims"]]
-        counts = ", ".join(f"{words.count(word)} {word}" for word in ("supported", "undecided", "refuted"))
-        parts += [f"## {name}", "", headline_of(found), "", f"Claims: {counts}. [All numbers](results/{name}.md).", ""]
+        parts += [f"## {name}", "", headline_of(found), ""]
+        for word in ("supported", "undecided", "refuted"):
+            claims = [c["claim"] for c in found["claims"] if c["outcome"] == word]
+            parts.append(f"- {len(claims)} {word}" + (f": {', '.join(claims)}" if claims else ""))
+        parts += ["", f"[All numbers](results/{name}.md).", ""]
     return "\n".join(parts).rstrip() if parts else "No result has been recorded yet."
 
 
@@ -222,7 +224,7 @@ def beyond() -> str:
     lines += ["| claim | outcome | found |", "|---|---|---|"]
     lines += [f"| {c['claim']} {escaped(c['statement'])} | {c['outcome']} | {escaped(c['sentence'])} |"
               for c in found["claims"]]  # fmt: skip
-    lines += ["", "| experiment | replicas | diverged | steps | seconds |", "|---|---|---|---|---|"]
+    lines += ["", "| experiment | replicas | diverged | steps | wall seconds |", "|---|---|---|---|---|"]
     for r in found["runs"]:
         counts = f"{r['replicas']} | {r['diverged']} | {r['steps']} | {number(r.get('seconds'))}"
         lines.append(f"| {r['name']}: {r['title']} | {counts} |")

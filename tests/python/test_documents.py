@@ -150,6 +150,14 @@ def test_every_python_example_runs(page: Path, place: Path, monkeypatch: pytest.
         call(place, f".venv/bin/python example{number}.py")
 
 
+def test_the_readme_counts_the_outcomes_that_are_recorded() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for file in sorted((ROOT / "docs" / "results").glob("*.json")):
+        words = [claim["outcome"] for claim in json.loads(file.read_text(encoding="utf-8"))["claims"]]
+        counts = " | ".join(str(words.count(word)) for word in ("supported", "undecided", "refuted"))
+        assert f"| {file.stem} | {counts} |" in readme, file.name
+
+
 def test_the_readmes_trend_plot_takes_at_most_six_lines(place: Path) -> None:
     block = next(b for b in blocks(ROOT / "README.md", "python") if "trend" in b)
     assert len([line for line in block.splitlines() if line.strip()]) <= 6
