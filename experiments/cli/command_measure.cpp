@@ -48,7 +48,8 @@ constexpr const char* kExamples =
 /// What the numbers of a file are the curvature of.
 std::string definition_of(ModuleLoss loss) {
   switch (loss) {
-    case ModuleLoss::kMeanSquared: return "mean over samples of the sum over outputs of (f - y)^2, f outputs, y targets";
+    case ModuleLoss::kMeanSquared:
+      return "mean over samples of the sum over outputs of (f - y)^2, f outputs, y targets";
     case ModuleLoss::kCrossEntropy:
       return "mean over samples of the sum over tokens of -sum_c y_c log softmax(f)_c, f outputs, y targets";
     case ModuleLoss::kProgram: return "mean over samples of the losses that the module returns";
