@@ -72,28 +72,31 @@ class LaneHessian : public CurvatureMatrix, public WholeSpectra {
   }
 
  private:
-  /// Of one group: directions and products [count][P][L].
-  void multiply(std::int64_t group, std::int64_t count, const Real* directions, Real* products) {
-    lanes::ProductJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
+  /// What jobs on the Hessian of one group share: samples, weights, targets and loss.
+  template <class Job>
+  Job job_of(std::int64_t group) const {
+    Job job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
     job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
     job.kind = samples_.loss.kind;
     job.loss_tokens = samples_.loss.tokens;
+    job.residual_only = residual_only_;
+    return job;
+  }
+
+  /// Of one group: directions and products [count][P][L].
+  void multiply(std::int64_t group, std::int64_t count, const Real* directions, Real* products) {
+    auto job = job_of<lanes::ProductJob<Real>>(group);
     job.vectors = static_cast<int>(count);
     job.directions = directions;
     job.products = products;
-    job.residual_only = residual_only_;
     kernel_(job);
   }
 
   /// The matrices [P][P][L] of one group.
   void chain_hessian(const std::vector<lanes::ChainLayer>& layers, std::int64_t group, Real* matrices) {
-    lanes::ChainJob<Real> job{sample_job<Real>(plan_, samples_, inputs_, weights_, group)};
+    auto job = job_of<lanes::ChainJob<Real>>(group);
     job.layers = layers.data();
     job.depth = static_cast<int>(layers.size());
-    job.targets = targets_.data_ptr<Real>() + group * targets_.stride(0);
-    job.kind = samples_.loss.kind;
-    job.loss_tokens = samples_.loss.tokens;
-    job.residual_only = residual_only_;
     job.matrix = matrices;
     if constexpr (std::is_same_v<Real, double>) {
       spectra_.wide_chain(job);
