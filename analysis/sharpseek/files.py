@@ -190,9 +190,10 @@ class Experiment:
         return next(iter(self.runs.values()))
 
 
-def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Experiment]]:
+def open_reproduction(directory: str | Path, interim: bool = False) -> tuple[dict[str, Any], list[Experiment]]:
     """Opens the folder that `sharpseek reproduce` wrote: its reproduce.json and its experiments, in its order. A run or
-    sweep of `sharpseek run` is one experiment with the claims of its configuration.
+    sweep of `sharpseek run` is one experiment with the claims of its configuration. `interim`: those experiments that
+    have finished are enough.
 
     Raises SharpseekFileError, also for what is not finished.
     """
@@ -201,7 +202,7 @@ def open_reproduction(directory: str | Path) -> tuple[dict[str, Any], list[Exper
     if not file.exists() and ((directory / "index.json").exists() or (directory / "run.h5").exists()):
         return _only_experiment(directory)
     index = _read_json(file)
-    if "finished" not in index:
+    if "finished" not in index and not interim:
         raise SharpseekFileError(
             f"{file}: the reproduction is not finished; continue with: sharpseek resume {directory}"
         )

@@ -210,6 +210,16 @@ def render(
     )
 
 
+def write_interim_report(directory: Path) -> Path:
+    """Writes report.html of those experiments of a reproduction that have finished, and returns it.
+
+    Raises SharpseekFileError.
+    """
+    index, experiments = open_reproduction(directory, interim=True)
+    verdicts = judge(experiments)
+    return _write(directory / "report.html", render(index, experiments, verdicts, sections(experiments, verdicts)))
+
+
 def write_report(directory: Path, figures: bool = True) -> Path:
     """Writes report.html, verdicts.json and (if `figures`) figures/, each whole or not at all; returns the first.
 
@@ -268,10 +278,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sharpseek.report", description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path, help="a folder that `sharpseek reproduce` or `sharpseek run` wrote")
     parser.add_argument("--no-figures", action="store_true", help="only report.html and verdicts.json")
+    parser.add_argument(
+        "--interim", action="store_true", help="report.html of the experiments of a reproduction that have finished"
+    )
     arguments = parser.parse_args()
 
     def write() -> None:
-        write_report(arguments.directory, figures=not arguments.no_figures)
+        if arguments.interim:
+            write_interim_report(arguments.directory)
+        else:
+            write_report(arguments.directory, figures=not arguments.no_figures)
 
     return exit_status(write)
 

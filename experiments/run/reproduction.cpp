@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/clock.h"
@@ -87,24 +89,50 @@ void require_fork_fits(const Config& config, const std::vector<Config>& configs)
   }
 }
 
-/// The configurations of a plan, each checked.
-std::vector<Config> configurations(const ReproductionPlan& plan) {
-  std::vector<Config> configs;
-  for (const PresetFile& file : selected(plan.preset, plan.only)) {
-    configs.emplace_back(file.text, file.path);
-    for (const std::string& set : plan.sets) configs.back().set(set);
-    prepare(without_parent(configs.back()));
+/// Steps of all replicas times parameters: enough to tell short experiments from long ones.
+double work_of(const std::vector<PreparedGroup>& groups) {
+  double work = 0;
+  for (const PreparedGroup& group : groups) {
+    work += static_cast<double>(group.weights.size()) * static_cast<double>(group.settings().schedule.steps) *
+            static_cast<double>(group.program.parameter_count());
   }
-  for (const Config& config : configs) require_fork_fits(config, configs);
-  return configs;
+  return work;
 }
 
-nlohmann::json begin_index(const ReproductionPlan& plan) {
+/// The experiments of a plan, each checked.
+struct Experiments {
+  std::vector<Config> configs;     ///< as the preset orders them, parents before their forks
+  std::vector<std::size_t> order;  ///< to run them in: short ones first, so that there is soon something to see
+};
+
+Experiments experiments_of(const ReproductionPlan& plan) {
+  Experiments all;
+  std::vector<double> work;
+  for (const PresetFile& file : selected(plan.preset, plan.only)) {
+    Config config(file.text, file.path);
+    for (const std::string& set : plan.sets) config.set(set);
+    work.push_back(work_of(prepare(without_parent(config))));
+    // A fork is not shorter than its parent, which stands before it: the sort keeps them so.
+    if (const std::optional<ForkSource> source = fork_source(config)) {
+      for (std::size_t i = 0; i < all.configs.size(); ++i) {
+        if (all.configs[i].name() == source->place) work.back() = std::max(work.back(), work[i]);
+      }
+    }
+    all.order.push_back(all.configs.size());
+    all.configs.push_back(std::move(config));
+  }
+  for (const Config& config : all.configs) require_fork_fits(config, all.configs);
+  std::stable_sort(all.order.begin(), all.order.end(), [&](std::size_t a, std::size_t b) { return work[a] < work[b]; });
+  return all;
+}
+
+nlohmann::json begin_index(const ReproductionPlan& plan, std::size_t experiments) {
   return {{kSchemaKey, kSchemaVersion},
           {"preset", plan.preset},
           {"plan", {{"only", plan.only}, {"sets", plan.sets}, {"report", plan.report}}},
           {"version", version_text()},
           {"started", utc_now()},
+          {"planned", experiments},
           {"experiments", nlohmann::json::array()}};
 }
 
@@ -121,17 +149,31 @@ nlohmann::json entry(const Config& config, const RunSummary& summary) {
 }
 
 /// Runs what is not finished, completes reproduce.json, and reports.
-RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& configs, nlohmann::json index,
+RunSummary run_all(const ReproductionPlan& plan, const Experiments& all, nlohmann::json index,
                    const fs::path& directory, const RunOptions& options) {
   RunSummary total;
-  for (const Config& config : configs) {
-    const RunSummary summary = run_or_resume(config, options, directory / config.name());
-    total.replicas += summary.replicas;
-    total.diverged += summary.diverged;
-    total.stationary += summary.stationary;
-    total.interrupted = summary.interrupted;
-    if (total.interrupted) return total;
-    index["experiments"].push_back(entry(config, summary));
+  std::vector<nlohmann::json> entries(all.configs.size());
+  {
+    InterimReport interim(directory.string());
+    for (const std::size_t i : all.order) {
+      const Config& config = all.configs[i];
+      const RunSummary summary = run_or_resume(config, options, directory / config.name());
+      total.replicas += summary.replicas;
+      total.diverged += summary.diverged;
+      total.stationary += summary.stationary;
+      total.interrupted = summary.interrupted;
+      if (total.interrupted) return total;
+      // reproduce.json says after every experiment which have finished, in the preset's order.
+      entries[i] = entry(config, summary);
+      index["experiments"] = nlohmann::json::array();
+      std::copy_if(entries.begin(), entries.end(), std::back_inserter(index["experiments"]),
+                   [](const nlohmann::json& one) { return !one.is_null(); });
+      if (index["experiments"].size() == entries.size()) break;
+      files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");
+      if (plan.report && interim.offer()) {
+        options.remark(concat((directory / "report.html").string(), " shows what has finished so far"));
+      }
+    }
   }
   index["finished"] = utc_now();
   files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");
@@ -146,17 +188,17 @@ RunSummary run_all(const ReproductionPlan& plan, const std::vector<Config>& conf
 
 RunSummary reproduce(const ReproductionPlan& plan, const fs::path& directory, const RunOptions& options) {
   files::require_free(directory);
-  const std::vector<Config> configs = configurations(plan);
+  const Experiments all = experiments_of(plan);
   files::NewDirectory fresh(directory);
   const files::DirectoryLock lock(directory);
   require(
       !fs::exists(directory / kReproductionFile), directory.string(),
       ": exists already; choose another --out, or continue with sharpseek resume");  // made since this process looked
   fresh.own();
-  const nlohmann::json index = begin_index(plan);
+  const nlohmann::json index = begin_index(plan, all.configs.size());
   files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   fresh.keep();
-  return run_all(plan, configs, index, directory, options);
+  return run_all(plan, all, index, directory, options);
 }
 
 RunSummary resume_reproduction(const fs::path& directory, const RunOptions& options) {
@@ -178,7 +220,9 @@ RunSummary resume_reproduction(const fs::path& directory, const RunOptions& opti
   }
   const files::DirectoryLock lock(directory);
   index["experiments"] = nlohmann::json::array();
-  return run_all(plan, configurations(plan), index, directory, options);
+  const Experiments all = experiments_of(plan);
+  index["planned"] = all.configs.size();
+  return run_all(plan, all, index, directory, options);
 }
 
 }  // namespace sharpseek
