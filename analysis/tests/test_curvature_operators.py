@@ -227,6 +227,76 @@ def test_loaders_that_change_are_refused() -> None:
     assert same(curvature.hessian(case.model, steady, case.loss).to_dense(), case.hessian()) < 1e-10
 
 
+MAKERS = ("hessian", "gauss_newton", "fisher", "noise_covariance")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_arguments_in_another_order_are_named_with_the_right_one(name: str) -> None:
+    case = make_case("encoder")
+    parts = {"model": case.model, "loader": torch.utils.data.DataLoader(case.loader()), "loss": nn.CrossEntropyLoss()}
+    words = {
+        ("model", "loss", "loader"): "loader: is a CrossEntropyLoss, not a DataLoader",
+        ("loader", "model", "loss"): "model: is a DataLoader, not a torch.nn.Module",
+        ("loader", "loss", "model"): "model: is a DataLoader",
+        ("loss", "model", "loader"): "model: is a CrossEntropyLoss, not a torch.nn.Module with parameters",
+        ("loss", "loader", "model"): "model: is a CrossEntropyLoss",
+    }
+    for order, expected in words.items():
+        with pytest.raises(ValueError, match=f"^{expected}") as caught:
+            getattr(curvature, name)(*(parts[part] for part in order))
+        given = ", ".join(type(parts[part]).__name__ for part in order)
+        assert str(caught.value).endswith(f"the order is {name}(model, loader, loss_fn), and it was given ({given})")
+        assert "\n" not in str(caught.value)
+
+
+def test_arguments_of_other_kinds_are_named() -> None:
+    case = make_case("perceptron")
+    batches, loss = case.loader(), case.loss
+    one = batches[0]
+    short = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*one), batch_size=9, drop_last=True)
+
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = case.model
+
+    for model, loader, function, words in (
+        (case.model.forward, batches, loss, r"model: is the function forward, not a torch\.nn\.Module"),
+        (nn.Linear, batches, loss, "model: is the class Linear, not"),
+        (case.model.state_dict(), batches, loss, "model: is an OrderedDict with '0.weight', .*, .., not"),
+        (nn.ModuleList([case.model]), batches, loss, r"model: is a ModuleList, which has no forward\(\)"),
+        (Bare(), batches, loss, r"model: is a Bare, which has no forward\(\); give forward="),
+        (case.model, case.inputs, loss, r"loader: is a Tensor of shape \(17, 3\), .*; give \[\(inputs, targets\)\]"),
+        (case.model, 8, loss, "loader: is 8, not a DataLoader"),
+        (case.model, "data.pt", loss, "loader: is a str, not"),
+        (case.model, batches.copy, loss, "loader: is the function copy, not"),
+        (case.model, torch.utils.data.DataLoader, loss, "loader: is the class DataLoader, not"),
+        (case.model, one, loss, r"a batch is a Tensor of shape \(5, 3\), .*; give \[\(inputs, targets\)\], a list"),
+        (case.model, {"train": batches}, loss, r"loader: a batch is a str, not \(inputs, targets\); give forward"),
+        (case.model, [case.inputs], loss, r"loader: a batch is a Tensor of shape \(17, 3\), not .*; give forward"),
+        (case.model, [(*one, one[1])], loss, r"loader: a batch is a tuple of 3 \(Tensor\), not"),
+        (case.model, [{"x": one[0], "y": one[1]}], loss, "loader: a batch is a dict with 'x', 'y', not"),
+        (case.model, [one, (one[0],)], loss, r"loader: a batch is a tuple of 1 \(Tensor\), not"),
+        (case.model, [(one[0].numpy(), one[1].numpy())], loss, r"tuple of 2 \(ndarray\), holds no torch tensor"),
+        (case.model, [], loss, r"loader: gives no batch \(a list of 0\)"),
+        (case.model, (batch for batch in ()), loss, r"loader: gives no batch \(a generator\)"),
+        (case.model, [(one[0][:0], one[1][:0])], loss, "loader: gives no batch with samples: 1 empty"),
+        (case.model, short, loss, "drop_last=True drops what is not a full one of 9 samples"),
+        (case.model, batches, nn.CrossEntropyLoss, r"loss_fn: is the class CrossEntropyLoss, .*CrossEntropyLoss\(\);"),
+        (case.model, batches, "mse", r"loss_fn: is a str, not a function of \(outputs, targets\)"),
+        (case.model, batches, None, "loss_fn: is None, not"),
+        (case.model, batches, batches, r"loss_fn: is a list of 4 \(tuple\), not"),
+    ):  # fmt: skip
+        for name in MAKERS:
+            with pytest.raises(ValueError, match=words) as caught:
+                getattr(curvature, name)(model, loader, function)
+            assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="forward: is a str, not a function"):
+        curvature.hessian(case.model, batches, loss, forward="plain")
+    given = curvature.hessian(Bare(), batches, loss, forward=lambda m, batch: (m.body(batch[0]), batch[1]))
+    assert same(given.to_dense(), case.hessian()) < 1e-10
+
+
 def test_losses_that_are_no_means_are_refused() -> None:
     case = make_case("perceptron")
     case.loss = lambda f, y: nn.functional.cross_entropy(f, y, reduction="sum")

@@ -9,17 +9,14 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
+from sharpseek.curvature.arguments import named, require_pair
+
 Forward = Callable[[Any, Any], tuple[Any, Any]]
 """(model, batch) -> (outputs, targets)."""
 
 
 def default_forward(model: Any, batch: Any) -> tuple[Any, Any]:
-    """A batch (inputs, targets): one tensor, a sequence or a dict of inputs goes to the model. Raises ValueError."""
-    if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise ValueError(
-            f"loader: a batch is a {type(batch).__name__}, not (inputs, targets); "
-            "give forward=lambda model, batch: (outputs, targets)"
-        )
+    """A batch (inputs, targets): one tensor, a sequence or a dict of inputs goes to the model."""
     inputs, targets = batch
     if isinstance(inputs, dict):
         return model(**inputs), targets
@@ -31,7 +28,10 @@ def samples_in(batch: Any) -> int:
     for leaf in tree_leaves(batch):
         if isinstance(leaf, torch.Tensor) and leaf.dim() > 0:
             return leaf.shape[0]
-    raise ValueError("loader: a batch holds no tensor with samples along its first dimension")
+    raise ValueError(
+        f"loader: a batch, {named(batch)}, holds no torch tensor with samples along its first dimension; NumPy arrays "
+        "become tensors by torch.as_tensor"
+    )
 
 
 def halves(batch: Any) -> tuple[Any, Any] | None:
@@ -56,6 +56,15 @@ def _fingerprint(batch: Any) -> int:
     return total
 
 
+def _empty(loader: Any, batches: int) -> str:
+    """What is said of a loader without samples."""
+    if batches:
+        return f"gives no batch with samples: {batches} empty ones"
+    if isinstance(loader, torch.utils.data.DataLoader) and loader.drop_last:
+        return f"gives no batch: drop_last=True drops what is not a full one of {loader.batch_size} samples"
+    return f"gives no batch ({named(loader)})"
+
+
 def _bytes(batch: Any) -> int:
     return sum(x.numel() * x.element_size() for x in tree_leaves(batch) if isinstance(x, torch.Tensor))
 
@@ -66,8 +75,8 @@ class Batches:
     They are held where they take at most `hold` bytes.
     """
 
-    def __init__(self, loader: Iterable[Any], device: torch.device, hold: int) -> None:
-        """Reads the loader twice. Raises ValueError."""
+    def __init__(self, loader: Iterable[Any], device: torch.device, hold: int, pairs: bool) -> None:
+        """Reads the loader twice. `pairs`: batches must be (inputs, targets). Raises ValueError."""
         data = torch.utils.data
         if isinstance(loader, data.Dataset) and not isinstance(loader, data.IterableDataset):
             raise ValueError(
@@ -81,13 +90,15 @@ class Batches:
         held: list[Any] = []
         size = 0
         for batch in loader:
+            if pairs:
+                require_pair(batch, loader)
             prints.append(_fingerprint(batch))
             counts.append(samples_in(batch))
             size += _bytes(batch)
             if size <= hold:
                 held.append(self._moved(batch))
-        if not counts or not sum(counts):
-            raise ValueError("loader: gives no batch")
+        if not sum(counts):
+            raise ValueError(f"loader: {_empty(loader, len(counts))}")
         self.counts = counts
         self.samples = sum(counts)
         self._require_same(prints)

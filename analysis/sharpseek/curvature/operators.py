@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sharpseek.curvature.arguments import require_arguments
 from sharpseek.curvature.batches import Batches, Forward, default_forward, halves, samples_in
 from sharpseek.curvature.checks import require_evaluation_mode, require_mean, require_repeatable
 from sharpseek.curvature.graphs import Graph, HessianGraph, MetricGraph, Parts, counted_bytes, twice_differentiable
@@ -30,6 +31,8 @@ class Curvature:
 
     kind = ""
     definition = ""
+    called = ""
+    """The function that makes it, where that is not the kind."""
 
     def __init__(
         self,
@@ -43,7 +46,9 @@ class Curvature:
         memory: int | str | None = None,
     ) -> None:
         """See `hessian` for the options."""
-        self.model: nn.Module = getattr(model, "_orig_mod", model)  # torch.compile's has no second derivative
+        model = getattr(model, "_orig_mod", model)  # torch.compile's has no second derivative
+        require_arguments(self.called or self.kind, model, loader, loss_fn, forward)
+        self.model: nn.Module = model
         require_evaluation_mode(self.model)
         self._names, self._parameters = _chosen(self.model, parameters)
         self.device: torch.device = self._parameters[0].device
@@ -54,7 +59,7 @@ class Curvature:
         self._loss = Loss(loss_fn, reduction)
         self._forward = forward or default_forward
         self._memory = free_bytes(self.device) // 2 if memory is None else bytes_of(memory)
-        self._batches = Batches(loader, self.device, int(_HELD_DATA * self._memory))
+        self._batches = Batches(loader, self.device, int(_HELD_DATA * self._memory), pairs=forward is None)
         self._graphs: list[Graph] = []
         self._graph_bytes: int | None = None
         self._version: tuple[Any, ...] = ()
@@ -273,6 +278,7 @@ class _Fisher(_GaussNewton):
 
 class _SecondMoment(Curvature):
     kind = "empirical_fisher"
+    called = "fisher"
     definition = "E g g' of the gradient g of one sample, uncentred"
     _centred = False
 
@@ -291,7 +297,7 @@ class _SecondMoment(Curvature):
 
 
 class _NoiseCovariance(_SecondMoment):
-    kind = "noise_covariance"
+    kind = called = "noise_covariance"
     definition = "covariance (centred) of the gradient of one sample's loss"
     _centred = True
 
