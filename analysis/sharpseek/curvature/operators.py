@@ -118,7 +118,9 @@ class Curvature:
         for share, graph in self._all_graphs():
             parts = graph.product(vector)
             if result is None:
-                result = self._vector(parts).mul_(share)
+                result = self._vector(parts)
+                if share != 1:
+                    result.mul_(share)
                 continue
             for place, product in zip(result.split(self._sizes), parts, strict=True):
                 if product is not None:
