@@ -1,4 +1,4 @@
-"""The program of a wheel runs from the libraries of the torch that lies next to the package."""
+"""What a wheel holds; its program runs from the libraries of the torch that lies next to the package."""
 
 import importlib.metadata
 import os
@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,32 @@ def test_the_command_of_a_wheel_runs_with_the_torch_of_its_environment(binary: P
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}
     said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert said.returncode == 0 and said.stdout.startswith("sharpseek "), said.stderr
+
+
+def test_a_wheel_holds_the_tracked_files_of_the_package_and_the_command(tmp_path: Path) -> None:
+    pytest.importorskip("scikit_build_core", reason="scikit-build-core (requirements/tools.txt) is not installed")
+    (ROOT / "analysis/sharpseek/__pycache__").mkdir(exist_ok=True)  # which stays outside
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    # Without CMake: the Python half, as `pip install .` takes it. What CMake adds is cmake/Wheel.cmake's.
+    done = subprocess.run(
+        [*command, "-C", "wheel.cmake=false", "-C", f"build-dir={tmp_path / 'build'}", "--wheel-dir", tmp_path, ROOT],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        about = {Path(n).name: archive.read(n).decode() for n in archive.namelist() if ".dist-info/" in n}
+    tracked = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "analysis/sharpseek"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    wanted = {path.removeprefix("analysis/") for path in tracked.stdout.split("\0") if path}
+    assert held == wanted
+    assert "sharpseek = sharpseek.program:main" in about["entry_points.txt"].splitlines()
+    metadata = Parser().parsestr(about["METADATA"])
+    version = re.search(r"project\(sharpseek VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())
+    assert version and (metadata["Name"], metadata["Version"]) == ("sharpseek", version[1])
+    assert not [
+        need for need in metadata.get_all("Requires-Dist") if need.startswith("torch")
+    ]  # any build of it will do
