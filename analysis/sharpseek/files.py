@@ -15,6 +15,7 @@ import xarray as xr
 
 from sharpseek.backend import RunFile
 from sharpseek.config import configuration
+from sharpseek.interrupts import INTERRUPTED, raising_interrupts
 from sharpseek.pairs import pair_means
 from sharpseek.sources import MissingSourcesError
 
@@ -35,15 +36,16 @@ def exit_status(command: Callable[[], int | None]) -> int:
     """Runs a command. What is wrong with a file is one line on stderr and status 2, Ctrl-C one line and status 75."""
     failure = 2
     try:
-        status = command() or 0
-        sys.stdout.flush()
-        return status
+        with raising_interrupts():
+            status = command() or 0
+            sys.stdout.flush()
+            return status
     except SharpseekFileError as error:
         print(f"sharpseek: {error}", file=sys.stderr)
     except OSError as error:
         print(f"sharpseek: {described(error, 'standard output')}", file=sys.stderr)
     except KeyboardInterrupt as stop:
-        failure = 75
+        failure = INTERRUPTED
         print(f"sharpseek: {stop if str(stop) else 'interrupted'}", file=sys.stderr)
     try:
         sys.stdout.flush()

@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import sys
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from importlib import resources
@@ -32,7 +33,7 @@ from sharpseek.figures.forest import no_effect
 from sharpseek.figures.glance import LEGEND
 from sharpseek.figures.interactive import plotly_figure
 from sharpseek.figures.static import saving_charts
-from sharpseek.files import Experiment, SharpseekFileError, described, exit_status, open_reproduction
+from sharpseek.files import Experiment, SharpseekFileError, exit_status, open_reproduction
 from sharpseek.findings import Finding, answer, as_json, findings, headline, not_asked
 from sharpseek.paper_figures import paper_table
 from sharpseek.summaries import summarise, swept, usable, with_what_is_left
@@ -221,7 +222,7 @@ def write_interim_report(directory: Path) -> Path:
 
 
 def write_report(directory: Path, figures: bool = True) -> Path:
-    """Writes report.html, verdicts.json and (if `figures`) figures/, each whole or not at all; returns the first.
+    """Writes report.html, verdicts.json and (if `figures`) figures/, all of them or none; returns the first.
 
     Raises SharpseekFileError.
     """
@@ -234,13 +235,23 @@ def write_report(directory: Path, figures: bool = True) -> Path:
     try:
         with saving_charts(charts, partial) if figures else nullcontext():
             page = render(index, experiments, verdicts, found)
-        if figures:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(partial, folder)
+        texts = {
+            directory / "verdicts.json": _verdicts_json(index, experiments, verdicts),
+            directory / "report.html": page,
+        }
+        # Nothing is replaced before all is written: on a full disk the old report stays, whole.
+        with _written_beside(texts):
+            if figures:
+                _replace_folder(partial, folder)
     except OSError as error:
-        raise SharpseekFileError(described(error, folder)) from error
+        raise SharpseekFileError(f"{folder}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    return directory / "report.html"
+
+
+def _verdicts_json(index: dict[str, Any], experiments: list[Experiment], verdicts: list[Verdict]) -> str:
+    """The text of verdicts.json."""
     summary = {
         "schema_version": 1,
         **{key: index.get(key) for key in ("preset", "version", "started", "finished")},
@@ -256,22 +267,37 @@ def write_report(directory: Path, figures: bool = True) -> Path:
             if key in run.attrs and key not in ("host", "command_line", "started", "finished")
         },
     }
-    _write(directory / "verdicts.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    return _write(directory / "report.html", page)
+    return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
 
 
-def _write(target: Path, text: str) -> Path:
-    partial = target.with_name(target.name + ".partial")
+@contextmanager
+def _written_beside(texts: dict[Path, str]) -> Iterator[None]:
+    """Each text in a file next to its place while the body of the `with` runs; then all of them in their places. Raises
+    SharpseekFileError, and leaves nothing, if one of them cannot be written."""
+    partial = {target: target.with_name(target.name + ".partial") for target in texts}
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, target)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            raise SharpseekFileError(f"{target}: cannot be written ({error.strerror or error})") from error
-        raise
-    return target
+        for target, text in texts.items():
+            try:
+                partial[target].write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise SharpseekFileError(f"{target}: cannot be written ({error.strerror or error})") from error
+        yield
+        for target in texts:
+            os.replace(partial[target], target)
+    finally:
+        for path in partial.values():
+            with suppress(OSError):
+                path.unlink()
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    """Puts a folder in the place of another one."""
+    aside = old.with_name(old.name + ".old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists():
+        os.replace(old, aside)
+    os.replace(new, old)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def main() -> int:

@@ -263,7 +263,36 @@ def test_a_full_disk_leaves_no_half_of_a_report(reproduction: Make) -> None:
     )
     assert result.returncode == 2
     assert result.stderr == f"sharpseek: {directory}/report.html: cannot be written (File too large)\n"
-    assert sorted(p.name for p in directory.iterdir()) == ["linear-2", "reproduce.json", "verdicts.json"]
+    assert sorted(p.name for p in directory.iterdir()) == ["linear-2", "reproduce.json"]
+
+
+@pytest.mark.parametrize("room", [2000, 200_000])
+def test_on_a_full_disk_the_old_report_stays_as_it_was(reproduction: Make, room: int) -> None:
+    """Too little room for the figures, and for the page alone."""
+    directory = reproduction(**{"linear-2": {"seeds": 2}})
+    (directory / "figures").mkdir()
+    old = [directory / name for name in ("report.html", "verdicts.json", "figures/old.csv")]
+    for path in old:
+        path.write_text("old")
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}));"
+    code += "import runpy; runpy.run_module('sharpseek.report', run_name='__main__')"
+    result = subprocess.run([sys.executable, "-c", code, directory], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "File too large" in result.stderr and str(directory) in result.stderr
+    assert [path.read_text() for path in old] == ["old"] * 3
+    kept = ["figures", "linear-2", "report.html", "reproduce.json", "verdicts.json"]
+    assert sorted(p.name for p in directory.iterdir()) == kept
+    assert os.listdir(directory / "figures") == ["old.csv"]
+
+
+def test_a_report_replaces_an_older_one_whole(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"seeds": 2}})
+    (directory / "figures").mkdir()
+    (directory / "figures" / "gone.csv").write_text("old")
+    write_report(directory)
+    names = os.listdir(directory / "figures")
+    assert "gone.csv" not in names and len(names) >= 3
+    assert not [p for p in directory.iterdir() if p.suffix in (".partial", ".old")]
 
 
 def test_a_full_standard_output_is_one_line(reproduction: Make) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from sharpseek.figures.chart import Chart, Field, Panel, Series, colour_of, harmless
+from sharpseek.interrupts import leave_interrupts_to_the_parent
 
 INK = "#1c2128"
 DASHES = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5))}
@@ -222,9 +224,10 @@ def save_chart(chart: Chart, directory: Path) -> list[Path]:
         layout.execute(figure)
         figure.set_layout_engine(None)  # laid out once for both files, which then need no drawing before they are drawn
         for ending, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None})):
-            path = directory / f"{chart.name}.{ending}"
-            figure.savefig(path, metadata=metadata)
-            written.append(path)
+            drawn = BytesIO()  # of a full disk matplotlib's writers say "AttributeError"
+            figure.savefig(drawn, format=ending, metadata=metadata)
+            written.append(directory / f"{chart.name}.{ending}")
+            written[-1].write_bytes(drawn.getvalue())
     written.append(directory / f"{chart.name}.csv")
     table = chart.frame().map(harmless)
     table.rename(columns=lambda name: str(harmless(name))).to_csv(written[-1], index=False)
@@ -233,12 +236,23 @@ def save_chart(chart: Chart, directory: Path) -> list[Path]:
 
 @contextmanager
 def saving_charts(charts: Iterable[Chart], directory: Path) -> Iterator[None]:
-    """save_chart for each, on all cores, while the body of the `with` runs; at its end all are written."""
+    """save_chart for each, on all cores, while the body of the `with` runs; at its end all are written. After an error
+    or Ctrl-C those that have not begun never do."""
     directory.mkdir(parents=True, exist_ok=True)
     workers = len(os.sched_getaffinity(0))
     fork = multiprocessing.get_context("fork")
-    # gc.freeze: what was there before the fork is no garbage, and a tenth of the time went into looking for it there.
-    with ProcessPoolExecutor(workers, mp_context=fork, initializer=gc.freeze) as pool:
-        written = pool.map(partial(save_chart, directory=directory), charts)
-        yield
-        list(written)
+    with ProcessPoolExecutor(workers, mp_context=fork, initializer=_begin_to_draw) as pool:
+        try:
+            written = pool.map(partial(save_chart, directory=directory), charts)
+            yield
+            list(written)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _begin_to_draw() -> None:
+    """In each process of the pool."""
+    leave_interrupts_to_the_parent()
+    # What was there before the fork is no garbage, and a tenth of the time went into looking for it there.
+    gc.freeze()
