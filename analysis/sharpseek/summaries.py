@@ -72,6 +72,11 @@ def usable(run: xr.Dataset, margin: float = MARGIN, variables: Iterable[str] | N
     return good
 
 
+def cures(diverged: int, short: int) -> list[str]:
+    """What gives more usable replicas, where so many diverged and so many others are not usable yet."""
+    return [*(["lower the learning rate"] if diverged else []), *(["train longer"] if short else [])]
+
+
 def _default_variables(run: xr.Dataset) -> list[str]:
     return [name for name in JUDGED if any(f"{name}{end}" in run for end in ("", "_left", "_drift"))][:1]
 

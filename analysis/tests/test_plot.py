@@ -137,6 +137,26 @@ def test_nothing_usable_is_no_plot_without_a_word() -> None:
     with pytest.warns(UserWarning, match=r"κ = 1, flat start \(0 of 2\); .*: train longer\."):
         ax = plot.trend(make_dataset(seeds=2, stationary=0.0))
     assert "Too few usable replicas" in ax.get_xlabel()
+    assert [text.get_text() for text in ax.texts] == ["nothing to draw"]
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("diverged", "unusable", "cure"),
+    [
+        ((1, 100), None, "lower the learning rate."),
+        ((100,), None, "lower the learning rate."),
+        ((1,), 100.0, "lower the learning rate or train longer."),
+    ],
+)
+def test_the_cure_is_that_of_the_fault(diverged: tuple[float, ...], unusable: float | None, cure: str) -> None:
+    run = make_dataset(seeds=3, unusable=unusable)
+    lost = np.isin(run["condition"].values, diverged)
+    run["status"] = run["status"].where(~lost, 1)
+    run["stationary"] = run["stationary"].where(~lost, 0)
+    with pytest.warns(UserWarning, match=rf"^Too few usable replicas at κ = .*: {cure}$"):
+        ax = plot.trend(run)
+    assert not ax.texts  # κ = 10 is drawn
     plt.close("all")
 
 

@@ -319,8 +319,18 @@ def test_summary_names_the_points_with_too_few_usable_replicas(reproduction: Mak
     )
     assert result.stdout.splitlines()[-1] == (
         "too few usable replicas: condition 10.0, init_imbalance 1.0 (0 of 2); condition 10.0, init_imbalance 3.0 "
-        "(0 of 2); sharpseek resume DIR --set training.steps=N makes a run longer"
+        "(0 of 2); train longer: sharpseek resume DIR --set training.steps=N"
     )
+
+
+def test_summary_of_what_diverged_does_not_ask_for_more_steps(reproduction: Make) -> None:
+    directory = reproduction(**{"linear-2": {"seeds": 2}})
+    with h5py.File(directory / "linear-2" / "run.h5", "a") as file:
+        file["status"][:], file["stationary"][:] = 1, 0
+    result = subprocess.run(
+        [sys.executable, "-m", "sharpseek", "summary", directory], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1].endswith("(0 of 2); lower the learning rate")
 
 
 def test_stationary_is_what_the_file_says_and_usable_what_is_averaged(reproduction: Make) -> None:

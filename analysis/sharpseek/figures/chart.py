@@ -102,6 +102,14 @@ class Panel:
     """Vertical ticks and their names, instead of automatic ones."""
     field: Field | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is there to be drawn: its axes say NOTHING."""
+        return not any(np.isfinite(np.asarray([one.x, one.y], dtype=float)).all(axis=0).any() for one in self.series)
+
+
+NOTHING = "nothing to draw"
+
 
 @dataclass(frozen=True)
 class Chart:

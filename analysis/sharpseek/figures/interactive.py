@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpseek.figures.chart import Chart, Field, Panel, Series, colour_of
+from sharpseek.figures.chart import NOTHING, Chart, Field, Panel, Series, colour_of
 
 INK = "ink"
 """Stands for the page's text colour, which the report's script fills in for light and dark."""
@@ -242,6 +242,11 @@ def plotly_figure(chart: Chart) -> dict[str, Any]:
             {"text": f"<b>{escaped(panel.title)}</b>", "xref": "paper", "yref": "paper", "x": left, "y": y[1],
              "xanchor": "left", "yanchor": "bottom", "showarrow": False}
         )  # fmt: skip
+        if panel.empty:
+            layout["annotations"].append(
+                {"text": NOTHING, "xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0.5, "y": 0.5,
+                 "showarrow": False}
+            )  # fmt: skip
         if panel.line_at is not None:
             along = {"x0": panel.line_at, "x1": panel.line_at, "y0": 0, "y1": 1}
             across = {"x0": 0, "x1": 1, "y0": panel.line_at, "y1": panel.line_at}

@@ -23,7 +23,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from sharpseek.figures.chart import Chart, Field, Panel, Series, colour_of, harmless
+from sharpseek.figures.chart import NOTHING, Chart, Field, Panel, Series, colour_of, harmless
 from sharpseek.interrupts import leave_interrupts_to_the_parent
 
 INK = "#1c2128"
@@ -178,6 +178,9 @@ def draw_panel(axes: Axes, panel: Panel, series: tuple[Series, ...] | None = Non
         if panel.rows:
             axes.set_yticks(range(len(panel.rows)), [plain(row) for row in panel.rows])
             axes.set_ylim(len(panel.rows) - 0.4, -0.6)
+        if panel.empty:
+            axes.text(0.5, 0.5, NOTHING, ha="center", va="center", transform=axes.transAxes)
+            axes.set_yticks([])
         axes.set_title(plain(panel.title))
         axes.set_xlabel(plain(panel.x_label) + (f"\n{_folded(plain(panel.note))}" if panel.note else ""))
         axes.set_ylabel(plain(panel.y_label))
