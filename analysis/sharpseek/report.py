@@ -218,7 +218,10 @@ def write_interim_report(directory: Path) -> Path:
     """
     index, experiments = open_reproduction(directory, interim=True)
     verdicts = judge(experiments)
-    return _write(directory / "report.html", render(index, experiments, verdicts, sections(experiments, verdicts)))
+    target = directory / "report.html"
+    with _written_beside({target: render(index, experiments, verdicts, sections(experiments, verdicts))}):
+        pass
+    return target
 
 
 def write_report(directory: Path, figures: bool = True) -> Path:
