@@ -84,7 +84,12 @@ def _file(run: xr.Dataset) -> str:
 def _need(run: xr.Dataset, *variables: str) -> None:
     for variable in variables:
         if variable not in run.variables:
-            raise KeyError(f"{_file(run)}: variable {variable} is missing: {_why_missing(variable)}")
+            series = variable.removesuffix("_mean")
+            unfinished = series != variable and series in run.variables and "finished" not in run.attrs
+            why = f"the run is not finished; plot.trajectories(run, {series!r}) draws what there is"
+            raise KeyError(
+                f"{_file(run)}: variable {variable} is missing: {why if unfinished else _why_missing(variable)}"
+            )
 
 
 def _axis(run: xr.Dataset, over: str | None) -> Axis:

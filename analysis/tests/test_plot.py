@@ -169,3 +169,14 @@ def test_why_a_variable_is_missing_is_said() -> None:
     ):
         with pytest.raises(KeyError, match=words):
             draw()
+
+
+@pytest.mark.parametrize("variable", ["trace", "gradient_fluctuation"])
+def test_means_of_a_run_that_is_not_finished_are_missing_for_that_reason(variable: str) -> None:
+    run = make_dataset(seeds=2).drop_vars([f"{variable}_mean"])
+    run.attrs.pop("finished", None)
+    with pytest.raises(KeyError, match=rf"the run is not finished; plot.trajectories\(run, '{variable}'\) draws"):
+        plot.trend(run, variable)
+    with pytest.raises(KeyError, match=r"measure\.quantities had no"):
+        plot.trend(run.assign_attrs(finished="2026-11-29T00:00:00Z"), variable)
+    plt.close("all")
