@@ -26,7 +26,12 @@ int command_report(const std::vector<std::string>& arguments) {
   require(ours, directory,
           ": holds no reproduce.json, index.json or run.h5; a report is made of a folder that sharpseek reproduce or "
           "sharpseek run wrote");
-  return write_report(directory);
+  switch (write_report(directory)) {
+    case ReportOutcome::kWritten: return 0;
+    case ReportOutcome::kRefused: return kExitUser;
+    case ReportOutcome::kInterrupted: return kExitInterrupted;
+  }
+  return kExitError;
 }
 
 }  // namespace sharpseek

@@ -13,7 +13,7 @@ struct Command {
   int (*run)(
       const std::vector<std::string>& arguments);  ///< gets the arguments after the name; returns the exit status
   bool computes;        ///< for long, on all cores: LibTorch's threads shall not spin for long (main.cpp)
-  bool stops_in_order;  ///< on a signal: at a checkpoint, or with its table whole; the others end at once
+  bool stops_in_order;  ///< on a signal: at a checkpoint, or with its output whole; the others end at once
 };
 
 /// All commands, in the order of the help.

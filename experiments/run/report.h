@@ -1,39 +1,21 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
-#include <utility>
 
 namespace sharpseek {
 
-/// Runs the Python package on the folder of a reproduction: writes DIR/report.html. The interpreter is
-/// $SHARPSEEK_PYTHON, or python3. Returns 0, or 2 where the package has said on standard error what is wrong with a
-/// file. Throws UserError saying what is missing.
-int write_report(const std::string& directory);
-
-/// Has the Python package write DIR/report.html of what has finished while the rest of a reproduction trains.
-class InterimReport {
- public:
-  explicit InterimReport(std::string directory) : directory_(std::move(directory)) {}
-  /// Stops one that is being written.
-  ~InterimReport();
-  InterimReport(const InterimReport&) = delete;
-  InterimReport& operator=(const InterimReport&) = delete;
-
-  /// Begins a report, unless one is being written, one could not be written, or the last took more than a tenth of the
-  /// time since then. Returns whether the first has just been finished.
-  bool offer();
-
- private:
-  /// Takes notice of a report that has ended.
-  void collect();
-
-  std::string directory_;
-  pid_t child_ = 0;  ///< 0: none is being written
-  int written_ = 0;
-  bool told_ = false, failed_ = false;
-  double began_ = 0, ended_ = 0;  ///< seconds of a steady clock
+/// How the writing of a report ended.
+enum class ReportOutcome {
+  kWritten,
+  kRefused,      ///< the package has said on standard error what is wrong with a file
+  kInterrupted,  ///< by a signal: an older report is still there
 };
+
+/// Runs the Python package on the folder of a reproduction: writes DIR/report.html. The interpreter is
+/// $SHARPSEEK_PYTHON, or python3. Throws UserError saying what is missing.
+ReportOutcome write_report(const std::string& directory);
+
+/// The Python that writes reports: $SHARPSEEK_PYTHON, or python3.
+std::string report_python();
 
 }  // namespace sharpseek

@@ -19,6 +19,7 @@
 #include "experiments/config/option_table.h"
 #include "experiments/config/presets.h"
 #include "experiments/run/experiment.h"
+#include "experiments/run/interim_report.h"
 #include "experiments/run/prepare.h"
 #include "experiments/run/provenance.h"
 #include "experiments/run/report.h"
@@ -178,7 +179,12 @@ RunSummary run_all(const ReproductionPlan& plan, const Experiments& all, nlohman
   index["finished"] = utc_now();
   files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   if (plan.report) {
-    require(write_report(directory.string()) == 0, directory.string(), ": its report could not be written");
+    const ReportOutcome outcome = write_report(directory.string());
+    total.interrupted = outcome == ReportOutcome::kInterrupted;
+    if (total.interrupted) return total;
+    require(outcome == ReportOutcome::kWritten, directory.string(),
+            ": all runs are finished, the report could not be written; write it with: sharpseek report ",
+            directory.string());
     total.report = (directory / "report.html").string();
   }
   return total;
