@@ -25,7 +25,7 @@ namespace po = boost::program_options;
 Arguments::Arguments(const std::vector<std::string>& arguments, po::options_description options,
                      const std::string& usage, const std::string& examples, const std::string& positional)
     : usage_(usage) {
-  options.add_options()("help,h", "show this help")("quiet,q", "no progress, no remarks");
+  options.add_options()("help,h", "show this help")("quiet,q", "no progress, no notes");
   po::options_description all = options;
   po::positional_options_description places;
   if (!positional.empty()) {
@@ -60,7 +60,7 @@ const std::string& Arguments::required(const std::string& name) const {
 
 void add_set_option(po::options_description& options) {
   options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
-                        "section.key=value, replaces the file's value; may be repeated");
+                        "section.key=value, used instead of the file's value; may be repeated");
 }
 
 void add_engine_options(po::options_description& options) {
@@ -69,8 +69,8 @@ void add_engine_options(po::options_description& options) {
       "device", po::value<std::string>()->default_value(defaults.device), "auto | cpu | cuda | cuda:N")(
       "dtype", po::value<std::string>()->default_value(defaults.dtype), "float32 | float64")(
       "isa", po::value<std::string>()->default_value(defaults.isa), "auto | scalar | sse4.2 | avx2 | avx512")(
-      "threads", po::value<int>()->default_value(defaults.threads), "0 = all cores")(
-      "tf32", "CUDA: products with 10 bits of mantissa");
+      "threads", po::value<int>()->default_value(defaults.threads), "CPU threads; 0 = one for each core")(
+      "tf32", "CUDA: faster products of 10 bits (TF32)");
 }
 
 void add_format_option(po::options_description& options) {
@@ -92,7 +92,7 @@ EngineChoice engine_choice(const Arguments& arguments) {
 
 void add_checkpoint_option(po::options_description& options) {
   options.add_options()("checkpoint-every", po::value<double>(),
-                        "seconds between checkpoints (default: at least 2, and a hundred times what one takes)");
+                        "seconds between checkpoints (default: a hundred times what writing one takes, at least 2)");
 }
 
 RunOptions run_options(const Arguments& arguments) {
@@ -111,8 +111,8 @@ RunOptions run_options(const Arguments& arguments) {
 
 void add_shard_option(po::options_description& options) {
   options.add_options()("shard", po::value<std::string>(),
-                        "I/N: train part I = 0..N-1 of the replicas into DIR/shard-I-of-N; default: what "
-                        "SLURM_ARRAY_TASK_ID, RANK or JOB_COMPLETION_INDEX say; 0/1: all");
+                        "I/N: train part I of N (0 to N-1) of the replicas into DIR/shard-I-of-N; default: from "
+                        "SLURM_ARRAY_TASK_ID, RANK or JOB_COMPLETION_INDEX; 0/1: all");
 }
 
 Shard shard_option(const Arguments& arguments, const std::filesystem::path& directory) {

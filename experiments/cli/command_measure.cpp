@@ -61,24 +61,26 @@ po::options_description described() {
   const ProbeOptions defaults;
   po::options_description options("options");
   options.add_options()("module", po::value<std::string>(),
-                        "own network: MODEL.pt2, TorchScript, or a series \"ckpt/*.pt2\" (--data, --loss)")(
+                        "your network: MODEL.pt2, TorchScript, or a series \"ckpt/*.pt2\"; needs --data")(
       "data", po::value<std::string>(), "HDF5 file: inputs (or several by their names) and targets, [N, ...]")(
       "loss", po::value<std::string>()->default_value("mse"),
       "mse | cross-entropy | program (losses [N] that the module itself returns)")(
       "out", po::value<std::string>(), "result file, must not exist (default measure.h5 next to the run or module)")(
       "quantities", po::value<std::string>()->default_value("spectrum,gradient"),
-      "comma-separated; see sharpseek list")(
-      "eigenvalues", po::value<std::int64_t>()->default_value(defaults.eigenvalues), "eigenvalues at an end")(
+      "comma-separated; see sharpseek list")("eigenvalues",
+                                             po::value<std::int64_t>()->default_value(defaults.eigenvalues),
+                                             "eigenvalues at each end of the spectrum")(
       "tolerance", po::value<double>()->default_value(defaults.tolerance, "1e-5"), "of residual / largest eigenvalue")(
       "trace", po::value<std::string>()->default_value("xtrace"), "hutchinson | hutch++ | xtrace")(
-      "trace-products", po::value<std::int64_t>()->default_value(defaults.trace_probes), "products of its estimate")(
-      "trace-error", po::value<double>()->default_value(0), "continue until this relative standard error; 0 = do not")(
-      "basis", po::value<std::int64_t>()->default_value(defaults.basis), "Lanczos vectors held before a restart")(
-      "batch", po::value<int>()->default_value(0), "mini-batch of batch_sharpness (0 = the run's; module: 1)")(
-      "batches", po::value<std::int64_t>()->default_value(defaults.batches), "mini-batches of batch_sharpness")(
-      "radius", po::value<double>()->default_value(defaults.radius, "0.05"), "perturbation of flatness")(
-      "samples", po::value<std::int64_t>()->default_value(0), "run: evaluation set (0 = the run's)")(
-      "chunk", po::value<std::int64_t>()->default_value(512), "module: samples of one pass")(
+      "trace-products", po::value<std::int64_t>()->default_value(defaults.trace_probes),
+      "Hessian products for the trace")("trace-error", po::value<double>()->default_value(0),
+                                        "continue to this relative standard error of the trace; 0 = do not")(
+      "basis", po::value<std::int64_t>()->default_value(defaults.basis), "Lanczos vectors kept before a restart")(
+      "batch", po::value<int>()->default_value(0), "samples in a batch of batch_sharpness (0 = the run's; module: 1)")(
+      "batches", po::value<std::int64_t>()->default_value(defaults.batches), "mini-batches for batch_sharpness")(
+      "radius", po::value<double>()->default_value(defaults.radius, "0.05"), "distance from the weights for flatness")(
+      "samples", po::value<std::int64_t>()->default_value(0), "run: samples measured (0 = the run's)")(
+      "chunk", po::value<std::int64_t>()->default_value(512), "module: samples in one pass")(
       "memory", po::value<std::int64_t>()->default_value(2048), "MiB that graphs or values may hold between products");
   add_engine_options(options);
   add_format_option(options);

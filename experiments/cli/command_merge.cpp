@@ -18,7 +18,7 @@ constexpr const char* kExamples =
 
 int command_merge(const std::vector<std::string>& arguments) {
   boost::program_options::options_description options("options");
-  options.add_options()("copy", "copy the values into one file");
+  options.add_options()("copy", "copy the values of the shards into run.h5");
   add_format_option(options);
   const Arguments parsed(arguments, options, "merge DIR [options]", kExamples, "DIR");
   if (parsed.done()) return 0;

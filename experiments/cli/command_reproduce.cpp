@@ -21,10 +21,10 @@ int command_reproduce(const std::vector<std::string>& arguments) {
   po::options_description options("options");
   options.add_options()("preset", po::value<std::string>()->default_value("quick"),
                         "beyond | full | paper | quick | smoke")(
-      "only", po::value<std::vector<std::string>>()->multitoken(), "experiments by name or beginning of name")(
+      "only", po::value<std::vector<std::string>>()->multitoken(), "names of experiments, or how they begin")(
       "out", po::value<std::string>(),
-      "result folder, must not exist (default out/PRESET); resume continues one that was stopped")("no-report",
-                                                                                                   "measure only");
+      "result folder, must not exist (default out/PRESET); resume continues one that was stopped")(
+      "no-report", "do not write the report");
   add_set_option(options);
   add_engine_options(options);
   add_checkpoint_option(options);

@@ -38,13 +38,13 @@ int command_resume(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
   options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
-                        "training.steps=N or training.time=T of a run, to make it longer; may be repeated");
+                        "training.steps=N or training.time=T, to make a run longer; may be repeated");
   add_engine_options(options);
   add_checkpoint_option(options);
   add_shard_option(options);
   add_format_option(options);
-  options.add_options()("any-engine", "continue although this engine rounds differently from the one that began")(
-      "previous-checkpoint", "continue from the last checkpoint but one, should the last be damaged");
+  options.add_options()("any-engine", "continue even if this engine rounds differently from the one that began")(
+      "previous-checkpoint", "continue from the checkpoint before the last, if the last is damaged");
   const Arguments parsed(arguments, options, "resume DIR [options]", kExamples, "DIR");
   if (parsed.done()) return 0;
   const std::filesystem::path directory = parsed.required("DIR");

@@ -54,13 +54,13 @@ ForkOfParent fork_of_parent(const Arguments& parsed) {
 int command_run(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
-  options.add_options()("out", po::value<std::string>(), "result folder, must not hold anything (default out/NAME)")(
+  options.add_options()("out", po::value<std::string>(), "result folder, new or empty (default out/NAME)")(
       "dry-run", "print the grid, its cost in time, memory and disk, and what theory predicts; write nothing")(
-      "resume", "continue what is in DIR, if it was made from the same configuration");
+      "resume", "continue the run in the result folder, if it has this configuration");
   add_set_option(options);
   options.add_options()("from", po::value<std::string>(),
                         "DIR[@STEP]: fork the finished run in DIR, at its end or at a step whose weights it keeps "
-                        "(measure.keep_parameters); CONFIG is then its own if none is given");
+                        "(measure.keep_parameters); without CONFIG the fork has that run's");
   add_engine_options(options);
   add_checkpoint_option(options);
   add_shard_option(options);

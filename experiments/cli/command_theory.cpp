@@ -31,8 +31,8 @@ namespace {
 constexpr const char* kExamples =
     "  sharpseek theory sweep.ini\n"
     "  sharpseek theory sweep.ini --format json --set noise.condition='1 10 100'\n"
-    "  sharpseek theory sweep.ini --path                # trajectory of each point, at the records of its run\n"
-    "  sharpseek theory flow-mlp.ini --flow             # trajectory of any smooth network\n";
+    "  sharpseek theory sweep.ini --path        # of linear networks\n"
+    "  sharpseek theory experiments/presets/quick/flow-mlp.ini --flow\n";
 
 /// A sweep point without its seeds.
 struct Row {
@@ -237,8 +237,8 @@ void print_paper_units(const std::vector<Row>& rows) {
 int command_theory(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
-  options.add_options()("path", "the way of the first seed's weights along the minima, at the records of the run")(
-      "flow", "slow-manifold flow of any smooth network on data that it fits, over the run's rescaled time");
+  options.add_options()("path", "path of the first seed's weights along the minima, at the records of the run")(
+      "flow", "slow flow of any smooth network that can fit its data, over the run's rescaled time");
   add_set_option(options);
   add_format_option(options);
   const Arguments parsed(arguments, options, "theory CONFIG [options]", kExamples, "CONFIG");

@@ -22,7 +22,7 @@ int command_verify(const std::vector<std::string>& arguments) {
   namespace fs = std::filesystem;
   boost::program_options::options_description options("options");
   add_format_option(options);
-  const Arguments parsed(arguments, options, "verify FILE [options]", kExamples, "FILE");
+  const Arguments parsed(arguments, options, "verify FILE|DIR [options]", kExamples, "FILE");
   if (parsed.done()) return 0;
   const fs::path path = parsed.required("FILE");
   const bool json = wants_json(parsed);

@@ -208,6 +208,8 @@ std::string table(const std::vector<Standing>& runs) {
           << number_text(values.first) << "sharpness " << number_text(values.second) << std::right << '\n';
     }
   }
+  out << "trace, sharpness: means over replicas at the last record, without diverged ones; bars: the mean sharpness so "
+         "far\n";
   return out.str();
 }
 
@@ -266,8 +268,8 @@ int command_watch(const std::vector<std::string>& arguments) {
   namespace po = boost::program_options;
   po::options_description options("options");
   add_format_option(options);
-  options.add_options()("once", "print how it stands and end")("every", po::value<double>()->default_value(2),
-                                                               "seconds between looks");
+  options.add_options()("once", "print the table once and end")("every", po::value<double>()->default_value(2),
+                                                                "seconds between updates");
   const Arguments parsed(arguments, options, "watch DIR [options]", kExamples, "DIR");
   if (parsed.done()) return 0;
   const fs::path directory = parsed.required("DIR");

@@ -38,7 +38,9 @@ void print_help() {
     const std::string name = command.name;
     std::cout << "  " << name << std::string(12 - name.size(), ' ') << command.summary << '\n';
   }
-  std::cout << "\nsharpseek COMMAND --help explains a command.\n";
+  std::cout << "\nsharpseek COMMAND --help explains a command.\n"
+               "Exit status: 0 done, 2 bad input, 3 something diverged or did not converge, 75 interrupted, 1 internal "
+               "error\n";
 }
 
 /// Throws UserError for arguments and a current folder that run files and index.json, which keep both, cannot hold.

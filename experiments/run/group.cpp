@@ -8,20 +8,18 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/progress.h"
 #include "engine/cuda/step_kernels.h"
-#include "experiments/config/sweep.h"
 #include "experiments/predict/flow.h"
 #include "experiments/predict/linear_theory.h"
 #include "experiments/predict/rivals.h"
 #include "experiments/run/checkpoint.h"
 #include "experiments/run/continuation.h"
+#include "experiments/run/end_remarks.h"
 #include "experiments/run/layout.h"
 #include "experiments/run/loss_record.h"
 #include "experiments/run/observer.h"
@@ -35,9 +33,6 @@ namespace sharpseek {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Sweep points that a remark names.
-constexpr std::size_t kMostNamed = 4;
 
 /// How to stop early; none where training.until = steps.
 std::optional<StoppingRule> stopping_rule(const PreparedGroup& prepared) {
@@ -91,41 +86,6 @@ void create_record(const PreparedGroup& prepared, const Schedule& schedule, cons
   record.add(predict_flow_of_records(prepared, schedule.record_steps()));
 }
 
-/// Which sweep points have too few stationary replicas to be used, in a line; empty where all have enough, and where
-/// nothing was measured that tells.
-std::vector<std::string> remarks_on(const PreparedGroup& prepared, const Config& config,
-                                    const std::vector<std::int64_t>& status,
-                                    const std::vector<std::int64_t>& stationary) {
-  // Seeds of a point share the values of all axes.
-  std::vector<std::pair<std::string, std::pair<std::int64_t, std::int64_t>>> points;
-  for (std::size_t e = 0; e < stationary.size(); ++e) {
-    std::string name;
-    for (const std::string& key : replica_axes(config)) {
-      const std::string& value = prepared.group.replicas[e].settings->values.text(key);
-      name += concat(name.empty() ? "" : ",", std::string_view(key).substr(key.find('.') + 1), "=", value);
-    }
-    if (status[e] != static_cast<std::int64_t>(ReplicaStatus::kFinished)) continue;  // counted as diverged
-    const auto same = [&](const auto& point) { return point.first == name; };
-    auto found = std::ranges::find_if(points, same);
-    if (found == points.end()) found = points.insert(points.end(), {name, {0, 0}});
-    found->second.first += stationary[e];
-    ++found->second.second;
-  }
-
-  // Named one by one as long as a line can hold them.
-  std::string text;
-  std::size_t few = 0;
-  for (const auto& [name, counts] : points) {
-    if (2 * counts.first >= counts.second || ++few > kMostNamed) continue;
-    text +=
-        concat(text.empty() ? "" : "; ", name, name.empty() ? "" : " ", "(", counts.first, " of ", counts.second, ")");
-  }
-  if (few == 0) return {};
-  const std::string more = few > kMostNamed ? concat(" and ", few - kMostNamed, " more points") : "";
-  return {concat("few replicas are stationary: ", text, more, "; train longer (training.steps), or until they are ",
-                 "(training.until = stationary)")};
-}
-
 /// Packs the file of a run that has come to its end and adds what sums it up.
 RunSummary finish_record(const PreparedGroup& prepared, const Config& config, Engine& engine,
                          const RecordLayout& layout, const TrainingState& state, const at::Tensor& tracked,
@@ -149,7 +109,7 @@ RunSummary finish_record(const PreparedGroup& prepared, const Config& config, En
   return {.replicas = layout.replicas,
           .diverged = std::count(status.begin(), status.end(), static_cast<std::int64_t>(ReplicaStatus::kDiverged)),
           .stationary = std::count(stationary.begin(), stationary.end(), 1),
-          .remarks = remarks_on(prepared, config, status, stationary)};
+          .remarks = end_remarks(prepared, config, status, stationary)};
 }
 
 }  // namespace

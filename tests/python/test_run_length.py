@@ -77,8 +77,29 @@ def test_a_run_names_the_points_that_are_not_stationary(sharpseek: Run, tmp_path
     assert "condition=1 (0 of 3)" in note and "condition=100 (0 of 3)" in note
     assert "training.until = stationary" in note
     assert "note:" not in sharpseek("run", "a.ini", "--out", "quiet", "--quiet", *options).stdout
-    (remark,) = json.loads(sharpseek("run", "a.ini", "--out", "j", "--format", "json", *options).stdout)["remarks"]
-    assert note == f"note: {remark}"
+    found = json.loads(sharpseek("run", "a.ini", "--out", "j", "--format", "json", *options).stdout)["remarks"]
+    assert [f"note: {remark}" for remark in found] == [line for line in short.stdout.splitlines() if "note:" in line]
+
+
+@pytest.mark.parametrize("condition", [30, 100])
+def test_a_run_that_was_too_short_names_the_steps_that_theory_asks_for(sharpseek: Run, tmp_path, condition) -> None:
+    write(tmp_path)
+    options = (f"--set=noise.condition={condition}", "--set=experiment.replicas=2", "--set=measure.samples=16")
+    (point,) = json.loads(sharpseek("theory", "a.ini", "--format", "json", options[0]).stdout)["points"]
+    (warning,) = point["run"]["warnings"]
+    text = sharpseek("run", "a.ini", "--out", "short", *options).stdout
+    assert f"note: {warning}\n" in text and "training.steps = " in warning
+
+
+def test_a_run_that_diverged_asks_for_a_smaller_rate_and_not_for_more_steps(sharpseek: Run, tmp_path) -> None:
+    write(tmp_path)
+    options = ("--set", "training.learning_rate=0.02 3", "--set", "experiment.replicas=3")
+    done = sharpseek("run", "a.ini", "--out", "fast", "--set", "measure.samples=8", *options)
+    assert done.returncode == 3
+    (note,) = [line for line in done.stdout.splitlines() if "diverged:" in line]
+    assert note == "note: replicas diverged: learning_rate=3 (3 of 3); a smaller training.learning_rate is stable"
+    assert "learning_rate=3 (0 of" not in done.stdout
+    assert "at learning_rate=" in done.stdout and " of 2: not small" in done.stdout
 
 
 def test_points_beyond_the_first_few_are_counted(sharpseek: Run, tmp_path) -> None:
