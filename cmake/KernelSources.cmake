@@ -23,7 +23,7 @@ function(sharpseek_kernel_sources output root)
     sharpseek_kernel_source(bodies ${header} ${path})
     file(STRINGS ${path} includes REGEX "^#include \"")
     # What no compiler for a GPU reads.
-    list(FILTER includes EXCLUDE REGEX "engine/kernels/batch.h")
+    list(FILTER includes EXCLUDE REGEX "engine/kernels/lane_vector.h")
     list(TRANSFORM includes REPLACE "^#include \"([^\"]+)\".*" "\\1")
     list(APPEND waiting ${includes})
   endwhile()

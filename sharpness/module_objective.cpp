@@ -147,7 +147,7 @@ const GradientMoments& ModuleObjective::moments() {
 }
 
 void ModuleObjective::for_batches(std::int64_t count, std::int64_t size,
-                                  const std::function<void(const BatchGroup&)>& visit) {
+                                  const std::function<void(const BatchChunk&)>& visit) {
   for (std::int64_t b = 0; b < count; ++b) {
     // An objective of the mini-batch, which reports no progress.
     ModuleOptions options = options_;

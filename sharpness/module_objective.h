@@ -53,7 +53,7 @@ class ModuleObjective final : public Objective {
   /// One backward pass for each sample.
   const GradientMoments& moments() override;
   BatchCurvature batch(std::int64_t index, std::int64_t size) override;
-  void for_batches(std::int64_t count, std::int64_t size, const std::function<void(const BatchGroup&)>& visit) override;
+  void for_batches(std::int64_t count, std::int64_t size, const std::function<void(const BatchChunk&)>& visit) override;
 
   const std::shared_ptr<ModuleNetwork>& network() const { return network_; }
   const ModuleSamples& data() const { return samples_; }

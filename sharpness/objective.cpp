@@ -121,14 +121,14 @@ Samples EngineObjective::drawn(std::int64_t index, std::int64_t size) const {
 }
 
 BatchCurvature EngineObjective::batch(std::int64_t index, std::int64_t size) {
-  const BatchCurvature found = curvature_of(group_of(drawn(index, size), 1));
+  const BatchCurvature found = curvature_of(chunk_of(drawn(index, size), 1));
   return {found.square[0], found.own[0], found.full[0]};
 }
 
 BatchCurvature EngineObjective::batches(std::int64_t count, std::int64_t size) {
   std::vector<at::Tensor> square, own, full;
-  for_batches(count, size, [&](const BatchGroup& group) {
-    const BatchCurvature part = curvature_of(group);
+  for_batches(count, size, [&](const BatchChunk& chunk) {
+    const BatchCurvature part = curvature_of(chunk);
     square.push_back(part.square);
     own.push_back(part.own);
     full.push_back(part.full);
@@ -142,21 +142,21 @@ BatchCurvature EngineObjective::batches(std::int64_t count, std::int64_t size) {
 }
 
 void EngineObjective::for_batches(std::int64_t count, std::int64_t size,
-                                  const std::function<void(const BatchGroup&)>& visit) {
+                                  const std::function<void(const BatchChunk&)>& visit) {
   // Outside a run, from the evaluation set.
   if (!training_.batches) {
-    for (std::int64_t b = 0; b < count; ++b) visit(group_of(drawn(b, size), 1));
+    for (std::int64_t b = 0; b < count; ++b) visit(chunk_of(drawn(b, size), 1));
     return;
   }
   // Every mini-batch is the same: all samples, and fresh noise averages out.
-  if (training_.batches->whole()) return visit(group_of(labelled_, 1));
+  if (training_.batches->whole()) return visit(chunk_of(labelled_, 1));
   // So many at once that the gradients of a chunk of replicas stay within 2^22 numbers. How many replicas there really
   // are must not decide (sharpness/replica_chunk.h).
   const std::int64_t piece =
       std::clamp<std::int64_t>((std::int64_t{1} << 22) / (replicas_of_chunk(dimension()) * dimension()), 1, count);
   for (std::int64_t first = 0; first < count; first += piece) {
     const std::int64_t some = std::min(piece, count - first);
-    visit(group_of(training_.batches->draw(training_.record, first, some), some));
+    visit(chunk_of(training_.batches->draw(training_.record, first, some), some));
   }
 }
 
@@ -170,7 +170,7 @@ std::shared_ptr<LinearOperator> EngineObjective::training_hessian() {
   return training_hessian_;
 }
 
-BatchGroup EngineObjective::group_of(const Samples& samples, std::int64_t copies) {
+BatchChunk EngineObjective::chunk_of(const Samples& samples, std::int64_t copies) {
   // Several mini-batches of a replica are replicas for the engine.
   const at::Tensor weights = copies == 1 ? parameters_ : parameters_.repeat_interleave(copies, 0);
   return {.count = copies,
@@ -179,7 +179,7 @@ BatchGroup EngineObjective::group_of(const Samples& samples, std::int64_t copies
           .gradient_with = [this, samples](const at::Tensor& w) { return engine_.loss_gradient(w, samples).gradient; }};
 }
 
-BatchCurvature EngineObjective::curvature_of(const BatchGroup& batches) {
+BatchCurvature EngineObjective::curvature_of(const BatchChunk& batches) {
   // |g|^2, g' H_B g and g' H g, as [mini-batch, replica].
   const at::Tensor& g = batches.gradient;
   const std::int64_t copies = batches.count;

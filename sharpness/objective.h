@@ -30,7 +30,7 @@ struct BatchCurvature {
 };
 
 /// Some mini-batches of every replica, those of a replica one after the other: E x count of them.
-struct BatchGroup {
+struct BatchChunk {
   std::int64_t count;
   at::Tensor gradient;                                         ///< [E count, P]
   std::shared_ptr<LinearOperator> hessian;                     ///< of E count matrices
@@ -69,10 +69,10 @@ class Objective {
   virtual BatchCurvature batch(std::int64_t index, std::int64_t size) = 0;
   /// `count` mini-batches: 0 .. count - 1 of batch(), or, where training is known, each replica's own.
   virtual BatchCurvature batches(std::int64_t count, std::int64_t size);
-  /// Calls visit with the mini-batches that batches() takes, group after group; where every mini-batch is the whole
-  /// set, with that one alone. What a group holds is not valid later.
+  /// Calls visit with the mini-batches that batches() takes, chunk after chunk; where every mini-batch is the whole
+  /// set, with that one alone. What a chunk holds is not valid later.
   virtual void for_batches(std::int64_t count, std::int64_t size,
-                           const std::function<void(const BatchGroup&)>& visit) = 0;
+                           const std::function<void(const BatchChunk&)>& visit) = 0;
   /// Loss [E] at other weights [E, P] with the labels that training sees, where they are known.
   virtual at::Tensor training_loss(const at::Tensor& parameters) { return loss(parameters); }
   /// How the mean gradient of these mini-batches varies: samples are drawn independently, unless training is known.
@@ -116,7 +116,7 @@ class EngineObjective : public Objective {
   const GradientMoments& moments() override;
   BatchCurvature batch(std::int64_t index, std::int64_t size) override;
   BatchCurvature batches(std::int64_t count, std::int64_t size) override;
-  void for_batches(std::int64_t count, std::int64_t size, const std::function<void(const BatchGroup&)>& visit) override;
+  void for_batches(std::int64_t count, std::int64_t size, const std::function<void(const BatchChunk&)>& visit) override;
   at::Tensor training_loss(const at::Tensor& parameters) override { return engine_.loss(parameters, labelled_); }
   BatchSampling sampling(std::int64_t size) const override;
 
@@ -124,8 +124,8 @@ class EngineObjective : public Objective {
   /// Of the training loss: with the labels that training sees.
   std::shared_ptr<LinearOperator> training_hessian();
   /// Mini-batches `samples`, `copies` for each replica, one after the other.
-  BatchGroup group_of(const Samples& samples, std::int64_t copies);
-  BatchCurvature curvature_of(const BatchGroup& batches);
+  BatchChunk chunk_of(const Samples& samples, std::int64_t copies);
+  BatchCurvature curvature_of(const BatchChunk& batches);
   /// The mini-batch that batch() takes.
   Samples drawn(std::int64_t index, std::int64_t size) const;
 

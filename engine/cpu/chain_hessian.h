@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/cpu/chain.h"
-#include "engine/cpu/evaluate_group.h"
+#include "engine/cpu/lane_group_evaluation.h"
 #include "engine/cpu/spectrum_kernels.h"
 #include "engine/cpu/workspace.h"
 #include "engine/kernels/passes.h"

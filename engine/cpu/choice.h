@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "engine/kernels/batch.h"
+#include "engine/kernels/lane_vector.h"
 
 SHARPSEEK_LANES_BEGIN
 

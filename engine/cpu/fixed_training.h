@@ -1,7 +1,7 @@
 #pragma once
 
 #include "engine/cpu/kernels.h"
-#include "engine/cpu/train_group.h"
+#include "engine/cpu/lane_group_training.h"
 #include "engine/kernels/fixed_passes.h"
 #include "engine/kernels/losses/squared.h"
 #include "engine/kernels/small_plans.h"
@@ -14,8 +14,8 @@ struct PlanSource {
   static constexpr SmallPlan kPlan = plan;
 };
 
-/// Plans of a TrainGroup that are known when it is compiled: the loops of its passes have constant lengths, and all of
-/// them lie in one function. The batch is any; the loss is the squared error.
+/// Plans of a LaneGroupTraining that are known when it is compiled: the loops of its passes have constant lengths, and
+/// all of them lie in one function. The batch is any; the loss is the squared error.
 template <const SmallPlan& network, const SmallPlan& teacher>
 struct FixedPlans {
   using Network = FixedView<PlanSource<network>>;
@@ -59,7 +59,7 @@ template <class R, const SmallPlan& network, const SmallPlan& teacher, class Rea
 bool train_fixed(const TrainJob<Real>& job) {
   if (job.loss != LossKind::kSquared || job.rule.uphill) return false;
   if (!same_plan(job.network, network) || !same_plan(job.teacher, teacher)) return false;
-  TrainGroup<R, FixedPlans<network, teacher>>(job).run();
+  LaneGroupTraining<R, FixedPlans<network, teacher>>(job).run();
   return true;
 }
 

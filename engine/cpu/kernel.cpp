@@ -1,10 +1,10 @@
 // The kernels of one instruction set and one number type: compiled for each with -DSHARPSEEK_LANE_ISA=<name>,
 // -DSHARPSEEK_LANE_REAL=float|double, -DSHARPSEEK_LANE_TYPE=<lane type> and the set's flags; -DSHARPSEEK_LANE_FIXED
 // where fixed_dense.cpp and fixed_sequences.cpp are compiled for it too.
-#include "engine/cpu/evaluate_group.h"
 #include "engine/cpu/kernel_names.h"
 #include "engine/cpu/kernels.h"
-#include "engine/cpu/train_group.h"
+#include "engine/cpu/lane_group_evaluation.h"
+#include "engine/cpu/lane_group_training.h"
 
 namespace sharpseek::lanes {
 
@@ -38,7 +38,7 @@ extern const Kernels<KernelReal> SHARPSEEK_KERNELS;
 
 const Kernels<KernelReal> SHARPSEEK_KERNELS{
     Lanes<KernelLane>::kCount,
-    [](const TrainJob<KernelReal>& job) { TrainGroup<KernelLane>(job).run(); },
+    [](const TrainJob<KernelReal>& job) { LaneGroupTraining<KernelLane>(job).run(); },
     train_fixed,
     draw_one_batch<KernelLane, KernelReal>,
     [](const NormalJob<KernelReal>& job) { map_words<KernelLane>(job.words, job.count, job.normals); },

@@ -71,7 +71,7 @@ SHARPSEEK_HOST_DEVICE __m512 of_16(const float (&table)[16], __m512i index) {
 }
 
 template <class A>
-SHARPSEEK_HOST_DEVICE void normal_pair(Bits<A> word, Batch<float, A>& z0, Batch<float, A>& z1) {
+SHARPSEEK_HOST_DEVICE void normal_pair(Bits<A> word, LaneVector<float, A>& z0, LaneVector<float, A>& z1) {
   const auto number = [](float x) { return _mm512_set1_ps(x); };
   // u = (top 23 bits + 1/2) 2^-23, exactly
   const __m512 u = _mm512_fmadd_ps(_mm512_cvtepu32_ps(_mm512_and_si512(word, _mm512_set1_epi32(-512))),

@@ -76,7 +76,7 @@ SHARPSEEK_HOST_DEVICE void turn(__m256i word, __m256 rho, R& z0, R& z1) {
 }
 
 template <class A>
-SHARPSEEK_HOST_DEVICE void normal_pair(Bits<A> word, Batch<float, A>& z0, Batch<float, A>& z1) {
+SHARPSEEK_HOST_DEVICE void normal_pair(Bits<A> word, LaneVector<float, A>& z0, LaneVector<float, A>& z1) {
   turn(word, radius(word), z0, z1);
 }
 

@@ -62,8 +62,9 @@ void normals(T* z, int count, const LaneKeys<T>& keys, const std::uint32_t* step
 
 /// normal_pair64 in lanes; `high` and `low` are words in low halves.
 template <class A>
-SHARPSEEK_HOST_DEVICE void normal_pair(Words<A> high, Words<A> low, Batch<double, A>& z0, Batch<double, A>& z1) {
-  using R = Batch<double, A>;
+SHARPSEEK_HOST_DEVICE void normal_pair(Words<A> high, Words<A> low, LaneVector<double, A>& z0,
+                                       LaneVector<double, A>& z1) {
+  using R = LaneVector<double, A>;
   using W = Words<A>;
   const W bits = (high << 32) | (low & W(std::uint64_t{0xffffffff}));
   // An integer below 2^52 becomes a double by way of the bits of 2^52.
@@ -83,7 +84,7 @@ SHARPSEEK_HOST_DEVICE void normal_pair(Words<A> high, Words<A> low, Batch<double
 
 /// The pairs of one block that are asked for: `count` normals at most, rounded up to an even number.
 template <class A>
-SHARPSEEK_HOST_DEVICE void block_normals(Batch<float, A>* z, int count, const Words<A> (&even)[4],
+SHARPSEEK_HOST_DEVICE void block_normals(LaneVector<float, A>* z, int count, const Words<A> (&even)[4],
                                          const Words<A> (&odd)[4]) {
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
@@ -106,7 +107,7 @@ inline constexpr int kBlocksAtOnce = 1;
 
 /// The pairs of kPairsAtOnce words.
 template <class A>
-SHARPSEEK_HOST_DEVICE void normal_pairs(const Bits<A> (&words)[kPairsAtOnce], Batch<float, A>* z) {
+SHARPSEEK_HOST_DEVICE void normal_pairs(const Bits<A> (&words)[kPairsAtOnce], LaneVector<float, A>* z) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
   __m256 rho[kPairsAtOnce];
   for (int k = 0; k < kPairsAtOnce; ++k) rho[k] = radius(words[k]);
@@ -118,8 +119,8 @@ SHARPSEEK_HOST_DEVICE void normal_pairs(const Bits<A> (&words)[kPairsAtOnce], Ba
 
 /// Writes the words of kCount blocks from normal i on, each to the place of its pair's first normal.
 template <int kCount, class A>
-SHARPSEEK_HOST_DEVICE void write_words(Batch<float, A>* z, int i, int count,
-                                       const StepBlocks<Batch<float, A>>& blocks) {
+SHARPSEEK_HOST_DEVICE void write_words(LaneVector<float, A>* z, int i, int count,
+                                       const StepBlocks<LaneVector<float, A>>& blocks) {
   Words<A> c[2 * kCount][4];
   blocks.blocks(static_cast<std::uint32_t>(i / 8), c);
 #pragma GCC unroll 8
@@ -130,9 +131,9 @@ SHARPSEEK_HOST_DEVICE void write_words(Batch<float, A>* z, int i, int count,
 
 /// All words first: the processor overlaps blocks with blocks and pairs with pairs.
 template <class A>
-void normals(Batch<float, A>* z, int count, const LaneKeys<Batch<float, A>>& keys, std::uint32_t step,
-             const StreamKey<Batch<float, A>>& stream) {
-  const StepBlocks<Batch<float, A>> blocks(keys, step, stream);
+void normals(LaneVector<float, A>* z, int count, const LaneKeys<LaneVector<float, A>>& keys, std::uint32_t step,
+             const StreamKey<LaneVector<float, A>>& stream) {
+  const StepBlocks<LaneVector<float, A>> blocks(keys, step, stream);
   int block = 0;
   if constexpr (kBlocksAtOnce > 1) {
     for (; count - block > 8; block += 8 * kBlocksAtOnce) write_words<kBlocksAtOnce>(z, block, count, blocks);
@@ -148,9 +149,9 @@ void normals(Batch<float, A>* z, int count, const LaneKeys<Batch<float, A>>& key
 }
 
 template <class A>
-void normals(Batch<double, A>* z, int count, const LaneKeys<Batch<double, A>>& keys, std::uint32_t step,
-             const StreamKey<Batch<double, A>>& stream) {
-  const StepBlocks<Batch<double, A>> blocks(keys, step, stream);
+void normals(LaneVector<double, A>* z, int count, const LaneKeys<LaneVector<double, A>>& keys, std::uint32_t step,
+             const StreamKey<LaneVector<double, A>>& stream) {
+  const StepBlocks<LaneVector<double, A>> blocks(keys, step, stream);
   for (int i = 0; i < count; i += 4) {
     Words<A> c[1][4];
     blocks.blocks(static_cast<std::uint32_t>(i / 4), c);
@@ -181,10 +182,10 @@ requires(!Scalar<R>) void map_words(const std::uint32_t* words, int count, typen
 
 /// With a step of each lane's own [L].
 template <class T, class A>
-void normals(Batch<T, A>* z, int count, const LaneKeys<Batch<T, A>>& keys, const std::uint32_t* steps,
-             const StreamKey<Batch<T, A>>& stream) {
+void normals(LaneVector<T, A>* z, int count, const LaneKeys<LaneVector<T, A>>& keys, const std::uint32_t* steps,
+             const StreamKey<LaneVector<T, A>>& stream) {
   for (int i = 0; i < count; i += kBlockNormals<T>) {
-    std::uint32_t index[Batch<T, A>::size];
+    std::uint32_t index[LaneVector<T, A>::size];
     for (std::uint32_t& own : index) own = static_cast<std::uint32_t>(i / kBlockNormals<T>);
     Words<A> c[kParts<T>][4];
     for (int part = 0; part < kParts<T>; ++part) lane_block<T, A>(c[part], part, index, steps, keys, stream);

@@ -1,7 +1,7 @@
 // Whole Hessians and the eigensolvers of one instruction set: compiled for each with -DSHARPSEEK_LANE_ISA=<name>,
 // -DSHARPSEEK_NARROW_LANE=<lanes of float32>, -DSHARPSEEK_WIDE_LANE=<lanes of float64> and the set's flags.
 #include "engine/cpu/chain_hessian.h"
-#include "engine/cpu/spectrum_group.h"
+#include "engine/cpu/lane_group_spectrum.h"
 #include "engine/cpu/spectrum_kernels.h"
 
 namespace sharpseek::lanes {

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "engine/kernels/batch.h"
+#include "engine/kernels/lane_vector.h"
 
 SHARPSEEK_LANES_BEGIN
 

@@ -2,7 +2,7 @@
 
 #include "engine/kernels/scalar.h"
 #ifndef __CUDACC__
-#include "engine/kernels/batch.h"  // before op bodies: argument-dependent lookup does not find its functions
+#include "engine/kernels/lane_vector.h"  // before op bodies: argument-dependent lookup does not find its functions
 #endif
 
 SHARPSEEK_LANES_BEGIN

@@ -7,7 +7,7 @@
 #include "core/normals.h"
 #include "engine/kernels/scalar.h"
 #ifndef __CUDACC__
-#include "engine/kernels/batch.h"  // before the templates: argument-dependent lookup does not find its functions
+#include "engine/kernels/lane_vector.h"  // before the templates: argument-dependent lookup does not find its functions
 #endif
 
 SHARPSEEK_LANES_BEGIN

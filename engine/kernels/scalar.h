@@ -10,8 +10,8 @@
 SHARPSEEK_LANES_BEGIN
 
 /// The arithmetic that op bodies use, for a plain float or double: the element type of CUDA threads, of the strided
-/// view and of processors without vector instructions. batch.h has the same for SIMD lanes, dual.h for tangents. NaN
-/// passes through all of it, so that a diverging replica is seen.
+/// view and of processors without vector instructions. lane_vector.h has the same for SIMD lanes, dual.h for tangents.
+/// NaN passes through all of it, so that a diverging replica is seen.
 
 template <class T>
 concept Scalar = std::is_same_v<T, float> || std::is_same_v<T, double>;

@@ -12,7 +12,7 @@
 #include "core/text.h"
 #include "data/labels.h"
 #include "engine/make_engine.h"
-#include "experiments/run/record_block.h"
+#include "experiments/run/record_buffer.h"
 #include "sharpness/balance.h"
 #include "sharpness/quantity.h"
 #include "sharpness/replica_chunk.h"
@@ -78,7 +78,7 @@ MemoryNeed memory_need(const Settings& settings, const Program& program, std::in
   const int slots = optimizer_slots(settings.optimizer.kind, settings.momentum > 0);
   const Schedule& schedule = settings.schedule;
   const double record = 8 * count * static_cast<double>(record_size(settings, program));
-  const double block = std::max(record, static_cast<double>(kBlockBytes));
+  const double buffer = std::max(record, static_cast<double>(kBufferBytes));
   // Eigenvectors of this record and the one before.
   const ProbeOptions& probe = settings.measure.probe;
   const double tracked =
@@ -86,7 +86,7 @@ MemoryNeed memory_need(const Settings& settings, const Program& program, std::in
   return {// Covariance and factor, for training and measuring; weights in float64.
           .prepared = count * (kReplicaBytes + 48 * outputs * outputs) + 8 * weights,
           .training = (2.5 * 8 + element_size(engine) * (8 + 5 * slots)) * weights,
-          .records = record + std::min(record * static_cast<double>(schedule.records()), block),
+          .records = record + std::min(record * static_cast<double>(schedule.records()), buffer),
           .measuring = sample_matrices(settings, program, count, element_size(engine)) + tracked};
 }
 

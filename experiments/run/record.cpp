@@ -19,16 +19,16 @@ namespace sharpseek {
 namespace fs = std::filesystem;
 
 RunRecord::RunRecord(fs::path directory, RecordLayout layout)
-    : directory_(std::move(directory)), layout_(std::move(layout)), block_(layout_) {}
+    : directory_(std::move(directory)), layout_(std::move(layout)), buffer_(layout_) {}
 
 RunRecord::~RunRecord() = default;
 
 void RunRecord::create(const Task& task, const std::vector<Noise>& noise) {
   fresh_.emplace(path());
   file_ = std::make_unique<files::File>(fresh_->fresh().string(), files::Storage::kInPlace);
-  file_->limit_chunk("time", static_cast<hsize_t>(block_.full()));
+  file_->limit_chunk("time", static_cast<hsize_t>(buffer_.full()));
   define_record(*file_, layout_, task, noise);
-  block_.begin(0);
+  buffer_.begin(0);
 }
 
 void RunRecord::begin() {
@@ -57,31 +57,31 @@ void RunRecord::import(files::File& source, std::int64_t records) {
   std::vector<std::int64_t> steps(static_cast<std::size_t>(records));
   source.read("step", {0}, {static_cast<hsize_t>(records)}, steps.data());
   const bool elsewhere = &source != file_.get();
-  block_.begin(0);
+  buffer_.begin(0);
   while (written_ < records) {
-    const std::int64_t count = std::min(block_.length(), records - written_);
-    block_.read(source, count);
+    const std::int64_t count = std::min(buffer_.length(), records - written_);
+    buffer_.read(source, count);
     for (std::int64_t end = written_ + count; written_ < end; ++written_) {
       steps_.push_back(steps[static_cast<std::size_t>(written_)]);
-      checksums_.push_back(block_.checksum(written_, steps_.back()));
+      checksums_.push_back(buffer_.checksum(written_, steps_.back()));
     }
     unsaved_ = elsewhere;
-    write_block();
-    if (written_ == block_.end()) block_.begin(written_);
+    write_buffer();
+    if (written_ == buffer_.end()) buffer_.begin(written_);
   }
 }
 
 void RunRecord::append(const TrainingState& state, const std::vector<double>& rescaled_time,
                        const Measurement& measurement) {
   SHARPSEEK_ASSERT(written_ < layout_.records);
-  if (written_ == block_.end()) block_.begin(written_);
+  if (written_ == buffer_.end()) buffer_.begin(written_);
 
   // What was measured.
-  block_.put("rescaled_time", written_, rescaled_time.data());
+  buffer_.put("rescaled_time", written_, rescaled_time.data());
   for (const auto& [name, values] : measurement) {
     SHARPSEEK_ASSERT(values.is_contiguous() && values.size(0) == layout_.replicas);
-    SHARPSEEK_ASSERT(values.numel() == layout_.replicas * static_cast<std::int64_t>(block_.series(name).size()));
-    block_.put(name, written_, values.data_ptr<double>());
+    SHARPSEEK_ASSERT(values.numel() == layout_.replicas * static_cast<std::int64_t>(buffer_.series(name).size()));
+    buffer_.put(name, written_, values.data_ptr<double>());
   }
 
   // What training itself says.
@@ -90,37 +90,37 @@ void RunRecord::append(const TrainingState& state, const std::vector<double>& re
     losses.push_back(state.loss_count[e] > 0 ? state.loss_sum[e] / static_cast<double>(state.loss_count[e])
                                              : kNotMeasured);
   }
-  block_.put("train_loss", written_, losses.data());
+  buffer_.put("train_loss", written_, losses.data());
   if (layout_.keep_parameters) {
     const at::Tensor weights = state.parameters.to(at::kCPU, at::kDouble).contiguous();
-    block_.put("parameters", written_, weights.data_ptr<double>());
+    buffer_.put("parameters", written_, weights.data_ptr<double>());
   }
 
   steps_.push_back(state.step);
-  checksums_.push_back(block_.checksum(written_, state.step));
+  checksums_.push_back(buffer_.checksum(written_, state.step));
   ++written_;
   unsaved_ = true;
-  if (written_ == block_.end()) write_block();
+  if (written_ == buffer_.end()) write_buffer();
 }
 
-void RunRecord::write_block() {
+void RunRecord::write_buffer() {
   if (!unsaved_) return;
-  block_.write(*file_);
-  const auto first = static_cast<hsize_t>(block_.first());
+  buffer_.write(*file_);
+  const auto first = static_cast<hsize_t>(buffer_.first());
   file_->write("step", {first}, {static_cast<hsize_t>(written_) - first}, steps_.data() + first);
   unsaved_ = false;
 }
 
 void RunRecord::checkpoint(const TrainingState& state, const at::Tensor& tracked) {
-  write_block();
+  write_buffer();
   file_->sync();  // before the checkpoint that counts on it
   write_checkpoint(directory_, {state, written_, checksums_, layout_.fingerprint, tracked});
 }
 
-void RunRecord::for_each_block(const std::string& variable,
+void RunRecord::for_each_chunk(const std::string& variable,
                                const std::function<void(std::size_t, std::span<const double>)>& visit) {
-  write_block();
-  const Series& own = block_.series(variable);
+  write_buffer();
+  const Series& own = buffer_.series(variable);
   const auto records = static_cast<hsize_t>(written_);
   const auto replicas = static_cast<hsize_t>(layout_.replicas);
   if (records == 0) return;
@@ -137,16 +137,16 @@ void RunRecord::for_each_block(const std::string& variable,
 void RunRecord::for_each_series(const std::string& variable,
                                 const std::function<void(std::size_t, std::span<const double>)>& visit) {
   const auto records = static_cast<std::size_t>(written_);
-  for_each_block(variable, [&](std::size_t first, std::span<const double> values) {
+  for_each_chunk(variable, [&](std::size_t first, std::span<const double> values) {
     for (std::size_t e = 0; e < values.size() / records; ++e) visit(first + e, values.subspan(e * records, records));
   });
 }
 
 void RunRecord::pack() {
-  write_block();
+  write_buffer();
   fresh_.emplace(path());
   packed_ = std::make_unique<files::File>(fresh_->fresh().string(), files::Storage::kPacked);
-  packed_->limit_chunk("time", static_cast<hsize_t>(block_.full()));
+  packed_->limit_chunk("time", static_cast<hsize_t>(buffer_.full()));
   files::rewrite(*file_, *packed_, {{"time", static_cast<hsize_t>(written_)}});
 }
 

@@ -15,7 +15,7 @@
 #include "engine/engine.h"
 #include "experiments/predict/predicted.h"
 #include "experiments/run/checkpoint.h"
-#include "experiments/run/record_block.h"
+#include "experiments/run/record_buffer.h"
 #include "experiments/run/record_layout.h"
 #include "files/atomic_file.h"
 #include "files/column.h"
@@ -34,7 +34,7 @@ inline constexpr const char* kRunFile = "run.h5";
 /// there. How many records are part of the run is what the checkpoint next to it says, which is replaced by renaming.
 /// In the end a packed copy with checksums, and with the variables that summarise the run, takes its place.
 ///
-/// Memory: one block of records, at most kBlockBytes (or one record, if that is larger).
+/// Memory: one buffer of records, at most kBufferBytes (or one record, if that is larger).
 class RunRecord : public RecordedSeries {
  public:
   /// The record of a run in `directory`; call create() or reopen() next.
@@ -65,10 +65,10 @@ class RunRecord : public RecordedSeries {
   std::int64_t records() const override { return written_; }
   /// CRC-32 of the values of each record, [records()].
   const std::vector<std::int64_t>& checksums() const { return checksums_; }
-  bool has_series(std::string_view variable) const override { return block_.has(variable); }
-  /// Calls visit(first replica, values [count, records(), size of the extra dimension]) for blocks of replicas that
+  bool has_series(std::string_view variable) const override { return buffer_.has(variable); }
+  /// Calls visit(first replica, values [count, records(), size of the extra dimension]) for chunks of replicas that
   /// together are all of them.
-  void for_each_block(const std::string& variable,
+  void for_each_chunk(const std::string& variable,
                       const std::function<void(std::size_t first, std::span<const double> values)>& visit);
   void for_each_series(const std::string& variable,
                        const std::function<void(std::size_t replica, std::span<const double> series)>& visit) override;
@@ -91,16 +91,16 @@ class RunRecord : public RecordedSeries {
   std::filesystem::path path() const { return directory_ / kRunFile; }
   /// The file that takes variables now.
   files::File& target() { return packed_ ? *packed_ : *file_; }
-  void write_block();
+  void write_buffer();
 
   std::filesystem::path directory_;
   RecordLayout layout_;
   std::optional<files::AtomicFile> fresh_;  ///< the name of file_ before begin(), of packed_ after pack()
   std::unique_ptr<files::File> file_;       ///< written in place
   std::unique_ptr<files::File> packed_;     ///< after pack()
-  RecordBlock block_;                       ///< that the last record is in, or the next one
+  RecordBuffer buffer_;                     ///< that the last record is in, or the next one
   std::int64_t written_ = 0;                ///< records appended
-  bool unsaved_ = false;                    ///< the block has records that are not in the file
+  bool unsaved_ = false;                    ///< the buffer has records that are not in the file
   std::vector<std::int64_t> steps_;         ///< [written_]
   std::vector<std::int64_t> checksums_;     ///< [written_]
 };

@@ -78,7 +78,7 @@ void record_balances(std::size_t replicas, std::size_t balances, RunRecord& reco
   std::vector<double> errors(replicas * balances, kNotMeasured);
   const auto records = static_cast<std::size_t>(record.records());
   std::vector<double> series(records);
-  record.for_each_block("balance_difference", [&](std::size_t first, std::span<const double> values) {
+  record.for_each_chunk("balance_difference", [&](std::size_t first, std::span<const double> values) {
     for (std::size_t e = 0; e < values.size() / (records * balances); ++e) {
       for (std::size_t b = 0; b < balances; ++b) {
         for (std::size_t t = 0; t < records; ++t) series[t] = values[(e * records + t) * balances + b];

@@ -104,14 +104,14 @@ std::vector<std::int64_t> record_checksums(files::File& file, std::int64_t recor
     require(info.shape[1] >= static_cast<hsize_t>(records), file.path(), ": ", info.name, ": is shorter than ", records,
             " records");
     const hsize_t size = file.elements(info.name, {info.shape.begin() + 2, info.shape.end()});
-    const hsize_t block = file.chunk(info.name)[1];
+    const hsize_t chunk = file.chunk(info.name)[1];
     std::vector<double> values;
     std::vector<double> column(file.elements(info.name, {info.shape[0], size}));
-    for (hsize_t first = 0; first < static_cast<hsize_t>(records); first += block) {
+    for (hsize_t first = 0; first < static_cast<hsize_t>(records); first += chunk) {
       std::vector<hsize_t> start(info.shape.size(), 0);
       std::vector<hsize_t> count = info.shape;
       start[1] = first;
-      count[1] = std::min(block, static_cast<hsize_t>(records) - first);
+      count[1] = std::min(chunk, static_cast<hsize_t>(records) - first);
       values.resize(file.elements(info.name, count));
       file.read(info.name, start, count, values.data());
       for (hsize_t t = 0; t < count[1]; ++t) {

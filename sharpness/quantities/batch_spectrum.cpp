@@ -21,12 +21,12 @@ Quantity batch_spectrum_quantity() {
         "0 converged, 1 not converged within the step limit, 2 not finite: the worst of the mini-batches", false}},
       [](MeasuringContext& context, Measurement& result) {
         std::vector<at::Tensor> values, residuals, status;
-        context.objective.for_batches(context.options.batches, context.batch, [&](const BatchGroup& group) {
+        context.objective.for_batches(context.options.batches, context.batch, [&](const BatchChunk& chunk) {
           LanczosOptions options = context.lanczos_options();
           options.count = 1;
           options.multiplicities = false;  // copies do not change the largest value
-          const Spectrum spectrum = lanczos(*group.hessian, options);
-          const auto by_replica = [&](const at::Tensor& x) { return x.reshape({-1, group.count}); };
+          const Spectrum spectrum = lanczos(*chunk.hessian, options);
+          const auto by_replica = [&](const at::Tensor& x) { return x.reshape({-1, chunk.count}); };
           values.push_back(by_replica(spectrum.values));
           residuals.push_back(by_replica(spectrum.residuals));
           status.push_back(by_replica(status_tensor(spectrum)));

@@ -20,22 +20,22 @@ Steps steps_of(MeasuringContext& context) {
   // The optimiser's own rule, on copies of its state.
   const TensorUpdate update(*now.problem, context.objective.parameters().options());
   std::vector<at::Tensor> curvature, descent;
-  context.objective.for_batches(context.options.batches, context.batch, [&](const BatchGroup& group) {
+  context.objective.for_batches(context.options.batches, context.batch, [&](const BatchChunk& chunk) {
     // s = mu v + g, mini-batch by mini-batch of each replica.
-    const at::Tensor g = group.gradient.view({-1, group.count, group.gradient.size(1)});
+    const at::Tensor g = chunk.gradient.view({-1, chunk.count, chunk.gradient.size(1)});
     std::vector<at::Tensor> directions;
-    for (std::int64_t b = 0; b < group.count; ++b) {
+    for (std::int64_t b = 0; b < chunk.count; ++b) {
       std::vector<at::Tensor> slots = *now.optimizer;
       directions.push_back(update.direction(slots, g.select(1, b), now.step));
     }
-    const at::Tensor s = at::stack(directions, 1).reshape(group.gradient.sizes()).contiguous();
+    const at::Tensor s = at::stack(directions, 1).reshape(chunk.gradient.sizes()).contiguous();
     const auto with_s = [&](const at::Tensor& x) {
       const at::Tensor sums = (x.reshape(s.sizes()).to(at::kDouble) * s.to(at::kDouble)).sum(1);
-      return sums.to(at::kCPU).view({-1, group.count});
+      return sums.to(at::kCPU).view({-1, chunk.count});
     };
     // s' H_B s and s' g_B.
-    curvature.push_back(with_s(group.hessian->apply(s.unsqueeze(1))));
-    descent.push_back(with_s(group.gradient));
+    curvature.push_back(with_s(chunk.hessian->apply(s.unsqueeze(1))));
+    descent.push_back(with_s(chunk.gradient));
   });
   return {at::cat(curvature, 1).contiguous(), at::cat(descent, 1).contiguous()};
 }

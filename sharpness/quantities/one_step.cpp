@@ -25,17 +25,17 @@ Quantity one_step_quantity() {
         const bool uphill = traits(now.problem->optimizer.kind).uphill;
         const at::Tensor before = objective.training_loss(objective.parameters()).to(at::kCPU, at::kDouble);
         std::vector<at::Tensor> changes;
-        objective.for_batches(context.options.batches, context.batch, [&](const BatchGroup& group) {
-          const auto by_batch = [&](const at::Tensor& x) { return x.view({-1, group.count, x.size(1)}); };
-          at::Tensor g = by_batch(group.gradient);
+        objective.for_batches(context.options.batches, context.batch, [&](const BatchChunk& chunk) {
+          const auto by_batch = [&](const at::Tensor& x) { return x.view({-1, chunk.count, x.size(1)}); };
+          at::Tensor g = by_batch(chunk.gradient);
           if (uphill) {  // the gradient of the same mini-batches, a little uphill
             std::vector<at::Tensor> places;
-            for (std::int64_t b = 0; b < group.count; ++b) {
+            for (std::int64_t b = 0; b < chunk.count; ++b) {
               places.push_back(update.uphill(objective.parameters(), g.select(1, b)));
             }
-            g = by_batch(group.gradient_with(at::stack(places, 1).reshape(group.gradient.sizes()).contiguous()));
+            g = by_batch(chunk.gradient_with(at::stack(places, 1).reshape(chunk.gradient.sizes()).contiguous()));
           }
-          for (std::int64_t b = 0; b < group.count; ++b) {
+          for (std::int64_t b = 0; b < chunk.count; ++b) {
             std::vector<at::Tensor> slots = *now.optimizer;
             const at::Tensor after = update.updated(objective.parameters(), slots, g.select(1, b), now.step);
             changes.push_back(objective.training_loss(after.contiguous()).to(at::kCPU, at::kDouble) - before);

@@ -11,7 +11,7 @@
 #include "engine/cuda/host_kernels.h"
 #include "engine/cuda/train_fixed.h"
 #include "engine/cuda/train_samples.h"
-#include "engine/kernels/batch.h"
+#include "engine/kernels/lane_vector.h"
 
 SHARPSEEK_LANES_BEGIN
 

@@ -3,7 +3,7 @@
 #include "data/label_kind.h"
 #include "engine/kernels/scalar.h"
 #ifndef __CUDACC__
-#include "engine/kernels/batch.h"  // before templates that use its functions: argument-dependent lookup does not find them
+#include "engine/kernels/lane_vector.h"  // before templates that use its functions: argument-dependent lookup does not find them
 #endif
 #include "engine/kernels/frame.h"
 

@@ -3,7 +3,7 @@
 #include "engine/kernels/scalar.h"
 #include "engine/kernels/update_rule.h"
 #ifndef __CUDACC__
-#include "engine/kernels/batch.h"  // before the rules: argument-dependent lookup does not find its functions
+#include "engine/kernels/lane_vector.h"  // before the rules: argument-dependent lookup does not find its functions
 #endif
 
 SHARPSEEK_LANES_BEGIN

@@ -15,12 +15,12 @@ SHARPSEEK_LANES_BEGIN
 
 /// The spectrum of one matrix in each lane of D, lanes first .. first + Lanes<D>::kCount - 1 of a job's group.
 template <class D, class Real>
-class SpectrumGroup {
+class LaneGroupSpectrum {
   using Mask = typename Masks<D>::Mask;
   static constexpr int kLanes = Lanes<D>::kCount;
 
  public:
-  SpectrumGroup(const SpectrumJob<Real>& job, int first)
+  LaneGroupSpectrum(const SpectrumJob<Real>& job, int first)
       : job_(job), first_(first), p_(job.dimension), space_(size(2 * p_ + 12 + job.count, p_)) {
     products_ = take(p_);
     a_ = take(p_);
@@ -170,7 +170,7 @@ class SpectrumGroup {
 
 template <class D, class Real>
 void find_spectrum(const SpectrumJob<Real>& job) {
-  for (int first = 0; first < job.lanes; first += Lanes<D>::kCount) SpectrumGroup<D, Real>(job, first).run();
+  for (int first = 0; first < job.lanes; first += Lanes<D>::kCount) LaneGroupSpectrum<D, Real>(job, first).run();
 }
 
 SHARPSEEK_LANES_END

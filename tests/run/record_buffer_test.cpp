@@ -1,5 +1,5 @@
-// Blocks of records: what is put into them is what lies in the file, whatever the length of the last one.
-#include "experiments/run/record_block.h"
+// A buffer of records: what is put into it is what lies in the file, however short the last stretch is.
+#include "experiments/run/record_buffer.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ namespace sharpseek {
 namespace {
 
 constexpr std::int64_t kReplicas = 3;
-constexpr std::int64_t kRecords = kBlockRecords + 5;  // a full block and a short one
+constexpr std::int64_t kRecords = kBufferRecords + 5;  // a full stretch and a short one
 constexpr std::int64_t kLayers = 2;
 
 RecordLayout layout() {
@@ -43,10 +43,10 @@ std::vector<double> values_at(std::size_t series, std::int64_t record, std::int6
 }
 
 /// A file with the series of layout(), and step.
-class RecordBlocks : public testing::Test {
+class RecordBuffers : public testing::Test {
  protected:
-  RecordBlocks() { std::filesystem::remove(path_); }
-  ~RecordBlocks() override { std::filesystem::remove(path_); }
+  RecordBuffers() { std::filesystem::remove(path_); }
+  ~RecordBuffers() override { std::filesystem::remove(path_); }
 
   files::File create() const {
     files::File file(path_, files::Storage::kInPlace);
@@ -60,41 +60,41 @@ class RecordBlocks : public testing::Test {
     }
     return file;
   }
-  /// Puts the values of `count` records into a block.
-  static void fill(RecordBlock& block, std::int64_t count) {
+  /// Puts the values of `count` records into a buffer.
+  static void fill(RecordBuffer& buffer, std::int64_t count) {
     const std::vector<Series> series = series_of(layout());
-    for (std::int64_t t = block.first(); t < block.first() + count; ++t) {
+    for (std::int64_t t = buffer.first(); t < buffer.first() + count; ++t) {
       for (std::size_t s = 0; s < series.size(); ++s) {
-        block.put(series[s].name, t, values_at(s, t, static_cast<std::int64_t>(series[s].size())).data());
+        buffer.put(series[s].name, t, values_at(s, t, static_cast<std::int64_t>(series[s].size())).data());
       }
     }
   }
 
   std::string path_ =
-      testing::TempDir() + "blocks-" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".h5";
+      testing::TempDir() + "buffers-" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".h5";
 };
 
-TEST_F(RecordBlocks, CoverTheRunOneAfterTheOther) {
-  RecordBlock block(layout());
-  EXPECT_EQ(block.full(), kBlockRecords);
-  block.begin(0);
-  EXPECT_EQ(block.end(), kBlockRecords);
-  block.begin(block.end());
-  EXPECT_EQ(block.length(), 5);
-  EXPECT_EQ(block.end(), kRecords);
-  block.begin(block.end());
-  EXPECT_EQ(block.length(), 0);
+TEST_F(RecordBuffers, CoverTheRunOneAfterTheOther) {
+  RecordBuffer buffer(layout());
+  EXPECT_EQ(buffer.full(), kBufferRecords);
+  buffer.begin(0);
+  EXPECT_EQ(buffer.end(), kBufferRecords);
+  buffer.begin(buffer.end());
+  EXPECT_EQ(buffer.length(), 5);
+  EXPECT_EQ(buffer.end(), kRecords);
+  buffer.begin(buffer.end());
+  EXPECT_EQ(buffer.length(), 0);
 }
 
-TEST_F(RecordBlocks, AreWrittenToTheirPlacesWithNaNWhereNothingWasPut) {
+TEST_F(RecordBuffers, AreWrittenToTheirPlacesWithNaNWhereNothingWasPut) {
   files::File file = create();
-  RecordBlock block(layout());
-  block.begin(0);
-  fill(block, block.length());
-  block.write(file);
-  block.begin(block.end());
-  fill(block, 2);
-  block.write(file);
+  RecordBuffer buffer(layout());
+  buffer.begin(0);
+  fill(buffer, buffer.length());
+  buffer.write(file);
+  buffer.begin(buffer.end());
+  fill(buffer, 2);
+  buffer.write(file);
 
   const std::vector<Series> series = series_of(layout());
   ASSERT_EQ(series.size(), 4U);
@@ -106,7 +106,7 @@ TEST_F(RecordBlocks, AreWrittenToTheirPlacesWithNaNWhereNothingWasPut) {
     for (std::int64_t e = 0; e < kReplicas; ++e) {
       for (std::int64_t t = 0; t < kRecords; ++t) {
         for (std::int64_t i = 0; i < size; ++i, ++at) {
-          if (t < kBlockRecords + 2) {
+          if (t < kBufferRecords + 2) {
             EXPECT_EQ(stored[at], value(s, e, t, i)) << series[s].name;
           } else {
             EXPECT_TRUE(std::isnan(stored[at])) << series[s].name;
@@ -117,20 +117,20 @@ TEST_F(RecordBlocks, AreWrittenToTheirPlacesWithNaNWhereNothingWasPut) {
   }
 }
 
-TEST_F(RecordBlocks, HaveTheChecksumsThatVerifyFindsInTheFileAlsoWhenTheyAreReadAgain) {
+TEST_F(RecordBuffers, HaveTheChecksumsThatVerifyFindsInTheFileAlsoWhenTheyAreReadAgain) {
   std::vector<std::int64_t> steps;
   for (std::int64_t t = 0; t < kRecords; ++t) steps.push_back(10 * t);
   std::vector<std::int64_t> sums;
   {
     files::File file = create();
     file.write("step", {0}, {kRecords}, steps.data());
-    RecordBlock block(layout());
-    for (block.begin(0); block.length() > 0; block.begin(block.end())) {
-      fill(block, block.length());
-      for (std::int64_t t = block.first(); t < block.end(); ++t) {
-        sums.push_back(block.checksum(t, steps[static_cast<std::size_t>(t)]));
+    RecordBuffer buffer(layout());
+    for (buffer.begin(0); buffer.length() > 0; buffer.begin(buffer.end())) {
+      fill(buffer, buffer.length());
+      for (std::int64_t t = buffer.first(); t < buffer.end(); ++t) {
+        sums.push_back(buffer.checksum(t, steps[static_cast<std::size_t>(t)]));
       }
-      block.write(file);
+      buffer.write(file);
     }
     file.close();
   }
@@ -138,13 +138,13 @@ TEST_F(RecordBlocks, HaveTheChecksumsThatVerifyFindsInTheFileAlsoWhenTheyAreRead
   EXPECT_EQ(record_checksums(file, kRecords), sums);
 
   constexpr std::int64_t kPart = 3;
-  RecordBlock block(layout());
-  block.begin(kBlockRecords);
-  block.read(file, kPart);
-  for (std::int64_t t = kBlockRecords; t < kBlockRecords + kPart; ++t) {
+  RecordBuffer buffer(layout());
+  buffer.begin(kBufferRecords);
+  buffer.read(file, kPart);
+  for (std::int64_t t = kBufferRecords; t < kBufferRecords + kPart; ++t) {
     const auto at = static_cast<std::size_t>(t);
-    EXPECT_EQ(block.checksum(t, steps[at]), sums[at]);
-    EXPECT_NE(block.checksum(t, steps[at] + 1), sums[at]);
+    EXPECT_EQ(buffer.checksum(t, steps[at]), sums[at]);
+    EXPECT_NE(buffer.checksum(t, steps[at] + 1), sums[at]);
   }
 }
 

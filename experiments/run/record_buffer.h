@@ -8,19 +8,19 @@
 
 namespace sharpseek {
 
-/// Largest memory of a block of records.
-inline constexpr std::int64_t kBlockBytes = std::int64_t{64} << 20;
-/// Most records in a block.
-inline constexpr std::int64_t kBlockRecords = 64;
+/// Largest memory of a buffer of records.
+inline constexpr std::int64_t kBufferBytes = std::int64_t{64} << 20;
+/// Most records in a buffer.
+inline constexpr std::int64_t kBufferRecords = 64;
 
 /// A stretch of records in memory: of each variable over time the values [replica, record, size], which become one
-/// write. Blocks follow each other from record 0 on; all but the last have full() records.
-class RecordBlock {
+/// write. Stretches follow each other from record 0 on; all but the last have full() records.
+class RecordBuffer {
  public:
-  explicit RecordBlock(const RecordLayout& layout);
+  explicit RecordBuffer(const RecordLayout& layout);
 
   std::int64_t full() const { return full_; }
-  /// The first record of this block, and its number of records.
+  /// The first record of this stretch, and its number of records.
   std::int64_t first() const { return first_; }
   std::int64_t length() const { return length_; }
   /// The record after its last one.
@@ -29,13 +29,13 @@ class RecordBlock {
   bool has(std::string_view name) const;
   const Series& series(std::string_view name) const;
 
-  /// Starts the block whose first record is `first`, with NaN in all of it.
+  /// Starts the stretch whose first record is `first`, with NaN in all of it.
   void begin(std::int64_t first);
   /// Sets a variable [replica, size] at a record.
   void put(std::string_view name, std::int64_t record, const double* values);
   /// Takes over the first `count` records from a file that has them in the same places.
   void read(files::File& source, std::int64_t count);
-  /// Writes all of the block in place.
+  /// Writes all of them in place.
   void write(files::File& target) const;
   /// CRC-32 of all values of a record, its step first.
   std::int64_t checksum(std::int64_t record, std::int64_t step) const;

@@ -27,14 +27,14 @@ struct AnyPlans {
 /// SGD of one group of lanes. Everything a step touches lives in one workspace that fits a core's cache; a step
 /// allocates nothing and calls nothing virtual.
 template <class R, class Plans = AnyPlans>
-class TrainGroup {
+class LaneGroupTraining {
   using Real = typename LaneTraits<R>::Real;
   using NetworkFrame = Frame<R*, R*, typename Plans::Network>;
   using TeacherFrame = Frame<R*, R*, typename Plans::Teacher>;
   static constexpr int kLanes = Lanes<R>::kCount;
 
  public:
-  explicit TrainGroup(const TrainJob<Real>& job)
+  explicit LaneGroupTraining(const TrainJob<Real>& job)
       : job_(job), batch_(job.draws.batch), space_(need(job)), draws_(job.draws, space_), update_(job) {
     const auto take = [&](int count) { return space_.take(static_cast<std::size_t>(count)); };
     weights_ = take(job.network.parameter_count);
