@@ -30,6 +30,7 @@ TrainingProblem TrainingProblem::of(const std::vector<std::size_t>& rows) const 
     }
     return some;
   };
+  // All that is by replica; lists that the optimiser does without stay empty.
   TrainingProblem part = *this;
   part.noise = chosen(noise);
   part.replica_keys = chosen(replica_keys);
@@ -41,6 +42,7 @@ TrainingProblem TrainingProblem::of(const std::vector<std::size_t>& rows) const 
 }
 
 bool TrainingProblem::plain() const {
+  // Then w <- w - eta g is all that a step does.
   return traits(optimizer.kind).momentum && !traits(optimizer.kind).uphill && optimizer.schedule.constant() &&
          !any_above_zero(momenta) && !any_above_zero(weight_decays);
 }
@@ -57,11 +59,15 @@ void validate(const TrainingProblem& problem, const Program& program) {
   require(problem.batch >= 1, "training.batch = ", problem.batch, ": must be at least 1");
   for (double rate : problem.learning_rates) SHARPSEEK_ASSERT(std::isfinite(rate) && rate > 0);
   validate(problem.optimizer);
+
+  // Loss and labels: distributions need a loss of distributions, values one of values.
   const LossTraits loss = traits(problem.loss);
   const LabelKind labels = task.labels.kind;
   require(loss.distributions == task.labels.distributions(), "training.loss = ", loss.name,
           ": needs data.labels = ", label_names(loss.distributions), ", not ", name_of(labels));
   SHARPSEEK_ASSERT(!loss.distributions || problem.loss.tokens == task.labels.tokens);
+
+  // Hyperparameters by replica; an empty list is one that the optimiser does not have.
   const OptimizerTraits optimizer = traits(problem.optimizer.kind);
   const auto check = [&](const std::vector<double>& values, const char* key, bool wanted, auto&& fine,
                          const char* rule) {
@@ -80,6 +86,8 @@ void validate(const TrainingProblem& problem, const Program& program) {
   require(!optimizer.full_batch || !task.online(), "training.optimizer = ", optimizer.name,
           ": needs a finite set of samples (data.samples = N), not online data");
   SHARPSEEK_ASSERT(!optimizer.full_batch || problem.batch == task.dataset.rows());
+
+  // Noise: measured residuals must exist, and only a finite set has samples that come again.
   for (const Noise& noise : problem.noise) {
     require(noise.distribution != NoiseDistribution::kMeasured || !task.labels.distributions(),
             "noise.distribution = measured: needs data.labels = values, not ", name_of(labels));
@@ -114,6 +122,7 @@ std::unique_ptr<LinearOperator> Engine::residual_curvature(const at::Tensor& par
 
 at::Tensor output_metric(const Samples& samples, const at::Tensor& f) {
   const double scale = traits(samples.loss).scale / static_cast<double>(samples.count());
+  // M = R R', one matrix for all samples and replicas where the loss is the squared error.
   const at::Tensor root = curvature_root(samples.loss, f, samples.targets);
   const at::Tensor metric = root.dim() == 2 ? root : at::matmul(root, root.transpose(-2, -1));
   return (metric * scale)
@@ -130,6 +139,7 @@ void forget_diverged(TrainingState& state) {
   for (std::size_t e = 0; e < state.diverged_at.size(); ++e) {
     if (state.diverged_at[e] < 0) continue;
     const auto replica = static_cast<std::int64_t>(e);
+    // NaN, so that no numbers of a diverged replica are taken for its weights.
     state.parameters[replica].fill_(std::numeric_limits<double>::quiet_NaN());
     for (at::Tensor& slot : state.slots) slot[replica].fill_(std::numeric_limits<double>::quiet_NaN());
   }

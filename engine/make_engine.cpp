@@ -46,6 +46,8 @@ std::unique_ptr<Engine> make_cuda_engine(const Program& program, const EngineOpt
   const bool narrow = options.dtype == "float32";
   require(options.engine != "lanes" || narrow, "--engine lanes --device ", options.device, " --dtype ", options.dtype,
           ": lanes on a GPU are float32; take --engine torch");
+
+  // Lanes in float32 for networks that a thread can hold, else torch.
   if (options.engine == "lanes" || (options.engine == "auto" && narrow && suits_lanes(program, kDeviceLaneWidth))) {
     require(!options.tf32, "--tf32: lanes on a GPU have no such products; take --engine torch");
     return std::make_unique<ChunkedEngine>(
@@ -89,6 +91,8 @@ std::unique_ptr<Engine> make_engine(const Program& program, const EngineOptions&
           options.engine, ": must be auto | torch | lanes");
   if (options.device.starts_with("cuda")) return make_cuda_engine(program, options);
   require(!options.tf32, "--tf32: needs --device cuda, this is --device ", options.device);
+
+  // On the CPU: lanes up to a width that was measured, else torch with all threads.
   const std::string isa = lanes::choose_instruction_set(options.isa);
   if (options.engine == "lanes" || (options.engine == "auto" && suits_lanes(program, kLaneWidth))) {
     // Next to lanes ATen only moves small tensors: a second OpenMP thread would do nothing but wait, loudly.

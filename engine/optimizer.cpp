@@ -17,6 +17,7 @@ OptimizerKind optimizer_kind(const std::string& name) {
 StepScale step_scale(const OptimizerOptions& options, std::int64_t step) {
   StepScale scale{.rate = options.schedule.factor(step)};
   if (traits(options.kind).betas) {
+    // Bias corrections count from the step at which the state was 0.
     const auto t = static_cast<double>(step + 1 - options.began);
     scale.first = 1 / (1 - std::pow(options.beta1, t));
     scale.second = 1 / (1 - std::pow(options.beta2, t));

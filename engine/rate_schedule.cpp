@@ -15,6 +15,7 @@ RateSchedule::RateSchedule(const std::string& specification, std::int64_t steps)
   const std::string name = text_.substr(0, colon);
   parameter_ = colon == std::string::npos ? NAN : parse_double(text_.substr(colon + 1)).value_or(NAN);
   const bool fraction = parameter_ >= 0 && parameter_ <= 1;
+  // F of linear and cosine is the factor at the end, T of inverse the steps until the rate has halved.
   bool known = true;
   if (name == "inverse") {
     kind_ = Kind::kInverse;
@@ -34,6 +35,7 @@ RateSchedule::RateSchedule(const std::string& specification, std::int64_t steps)
 
 double RateSchedule::factor(std::int64_t step) const {
   const auto t = static_cast<double>(step);
+  // 0 at the first step, 1 at the last one and after it.
   const double progress = steps_ > 1 ? std::fmin(1.0, t / static_cast<double>(steps_ - 1)) : 1.0;
   switch (kind_) {
     case Kind::kConstant: return 1;

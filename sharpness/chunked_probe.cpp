@@ -19,6 +19,7 @@ ChunkedProbe::ChunkedProbe(Engine& engine, const EvaluationData& data, const Tra
   chunk_ = replicas_of_chunk(engine.program().parameter_count());
   const auto replicas = static_cast<std::int64_t>(problem.noise.size());
   for (std::int64_t first = 0; first < replicas; first += chunk_) {
+    // Neighbouring replicas, each chunk with its own part of the problem.
     std::vector<std::size_t> rows(static_cast<std::size_t>(std::min(chunk_, replicas - first)));
     std::iota(rows.begin(), rows.end(), static_cast<std::size_t>(first));
     probes_.push_back(std::make_unique<Probe>(engine, data, problem.of(rows), options));
@@ -36,6 +37,7 @@ std::optional<Measurement> ChunkedProbe::measure(const at::Tensor& parameters, s
                                                  const std::vector<at::Tensor>& optimizer) {
   std::map<std::string, std::vector<at::Tensor>> parts;
   for (std::size_t i = 0; i < probes_.size(); ++i) {
+    // A record is whole or not there: what other chunks have measured is dropped.
     if (i > 0 && interrupted()) return std::nullopt;
     const std::int64_t first = static_cast<std::int64_t>(i) * chunk_;
     const auto own = [&](const at::Tensor& x) { return x.slice(0, first, std::min(x.size(0), first + chunk_)); };
@@ -45,6 +47,7 @@ std::optional<Measurement> ChunkedProbe::measure(const at::Tensor& parameters, s
       parts[name].push_back(values);
     }
   }
+  // All chunks have measured the same variables: joined along the replicas.
   Measurement result;
   for (const auto& [name, values] : parts) result[name] = values.size() == 1 ? values.front() : at::cat(values);
   return result;

@@ -20,12 +20,14 @@ DenseMatrix dense_matrix(LinearOperator& op) {
   constexpr std::int64_t kVectors = 64;
   std::vector<at::Tensor> columns;
   const at::Tensor identity = at::eye(dimension, op.options());
+  // A few unit vectors at a time bound what the engine holds.
   for (std::int64_t first = 0; first < dimension; first += kVectors) {
     const at::Tensor chunk = identity.narrow(0, first, std::min(kVectors, dimension - first));
     columns.push_back(op.apply(chunk.unsqueeze(0).repeat({op.replicas(), 1, 1})).to(at::kCPU, at::kDouble));
   }
   const at::Tensor rows = at::cat(columns, 1);  // row k is A e_k
   const at::Tensor raw = rows.transpose(1, 2);
+  // The matrix without its antisymmetric part, and how large that is.
   const at::Tensor largest = raw.abs().amax({1, 2}).clamp_min(1e-300);
   return {(raw + rows) / 2, raw, (raw - rows).abs().amax({1, 2}) / largest};
 }
@@ -42,6 +44,7 @@ DenseSpectrum spectrum_of(const WholeSpectrum& whole) {
   const std::int64_t count = whole.residuals.size(1);
   DenseSpectrum result{{}, whole.all_values, whole.trace};
   Spectrum& top = result.spectrum;
+  // All values ascend, the wanted ones descend.
   top.values = whole.all_values.flip(1).narrow(1, 0, count).contiguous();
   top.residuals = whole.residuals;
   top.vectors = whole.vectors;
@@ -49,6 +52,8 @@ DenseSpectrum spectrum_of(const WholeSpectrum& whole) {
   const at::Tensor converged = whole.converged.contiguous();
   const at::Tensor worst = top.residuals.amax(1);
   const at::Tensor largest = whole.all_values.abs().amax(1);
+
+  // NaN says more than a solver that gave up, and that more than a large residual.
   for (std::int64_t e = 0; e < worst.numel(); ++e) {
     const double size = largest.data_ptr<double>()[e];
     top.status.push_back(std::isnan(size)                 ? SpectrumStatus::kNotFinite
@@ -66,6 +71,7 @@ DenseSpectrum spectrum_by_replica(LinearOperator& op, std::int64_t count) {
   const at::Tensor matrix = dense.matrix.contiguous();
   const at::Tensor products = dense.products.transpose(1, 2).contiguous();  // column-major, as Eigen reads
 
+  // NaN until a replica has results.
   DenseSpectrum result;
   const double nothing = std::numeric_limits<double>::quiet_NaN();
   result.all_values = at::full({replicas, dimension}, nothing, at::kDouble);
@@ -91,6 +97,7 @@ DenseSpectrum spectrum_by_replica(LinearOperator& op, std::int64_t count) {
     }
     Eigen::Map<Eigen::VectorXd>(result.all_values.data_ptr<double>() + e * dimension, dimension) = solver.eigenvalues();
     result.trace.data_ptr<double>()[e] = a.trace();
+    // The largest first. Residuals are those of the products as they came, not of the symmetric part.
     for (std::int64_t i = 0; i < count; ++i) {
       const double value = solver.eigenvalues()(dimension - 1 - i);
       const auto vector = solver.eigenvectors().col(dimension - 1 - i);

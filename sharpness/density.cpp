@@ -27,10 +27,13 @@ std::vector<Quadrature> quadratures(LinearOperator& op, PanelProducts& panels, s
                                     const ProbeSource& source) {
   const std::int64_t replicas = op.replicas();
   const std::int64_t dimension = op.dimension();
+  // A random unit vector for every replica, the first of its basis.
   at::Tensor panel = at::empty({replicas, steps + 1, dimension}, op.options());
   at::Tensor z = source.normals(4, probe, dimension);
   for (std::int64_t e = 0; e < z.size(0); ++e) z[e] /= z[e].norm();  // one by one: the same bits for any replicas
   panel.select(1, 0).copy_(z.to(op.options()).expand({replicas, dimension}));
+
+  // Lanczos: beta q_(m+1) = A q_m - alpha q_m - .., made orthogonal to all vectors before.
   std::vector<at::Tensor> alphas, betas;
   for (std::int64_t m = 0; m < steps; ++m) {
     const at::Tensor q = panel.select(1, m).contiguous();
@@ -40,6 +43,8 @@ std::vector<Quadrature> quadratures(LinearOperator& op, PanelProducts& panels, s
     betas.push_back(w.square().sum(-1).sqrt());
     panel.select(1, m + 1).copy_(w / betas.back().unsqueeze(1).clamp_min(1e-30));
   }
+
+  // Alphas and betas come to the host once.
   const at::Tensor a = at::stack(alphas, 1).to(at::kCPU, at::kDouble).contiguous();
   const at::Tensor b = at::stack(betas, 1).to(at::kCPU, at::kDouble).contiguous();
   const double epsilon = op.options().dtype() == at::kDouble ? std::numeric_limits<double>::epsilon()
@@ -58,6 +63,7 @@ std::vector<Quadrature> quadratures(LinearOperator& op, PanelProducts& panels, s
       if (!(beta[m] > 10 * epsilon * size)) break;
     }
     if (t.alpha.empty() || !std::isfinite(t.beta.back())) return;
+    // Gauss's rule (Golub and Welsch): nodes are T's eigenvalues, weights the squares of its vectors' first components.
     const RitzPairs pairs = ritz_pairs(t, 0);
     Quadrature& quadrature = result[static_cast<std::size_t>(e)];
     for (Eigen::Index i = 0; i < pairs.values.size(); ++i) {
@@ -72,6 +78,7 @@ std::vector<Quadrature> quadratures(LinearOperator& op, PanelProducts& panels, s
 /// probes and the half width of its band. Writes nothing where a quadrature is not finite.
 void smooth(const std::vector<const Quadrature*>& quadratures, const DensityOptions& options, std::int64_t e,
             SpectralDensity& result) {
+  // The ends of all probes' spectra.
   double low = std::numeric_limits<double>::infinity();
   double high = -low;
   for (const Quadrature* quadrature : quadratures) {

@@ -24,6 +24,7 @@ Samples labelled(const Task& task, Matrix inputs, const Matrix& logits, at::Tens
 
 Samples evaluation_samples(const Task& task, std::int64_t count, at::TensorOptions options) {
   if (task.online()) return labelled(task, evaluation_inputs(task, count), {}, options);
+  // Of a finite set its test samples, if there are any; else those that it trains on.
   if (task.test.rows() > 0) return labelled(task, task.test, task.test_logits, options);
   return labelled(task, task.dataset, task.logits, options);
 }
@@ -33,6 +34,7 @@ Samples fresh_samples(const Task& task, std::int64_t count, std::int64_t step, a
   Matrix inputs(count, task.input_size());
   standard_normals(task.seed, Stream::kFreshInputs, 0, static_cast<std::uint32_t>(step),
                    std::span(inputs.data(), static_cast<std::size_t>(inputs.size())));
+  // x = Sigma_x^(1/2) z, token by token.
   for (Eigen::Index t = 0; t < task.tokens; ++t) {
     auto token = inputs.middleCols(t * task.inputs, task.inputs);
     token = (token * task.input_factor).eval();  // the factor is symmetric

@@ -114,6 +114,7 @@ class ExportedProgram final : public UserModule {
     const auto elements = static_cast<std::int64_t>(size / c10::elementSize(*type));
     // The file holds a storage; sizes, strides and offset say which part is the tensor.
     const Tensor stored = at::from_blob(data.get(), {elements}, at::TensorOptions(*type));
+    // The last element that the view reaches must lie in the file.
     std::int64_t count = 1, last = offset;
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       count *= sizes[i];
@@ -151,6 +152,7 @@ class ExportedProgram final : public UserModule {
       require(state_.contains(name), "holds no tensor ", name, ", which its graph takes");
       bound_[value.at("arg").at("name")] = name;
       const Tensor& tensor = state_.at(name);
+      // Tied names share a tensor, which counts once.
       if (kind == "parameter" && tensor.requires_grad() && tensor.numel() > 0 &&
           seen.insert(tensor.unsafeGetTensorImpl()).second) {
         parameters_.push_back({name, tensor});

@@ -49,11 +49,13 @@ GradientMoments gradient_moments(Engine& engine, const at::Tensor& parameters, c
 at::Tensor batch_second_moment(const GradientMoments& moments, const BatchSampling& sampling) {
   const at::Tensor squared_mean = moments.mean.square();
   at::Tensor variance = moments.second_moment - squared_mean;
+  // Samples drawn without replacement vary less; fresh noise is independent all the same.
   if (sampling.samples != 1 || sampling.noise != 1) {
     const at::Tensor noise =
         moments.fresh_noise.defined() ? moments.fresh_noise : at::zeros_like(moments.second_moment);
     variance = sampling.samples * (variance - noise) + sampling.noise * noise;
   }
+  // E[g_B^2] = (E g)^2 + Var g / b, element by element.
   return squared_mean + variance / sampling.size;
 }
 
@@ -80,6 +82,7 @@ NoiseFactors noise_factors(const std::vector<Noise>& noise, at::TensorOptions op
   std::vector<double> heteroscedastic;
   if (std::all_of(noise.begin(), noise.end(), [](const Noise& one) { return one.fixed; })) return {};
   for (const Noise& one : noise) {
+    // Noise that was drawn once does not vary: a factor of zeros.
     Matrix factor = one.fixed ? Matrix::Zero(one.factor.rows(), one.factor.cols()) : one.factor;
     factors.push_back(at::from_blob(factor.data(), {factor.rows(), factor.cols()}, at::kDouble).clone());
     heteroscedastic.push_back(one.heteroscedastic);

@@ -30,6 +30,7 @@ class Patience {
   void look(std::int64_t steps, double excess) {
     const double now = std::log(excess);
     const double slope = looked_ > 0 ? (before_ - now) / static_cast<double>(steps - looked_) : 0;
+    // A third of the steps that the last slope predicts, at most a quarter of those taken.
     const double left = slope > 0 && std::isfinite(now) ? now / slope / 3 : 0;
     next_ = steps + std::max(shortest_, static_cast<std::int64_t>(std::min(left, 0.25 * static_cast<double>(steps))));
     looked_ = steps;
@@ -53,6 +54,7 @@ class LanczosPass {
                                                                                    : 2) {}
 
   Found run() {
+    // The panel: locked vectors, the basis, and the vector that comes next.
     const std::int64_t wanted = goal_.wanted;
     const std::int64_t locked = goal_.locked.size(1);
     const std::int64_t room = state_.dimension - locked;
@@ -62,6 +64,7 @@ class LanczosPass {
     panel.narrow(1, 0, locked).copy_(goal_.locked);
     panel.select(1, locked).copy_(fresh(panel, locked));
 
+    // What is known of each replica, and the products with the basis where they are kept.
     const auto replicas = static_cast<std::size_t>(state_.replicas);
     Pass now{std::vector<ProjectedMatrix>(replicas),
              std::vector<char>(replicas, 0),
@@ -89,6 +92,7 @@ class LanczosPass {
       ++m;
       state_.stopped = state_.stopped || state_.options.interrupted();
       const bool last = steps >= state_.options.steps || m == room || (state_.stopped && m >= wanted);
+      // Another step, unless it was the last one, the basis is full, or it is time to look.
       if (!last && m < capacity && (m < wanted || steps % test_every_ != 0)) continue;
 
       // Numbers come to the host; the recurrence is cut where a subspace was exhausted.
@@ -111,11 +115,14 @@ class LanczosPass {
         m = restart(now.projected, panel, products, locked, m, wanted);
         estimate.reset();
       }
+      // An exhausted subspace: the next vector is a new one, and beta = 0 couples nothing to it.
       if (exhausted.defined()) {
         at::Tensor next = panel.select(1, locked + m);
         next.copy_(at::where(exhausted.to(next.device()).unsqueeze(1), fresh(panel, locked + m), next));
       }
     }
+
+    // Combinations of rounded vectors: back to length 1, products with them.
     const at::Tensor lengths = norms(now.found.vectors).unsqueeze(2).clamp_min(1e-30);
     now.found.vectors.div_(lengths);
     if (state_.keeping) now.found.products.div_(lengths);
@@ -163,7 +170,9 @@ class LanczosPass {
     if (size < wanted) return kInfinity;
     double worst = 0;
     for (std::int64_t i = 0; i < wanted; ++i) {
+      // |A y - theta y| = |beta_m s_mi| for the Ritz vector y = sum_m s_m q_m.
       const double bound = std::abs(t.beta.back() * pairs.vectors(0, i));
+      // A proof needs less: a pair whose bound is far below its distance to the limit cannot pass it.
       const double room = !proof || t.size() < 8 ? 0 : goal_.limit.data_ptr<double>()[e] - pairs.values(i);
       const double allowed = std::max(state_.options.tolerance * state_.norm[replica], 0.1 * room);
       if (bound > 0) worst = std::max(worst, bound / allowed);
@@ -181,6 +190,7 @@ class LanczosPass {
       if (now.done[replica] != 0 || !look) return;
       const double worst = excess(e, t, wanted, why.proof);
       if (worst > 1 && !why.finished) return now.patience[replica].look(steps, worst);
+      // Converged, or no step follows: its values, and its vectors as weights of the basis.
       now.done[replica] = 1;
       const RitzPairs pairs = ritz_pairs(t, 0);
       const std::int64_t capacity = now.weights.size(2);
@@ -206,8 +216,10 @@ class LanczosPass {
         ProjectedMatrix& t = projected[e];
         if (!std::isfinite(alpha[e]) || !std::isfinite(beta[e])) state_.finite[e] = 0;
         if (state_.finite[e] == 0) done[e] = 1;
+        // What is not finite continues as zeros, so that T stays solvable, and counts as done.
         t.alpha.push_back(state_.finite[e] != 0 ? alpha[e] : 0);
         t.norm = std::max(t.norm, std::abs(t.alpha.back()) + (t.beta.empty() ? 0 : t.beta.back()));
+        // A beta that is rounding, or a basis of the whole space: nothing couples to what follows.
         double next = state_.finite[e] != 0 ? beta[e] : 0;
         if (next <= 10 * state_.epsilon * std::max(t.norm, state_.norm[e]) ||
             static_cast<std::int64_t>(t.size()) == room) {
@@ -219,6 +231,7 @@ class LanczosPass {
         }
         t.beta.push_back(next);
       }
+      // Steps after this one began with a vector of rounding errors.
       if (any) {
         alphas.resize(s + 1);
         return exhausted;
@@ -231,6 +244,7 @@ class LanczosPass {
   /// them. Returns the new m.
   std::int64_t restart(std::vector<ProjectedMatrix>& projected, at::Tensor& panel, const at::Tensor& products,
                        std::int64_t locked, std::int64_t m, std::int64_t wanted) {
+    // More than the wanted vectors, or the directions next to them would have to be found again.
     const std::int64_t kept = wanted + (m - wanted) / 3;
     at::Tensor weights = at::zeros({state_.replicas, kept, m}, at::kDouble);
     state_.panels.each([&](std::int64_t e) {
@@ -239,12 +253,15 @@ class LanczosPass {
       ProjectedMatrix next;
       next.norm = t.norm;
       for (std::int64_t i = 0; i < kept; ++i) {
+        // T becomes the arrow of sharpness/projected.h: sigma_i = beta_m s_mi couples y_i to the next vector.
         next.theta.push_back(pairs.values(i));
         next.sigma.push_back(t.beta.back() * pairs.vectors(m - 1, i));
         std::copy_n(pairs.vectors.col(i).data(), m, weights.data_ptr<double>() + (e * kept + i) * m);
       }
       t = std::move(next);
     });
+
+    // The new basis in the panel's first rows, and after it the vector that came after the old one.
     const at::Tensor next = panel.select(1, locked + m).clone();
     panel.narrow(1, locked, kept).copy_(state_.panels.combine(weights, panel, locked));
     panel.select(1, locked + kept).copy_(next);

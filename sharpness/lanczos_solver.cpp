@@ -29,6 +29,7 @@ class Solver {
     const std::int64_t k = state_.options.count;
     locked_ = at::empty({state_.replicas, 0, state_.dimension}, state_.op.options());
     values_ = at::empty({state_.replicas, 0}, at::kDouble);
+    // The k wanted pairs, as far as one Krylov space shows them.
     const Found first = state_.options.previous.defined() ? track(state_) : pass(k);
     lock(first, first.values);
     std::vector<char> proven(static_cast<std::size_t>(state_.replicas), 0);
@@ -36,6 +37,7 @@ class Solver {
       // Orthogonally to what is locked nothing may lie beyond the k-th value.
       const at::Tensor limit = std::get<0>(values_.sort(-1, /*descending=*/true)).select(1, k - 1).contiguous();
       const Found found = pass(1, limit);
+      // A pair beyond the limit is a copy that was missing: locked like the others, and another proof follows.
       bool more = false;
       at::Tensor counted = found.values.clone();
       for (std::int64_t e = 0; e < state_.replicas; ++e) {
@@ -79,6 +81,7 @@ class Solver {
     std::vector<double> signs(static_cast<std::size_t>(k));
     standard_normals(state_.options.seed, Stream::kProbe, 0, kReplacement - 1, signs);
     for (double& sign : signs) sign = sign < 0 ? -1 : 1;
+    // |sum_i +-(A y_i - known_i)|: with random signs errors of different vectors do not cancel.
     const at::Tensor weights = at::tensor(signs, at::kDouble).to(vectors.options());
     const double scale = 1 / std::sqrt(static_cast<double>(k));
     const at::Tensor sum = at::mv(vectors[0].t(), weights).mul_(scale);
@@ -97,6 +100,7 @@ class Solver {
       state_.matvecs += vectors.size(1);
       products = state_.op.apply(vectors);
     }
+    // Known products where there are some, those of a frugal solver only if one more product agrees.
     if (known_ == 0) return products;
     const at::Tensor rows = chosen.clamp_max(known_ - 1).unsqueeze(2).expand(vectors.sizes()).to(vectors.device());
     const at::Tensor known = state_.sign * known_products_.gather(1, rows);
@@ -108,6 +112,7 @@ class Solver {
   }
 
   Spectrum finish() {
+    // The k largest of what each replica has locked and counts.
     const at::Tensor best = std::get<1>(values_.sort(-1, /*descending=*/true)).narrow(1, 0, state_.options.count);
     const at::Tensor vectors = locked_.gather(
         1, best.unsqueeze(2).expand({state_.replicas, state_.options.count, state_.dimension}).to(locked_.device()));

@@ -28,6 +28,7 @@ class Tracking {
     Subspace space{at::empty({state_.replicas, capacity, state_.dimension}, state_.op.options()),
                    at::empty({state_.replicas, capacity, state_.dimension}, state_.op.options()),
                    std::vector<Eigen::MatrixXd>(static_cast<std::size_t>(state_.replicas)), 0};
+    // The space begins with the given vectors, made orthonormal; random ones for those that are missing.
     const at::Tensor given = state_.options.previous.to(state_.op.options());
     const at::Tensor none = at::zeros({state_.replicas, state_.dimension}, state_.op.options());
     for (std::int64_t i = 0; i < k; ++i) {
@@ -65,6 +66,7 @@ class Tracking {
 
       // The largest residual of each joins the space.
       if (space.size == capacity) {
+        // A full space shrinks to its best Ritz vectors first, more than are wanted.
         const auto [kept_values, kept_weights] = best_pairs(space, k + (capacity - k) / 3);
         contract(space, kept_weights, kept_values);
       }
@@ -83,6 +85,7 @@ class Tracking {
     const at::Tensor before = norms(w);
     state_.panels.project_out(panel, rows, w);
     const at::Tensor after = norms(w);
+    // What projection leaves at the level of rounding has no direction worth keeping.
     const at::Tensor lost = (after <= 100 * state_.epsilon * before).logical_or(after == 0);
     w = w / after.unsqueeze(1).clamp_min(1e-30);
     if (!lost.any().item<bool>()) return w;
@@ -98,12 +101,14 @@ class Tracking {
     space.basis.select(1, m).copy_(x);
     const at::Tensor w = state_.product(x.contiguous());
     space.products.select(1, m).copy_(w);
+    // Q A Q' grows by the overlaps of A x with the basis, as a row and a column.
     const at::Tensor column = state_.panels.overlaps(space.basis, m + 1, w).to(at::kCPU, at::kDouble).contiguous();
     for (std::int64_t e = 0; e < state_.replicas; ++e) {
       const auto replica = static_cast<std::size_t>(e);
       Eigen::MatrixXd& t = space.projected[replica];
       t.conservativeResize(m + 1, m + 1);
       for (std::int64_t j = 0; j <= m; ++j) t(j, m) = t(m, j) = column.data_ptr<double>()[e * (m + 1) + j];
+      // Zeros are a matrix that the solver can take; the replica is marked.
       if (!t.allFinite()) {
         state_.finite[replica] = 0;
         t.setZero();
@@ -119,6 +124,7 @@ class Tracking {
     space.basis.narrow(1, 0, kept).copy_(basis);
     space.products.narrow(1, 0, kept).copy_(products);
     space.size = kept;
+    // In a basis of Ritz vectors Q A Q' is diagonal.
     for (std::int64_t e = 0; e < state_.replicas; ++e) {
       const Eigen::Map<const Eigen::VectorXd> theta(values.data_ptr<double>() + e * kept, kept);
       space.projected[static_cast<std::size_t>(e)] = theta.asDiagonal();
@@ -134,6 +140,7 @@ class Tracking {
       const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(space.projected[replica]);
       const Eigen::Index last = space.size - 1;
       state_.norm[replica] = std::max(state_.norm[replica], solver.eigenvalues().cwiseAbs().maxCoeff());
+      // The solver's values ascend.
       for (std::int64_t i = 0; i < count; ++i) {
         values.data_ptr<double>()[e * count + i] = solver.eigenvalues()(last - i);
         std::copy_n(solver.eigenvectors().col(last - i).data(), space.size,

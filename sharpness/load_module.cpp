@@ -34,6 +34,7 @@ ModuleSamples converted(const ModuleSamples& samples, const ModuleOptions& optio
   for (const Tensor& values : samples.inputs) {
     inputs.push_back(part(values, true, samples.inputs.size() == 1 ? "inputs" : network.inputs()[inputs.size()].name));
   }
+  // Targets of cross-entropy may be classes, which stay integers.
   const bool classes = options.loss == ModuleLoss::kCrossEntropy;
   return {inputs, samples.targets.defined() ? part(samples.targets, classes, "targets") : Tensor()};
 }
@@ -68,6 +69,7 @@ std::unique_ptr<Objective> load_module(const std::string& file, const ReadSample
   if (options.options.has_dtype()) {
     network->set_precision(c10::typeMetaToScalarType(options.options.dtype()));
   }
+  // Before samples are read: what the file returns must fit the loss.
   check_results(*network, options.loss);
   const ModuleSamples samples = read(network->inputs());
   return with_torch_errors(network->subject(), [&] {

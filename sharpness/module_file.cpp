@@ -152,6 +152,7 @@ void join_tied(const torch::jit::Module& module) {
   for (torch::jit::Module part : module.modules()) {
     for (const auto& [name, parameter] : part.named_parameters(/*recurse=*/false)) {
       if (!parameter.requires_grad()) continue;
+      // The first name keeps its tensor; others of the same memory get that one.
       const auto same = std::find_if(first.begin(), first.end(), [&](const Tensor& t) {
         return !t.is_same(parameter) && same_memory(t, parameter);
       });
@@ -170,6 +171,7 @@ torch::jit::Module load(const std::string& file, at::Device device) {
   try {
     module = torch::jit::load(file, device);
   } catch (const std::exception& error) {
+    // What the file is, where that is known, says more than LibTorch's error.
     const std::string other = other_format(file);
     require(other.empty(), subject, ": ", other);
     throw UserError(concat(subject,
@@ -192,6 +194,7 @@ std::vector<NamedTensor> distinct_parameters(const torch::jit::Module& module, c
   require(!leaves.empty(), "--module ", file,
           ": has no parameter that requires gradients (frozen by requires_grad or torch.jit.freeze?)");
 
+  // Memory shared in any other way would count a weight twice, or move one that is not measured.
   const std::vector<NamedTensor> all = all_tensors(module);
   for (const NamedTensor& leaf : leaves) {
     require(!overlaps_itself(leaf.tensor), "--module ", file, ": parameter ", leaf.name,

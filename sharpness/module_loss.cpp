@@ -15,6 +15,7 @@ using at::Tensor;
 OutputLoss::OutputLoss(ModuleLoss kind, const Tensor& targets, std::string data) : kind_(kind), data_(std::move(data)) {
   if (kind_ != ModuleLoss::kCrossEntropy || targets.numel() == 0) return;
   if (targets.scalar_type() == at::kLong) {
+    // Classes: whether they fit is decided when the outputs are known (check_fit).
     least_ = targets.min().item<std::int64_t>();
     most_ = targets.max().item<std::int64_t>();
     return;
@@ -45,6 +46,7 @@ void OutputLoss::check_fit(const Tensor& outputs, const Tensor& targets) const {
   require(outputs.dim() >= 2, "--loss cross-entropy: needs outputs [samples, ..., classes], not ",
           c10::str(outputs.sizes()));
   const bool classes = targets.scalar_type() == at::kLong;
+  // Classes lack the outputs' last dimension, distributions have it.
   const auto wanted = classes ? outputs.sizes().slice(0, static_cast<std::size_t>(outputs.dim() - 1)) : outputs.sizes();
   require(targets.sizes() == wanted, "--loss cross-entropy: targets ", c10::str(targets.sizes()), " of ", data_,
           " do not fit outputs ", c10::str(outputs.sizes()), ": must be ", c10::str(wanted),
@@ -58,6 +60,7 @@ Tensor OutputLoss::sum(const Tensor& outputs, const Tensor& targets) const {
   check_fit(outputs, targets);
   if (kind_ == ModuleLoss::kProgram) return outputs.sum();
   if (kind_ == ModuleLoss::kMeanSquared) return (outputs - targets).square().sum();
+  // -log p of the class, or -sum_c y_c log p_c.
   const Tensor log_p = at::log_softmax(outputs, -1);
   if (targets.scalar_type() == at::kLong) return -log_p.gather(-1, targets.unsqueeze(-1)).sum();
   return -(targets * log_p).sum();

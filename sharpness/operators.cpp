@@ -37,6 +37,7 @@ BlockOperator::BlockOperator(std::shared_ptr<LinearOperator> op, std::int64_t fi
 }
 
 at::Tensor BlockOperator::apply(const at::Tensor& vectors) {
+  // Zeros outside the block go in, the block's part comes out.
   at::Tensor whole = at::zeros({vectors.size(0), vectors.size(1), op_->dimension()}, vectors.options());
   whole.narrow(2, first_, count_).copy_(vectors);
   return op_->apply(whole).narrow(2, first_, count_);

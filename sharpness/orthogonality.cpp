@@ -33,6 +33,7 @@ bool OrthogonalityEstimate::lost(double alpha, double beta) {
 }
 
 void OrthogonalityEstimate::restored(double beta) {
+  // The recurrence reaches two vectors back, so that the next one is treated alike (Simon).
   next_ = !next_;
   beta_.back() = beta;
   std::fill(now_.begin(), now_.end(), epsilon_);

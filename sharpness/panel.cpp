@@ -42,6 +42,7 @@ template <class T>
 
 template <class T>
 [[gnu::always_inline]] inline void project(const T* panel, std::int64_t rows, std::int64_t n, T* w, T* overlap) {
+  // The first pass loses digits where much cancels; the second has only rounding to remove.
   for (int pass = 0; pass < 2; ++pass) {
     for (std::int64_t j = 0; j < rows; ++j) overlap[j] = dot(panel + j * n, w, n);
     for (std::int64_t j = 0; j < rows; ++j) add_scaled(w, -overlap[j], panel + j * n, n);
@@ -59,6 +60,7 @@ SHARPSEEK_CLONES void project_panel(const double* panel, std::int64_t rows, std:
 template <class T>
 [[gnu::always_inline]] inline std::pair<T, T> advance_one(T* panel, std::int64_t row, std::int64_t n, T* w,
                                                           T* overlap) {
+  // alpha before the projection removes that part of w.
   const T alpha = dot(panel + row * n, w, n);
   project(panel, row + 1, n, w, overlap);
   const T beta = std::sqrt(dot(w, w, n));
@@ -82,6 +84,7 @@ template <class T>
   T with_q[kSums] = {};
   T with_previous[kSums] = {};
   T squares[kSums] = {};
+  // First pass: both overlaps, each in sixteen partial sums.
   const std::int64_t whole = n - n % kSums;
   for (std::int64_t i = 0; i < whole; i += kSums) {
     for (int l = 0; l < kSums; ++l) {
@@ -93,12 +96,15 @@ template <class T>
     with_q[0] += q[i] * w[i];
     with_previous[0] += previous[i] * w[i];
   }
+  // What is left over is in the first partial sums already.
   T a = 0;
   T p = 0;
   for (int l = 0; l < kSums; ++l) {
     a += with_q[l];
     p += with_previous[l];
   }
+
+  // Second pass: subtract both, and measure what is left.
   for (std::int64_t i = 0; i < whole; i += kSums) {
     for (int l = 0; l < kSums; ++l) {
       w[i + l] -= a * q[i + l] + p * previous[i + l];
@@ -147,6 +153,7 @@ void PanelProducts::each(const std::function<void(std::int64_t)>& body) { pool_.
 
 void PanelProducts::project_out(const at::Tensor& panel, std::int64_t rows, at::Tensor& w) {
   if (rows == 0) return;
+  // The matrix library, where one panel or a GPU keeps it busy.
   if (!own_loops_) {
     const at::Tensor q = panel.narrow(1, 0, rows);
     for (int pass = 0; pass < 2; ++pass) {
@@ -158,6 +165,8 @@ void PanelProducts::project_out(const at::Tensor& panel, std::int64_t rows, at::
     }
     return;
   }
+
+  // Else a replica is a task, whose thread keeps the room for overlaps.
   const std::int64_t n = w.size(1);
   const std::int64_t stride = panel.stride(0);
   const auto run = [&]<class T>(T*) {
@@ -201,6 +210,7 @@ std::pair<at::Tensor, at::Tensor> PanelProducts::advance(at::Tensor& panel, std:
 
 std::pair<at::Tensor, at::Tensor> PanelProducts::advance_once(at::Tensor& panel, std::int64_t row, at::Tensor& w) {
   if (replicas_ > 1 || !panel.device().is_cpu()) return advance(panel, row, w);
+  // After the two last rows only rounding is left for one pass over all of them.
   const auto [alpha, before] = recurrence(panel, row, w);
   const double beta = subtract(panel, row + 1, w, before);
   store(panel, row + 1, w, beta);
@@ -211,7 +221,9 @@ std::pair<at::Tensor, at::Tensor> PanelProducts::advance_partly(at::Tensor& pane
                                                                 std::int64_t row, at::Tensor& w,
                                                                 OrthogonalityEstimate& estimate) {
   auto [alpha, beta] = recurrence(panel, row, w);
+  // The recurrence knows nothing of locked vectors, so that rounding along them would grow.
   if (locked > 0) beta = subtract(panel, locked, w, 0);
+  // The whole basis only when the estimate says that orthogonality is as good as lost.
   if (estimate.lost(alpha, beta)) {
     beta = subtract(panel, row + 1, w, beta);
     estimate.restored(beta);
@@ -266,6 +278,7 @@ at::Tensor PanelProducts::overlaps(const at::Tensor& panel, std::int64_t rows, c
 }
 
 at::Tensor PanelProducts::combine(const at::Tensor& weights, const at::Tensor& panel, std::int64_t first) {
+  // y_i = sum_j s_ij q_j, in the order of the rows.
   const std::int64_t rows = weights.size(2);
   const at::Tensor w = weights.to(panel.options()).contiguous();
   if (!own_loops_) return at::bmm(w, panel.narrow(1, first, rows));

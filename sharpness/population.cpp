@@ -62,6 +62,7 @@ Population population(const TrainingProblem& problem, const Samples& clean, std:
   const bool none = std::count(varies.begin(), varies.end(), 1.0) == 0;
   const bool all = std::count(varies.begin(), varies.end(), 0.0) == 0;
   if (!all) own = own * at::tensor(varies, at::kDouble).view({-1, 1, 1, 1});
+  // Means of sampled labels are shared by all replicas; others are each replica's own.
   Population result{{clean.inputs, distinct == 1 ? means.front() : at::stack(means), problem.loss}, {}, {}};
   result.samples.targets = result.samples.targets.to(options);
   if (!none) result.noise.own = own.to(options);

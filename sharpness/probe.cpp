@@ -69,10 +69,12 @@ Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step, cons
   const at::Tensor safe = or_zero(parameters);
   std::vector<at::Tensor> state;
   for (const at::Tensor& slot : optimizer) state.push_back(or_zero(slot));
+  // The optimiser's state, if it is whole: some quantities depend on the next step.
   std::optional<TrainingMoment> moment;
   if (training_ && training_->slots() == static_cast<int>(state.size())) {
     moment = TrainingMoment{training_.get(), &state, step};
   }
+  // One context for all quantities: what several of them need is computed once.
   EngineObjective objective(engine_, safe, data_.fixed, noise_factors_, {batches_, labels_, step});
   std::function<GradientMoments()> fresh;
   if (data_.fresh) fresh = [&] { return fresh_moments(safe, step); };
@@ -83,6 +85,7 @@ Measurement Probe::measure(const at::Tensor& parameters, std::int64_t step, cons
   for (const Quantity* quantity : quantities_) quantity->measure(context, result);
   if (options_.warm_start) found_ = context.trackable();
 
+  // NaN in every variable of a diverged replica.
   const at::Tensor keep = finite.to(at::kCPU);
   const at::Tensor nothing = at::full({}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   for (auto& [name, values] : result) {

@@ -32,6 +32,7 @@ at::Tensor ProbeSource::signs(std::uint64_t use, std::uint32_t index, std::int64
   float* to = z.data_ptr<float>();
   for (std::size_t e = 0; e < rows; ++e) {
     random_words(seed, Stream::kProbe, key(e, use), index, bits);
+    // One bit a sign, from the lowest of each word.
     for (std::int64_t i = 0; i < size; ++i) {
       *to++ = ((bits[static_cast<std::size_t>(i / 32)] >> (i % 32)) & 1u) != 0 ? 1.0f : -1.0f;
     }

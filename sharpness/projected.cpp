@@ -17,6 +17,7 @@ void implicit_ql(std::vector<double>& d, std::vector<double>& e, Eigen::MatrixXd
   e[n - 1] = 0;
   for (std::size_t l = 0; l < n; ++l) {
     for (int iteration = 0; iteration < 60; ++iteration) {
+      // The block l .. m ends at the first element that is rounding next to its neighbours.
       std::size_t m = l;
       while (m + 1 < n) {
         const double size = std::abs(d[m]) + std::abs(d[m + 1]);
@@ -24,9 +25,11 @@ void implicit_ql(std::vector<double>& d, std::vector<double>& e, Eigen::MatrixXd
         ++m;
       }
       if (m == l) break;
+      // Wilkinson's shift is the eigenvalue of the block's first two rows that is nearer to d_l; g = d_m - shift.
       double g = (d[l + 1] - d[l]) / (2 * e[l]);
       double r = std::hypot(g, 1.0);
       g = d[m] - d[l] + e[l] / (g + std::copysign(r, g));
+      // Plane rotations from the block's end upwards chase the bulge that the shift has made.
       double s = 1, c = 1, p = 0;
       bool deflated = false;
       for (std::size_t i = m; i-- > l;) {
@@ -35,6 +38,7 @@ void implicit_ql(std::vector<double>& d, std::vector<double>& e, Eigen::MatrixXd
         r = std::sqrt(f * f + g * g);
         e[i + 1] = r;
         if (r == 0) {
+          // The matrix has split: the next iteration takes the smaller block.
           d[i + 1] -= p;
           e[m] = 0;
           deflated = true;
@@ -47,6 +51,7 @@ void implicit_ql(std::vector<double>& d, std::vector<double>& e, Eigen::MatrixXd
         p = s * r;
         d[i + 1] = g + p;
         g = c * r - b;
+        // The same rotation for the vectors.
         double* low = z.col(static_cast<Eigen::Index>(i)).data();
         double* high = z.col(static_cast<Eigen::Index>(i + 1)).data();
         for (Eigen::Index k = 0; k < z.rows(); ++k) {
@@ -70,10 +75,12 @@ RitzPairs ritz_pairs(const ProjectedMatrix& matrix, std::size_t first_row) {
   const auto first = static_cast<Eigen::Index>(first_row);
   RitzPairs pairs{Eigen::VectorXd(size), Eigen::MatrixXd(size - first, size)};
   if (matrix.theta.empty()) {
+    // Tridiagonal: QL on the wanted rows of the vectors alone.
     std::vector<double> d = matrix.alpha;
     std::vector<double> e(matrix.beta.begin(), matrix.beta.end() - 1);
     Eigen::MatrixXd z = Eigen::MatrixXd::Identity(size, size).bottomRows(size - first);
     implicit_ql(d, e, z);
+    // Descending; equal values stay in the order in which QL found them.
     std::vector<Eigen::Index> order(static_cast<std::size_t>(size));
     std::iota(order.begin(), order.end(), Eigen::Index{0});
     std::stable_sort(order.begin(), order.end(), [&](Eigen::Index a, Eigen::Index b) {
@@ -86,6 +93,8 @@ RitzPairs ritz_pairs(const ProjectedMatrix& matrix, std::size_t first_row) {
     }
     return pairs;
   }
+
+  // After a restart: T with its arrow, by a dense solver.
   Eigen::MatrixXd t = Eigen::MatrixXd::Zero(size, size);
   const auto kept = static_cast<Eigen::Index>(matrix.theta.size());
   for (Eigen::Index i = 0; i < size; ++i) {

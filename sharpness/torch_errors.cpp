@@ -77,6 +77,7 @@ std::string torch_reason(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return "out of memory; a lower --chunk or --memory takes less";
   }
+  // The first line of the message itself: no C++ frames, no traceback of the interpreter.
   const auto* own = dynamic_cast<const c10::Error*>(&error);
   std::string text = own != nullptr ? own->what_without_backtrace() : error.what();
   text.resize(std::min(text.size(), text.find("\nException raised from")));
@@ -94,6 +95,7 @@ std::string torch_reason(const std::exception& error) {
     text.resize(kLongest);
     text.append(" ...");
   }
+  // What to do about it, where that is known.
   for (const Hint& hint : kHints) {
     if (holds(text, hint.part)) return concat(text, " (", hint.advice, ")");
   }

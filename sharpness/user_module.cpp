@@ -22,6 +22,7 @@ void convert(const UserModule& module, at::ScalarType real) {
     const bool complex = tensor.is_complex();
     if (!complex && !tensor.is_floating_point()) continue;
     const at::ScalarType wanted = complex ? c10::toComplexType(real) : real;
+    // In place, so that every name of the tensor has the new type.
     if (tensor.scalar_type() != wanted) tensor.set_data(tensor.detach().to(wanted));
   }
 }

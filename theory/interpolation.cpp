@@ -141,6 +141,7 @@ Linearisation linearise(Engine& engine, const at::Tensor& parameters, const Samp
   const at::Tensor& j = result.jacobian;
   const at::Tensor transposed = j.transpose(1, 2);
   const double scale = curvature_scale(samples);
+  // J J' and J' J have the same eigenvalues above 0: the smaller one is solved.
   const bool dual = rows < parameters.size(1);
   // A replica that is not finite would make the eigensolver throw: its caller rejects the step by the rest.
   const at::Tensor gram = scale * (dual ? j.bmm(transposed) : transposed.bmm(j));
@@ -197,6 +198,7 @@ GradientFlowLimit gradient_flow_limit(Engine& engine, const at::Tensor& paramete
     }
   }
 
+  // Near the set Gauss-Newton steps square the misfit, where the flow would take ever longer.
   for (int i = 0; i < kCorrections; ++i) {
     limit.misfit = misfit(engine, limit.parameters, samples);
     const at::Tensor wanting = (limit.misfit > kArrived) & (limit.misfit <= kNear);

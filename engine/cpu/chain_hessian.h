@@ -56,6 +56,8 @@ class ChainHessian {
       m.own = take(pairs(m.outputs) * pairs(m.width));
       for (int i = 0; i < m.outputs * m.inputs; ++i) m.w[i] = Lanes<R>::load(job.weights + (m.weights + i) * kLanes);
     }
+
+    // What is passed from layer to layer, and the factors of sums over samples: room for the widest layer.
     values_ = take(kChunk * widest());
     gradient_ = take(kChunk * widest());
     curvature_ = take(kChunk * widest() * widest());
@@ -73,9 +75,11 @@ class ChainHessian {
     for (int first = 0; first < job_.samples; first += kChunk) {
       count_ = job_.samples - first < kChunk ? job_.samples - first : kChunk;
       add_ = first > 0;
+      // One forward and one backward pass give delta and S of every layer, ..
       forward(first);
       differentiate_loss(first);
       for (int m = job_.depth - 1; m >= 0; --m) backward(m);
+      // .. from which all blocks of the Hessian are sums over samples: l = m, then the pairs l < m.
       for (Layer& m : layers_) sum_own(m);
       R* sums = crossed_;
       for (int l = 0; l + 1 < job_.depth; ++l) {
@@ -126,10 +130,12 @@ class ChainHessian {
           job_.own ? Lanes<R>::load(job_.inputs + from * kLanes) : constant<R>(static_cast<double>(job_.inputs[from]));
     }
     for (Layer& m : layers_) {
+      // The layer keeps its inputs x; that of a bias is 1.
       for (int n = 0; n < count_; ++n) {
         for (int d = 0; d < m.inputs; ++d) m.x[n * m.width + d] = values_[n * m.inputs + d];
         if (m.bias >= 0) m.x[n * m.width + m.inputs] = constant<R>(1);
       }
+      // z = W x + b: the product is added to the offsets.
       for (int i = 0; i < count_ * m.outputs; ++i) {
         values_[i] = m.bias >= 0 ? Lanes<R>::load(job_.weights + (m.bias + i % m.outputs) * kLanes) : constant<R>(0);
       }
@@ -143,6 +149,7 @@ class ChainHessian {
       if constexpr (requires { activation(passes); }) {
         using Function = decltype(activation(passes));
         for (int i = 0; i < count_ * m.outputs; ++i) {
+          // f'' is the tangent of f' along z: an activation needs no second derivative of its own.
           const Dual<R> z(values_[i], constant<R>(1));
           const Dual<R> y = Function::value(z);
           const Dual<R> slope = Function::derivative(traits(m.kind).reads_output ? y : z);
@@ -159,6 +166,8 @@ class ChainHessian {
     const int outputs = last().outputs;
     const R share = constant<R>(1.0 / job_.samples);
     const LabelArray<PackedNumbers<R>> labels{{job_.targets + std::ptrdiff_t{first} * outputs * kLanes}};
+    // Row c of the second derivatives is the tangent of the gradient along output c. Without that tangent
+    // (residual_only) the Gauss-Newton part is 0.
     for (int c = 0; c < outputs; ++c) {
       for (int i = 0; i < count_ * outputs; ++i) {
         outputs_[i] = Dual<R>(values_[i], constant<R>(i % outputs == c && !job_.residual_only ? 1 : 0));
@@ -183,6 +192,7 @@ class ChainHessian {
     for (int n = 0; n < count_; ++n) {
       const R* slope = m.slope + n * outputs;
       const R* g = gradient_ + n * outputs;
+      // delta = f' g and S = f' C f', plus g f'' on the diagonal.
       for (int c = 0; c < outputs; ++c) {
         m.delta[n * outputs + c] = m.bent ? slope[c] * g[c] : g[c];
         for (int o = 0; o < outputs; ++o) {
@@ -193,6 +203,8 @@ class ChainHessian {
         if (m.bent) m.second[diagonal] = fused(g[c], m.bend[n * outputs + c], m.second[diagonal]);
       }
     }
+
+    // On to the layer below: C = W' S W and g = W' delta. S W is kept for the pairs of layers.
     if (index == 0) return;
     for (int n = 0; n < count_; ++n) {
       R* const second = m.second + n * outputs * outputs;
@@ -208,6 +220,7 @@ class ChainHessian {
   }
 
   void sum_own(Layer& m) {
+    // S and x x' are symmetric: the pairs c >= o and d >= e are enough.
     const int rows = pairs(m.outputs);
     const int columns = pairs(m.width);
     R* left = left_;
@@ -222,6 +235,7 @@ class ChainHessian {
         for (int e = 0; e <= d; ++e) *right++ = x[d] * x[e];
       }
     }
+    // sum_n S[c, o] x[d] x[e], all of them as one product over samples.
     multiply<R*>(rows, columns, {count_, left_, 1, rows, right_, 1, columns, m.own, columns, add_, m.own});
   }
 
@@ -235,6 +249,7 @@ class ChainHessian {
     const int rows = m.parameters() * from;
     for (int n = 0; n < count_; ++n) {
       R* const u = reach_ + std::ptrdiff_t{n} * widest() * widest();  // [m.inputs, from]
+      // U_ml = f'_(m-1) W_(m-1) U_(m-1)l, which begins with U_(l+1)l = f'_l.
       if (m_index > l_index + 1) {
         for (int i = 0; i < before.inputs * from; ++i) moved_[i] = u[i];
         multiply<R*>(m.inputs, from, {before.inputs, before.w, before.inputs, 1, moved_, 1, from, u, from, false, u});
@@ -246,8 +261,10 @@ class ChainHessian {
           u[i] = m_index > l_index + 1 ? slope * u[i] : d == a ? slope : constant<R>(0);
         }
       }
+      // S_ml = S_mm W_m U_ml.
       R* const weighted = m.weighted + n * m.outputs * m.inputs;
       multiply<R*>(m.outputs, from, {m.inputs, weighted, m.inputs, 1, u, 1, from, mixed_, from, false, mixed_});
+      // The factor of x_l[b]. A bias has no term with delta: its input, 1, does not depend on z_l.
       R* left = left_ + std::ptrdiff_t{n} * rows;
       const R* x = m.x + n * m.width;
       for (int c = 0; c < m.outputs; ++c) {
@@ -276,6 +293,7 @@ class ChainHessian {
         for (int o = 0; o <= c; ++o) {
           for (int d = 0; d < m.width; ++d) {
             for (int e = 0; e <= d; ++e, ++sum) {
+              // Both places that a sum fills; put() mirrors them.
               put(m.index(c, d), m.index(o, e), *sum);
               put(m.index(c, e), m.index(o, d), *sum);
             }

@@ -31,6 +31,7 @@ class Draws {
         training_(stream_key(job.seed, Stream::kTraining)) {
     const auto take = [&](int count) { return space.take(static_cast<std::size_t>(count)); };
     const bool online = job.dataset == nullptr;
+    // Online, inputs and noise are neighbours in one stream; with Sigma_x = I the draws are the inputs.
     draws_ = take((online ? input_count_ : 0) + noise_count_ + 1);
     inputs_ = online && job.input_factor == nullptr ? draws_ : take(input_count_);
     own_ = take(noise_count_ + 1);
@@ -49,6 +50,7 @@ class Draws {
   /// Draws the mini-batch of this step.
   void draw(std::uint32_t step) {
     R* z = draws_;
+    // Inputs, and fresh normals where a lane wants them; online these follow the inputs in the stream.
     if (job_.dataset == nullptr) {
       z += input_count_;
       normals(draws_, input_count_ + (has(NoiseKind::kGaussian) ? noise_count_ : 0), keys_, step, training_);
@@ -57,6 +59,8 @@ class Draws {
       choose_samples(step);
       if (has(NoiseKind::kGaussian)) normals(z, noise_count_, keys_, step, training_);
     }
+
+    // Labels that are ready, or that need one uniform number instead of noise.
     if (job_.whole_labels != nullptr) {
       for (int i = 0; i < noise_count_; ++i) noise_[i] = Lanes<R>::load(job_.whole_labels + i * kLanes);
       return;
@@ -65,12 +69,14 @@ class Draws {
     if (job_.full_batch) {
       for (int i = 0; i < noise_count_; ++i) z[i] = constant<R>(0);  // fresh noise averages out
     }
+    // Lanes may have different kinds of noise: each kind is drawn for all lanes and given to those that have it.
     for (NoiseKind kind : {NoiseKind::kSigns, NoiseKind::kResiduals}) {
       if (has(kind) && !job_.full_batch) draw_other(kind, step, z);
     }
     for (NoiseKind kind : {NoiseKind::kFixedGaussian, NoiseKind::kFixedSigns, NoiseKind::kFixedResiduals}) {
       if (has(kind)) draw_other(kind, step, z);
     }
+    // Then eps = factor D(x) z, on the logits of the data where there are some.
     if (job_.heteroscedastic != nullptr) scale_noise(z);
     shape_noise(z);
     if (job_.logits != nullptr) add_logits();
@@ -99,6 +105,7 @@ class Draws {
     const R one = constant<R>(1);
     for (int k = 0; k < job_.batch; ++k) {
       const R first = inputs_[k * job_.tokens * job_.inputs];
+      // -1 where the first input is negative, else 1.
       const R sign = fused(constant<R>(-2), step(constant<R>(0) - first), one);
       const R even = square_root(fused(a, sign, one));
       const R odd = square_root(fused(constant<R>(0) - a, sign, one));
@@ -140,6 +147,7 @@ class Draws {
     const int classes = job_.outputs / tokens;
     for (int k = 0; k < job_.batch * tokens; ++k) {  // token t of sample k / tokens
       const int t = k % tokens;
+      // A block has four words: a new one for every fourth token of the batch, or of the sample.
       if (k % 4 == 0) {
         block_words(words, lane_numbers(static_cast<std::uint32_t>(k / 4)).of, lane_numbers(step).of, keys_, fresh);
       }
@@ -147,6 +155,7 @@ class Draws {
         block_words(own, lane_numbers(static_cast<std::uint32_t>(t / 4)).of, rows_ + k / tokens * kLanes, keys_, fixed);
       }
       for (int l = 0; l < kLanes; ++l) {
+        // A label that is drawn once belongs to its row, any other to the step.
         const bool once = job_.dataset != nullptr && drawn_once(job_.noise_kinds[l]);
         Real* label = to + k * classes * kLanes + l;
         label[0] = label_uniform<Real>(once ? own[t % 4 * kLanes + l] : words[k % 4 * kLanes + l]);
@@ -190,6 +199,7 @@ class Draws {
         }
       }
     }
+    // Into the lanes of this kind alone.
     const Real* from = reinterpret_cast<const Real*>(own_);
     Real* to = reinterpret_cast<Real*>(z);
     for (int l = 0; l < kLanes; ++l) {
@@ -214,6 +224,7 @@ class Draws {
     Real* to = reinterpret_cast<Real*>(z);
     for (int first = 0; first < count; first += 128) {
       alignas(64) std::uint32_t words[4 * kLanes];
+      // One bit a sign: a block has 128.
       block_words(words, lane_numbers(static_cast<std::uint32_t>(first / 128)).of, steps, keys_, stream);
       for (int j = 0; j < std::min(128, count - first); ++j) {
         const std::uint32_t* word = words + j / 32 * kLanes;
@@ -241,12 +252,15 @@ class Draws {
       draw_rows(step, Stream::kSampleIndex, rows_);
     } else {
       for (int k = 0; k < job_.batch; ++k) {
+        // Epochs follow each other without a gap: a mini-batch may end in another one than it began in.
         const std::uint64_t position =
             std::uint64_t{step} * static_cast<std::uint64_t>(job_.batch) + static_cast<std::uint64_t>(k);
         permute(static_cast<std::uint32_t>(position / job_.samples),
                 static_cast<std::uint32_t>(position % job_.samples), rows_ + k * kLanes);
       }
     }
+
+    // Lanes take different rows: each copies its own.
     const int n = job_.tokens * job_.inputs;
     Real* to = reinterpret_cast<Real*>(inputs_);
     for (int k = 0; k < job_.batch; ++k) {
@@ -272,12 +286,15 @@ class Draws {
   /// Without: permuted_index (data/permutation.h) of every lane. Lanes that have arrived wait for the others.
   void permute(std::uint32_t epoch, std::uint32_t position, std::uint32_t* rows) {
     const StreamKey<R> stream(stream_key(job_.seed, Stream::kPermutation));
+    // A Feistel network on 2 x half bits, as few as hold all rows ..
     const int half = (std::bit_width(job_.samples > 1 ? job_.samples - 1 : 1u) + 1) / 2;
     const std::uint32_t mask = (std::uint32_t{1} << half) - 1;
     const LaneNumbers epochs = lane_numbers(epoch);
     alignas(64) std::uint64_t walker[kLanes];
     for (std::uint64_t& own : walker) own = position;
     bool arrived[kLanes] = {};
+
+    // .. and cycle walking: what falls beyond the last row goes through the network again.
     for (bool all = false; !all;) {
       alignas(64) std::uint32_t left[kLanes];
       alignas(64) std::uint32_t right[kLanes];
@@ -291,6 +308,7 @@ class Draws {
         for (int l = 0; l < kLanes; ++l) index[l] = (round << 16) | right[l];
         block_words(words, index, epochs.of, keys_, stream);
         for (int l = 0; l < kLanes; ++l) {
+          // left, right <- right, left ^ F(round, right)
           const std::uint32_t next = left[l] ^ (words[l] & mask);
           left[l] = right[l];
           right[l] = next;

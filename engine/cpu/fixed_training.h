@@ -35,6 +35,7 @@ inline bool same_plan(const PlanView& a, const SmallPlan& b) {
       a.parameter_count != b.parameter_count || a.input_size != b.input_size || a.outputs != b.outputs) {
     return false;
   }
+  // Every op reads, writes and passes gradients on alike, ..
   for (int k = 0; k < a.op_count; ++k) {
     const PlanOp& own = a.ops[k];
     const PlanOp& other = b.ops[k];
@@ -46,6 +47,7 @@ inline bool same_plan(const PlanView& a, const SmallPlan& b) {
       if (own.in[i] != other.in[i] || own.put[i] != other.put[i]) return false;
     }
   }
+  // .. and every value has the same shape and place.
   for (int i = 0; i < b.value_count; ++i) {
     const PlanValue& own = a.values[i];
     const PlanValue& other = b.values[i];
@@ -57,6 +59,7 @@ inline bool same_plan(const PlanView& a, const SmallPlan& b) {
 /// Trains the job's group if its plans are these.
 template <class R, const SmallPlan& network, const SmallPlan& teacher, class Real>
 bool train_fixed(const TrainJob<Real>& job) {
+  // FixedPlans has no other loss, and no step uphill.
   if (job.loss != LossKind::kSquared || job.rule.uphill) return false;
   if (!same_plan(job.network, network) || !same_plan(job.teacher, teacher)) return false;
   LaneGroupTraining<R, FixedPlans<network, teacher>>(job).run();

@@ -96,6 +96,7 @@ std::vector<InstructionSet> sets_left_out() {
 std::string choose_instruction_set(const std::string& wanted) {
   std::string best;
   std::string known = "auto";
+  // Sets ascend: the last one that the processor has is the best.
   for (const InstructionSet& set : instruction_sets()) {
     known += " | " + set.name;
     if (set.available) best = set.name;
@@ -103,6 +104,7 @@ std::string choose_instruction_set(const std::string& wanted) {
     require(set.available, "--isa ", wanted, ": this processor does not have it");
     return wanted;
   }
+  // A set that exists but was not compiled deserves a message of its own.
   for (const InstructionSet& set : sets_left_out()) {
     require(set.name != wanted, "--isa ", wanted, ": this program was compiled without it, must be ", known,
             "; SHARPSEEK_LANE_SETS=all ./lab build compiles all");

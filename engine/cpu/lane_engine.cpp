@@ -70,6 +70,7 @@ class LaneGaussNewton : public CurvatureMatrix {
         const std::int64_t count = std::min(kSamples, samples - first);
         const at::Tensor x = inputs_.narrow(0, first, count);
         const at::Tensor m = metric_.size(1) == 1 ? metric_ : metric_.narrow(1, first, count);
+        // sum_n J_n' (M_n (J_n v))
         const at::Tensor pushed = engine_.jacobian_product(parameters_, x, v);  // [E, n, outputs]
         const at::Tensor weighted = at::matmul(m, pushed.unsqueeze(3)).squeeze(3).contiguous();
         product.add_(engine_.pullback_sums(parameters_, x, weighted).sum);
@@ -114,6 +115,7 @@ LaneLayout LaneEngine<Real>::layout(const at::Tensor& parameters) const {
 template <class Real>
 template <class Body>
 void LaneEngine<Real>::each_piece(std::int64_t groups, std::int64_t samples, Body body) {
+  // A task for each lane group and piece: enough for all threads when groups are few.
   const std::int64_t pieces = piece_count(samples);
   pool_.run(groups * pieces, [&](std::int64_t task) {
     const std::int64_t first = task % pieces * kPiece;
@@ -129,6 +131,7 @@ at::Tensor LaneEngine<Real>::outputs(const at::Tensor& parameters, const at::Ten
   const at::Tensor x = inputs.contiguous();
   const std::int64_t samples = x.size(0);
   at::Tensor y = at::empty({groups.groups(), samples * program_.outputs(), groups.lanes()}, options());
+  // A piece writes its own samples of [G, N x outputs, L]: no sum, so that the order does not matter.
   each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
     lanes::OutputJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
     job.outputs = sample_at<Real>(y, samples, group, first);
@@ -150,6 +153,7 @@ LossGradient LaneEngine<Real>::loss_gradient(const at::Tensor& parameters, const
   const at::Tensor targets = groups.pack(flat(samples.targets));
   at::Tensor losses = at::empty({groups.groups(), 1, groups.lanes()}, options());
   at::Tensor gradient = at::empty_like(weights);
+  // A task is a whole group, whose kernel adds up the samples in their order.
   pool_.run(groups.groups(), [&](std::int64_t group) {
     lanes::GradientJob<Real> job{sample_job<Real>(plan_.view(), samples, x, weights, group)};
     job.targets = targets.data_ptr<Real>() + group * targets.stride(0);
@@ -190,6 +194,7 @@ at::Tensor LaneEngine<Real>::per_sample_pullback(const at::Tensor& parameters, c
   const std::int64_t samples = x.size(0);
   const at::Tensor c = groups.pack(flat(cotangents));
   at::Tensor pulled = at::empty({groups.groups(), samples * program_.parameter_count(), groups.lanes()}, options());
+  // Every sample has a gradient of its own: [G, N x P, L].
   each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
     lanes::PullbackJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
     job.cotangents = sample_at<Real>(c, samples, group, first);
@@ -210,6 +215,7 @@ PullbackSums LaneEngine<Real>::pullback_sums(const at::Tensor& parameters, const
   const at::Tensor sums =
       at::empty({piece_count(samples), groups.groups(), weights.size(1), groups.lanes()}, options());
   const at::Tensor squares = at::empty_like(sums);
+  // Each piece has sums of its own, which are added in order afterwards: threads do not change the bits.
   each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
     lanes::PullbackSumsJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
     job.cotangents = sample_at<Real>(c, samples, group, first);
@@ -229,6 +235,7 @@ at::Tensor LaneEngine<Real>::jacobian_product(const at::Tensor& parameters, cons
   const at::Tensor x = inputs.contiguous();
   const std::int64_t samples = x.size(0);
   at::Tensor pushed = at::empty({groups.groups(), samples * program_.outputs(), groups.lanes()}, options());
+  // One direction for all samples; each has outputs' tangents of its own.
   each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
     lanes::PushforwardJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
     job.direction = directions.data_ptr<Real>() + group * directions.stride(0);
@@ -249,6 +256,7 @@ at::Tensor LaneEngine<Real>::pullback_derivative(const at::Tensor& parameters, c
   const std::int64_t samples = x.size(0);
   const at::Tensor parts =
       at::empty({piece_count(samples), groups.groups(), weights.size(1), groups.lanes()}, options());
+  // Parts by piece, as in pullback_sums().
   each_piece(groups.groups(), samples, [&](std::int64_t group, std::int64_t first, std::int64_t count) {
     lanes::PullbackDerivativeJob<Real> job{sample_job<Real>(plan_.view(), x, weights, group, first, count)};
     job.cotangents = sample_at<Real>(c, samples, group, first);

@@ -58,6 +58,7 @@ class SampleChunks {
     for (int first = 0; first < samples_; first += chunk_) {
       const int count = samples_ - first < chunk_ ? samples_ - first : chunk_;
       take_inputs(first * network_.input_size, count * network_.input_size);
+      // From the second chunk on the backward pass adds to the gradient.
       const Frame<R*> frame{network_, count, weights_, gradient_, inputs_, values_, value_gradients_, sum && first > 0};
       forward(frame);
       body(first, frame);
@@ -130,6 +131,7 @@ void evaluate_gradient(const GradientJob<Real>& job) {
   const int outputs = job.network.outputs;
   for (int i = 0; i < parameters; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
   R loss = constant<R>(0);
+  // The mean's 1 / N is in what the backward pass begins with; the losses get it at the end.
   const R share = constant<R>(1.0 / job.samples);
   chunks.each_summed([&](int first, const Frame<R*>& f) {
     loss = differentiate_loss(job, f, job.targets + std::ptrdiff_t{first} * outputs * kLanes, share, loss);
@@ -163,15 +165,18 @@ void evaluate_products_of(const ProductJob<Real>& job, const Real* directions, R
   const int outputs = job.network.outputs;
   const std::ptrdiff_t stride = std::ptrdiff_t{parameters} * kLanes;
   const R share = constant<R>(1.0 / job.samples);
+  // Weights w + t v: their tangents are the directions.
   for (int i = 0; i < parameters; ++i) {
     V direction;
     for (int k = 0; k < K; ++k) part_of(direction, k) = Lanes<R>::load(directions + k * stride + i * kLanes);
     chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), direction);
   }
+  // In Dual numbers the loss's gradient carries its tangent, and the weight gradient's tangent is H v.
   chunks.each_summed([&](int first, const Frame<D*>& f) {
     const Real* targets = job.targets + std::ptrdiff_t{first} * outputs * kLanes;
     differentiate_loss(job, f, targets, share, constant<R>(0));
     if (job.residual_only) {
+      // Without the tangent of dl/df only the network's own curvature is left. Times 0, so that NaN stays NaN.
       D* dy = f.gradient(job.network.output);
       for (int i = 0; i < f.batch * outputs; ++i) dy[i].tangent = dy[i].tangent * constant<R>(0);
     }
@@ -186,6 +191,7 @@ void evaluate_products_of(const ProductJob<Real>& job, const Real* directions, R
 template <class R, class Real>
 void evaluate_product(const ProductJob<Real>& job) {
   const std::ptrdiff_t stride = std::ptrdiff_t{job.network.parameter_count} * Lanes<R>::kCount;
+  // Packs of directions share a pass; what is left over goes one by one.
   int k = 0;
   for (; k + kPackedDirections <= job.vectors; k += kPackedDirections) {
     evaluate_products_of<R, kPackedDirections>(job, job.directions + k * stride, job.products + k * stride);
@@ -203,6 +209,7 @@ void each_pullback(const SampleJob<Real>& job, const Real* cotangents, Store sto
   const int outputs = job.network.outputs;
   for (int i = 0; i < job.network.parameter_count; ++i) chunks.weights()[i] = Lanes<R>::load(job.weights + i * kLanes);
   chunks.each([&](int n, const Frame<R*>& f) {
+    // The cotangent in the place of the loss's gradient. A chunk of one sample keeps its weight gradient apart.
     R* dy = f.gradient(job.network.output);
     for (int o = 0; o < outputs; ++o) {
       dy[o] = Lanes<R>::load(cotangents + (std::ptrdiff_t{n} * outputs + o) * kLanes);
@@ -230,6 +237,7 @@ void evaluate_pullback_sums(const PullbackSumsJob<Real>& job) {
   R* sum = sums.take(static_cast<std::size_t>(parameters));
   R* squares = sums.take(static_cast<std::size_t>(parameters));
   for (int i = 0; i < parameters; ++i) sum[i] = squares[i] = constant<R>(0);
+  // A sample's gradient is used at once, so that memory does not grow with the samples.
   each_pullback<R, Real>(job, job.cotangents, [&](int, const R* pulled) {
     for (int i = 0; i < parameters; ++i) {
       sum[i] = sum[i] + pulled[i];
@@ -250,12 +258,14 @@ void evaluate_pullback_derivative(const PullbackDerivativeJob<Real>& job) {
   const int parameters = job.network.parameter_count;
   const int outputs = job.network.outputs;
   SampleChunks<D> chunks(job.network, job.inputs, job.samples, 1);
+  // Weights w + t v_n: another direction for every sample.
   const auto bend = [&](int n) {
     const Real* direction = job.directions + std::ptrdiff_t{n} * parameters * kLanes;
     for (int i = 0; i < parameters; ++i) {
       chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(direction + i * kLanes));
     }
   };
+  // Weights must be in place before a forward pass: each sample sets those of the next.
   bend(0);
   chunks.each_summed([&](int n, const Frame<D*>& f) {
     D* dy = f.gradient(job.network.output);
@@ -279,6 +289,7 @@ void evaluate_pushforward(const PushforwardJob<Real>& job) {
     chunks.weights()[i] = D(Lanes<R>::load(job.weights + i * kLanes), Lanes<R>::load(job.direction + i * kLanes));
   }
   const int outputs = job.network.outputs;
+  // Inputs do not move, so that the tangents of the outputs are J v.
   chunks.each([&](int first, const Frame<D*>& f) {
     const D* y = f.value(job.network.output);
     for (int i = 0; i < f.batch * outputs; ++i) {

@@ -34,7 +34,10 @@ class LaneGroupSpectrum {
 
   void run() {
     read();
+    // A = Q T Q'
     const Tridiagonal<D> reduced(p_, {a_, diagonal_, off_, work_, work_ + p_, work_ + 2 * p_});
+
+    // |T| by its largest row; elements below epsilon |T| are rounding. QL works on copies: the vectors need T.
     D norm = D(0);
     for (int i = 0; i < p_; ++i) {
       D row = magnitude(diagonal_[i]);
@@ -45,9 +48,12 @@ class LaneGroupSpectrum {
       if (i + 1 < p_) squares_[i] = off_[i] * off_[i];
     }
     const D negligible = D(std::numeric_limits<double>::epsilon()) * choose<D>(norm == D(0), D(1), norm);
+
+    // Squares below (epsilon |T| / 2)^2 count as zero.
     const TridiagonalValues<D> found(p_, values_, squares_, D(0.25) * negligible * negligible);
     const Mask failed = found.failed();
     find_vectors(reduced, negligible);
+    // read()'s scale is a power of two: taking it back is exact.
     for (int i = 0; i < p_; ++i) write(job_.values, i, values_[i] * unscale_);
     write(job_.trace, 0, trace_);
     write(job_.converged, 0, choose<D>(failed, D(0), D(1)));
@@ -74,8 +80,11 @@ class LaneGroupSpectrum {
       const D x = Lanes<D>::load(row);
       products_[i] = x;
       largest = larger(largest, magnitude(x));
+      // 0 x is NaN where x is not finite.
       sum = fused(x, D(0), sum);
     }
+
+    // The scale: 2^-exponent of the largest element.
     finite_ = sum == D(0);
     largest = choose<D>(finite_, largest, D(0));
     alignas(64) double factors[kLanes];
@@ -88,6 +97,8 @@ class LaneGroupSpectrum {
     }
     scale_ = Lanes<D>::load(factors);
     unscale_ = Lanes<D>::load(inverses);
+
+    // (A + A') / 2, halved before the sum; the trace is that of the products.
     trace_ = D(0);
     for (int j = 0; j < p_; ++j) {
       const std::ptrdiff_t row = std::ptrdiff_t{j} * p_;
@@ -102,12 +113,15 @@ class LaneGroupSpectrum {
 
   /// Of the largest values: from T's vectors to the matrix's, with their residuals.
   void find_vectors(const Tridiagonal<D>& reduced, D negligible) {
+    // Vectors of T, the largest value's first: each is kept orthogonal to those before it.
     TridiagonalVectors<D> inverse(p_, diagonal_, off_, negligible, work_ + 3 * p_);
     for (int k = 0; k < job_.count; ++k) {
       D* x = vectors_ + std::ptrdiff_t{k} * p_;
       for (int i = 0; i < p_; ++i) x[i] = D(job_.starts[k * p_ + i]);
       inverse.find(values_[p_ - 1 - k], vectors_, k);
     }
+
+    // x <- Q x turns them into the matrix's own.
     for (int k = 0; k < job_.count; ++k) {
       D* x = vectors_ + std::ptrdiff_t{k} * p_;
       reduced.rotate(x);
@@ -129,6 +143,7 @@ class LaneGroupSpectrum {
         for (int n = 0; n < count; ++n) add_products<1>(x, i + n, sum + n);
       }
       for (int n = 0; n < count; ++n) {
+        // Scaled like the matrix, or squares of large elements would overflow.
         const D scaled = sum[n] * scale_;
         square = fused(scaled, scaled, square);
       }

@@ -54,16 +54,20 @@ class LaneGroupTraining {
         Plans::network_view(job_.network), batch_, weights_, gradient_, inputs, values_, value_gradients_};
     const TeacherFrame teacher{
         Plans::teacher_view(job_.teacher), batch_, teacher_weights_, nullptr, inputs, teacher_values_, nullptr};
+
+    // Lanes that diverged before stay out. That sets their rates to 0, which the update has yet to read.
     for (int l = 0; l < kLanes; ++l) {
       if (job_.diverged_at[l] >= 0) freeze(l);
     }
     update_.load_rates();
     for (std::int64_t s = 0; s < job_.steps; ++s) {
       const std::int64_t step = job_.first_step + s;
+      // Gradient descent has one mini-batch, and the same labels at every step.
       if (s == 0 || !job_.draws.full_batch) {
         if (does(kDrawing)) draws_.draw(static_cast<std::uint32_t>(step));
         if (does(kTeaching)) teach(teacher);
       }
+      // A lane that diverges has zero weights, values and rate before its update: the step leaves it there.
       if (does(kForward)) {
         forward(network);
         if (!record_loss(differentiate_loss(network, teacher), step)) update_.load_rates();
@@ -74,6 +78,8 @@ class LaneGroupTraining {
       }
       if (does(kUpdating)) update_.apply(weights_, gradient_, s);
     }
+
+    // Steps of the lanes that are left; record_loss() has counted those of the others.
     for (int l = 0; l < kLanes; ++l) {
       if (job_.diverged_at[l] < 0) job_.loss_count[l] += job_.steps;
     }
@@ -93,6 +99,7 @@ class LaneGroupTraining {
   /// The teacher's outputs f*, and from them and the draws the labels, where they are no values f* + eps.
   void teach(const TeacherFrame& teacher) {
     forward(teacher);
+    // Values need no more: the loss takes f* and eps one after the other (NoisyLabels).
     const LabelRule<Real>& labels = job_.draws.labels;
     if (labels.kind == LabelKind::kValues || job_.draws.whole_labels != nullptr) return;
     label_samples(labels, batch_ * labels.tokens, job_.network.outputs / labels.tokens,
@@ -110,6 +117,7 @@ class LaneGroupTraining {
         return loss.gradient(network.rows(output) * tokens, network.features(output) / tokens, network.value(output),
                              labels, share, network.gradient(output), sum);
       };
+      // Distributions stand in the place of the noise.
       if constexpr (traits(decltype(loss)::kKind).distributions) {
         sum = from(LabelArray<R*>{draws_.noise()});
       } else {
@@ -122,6 +130,7 @@ class LaneGroupTraining {
   /// SAM: replaces the gradient by the one at w + rho g / |g|, on the same mini-batch.
   void differentiate_uphill(const NetworkFrame& network, const TeacherFrame& teacher) {
     update_.perturb(perturbed_, weights_, gradient_);
+    // Values and gradients take the places of those at w, which are not needed any more.
     NetworkFrame there = network;
     there.weights = perturbed_;
     forward(there);
@@ -133,10 +142,12 @@ class LaneGroupTraining {
   bool record_loss(R loss, std::int64_t step) {
     alignas(64) Real now[kLanes];
     Lanes<R>::store(now, loss);
+    // The usual step: every lane is below the limit. NaN is not below anything, so it counts as diverged.
     if (!frozen_ && Lanes<R>::all_below(loss, static_cast<Real>(job_.divergence_loss))) {
       for (int l = 0; l < kLanes; ++l) job_.loss_sum[l] += static_cast<double>(now[l]);
       return true;
     }
+    // Otherwise each lane by itself.
     bool changed = false;
     for (int l = 0; l < kLanes; ++l) {
       if (job_.diverged_at[l] >= 0) continue;
@@ -156,6 +167,7 @@ class LaneGroupTraining {
   void freeze(int lane) {
     frozen_ = true;
     job_.learning_rates[lane] = 0;
+    // Element i of a lane is number i L + lane.
     const auto clear = [lane](R* values, int count) {
       for (int i = 0; i < count; ++i) reinterpret_cast<Real*>(values)[i * kLanes + lane] = 0;
     };

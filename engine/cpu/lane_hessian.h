@@ -63,6 +63,7 @@ class LaneHessian : public CurvatureMatrix, public WholeSpectra {
   WholeSpectrum whole_spectrum(std::int64_t vectors) override {
     const GroupProducts<Real> by_products = [this](std::int64_t group, std::int64_t count, const Real* directions,
                                                    Real* products) { multiply(group, count, directions, products); };
+    // A chain's whole Hessian costs less than P products; other networks take the products.
     const std::vector<lanes::ChainLayer> layers = lanes::chain_of(plan_);
     GroupMatrices<Real> at_once;
     if (!layers.empty()) {

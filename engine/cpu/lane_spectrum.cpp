@@ -44,8 +44,11 @@ void find_residuals(const GroupProducts<Real>& products, std::int64_t group, std
   const at::Tensor rounded = at::empty({2, vectors, dimension, lanes}, scalar_type<Real>());
   auto* const v = rounded.data_ptr<Real>();
   Real* const product = v + rounded.stride(0);
+  // The operator multiplies in its own type, so the vectors are rounded to it.
   for (std::int64_t i = 0; i < vectors * dimension * lanes; ++i) v[i] = static_cast<Real>(found[i]);
   products(group, vectors, v, product);
+
+  // |A v - lambda v| in float64. Values ascend while vectors begin with that of the largest.
   for (std::int64_t k = 0; k < vectors; ++k) {
     const double* value = values + (dimension - 1 - k) * lanes;
     double* square = residuals + k * lanes;
@@ -77,6 +80,8 @@ WholeSpectrum lane_spectrum(const lanes::SpectrumKernels& kernels, ThreadPool& p
   at::Tensor residuals = room(vectors);
   at::Tensor trace = room(1);
   at::Tensor converged = room(1);
+
+  // Solves one group's matrix. One that was not made of products is checked by them: they give the residuals.
   const auto spectrum = [&](std::int64_t group, const Real* matrix) {
     const auto of_group = [&](at::Tensor& all) { return all.data_ptr<double>() + group * all.stride(0); };
     solve(kernels,

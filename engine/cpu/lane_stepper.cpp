@@ -38,6 +38,7 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
       layout_(static_cast<std::int64_t>(problem_.noise.size()), kernels.lanes),
       teacher_(problem_.task->teacher.program) {
   validate(problem_, program);
+  // Tables that all replicas share, rounded once to the type of the lanes.
   const Task& task = *problem_.task;
   teacher_weights_ = rounded<Real>(task.teacher.parameters.data(), task.teacher.parameters.size());
   if (!task.identity_inputs) {
@@ -50,6 +51,8 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
     residuals_ = rounded<Real>(task.residuals.data(), static_cast<std::size_t>(task.residuals.size()));
   }
   logits_ = rounded<Real>(task.logits.data(), static_cast<std::size_t>(task.logits.size()));
+
+  // Noise of each replica: its factor as [G, outputs^2, L], ..
   constexpr at::ScalarType kType = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
   std::vector<at::Tensor> factors;
   for (const Noise& noise : problem_.noise) {
@@ -59,6 +62,7 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
   noise_factors_ = layout_.pack(at::stack(factors).to(kType));
   depends_on_input_ = std::any_of(problem_.noise.begin(), problem_.noise.end(),
                                   [](const Noise& noise) { return noise.heteroscedastic > 0; });
+  // .. and keys, kinds and scales by place. Places beyond the last replica repeat it.
   std::vector<double> heteroscedastic;
   for (std::int64_t group = 0; group < layout_.groups(); ++group) {
     bool diagonal = true;
@@ -66,6 +70,7 @@ LaneStepper<Real>::LaneStepper(const Program& program, PlanView plan, const Kern
       const std::size_t e = replica(group, lane);
       const Noise& noise = problem_.noise[e];
       keys_.push_back(problem_.replica_keys[e]);
+      // One lane with a full factor makes the whole group take the long way.
       diagonal = diagonal && Matrix(noise.factor.diagonal().asDiagonal()) == noise.factor;
       kinds_.push_back(noise_kind(noise));
       heteroscedastic.push_back(noise.heteroscedastic);
@@ -83,6 +88,7 @@ void LaneStepper<Real>::prepare_labels() {
   label_scale_ = rounded<Real>(task.labels.scale.data(), classes);
   label_offset_ = rounded<Real>(task.labels.offset.data(), classes);
   if (!problem_.full_batch()) return;
+  // Gradient descent has the same labels at every step: they are made here.
   std::vector<at::Tensor> rows;
   for (std::size_t e = 0; e < problem_.noise.size(); ++e) {
     rows.push_back(at::tensor(full_batch_labels<Real>(task, problem_.noise[e], problem_.replica_keys[e])));
@@ -127,6 +133,7 @@ auto LaneStepper<Real>::pack(const TrainingState& state) const -> Packed {
   Packed packed;
   packed.weights = layout_.pack(state.parameters);
   for (const at::Tensor& slot : state.slots) packed.slots.push_back(layout_.pack(slot));
+  // Numbers [E] to all places [G][L].
   const std::int64_t places = layout_.groups() * layout_.lanes();
   const auto spread = [&](const auto& values, auto& to) {
     for (std::int64_t i = 0; i < places && !values.empty(); ++i) {
@@ -152,6 +159,7 @@ template <class Real>
 void LaneStepper<Real>::unpack(const Packed& packed, TrainingState& state) const {
   state.parameters = layout_.unpack(packed.weights);
   for (std::size_t i = 0; i < packed.slots.size(); ++i) state.slots[i] = layout_.unpack(packed.slots[i]);
+  // Without the places beyond the last replica.
   const auto replicas = static_cast<std::ptrdiff_t>(problem_.noise.size());
   state.loss_sum.assign(packed.loss_sum.begin(), packed.loss_sum.begin() + replicas);
   state.loss_count.assign(packed.loss_count.begin(), packed.loss_count.begin() + replicas);
@@ -173,6 +181,7 @@ TrainJob<Real> LaneStepper<Real>::train_job(Packed& packed, std::int64_t group, 
   job.draws = draw_job(group);
   job.loss = problem_.loss;
   job.rule = rule;
+  // Plain SGD reads nothing but the rates.
   if (!rule.plain) {
     job.rule.momenta = of_group(packed.momenta);
     job.rule.weight_decays = of_group(packed.weight_decays);
@@ -208,6 +217,7 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
     std::atomic<std::int64_t>& progress = done[static_cast<std::size_t>(group)];
     for (std::int64_t seen = progress.load(); seen != slice; seen = progress.load()) progress.wait(seen);
 
+    // The group's next slice of steps, with the scales of these steps where the rule has any.
     TrainJob<Real> job = train_job(packed, group, rule);
     job.first_step = state.step + slice * kSliceSteps;
     job.steps = std::min(kSliceSteps, steps - slice * kSliceSteps);
@@ -216,6 +226,7 @@ void LaneStepper<Real>::advance(TrainingState& state, std::int64_t steps) {
       scales.push_back(step_scale(problem_.optimizer, job.first_step + s));
     }
     job.rule.scales = scales.data();
+    // The kernel that was compiled for these plans, or the one that reads them.
     if (!kernels_.train_fixed(job)) kernels_.train(job);
 
     progress.store(slice + 1);

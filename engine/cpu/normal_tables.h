@@ -78,13 +78,16 @@ SHARPSEEK_HOST_DEVICE void normal_pair(Bits<A> word, LaneVector<float, A>& z0, L
                                    number(0x1p-32f), number(0x1p-24f));
   const __m512 m = _mm512_getmant_ps(u, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero);
   const __m512 e = _mm512_getexp_ps(_mm512_mul_ps(u, number(4.f / 3)));  // right for each of the 2^23 values: tested
+  // The bin: the top five bits of the mantissa. The permutation reads no others.
   const __m512i bin = _mm512_srli_epi32(_mm512_castps_si512(m), 18);
   const __m512 z = _mm512_fmsub_ps(m, of_32(kReciprocal, bin), number(1));
+  // -2 log(1 + z) = z (-2 + z (1 + z (-2/3 + z / 2)))
   __m512 p = _mm512_fmadd_ps(z, number(0.5f), number(-2.f / 3));
   p = _mm512_fmadd_ps(z, p, number(1));
   p = _mm512_fmadd_ps(z, p, number(-2));
   const __m512 square = _mm512_fmadd_ps(z, p, _mm512_fmadd_ps(e, number(-1.38629436112f), of_32(kTwiceLogarithm, bin)));
   const __m512 rho = _mm512_sqrt_ps(square);
+  // cos and sin of coarse plus fine angle.
   const __m512 c = of_32(kCoarseCosine, word);
   const __m512 s = of_32(kCoarseSine, word);
   const __m512i fine = _mm512_srli_epi32(word, 5);

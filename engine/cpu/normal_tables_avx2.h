@@ -61,6 +61,7 @@ SHARPSEEK_HOST_DEVICE __m256 radius(__m256i word) {
 /// rho (cos theta, sin theta) of the word's low nine bits.
 template <class R>
 SHARPSEEK_HOST_DEVICE void turn(__m256i word, __m256 rho, R& z0, R& z1) {
+  // Coarse and fine angle added first, which does not wait for the radius, ..
   const __m256i bits3 = _mm256_srli_epi32(word, 3);
   const __m256i bits6 = _mm256_srli_epi32(word, 6);
   const __m256 fine_c = of_8(kFineCosine, bits3);
@@ -69,6 +70,7 @@ SHARPSEEK_HOST_DEVICE void turn(__m256i word, __m256 rho, R& z0, R& z1) {
   const __m256 coarse_s = of_8(kCoarseSine, bits6);
   const __m256 c = _mm256_fmsub_ps(coarse_c, fine_c, _mm256_mul_ps(coarse_s, fine_s));
   const __m256 s = _mm256_fmadd_ps(coarse_s, fine_c, _mm256_mul_ps(coarse_c, fine_s));
+  // .. then the quarter turns, scaled by it.
   const __m256 x = _mm256_mul_ps(rho, of_8(kTurnCosine, word));
   const __m256 y = _mm256_mul_ps(rho, of_8(kTurnSine, word));
   z0 = _mm256_fmsub_ps(x, c, _mm256_mul_ps(y, s));

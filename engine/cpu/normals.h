@@ -27,6 +27,7 @@ template <Scalar T>
 void normals(T* z, int count, const LaneKeys<T>& keys, std::uint32_t step, const StreamKey<T>& stream) {
   constexpr int kWords = sizeof(T) == 4 ? 1 : 2;  // of a pair
   for (int i = 0; i < count; i += kBlockNormals<T>) {
+    // A block of four words: four pairs of floats, or two of doubles.
     const PhiloxBlock words =
         philox(philox_counter(static_cast<std::uint32_t>(i / kBlockNormals<T>), step, keys.key), stream.key);
     for (int pair = 0; pair < 4 / kWords && i + 2 * pair < count; ++pair) {
@@ -71,9 +72,12 @@ SHARPSEEK_HOST_DEVICE void normal_pair(Words<A> high, Words<A> low, LaneVector<d
   const auto to_double = [](W x) {
     return xsimd::bitwise_cast<R>(x | W(std::uint64_t{0x4330000000000000})) - R(0x1p52);
   };
+  // u = (top 52 bits + 1/2) 2^-52, and the radius sqrt(-2 log u).
   const R u = (to_double(bits >> kAngleBits64) + R(0.5)) * R(0x1p-52);
   const R rho = xsimd::sqrt(R(-2.0) * xsimd::log(u));
+  // Ten bits for the angle within a quarter turn, |t| < pi / 4.
   const R t = (to_double((bits >> 2) & W(std::uint64_t{1023})) - R(511.5)) * R(kHalfPi / 1024);
+  // Quarter turns on the bits: swap where bit 0, negate both where bit 1, the first once more where swapped.
   const W a = xsimd::bitwise_cast<W>(rho * xsimd::cos(t));
   const W b = xsimd::bitwise_cast<W>(rho * xsimd::sin(t));
   const W swap = (a ^ b) & (W(std::uint64_t{0}) - (bits & W(std::uint64_t{1})));
@@ -134,11 +138,14 @@ template <class A>
 void normals(LaneVector<float, A>* z, int count, const LaneKeys<LaneVector<float, A>>& keys, std::uint32_t step,
              const StreamKey<LaneVector<float, A>>& stream) {
   const StepBlocks<LaneVector<float, A>> blocks(keys, step, stream);
+  // Words, each in the place of its pair's first normal.
   int block = 0;
   if constexpr (kBlocksAtOnce > 1) {
     for (; count - block > 8; block += 8 * kBlocksAtOnce) write_words<kBlocksAtOnce>(z, block, count, blocks);
   }
   for (; block < count; block += 8) write_words<1>(z, block, count, blocks);
+
+  // From words to normals, in place: pairs side by side, the last one alone.
   int i = 0;
   for (; count - i > 2 * (kPairsAtOnce - 1); i += 2 * kPairsAtOnce) {
     Bits<A> words[kPairsAtOnce];
@@ -151,6 +158,7 @@ void normals(LaneVector<float, A>* z, int count, const LaneKeys<LaneVector<float
 template <class A>
 void normals(LaneVector<double, A>* z, int count, const LaneKeys<LaneVector<double, A>>& keys, std::uint32_t step,
              const StreamKey<LaneVector<double, A>>& stream) {
+  // Two words a pair, so two pairs a block.
   const StepBlocks<LaneVector<double, A>> blocks(keys, step, stream);
   for (int i = 0; i < count; i += 4) {
     Words<A> c[1][4];
@@ -185,6 +193,7 @@ template <class T, class A>
 void normals(LaneVector<T, A>* z, int count, const LaneKeys<LaneVector<T, A>>& keys, const std::uint32_t* steps,
              const StreamKey<LaneVector<T, A>>& stream) {
   for (int i = 0; i < count; i += kBlockNormals<T>) {
+    // Lanes at different steps share no round of a block.
     std::uint32_t index[LaneVector<T, A>::size];
     for (std::uint32_t& own : index) own = static_cast<std::uint32_t>(i / kBlockNormals<T>);
     Words<A> c[kParts<T>][4];

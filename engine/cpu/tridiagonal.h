@@ -26,6 +26,7 @@ class Tridiagonal {
 
   /// y <- Q y.
   void rotate(D* y) const {
+    // Q = H_0 H_1 ..: the last reflector first.
     for (int k = p_ - 3; k >= 0; --k) {
       const D* v = column(k);
       D sum[4] = {y[k + 1], D(0), D(0), D(0)};  // v's first element is 1
@@ -53,10 +54,13 @@ class Tridiagonal {
   /// column's reflector are one pass over the matrix.
   void reduce() {
     for (int k = 0; k < p_; ++k) {
+      // Reflector k is made of column k as the reflectors before leave it, so that this column is turned first; the
+      // other columns are turned on the way to A v_k.
       if (k > 0) turn_column(k);
       in_.diagonal[k] = column(k)[k];
       if (k + 1 == p_) break;
       reflect(k);
+      // A v_k from the lower triangle: an element counts for its row and for its column.
       for (int i = k + 1; i < p_; ++i) in_.sums[i] = D(0);
       int j = k + 1;
       for (; j + kColumns <= p_; j += kColumns) turn_and_multiply<kColumns>(k, j);
@@ -84,11 +88,13 @@ class Tridiagonal {
     D square = D(0);
     for (int i = k + 2; i < p_; ++i) square = fused(x[i], x[i], square);
     const D head = x[k + 1];
+    // With the sign opposite to the head's, head - norm does not cancel.
     const D norm = -with_sign(square_root(fused(head, head, square)), head);
     const auto nothing = square == D(0);  // already in shape: H = I
     const D safe = choose<D>(nothing, D(1), norm);
     in_.scale[k] = choose<D>(nothing, D(0), (safe - head) / safe);
     in_.off[k] = choose<D>(nothing, head, norm);
+    // v = x / (head - norm), so that its first element is 1.
     const D factor = choose<D>(nothing, D(0), D(1) / choose<D>(nothing, D(1), head - norm));
     for (int i = k + 2; i < p_; ++i) x[i] = x[i] * factor;
   }
@@ -118,6 +124,8 @@ class Tridiagonal {
         if (m > n) sum[m] = fused(turned, vj[n], sum[m]);
       }
     }
+
+    // The rows below it, all N columns in one pass: an element serves the sums of its row and its column.
     D* const a = column(j);
     if (k > 0) {
       for (int i = j + N; i < p_; ++i) {
@@ -147,6 +155,7 @@ class Tridiagonal {
         in_.sums[i] = s;
       }
     }
+    // The columns' own sums last: rows above have added to them already.
     for (int n = 0; n < N; ++n) in_.sums[j + n] = in_.sums[j + n] + sum[n];
   }
 
@@ -156,6 +165,7 @@ class Tridiagonal {
     const D scale = in_.scale[k];
     D dot = in_.sums[k + 1];
     for (int i = k + 2; i < p_; ++i) dot = fused(in_.sums[i], v[i], dot);
+    // With this w, H A H = A - v w' - w v'.
     const D part = D(-0.5) * scale * scale * dot;
     in_.w[k + 1] = fused(scale, in_.sums[k + 1], part);
     for (int i = k + 2; i < p_; ++i) in_.w[i] = fused(scale, in_.sums[i], part * v[i]);

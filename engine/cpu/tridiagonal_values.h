@@ -20,8 +20,10 @@ class TridiagonalValues {
   TridiagonalValues(int dimension, D* diagonal, D* squares, D negligible)
       : p_(dimension), d_(diagonal), e_(squares), negligible_(negligible) {
     for (int l = 0; l + 1 < p_; ++l) {
+      // Row l is done once nothing couples it to the next row in any lane.
       for (int sweeps = 0; find_blocks(l) > l; ++sweeps) {
         if (sweeps == kMostSweeps) {
+          // Lanes that are still coupled have failed: cut, so that the others can continue.
           failed_ = failed_ | (block_end_ > D(l));
           for (int i = l; i + 1 < p_; ++i) e_[i] = choose<D>(block_end_ > D(l), D(0), e_[i]);
           break;
@@ -40,6 +42,7 @@ class TridiagonalValues {
   int find_blocks(int l) {
     block_end_ = D(p_ - 1);
     Mask open = D(0) < D(1);
+    // A lane's block ends at the first negligible element.
     int i = l;
     for (; i + 1 < p_ && Masks<D>::any(open); ++i) {
       const Mask ends = open & (e_[i] <= negligible_);
@@ -52,6 +55,7 @@ class TridiagonalValues {
   /// Wilkinson's shift: the eigenvalue of the block's first two rows that is nearer to the first.
   D shift(int l) const {
     const Mask active = block_end_ > D(l);
+    // 1 in lanes without a block: their shift is not used, and must not divide by 0.
     const D root = square_root(choose<D>(active, e_[l], D(1)));
     const D half = (d_[l + 1] - d_[l]) / (root + root);
     return d_[l] - root / (half + with_sign(square_root(fused(half, half, D(1))), half));
@@ -60,6 +64,7 @@ class TridiagonalValues {
   /// One sweep of all blocks that begin at row l, from their ends upwards.
   void sweep(int l) {
     const D sigma = shift(l);
+    // From the longest block's end; lanes with shorter ones join at their own (begins).
     int last = p_ - 1;
     while (!Masks<D>::any(block_end_ >= D(last))) --last;
     D c = D(1);
@@ -73,6 +78,7 @@ class TridiagonalValues {
       square = choose<D>(begins, gamma * gamma, square);
       c = choose<D>(begins, D(1), c);
       s = choose<D>(begins, D(0), s);
+      // One rotation, in squares: c and s are cos^2 and sin^2, `square` is gamma^2 / c (LAPACK's dsterf).
       const D off = choose<D>(inside, e_[i], D(1));
       const D radius = square + off;
       if (i + 2 < p_) e_[i + 1] = choose<D>(inside & !begins, s * radius, e_[i + 1]);
@@ -83,8 +89,11 @@ class TridiagonalValues {
       const D alpha = d_[i];
       gamma = c * (alpha - sigma) - s * gamma_before;
       d_[i + 1] = choose<D>(inside, gamma_before + (alpha - gamma), d_[i + 1]);
+      // gamma^2 / c, or its limit where c is 0.
       square = choose<D>(c == D(0), c_before * off, gamma * gamma * (radius / square));
     }
+
+    // The block's first row, in the lanes that have swept.
     const Mask active = block_end_ > D(l);
     e_[l] = choose<D>(active, s * square, e_[l]);
     d_[l] = choose<D>(active, sigma + gamma, d_[l]);

@@ -41,16 +41,19 @@ class TridiagonalVectors {
  private:
   /// T - lambda = L U with exchanges of neighbouring rows: U's three diagonals (the first inverted), L's factors.
   void factorise(D lambda) {
+    // u and v: what elimination has left of the row above, on the diagonal and right of it.
     D u = d_[0] - lambda;
     D v = p_ > 1 ? e_[0] : D(0);
     for (int i = 1; i < p_; ++i) {
       const D below = e_[i - 1];
       const D next = d_[i] - lambda;
       const D beyond = i + 1 < p_ ? e_[i] : D(0);
+      // The larger pivot of the two rows, in each lane.
       const Mask swap = magnitude(below) > magnitude(u);
       const D inverse = D(1) / away_from_zero(choose<D>(swap, below, u));
       const D factor = inverse * choose<D>(swap, u, below);
       inverse_[i - 1] = inverse;
+      // A swapped row brings a third diagonal into U.
       first_[i - 1] = choose<D>(swap, next, v);
       second_[i - 1] = choose<D>(swap, beyond, D(0));
       factor_[i] = factor;
@@ -66,6 +69,7 @@ class TridiagonalVectors {
   }
 
   void solve(D* x) const {
+    // L y = x, with the exchanges as they were made.
     for (int i = 1; i < p_; ++i) {
       const Mask swap = swapped_[i] > D(0);
       const D upper = choose<D>(swap, x[i], x[i - 1]);
@@ -73,6 +77,8 @@ class TridiagonalVectors {
       x[i - 1] = upper;
       x[i] = lower - factor_[i] * upper;
     }
+
+    // U x = y from below; the pivots are inverted already.
     D next = D(0);
     D after = D(0);
     for (int i = p_ - 1; i >= 0; --i) {
@@ -88,6 +94,7 @@ class TridiagonalVectors {
   /// Twice is enough (Kahan).
   void orthonormalise(D* vectors, int which) const {
     D* x = vectors + static_cast<std::ptrdiff_t>(which) * p_;
+    // A step of inverse iteration can be as large as 1 / rounding: to size 1, before squares overflow.
     D largest = D(0);
     for (int i = 0; i < p_; ++i) largest = larger(largest, magnitude(x[i]));
     scale(x, D(1) / choose<D>(largest == D(0), D(1), largest));

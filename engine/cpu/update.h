@@ -30,6 +30,7 @@ class Update {
       for (int i = 0, n = count_; i < n; ++i) weights[i] = fused(own, gradient[i], weights[i]);
       return;
     }
+    // Schedule and bias corrections are those of the step, momentum and decay the lane's.
     const StepScale& scale = rule_.scales[s];
     const R rates = rates_ * constant<R>(scale.rate);
     update_weights(rule_, scale, rates, momentum_, decay_, count_, weights, gradient, Slots{rule_});

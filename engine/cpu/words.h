@@ -136,6 +136,7 @@ SHARPSEEK_HOST_DEVICE void philox_rounds(Words<A> (&c)[kCount][4], const StreamK
   for (int round = kFrom; round < kPhiloxRounds; ++round) {
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) {
+      // Two products of 32 by 32 bits; the high half of each meets a word and the round's key.
       const Words<A> p = multiply_low(c[k][0], m0);
       const Words<A> q = multiply_low(c[k][2], m1);
       c[k][0] = exclusive_or(high_half(q), c[k][1], stream.first[round]);
@@ -157,9 +158,11 @@ class StepBlocks<xsimd::batch<T, A>> {
 
  public:
   StepBlocks(const LaneKeys<R>& keys, std::uint32_t step, const StreamKey<R>& stream) : keys_(keys), stream_(stream) {
+    // Round 1 of the step is one product for all lanes, ..
     const std::uint64_t q = std::uint64_t{kPhiloxMultiplier1} * step;
     second_ = Words<A>(q & 0xffffffff) ^ stream.first[1];
     for (int part = 0; part < kParts<T>; ++part) {
+      // .. and of round 2 the step alone decides this product.
       product_[part] = multiply_low(exclusive_or(Words<A>(q >> 32), keys.low[part], stream.first[0]),
                                     Words<A>(std::uint64_t{kPhiloxMultiplier0}));
       fourth_[part] = high_half(product_[part]) ^ stream.second[1];
@@ -172,6 +175,7 @@ class StepBlocks<xsimd::batch<T, A>> {
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) {
       const int part = k % kParts<T>;
+      // Round 1 of the index, the other product of round 2, and the state after it.
       const std::uint64_t p = std::uint64_t{kPhiloxMultiplier0} * (index + static_cast<std::uint32_t>(k / kParts<T>));
       const Words<A> q = multiply_low(exclusive_or(Words<A>(p >> 32), keys_.high[part], stream_.second[0]),
                                       Words<A>(std::uint64_t{kPhiloxMultiplier1}));
@@ -196,6 +200,7 @@ template <class T, class A>
 SHARPSEEK_HOST_DEVICE Words<A> lane_words(const std::uint32_t* numbers, int part) {
   constexpr std::size_t kWords = Words<A>::size;
   alignas(64) std::uint64_t own[kWords];
+  // Of 32-bit lanes part 0 has the even ones, part 1 the odd ones.
   for (std::size_t i = 0; i < kWords; ++i) own[i] = numbers[kParts<T> * i + static_cast<std::size_t>(part)];
   return Words<A>::load_aligned(own);
 }
@@ -218,6 +223,7 @@ void block_words(std::uint32_t* words, const std::uint32_t* index, const std::ui
     Words<A> c[4];
     lane_block<T, A>(c, part, index, step, keys, stream);
     for (std::size_t j = 0; j < 4; ++j) {
+      // Back to the order of the lanes, [4][L].
       alignas(64) std::uint64_t own[kWords];
       c[j].store_aligned(own);
       for (std::size_t i = 0; i < kWords; ++i) {

@@ -40,6 +40,7 @@ const Cuda& Cuda::instance() {
 
 Cuda::Cuda() {
   try {
+    // Without a GPU the program still works: why there is none is something to tell, not an error.
     reason_ = load();
   } catch (const std::exception& error) {
     reason_ = error.what();
@@ -70,6 +71,7 @@ std::string Cuda::load() {
 }
 
 int Cuda::index_of(const std::string& name) const {
+  // cuda is cuda:0.
   int index = 0;
   if (name != "cuda") {
     const char* end = name.data() + name.size();

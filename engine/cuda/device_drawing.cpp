@@ -122,6 +122,7 @@ std::function<void(std::int64_t, const at::Tensor&, const at::Tensor&)> batch_dr
   return [drawing, device](std::int64_t first_step, const at::Tensor& inputs, const at::Tensor& noise) {
     const std::int64_t steps = inputs.size(0);
     const std::int64_t replicas = inputs.size(1);
+    // One launch draws the mini-batches of all steps, each in a space of its own.
     const at::Tensor space = at::empty({steps * replicas, lanes::draw_elements(drawing->draws())}, inputs.options());
     device.kernels->draw({drawing->draws(), static_cast<int>(replicas), first_step, static_cast<int>(steps),
                           inputs.data_ptr<float>(), noise.data_ptr<float>(), space.data_ptr<float>()},

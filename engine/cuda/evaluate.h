@@ -172,6 +172,7 @@ SHARPSEEK_HOST_DEVICE void evaluate_task(const DeviceSampleJob& job, std::int64_
     task.store_gradient(gradient, summed ? sums : task.at(job.result, sample, net.parameter_count), squares,
                         summed && first > begin);
   }
+  // The sum of the slice's losses; the host adds up slices and takes the mean.
   if (job.task == DeviceTask::kGradient) {
     job.loss[(task.slice * std::int64_t{job.groups} + task.group) * kDeviceLanes + lane] = loss;
   }

@@ -49,6 +49,7 @@ struct StepTeacher {
 template <class Step>
 SHARPSEEK_HOST_DEVICE UpdateRule<float> fixed_rule(const DeviceTrainJob& job) {
   UpdateRule<float> rule = job.rule;
+  // With a constant kind the compiler drops all other optimisers.
   rule.kind = Step::kOptimizer;
 #ifdef __CUDA_ARCH__
   __builtin_assume((rule.slots[0] != nullptr) == Step::kState);

@@ -63,6 +63,7 @@ void evaluate(const DeviceSampleJob& job, void* stream) {
   constexpr int kWarps = 4;  // of a block
   const int blocks = (job.warps + kWarps - 1) / kWarps;
   const int threads = kWarps * kDeviceLanes;
+  // Tasks that need tangents, and those that do not.
   if (job.task == DeviceTask::kProduct || job.task == DeviceTask::kPushforward) {
     evaluate_samples<Dual<float>><<<blocks, threads, 0, stream_of(stream)>>>(job);
   } else {
@@ -99,10 +100,12 @@ DeviceLimits limits(int device) {
 
 const void* load(const char* code, const char* name, int shared_bytes, int device) {
   cudaLibrary_t library{};
+  // A cubin as it is; PTX is finished by the driver here.
   check_cuda(cudaLibraryLoadData(&library, code, nullptr, nullptr, 0, nullptr, nullptr, 0),
              "loading a compiled kernel");
   cudaKernel_t kernel{};
   check_cuda(cudaLibraryGetKernel(&kernel, library, name), "finding a compiled kernel");
+  // More shared memory than a kernel gets unasked (kStaticShared).
   if (shared_bytes > 0) {
     check_cuda(
         cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes, device),

@@ -49,6 +49,7 @@ fs::path KernelCache::usual_folder() {
     const char* value = std::getenv(name);
     return value != nullptr && *value != '\0' ? std::optional<fs::path>(value) : std::nullopt;
   };
+  // The user's choice, then the system's place for caches.
   if (const auto own = set("SHARPSEEK_CACHE")) return *own;
   if (const auto cache = set("XDG_CACHE_HOME")) return *cache / "sharpseek/kernels";
   if (const auto home = set("HOME")) return *home / ".cache/sharpseek/kernels";
@@ -87,6 +88,7 @@ std::string KernelCache::keep(const std::string& content, const std::string& ker
     fs::remove(part, failed);
     return reason;
   }
+  // Renaming replaces a file whole or not at all.
   fs::rename(part, whole, failed);
   if (!failed) return "";
   const std::string reason = whole.string() + ": " + failed.message();

@@ -13,6 +13,7 @@ SHARPSEEK_LANES_BEGIN
 /// Normals 8 k .. 8 k + 7 of (stream, replica key, step).
 template <class P>
 SHARPSEEK_HOST_DEVICE void eight_normals(P z, int k, std::uint64_t replica_key, std::uint32_t step, PhiloxKey stream) {
+  // A block of four words, each a pair of normals.
   const PhiloxBlock words = philox({static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(replica_key), step,
                                     static_cast<std::uint32_t>(replica_key >> 32)},
                                    stream);

@@ -18,6 +18,7 @@ void write(std::ostream& out, const int (&numbers)[n]) {
 std::string put(Put how) { return "Put(" + std::to_string(static_cast<int>(how)) + ")"; }
 
 void write(std::ostream& out, const PlanOp& op) {
+  // An initialiser: the numbers in the order of PlanOp's members.
   out << "    {OpKind(" << static_cast<int>(op.kind) << "), ";
   write(out, op.in);
   out << ", " << op.out << ", " << op.parameter << ", " << op.number << ", " << op.scratch << ", {" << put(op.put[0])
@@ -44,6 +45,7 @@ void write(std::ostream& out, const char* name, const PlanView& plan) {
 
 std::string step_source(const StepShape& shape, Threads threads) {
   const bool replica = threads == Threads::kReplica;
+  // The class Step of fixed_step.h, then the kernel that runs it.
   std::ostringstream out;
   out << "#include \"engine/cuda/step_kernel.h\"\n\n"
          "SHARPSEEK_LANES_BEGIN\n\n"

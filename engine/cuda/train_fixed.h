@@ -63,9 +63,11 @@ SHARPSEEK_HOST_DEVICE void train_fixed(const DeviceTrainJob& job, int at) {
   float noise[kBatch * network.outputs];
   float teacher_values[kBatch * teacher.size];
   const std::int64_t group = at / kDeviceLanes;
+  // Weights come from [G][P][32], where neighbouring threads read neighbouring numbers, and go back there.
   float* own = job.parameters + group * (kCount * kDeviceLanes) + at % kDeviceLanes;
   SHARPSEEK_UNROLL_FIXED
   for (int i = 0; i < kCount; ++i) weights[i] = own[i * kDeviceLanes];
+  // Sigma_x = I: the draws are the inputs. The teacher's weights are constants of the job.
   const TrainArrays<float*> a{weights, gradient, values, value_gradients, draws, draws, noise, teacher_values, nullptr};
   const Frame<float*, float*, FixedView<StepNetwork<Step>>> student{{},    kBatch, weights,        gradient,
                                                                     draws, values, value_gradients};

@@ -102,6 +102,7 @@ SHARPSEEK_HOST_DEVICE void update_from_samples(const Team& team, float* weights,
   constexpr int kReplicas = Sizes::kReplicas;
   SHARPSEEK_UNROLL_FIXED
   for (int from = 0; from < count; from += kSamples) {
+    // As many weights at a time as a replica has lanes: each lane ends up with the sum of one.
     V part[kSamples];
     SHARPSEEK_UNROLL_FIXED
     for (int j = 0; j < kSamples; ++j) {
@@ -118,6 +119,7 @@ SHARPSEEK_HOST_DEVICE void update_from_samples(const Team& team, float* weights,
       }
     }
     float* own = weights + (first + from) * kReplicas;
+    // Lane (sample s, replica r) updates weight from + s of replica r.
     team.each([&](int lane, int) {
       if (from + kSamples <= count || lane < (count - from) * kReplicas) {
         own[lane] = updated(lane, first + from + lane / kReplicas, team.lane_of(part[0], lane), own[lane]);
@@ -196,6 +198,7 @@ struct TeamReplicas {
     for (int i = 0; i < kInputs; ++i) inputs[i] = drawn(0, kInputs, i);
     SHARPSEEK_UNROLL_FIXED
     for (int o = 0; o < kOutputs; ++o) {
+      // eps_o = sum_i factor[o, i] z_i
       Value sum = Value(0.f);
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < kOutputs; ++i) {
@@ -255,6 +258,7 @@ struct TeamLosses {
   template <class Replicas>
   SHARPSEEK_HOST_DEVICE void end(const Replicas& r) const {
     r.team.each([&](int lane, int slot) {
+      // All lanes of a replica have the same sums: the first sample's writes.
       if (lane >= Replicas::kReplicas) return;
       r.job.loss_sum[r.place(lane)] += sum[slot];
       r.job.loss_count[r.place(lane)] += taken[slot];
@@ -301,6 +305,7 @@ SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& 
     replicas.take_sample(draws, factor, inputs, noise);
     forward(labels);
     forward(student);
+    // Divergence is judged before the weights move.
     losses.record(replicas, differentiate_loss<Squared>(student, labels, static_cast<V*>(noise), Replicas::kBatch),
                   step);
     // Weights are updated as soon as the backward pass is done with them.
@@ -314,6 +319,7 @@ SHARPSEEK_HOST_DEVICE void train_samples(const DeviceTrainJob& job, const Team& 
   }
 
   team.sync();
+  // Once every lane has made its last update, weights return to global memory.
   replicas.each_weight(weights, [](float& to, float from) { to = from; });
   losses.end(replicas);
 }

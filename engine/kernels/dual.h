@@ -85,6 +85,7 @@ SHARPSEEK_HOST_DEVICE Dual<T, V> operator-(Dual<T, V> a, Dual<T, V> b) {
 }
 template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> operator*(Dual<T, V> a, Dual<T, V> b) {
+  // (a b)' = a b' + a' b
   return {a.value * b.value, fused(a.value, b.tangent, a.tangent * b.value)};
 }
 /// With a constant.
@@ -98,6 +99,7 @@ SHARPSEEK_HOST_DEVICE Dual<T, V> operator*(Dual<T, V> a, T b) {
 }
 template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> fused(Dual<T, V> a, Dual<T, V> b, Dual<T, V> c) {
+  // (a b + c)' = a b' + a' b + c'
   return {fused(a.value, b.value, c.value), fused(a.value, b.tangent, fused(a.tangent, b.value, c.tangent))};
 }
 template <class T, class V>
@@ -107,10 +109,12 @@ SHARPSEEK_HOST_DEVICE Dual<T, V> exponential(Dual<T, V> x) {
 }
 template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> logarithm(Dual<T, V> x) {
+  // (log x)' = x' / x
   return {logarithm(x.value), inverted(x.value) * x.tangent};
 }
 template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> hyperbolic_tangent(Dual<T, V> x) {
+  // (tanh x)' = (1 - t^2) x'
   const T t = hyperbolic_tangent(x.value);
   return {t, fused(t * x.tangent, constant<T>(0) - t, x.tangent)};
 }
@@ -133,11 +137,13 @@ SHARPSEEK_HOST_DEVICE Dual<T, V> positive_part(Dual<T, V> x) {
 }
 template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> inverted(Dual<T, V> x) {
+  // (1 / x)' = -r^2 x'
   const T r = inverted(x.value);
   return {r, (constant<T>(0) - r * r) * x.tangent};
 }
 template <class T, class V>
 SHARPSEEK_HOST_DEVICE Dual<T, V> reciprocal_root(Dual<T, V> x) {
+  // (x^(-1/2))' = -r^3 x' / 2
   const T r = reciprocal_root(x.value);
   return {r, constant<T>(-0.5) * r * r * r * x.tangent};
 }

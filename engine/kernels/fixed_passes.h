@@ -29,6 +29,7 @@ struct FixedView {
  private:
   template <int kAt = 0, class Body>
   static SHARPSEEK_HOST_DEVICE int choose(int i, Body body) {
+    // Comparisons with constants: where i is one too, nothing of this is left in the kernel.
     if constexpr (kAt + 1 < kPlan.value_count) {
       if (i != kAt) return choose<kAt + 1>(i, body);
     }
@@ -55,6 +56,7 @@ SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W, FixedView<Source>>& f, con
     constexpr auto plan = Source::kPlan;
     constexpr PlanOp op = plan.ops[kEnd - 1];
     OpPasses<op.kind>::backward(op, f);
+    // The first op that uses a parameter is the last one here to touch it.
     if constexpr (plan.first_use(kEnd - 1)) done(op.parameter, plan.parameter_size(kEnd - 1));
     backward<kEnd - 1>(f, done);
   }

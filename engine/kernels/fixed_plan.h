@@ -27,6 +27,7 @@ struct FixedPlan {
   /// Whether a backward pass has the whole gradient of op k's parameter when it is done with op k.
   constexpr bool first_use(int k) const {
     if (parameter_size(k) == 0) return false;
+    // Passes run backwards: an earlier op with the same parameter has still to add its part.
     for (int j = 0; j < k; ++j) {
       if (parameter_size(j) > 0 && ops[j].parameter == ops[k].parameter) return false;
     }

@@ -92,6 +92,8 @@ SHARPSEEK_HOST_DEVICE LaneVector<float, A> hyperbolic_tangent(LaneVector<float, 
   const R limit(7.90531110763549805f);
   x = xsimd::min(limit, xsimd::max(-limit, x));
   const R s = x * x;
+
+  // tanh x = x P(x^2) / Q(x^2): P, then Q, by Horner's rule.
   R p = fused(s, R(-2.76076847742355e-16f), R(2.00018790482477e-13f));
   p = fused(s, p, R(-8.60467152213735e-11f));
   p = fused(s, p, R(5.12229709037114e-08f));

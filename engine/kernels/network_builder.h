@@ -16,6 +16,7 @@ using SmallPlan = FixedPlan<16, 16>;
 constexpr SmallPlan fixed_plan(const Network& network) {
   const Plan plan = PlanCompiler(network).compile();
   SmallPlan fixed{};
+  // Arrays of fixed size: an index beyond them is no constant expression, so that it does not compile.
   for (const PlanOp& op : plan.ops) fixed.ops[fixed.op_count++] = op;
   for (const PlanValue& value : plan.values) fixed.values[fixed.value_count++] = value;
   fixed.output = plan.output;
@@ -53,6 +54,7 @@ class NetworkBuilder : public OpMethods<NetworkBuilder> {
     const int rows = op.parameter >= 0 ? rows_[static_cast<std::size_t>(op.parameter)] : 0;
     op.output = static_cast<int>(network_.values.size());
     const int second = op.inputs[1] >= 0 ? shape({op.inputs[1]}).tokens : 0;
+    // The shape that a Program would give it.
     network_.values.push_back(output_shape(op.kind, shape({op.inputs[0]}), rows, second));
     network_.ops.push_back(op);
     return {op.output};

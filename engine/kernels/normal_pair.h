@@ -33,10 +33,12 @@ template <class R>
 SHARPSEEK_HOST_DEVICE R unit_logarithm(R u) {
   using U = decltype(bits_of(u));
   const U root_half(std::uint32_t{0x3f3504f3});  // mantissa in [sqrt(1/2), sqrt 2)
+  // u = 2^e (1 + m), by the bits of u relative to those of sqrt(1/2).
   const U b = bits_of(u) - root_half;
   const R m = float_of((b & U(std::uint32_t{0x007fffff})) + root_half) - R(1.f);
   // b is negative for u < 0.7: shifted into the positive range and back.
   const R e = as_float((b + U(std::uint32_t{0x40000000})) >> 23) - R(128.f);
+  // log(1 + m) = m - m^2 / 2 + m^3 p(m)
   const R z = m * m;
   R p(7.0376836292e-2f);
   p = fused(p, m, R(-1.1514610310e-1f));
@@ -53,8 +55,11 @@ SHARPSEEK_HOST_DEVICE R unit_logarithm(R u) {
 /// Standard normals (z0, z1) from the bits of a word.
 template <class R, class U>
 SHARPSEEK_HOST_DEVICE void normal_pair(U word, R& z0, R& z1) {
+  // u = (top 23 bits + 1/2) 2^-23, and the radius sqrt(-2 log u).
   const R u = fused(as_float(word >> kAngleBits32), R(0x1p-23f), R(0x1p-24f));
   const R rho = square_root(R(-2.f) * unit_logarithm(u));
+
+  // Seven bits for the angle within a quarter turn, |t| < pi / 4; its sine and cosine by polynomials.
   constexpr float kRay = static_cast<float>(kHalfPi / 128);
   const R t = fused(as_float((word >> 2) & U(std::uint32_t{127})), R(kRay), R(-63.5f * kRay));
   const R s = t * t;

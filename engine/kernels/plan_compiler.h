@@ -61,6 +61,7 @@ class PlanCompiler {
   constexpr void name_storage() {
     for (std::size_t i = 0; i < network_.values.size(); ++i) root_.push_back(static_cast<int>(i));
     for (const Op& op : network_.ops) {
+      // No op for kernels: its output is where its input is.
       if (op.kind == OpKind::kFlatten) {
         root_[at(op.output)] = root_[at(op.inputs[0])];
         continue;
@@ -83,6 +84,7 @@ class PlanCompiler {
         plan_.values[at(op.output)].offset = plan_.values[at(op.inputs[0])].offset;
         continue;
       }
+      // The op, with the sum that it takes over: their output and the other summand become its own.
       const Op* sum = fused_sum(op);
       PlanOp planned{op.kind, {op.inputs[0], op.inputs[1], op.inputs[2]}, op.output, 0, op.number, 0, {}, Put::kNone};
       if (op.parameter >= 0) planned.parameter = network_.parameters[at(op.parameter)];
@@ -91,6 +93,7 @@ class PlanCompiler {
         planned.out = sum->output;
         planned.in[1] = sum->inputs[0] == op.output ? sum->inputs[1] : sum->inputs[0];
       }
+      // In the place of an input that nobody needs any more, or in one of its own.
       PlanValue& out = plan_.values[at(planned.out)];
       out.offset = overwritten(planned, sum);
       if (out.offset < 0) out.offset = placed(out.tokens * out.features);
@@ -119,10 +122,12 @@ class PlanCompiler {
   constexpr int overwritten(const PlanOp& op, const Op* sum) const {
     if (!traits(sum != nullptr ? sum->kind : op.kind).overwrites) return -1;
     int place = -1;
+    // A product must not write over what it still reads: a linear op's only chance is the summand.
     for (int i = sum != nullptr ? 1 : 0; i < 3; ++i) {
       if (op.in[i] < 0) continue;
       const int offset = plan_.values[at(op.in[i])].offset;
       const std::size_t source = at(root_[at(op.in[i])]);
+      // Nobody else reads it, and the op that wrote it does not need it for its backward pass.
       if (offset >= 0 && readers_[source] == 1 && !traits(producer_[source]).reads_output) place = offset;
     }
     return place;
@@ -141,14 +146,17 @@ class PlanCompiler {
     std::vector<char> seen_parameter = filled(at(network_.parameter_count) + 1, char{0});
     for (std::size_t k = plan_.ops.size(); k-- > 0;) {
       PlanOp& op = plan_.ops[k];
+      // In the order in which backward passes put them: two inputs may be one value.
       for (int i = 0; i < 3; ++i) {
         if (op.in[i] < 0 || !wanted[at(op.in[i])]) continue;
         const std::size_t source = at(root_[at(op.in[i])]);
         op.put[i] = seen[source] ? Put::kAdd : Put::kStore;
         seen[source] = 1;
+        // dx = dy in the same place: nothing to do.
         const bool in_place = plan_.values[at(op.in[i])].offset == plan_.values[at(op.out)].offset;
         if (in_place && traits(op.kind).passes_gradient) op.put[i] = Put::kNone;
       }
+      // Of ops that share a parameter, the last one in the program comes first here.
       if (traits(op.kind).parameter == OpParameter::kNone) continue;
       op.put_parameter = seen_parameter[at(op.parameter)] ? Put::kAdd : Put::kStore;
       seen_parameter[at(op.parameter)] = 1;
@@ -159,6 +167,7 @@ class PlanCompiler {
   constexpr std::vector<char> depend_on_parameters() const {
     std::vector<char> depends = filled(network_.values.size(), char{0});
     for (const Op& op : network_.ops) {
+      // A value does if a parameter goes into it, or another value that does.
       bool own = op.parameter >= 0;
       for (int input : op.inputs) own = own || (input >= 0 && depends[at(input)] != 0);
       depends[at(op.output)] = own ? 1 : 0;

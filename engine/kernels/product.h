@@ -49,6 +49,8 @@ SHARPSEEK_HOST_DEVICE void tile(const Product<P, B>& product, int row, int colum
     a = a + product.ak;
     b = b + product.bk;
   } while (--k);
+
+  // F last, after all terms: the order of additions does not depend on the tiles.
   const Index corner = row * product.cm + column;
   const P c = product.c + corner;
   if (product.add) {
@@ -87,6 +89,7 @@ SHARPSEEK_HOST_DEVICE void tiles_of(int m, int n, int rows, int columns, const P
   if (m == M && n == N) {
     for (int row = 0; row < rows; row += M) {
       for (int column = 0; column < columns; column += N) {
+        // Whole tiles here, what is left at the edges in a function of its own: few call it, and it is long.
         if (rows - row >= M && columns - column >= N) {
           tile<M, N>(product, row, column);
         } else {
@@ -136,6 +139,7 @@ SHARPSEEK_HOST_DEVICE void multiply(int rows, int columns, Product<P, B> product
   for (int m = 0; m < rows; ++m) {
     SHARPSEEK_UNROLL_FIXED
     for (int n = 0; n < columns; ++n) {
+      // The additions of tile(), in their order.
       R sum = constant<R>(0);
       SHARPSEEK_UNROLL_FIXED
       for (int k = 0; k < product.depth; ++k) {

@@ -228,6 +228,7 @@ LossGradient ChunkedEngine::loss_gradient(const at::Tensor& parameters, const Sa
 }
 
 std::unique_ptr<LinearOperator> ChunkedEngine::hessian(const at::Tensor& parameters, const Samples& samples) {
+  // The inner engine takes samples in chunks of its own: one of them must fit.
   return std::make_unique<ChunkedProduct>(parameters, program(), replicas_that_fit(1, kPassCopies),
                                           [this, parameters, samples](std::int64_t first, std::int64_t count) {
                                             return engine_->hessian(parameters.narrow(0, first, count),

@@ -35,6 +35,7 @@ Quantity balance_quantity() {
             const at::Tensor out = side_sums(batch, context.balances, &Balance::out);
             result["balance_difference"] = in - out;
             result["balance_sum"] = in + out;
+            // What gradient flow conserves where the symmetry holds.
             const at::Tensor squares = context.objective.parameters().to(at::kCPU, at::kDouble).square();
             result["charge"] = side_sums(squares, context.balances, &Balance::in) -
                                side_sums(squares, context.balances, &Balance::out);

@@ -20,10 +20,12 @@ Quantity batch_sharpness_quantity() {
        {"gradient_noise_interaction_error", "", "1", "its standard error over mini-batches", false}},
       [](MeasuringContext& context, Measurement& result) {
         const BatchCurvature batches = context.objective.batches(context.options.batches, context.batch);
+        // [E, batches]: a replica's mini-batches lie in a row.
         const at::Tensor squares = batches.square.t().contiguous();
         const at::Tensor owns = batches.own.t().contiguous();
         const BatchMean of_ratios = batch_mean(owns / squares);
         const BatchMean of_means = ratio_of_means(owns, squares);
+        // |grad L|^2 is the same for all mini-batches: it divides mean and error.
         const BatchMean interaction = batch_mean(batches.full.t().contiguous());
         const at::Tensor gradient = context.objective.moments().mean.square().sum(1);
         result["batch_sharpness_mean_of_ratios"] = of_ratios.value;

@@ -26,11 +26,13 @@ Quantity batch_spectrum_quantity() {
           options.count = 1;
           options.multiplicities = false;  // copies do not change the largest value
           const Spectrum spectrum = lanczos(*chunk.hessian, options);
+          // A replica's mini-batches are neighbours: [E count, ..] as [E, count].
           const auto by_replica = [&](const at::Tensor& x) { return x.reshape({-1, chunk.count}); };
           values.push_back(by_replica(spectrum.values));
           residuals.push_back(by_replica(spectrum.residuals));
           status.push_back(by_replica(status_tensor(spectrum)));
         });
+        // Mean and spread of the values, the worst of residuals and status.
         const BatchMean mean = batch_mean(at::cat(values, 1).contiguous());
         result["batch_lambda_max"] = mean.value;
         result["batch_lambda_max_sd"] = mean.deviation;

@@ -25,6 +25,7 @@ Quantity flatness_quantity() {
        {"filter_sam_rise", "", "1", "sam_rise with each weight's change scaled by the norm of its filter"}},
       [](MeasuringContext& context, Measurement& result) {
         for (bool filter : {false, true}) {
+          // The same directions with and without filters: their rises can be compared.
           FlatnessOptions options;
           options.radius = context.options.radius;
           options.filter_normalised = filter;

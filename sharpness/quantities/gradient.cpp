@@ -19,6 +19,7 @@ Quantity gradient_quantity() {
       [](MeasuringContext& context, Measurement& result) {
         const GradientMoments& moments = context.objective.moments();
         std::vector<at::Tensor> layers;
+        // E|g|^2 is a sum over parameters, so that a layer has its part of it.
         for (const Block& block : context.objective.blocks()) {
           layers.push_back(moments.second_moment.narrow(1, block.offset, block.size()).sum(1));
         }

@@ -12,11 +12,13 @@ namespace {
 /// eigenvalue is not known.
 at::Tensor angle_bounds(const Spectrum& spectrum, std::int64_t dimension) {
   const std::int64_t k = spectrum.values.size(1);
+  // The first value outside the space: the next one, or none where all are inside.
   const at::Tensor outside = at::full({spectrum.values.size(0), 1},
                                       k == dimension ? -std::numeric_limits<double>::infinity() : 0.0, at::kDouble);
   const at::Tensor next = at::cat({spectrum.values.slice(1, 1), outside}, 1);
   const at::Tensor residuals = spectrum.residuals.square().cumsum(1).sqrt();
   at::Tensor bound = (residuals / (spectrum.values - next)).clamp(0, 1);
+  // 0 / 0: equal values, whose vectors may be any of their space.
   bound = at::where(bound.isnan(), at::ones_like(bound), bound);
   if (k < dimension) bound.select(1, k - 1).fill_(1);
   return bound;
@@ -38,6 +40,7 @@ Quantity gradient_share_quantity() {
             const Spectrum& spectrum = context.curvature().spectrum;
             const at::Tensor vectors = spectrum.vectors.to(at::kCPU, at::kDouble);
             const at::Tensor gradient = context.objective.moments().mean;
+            // Vectors are orthonormal: squared components add up to the part in the space of the first i.
             const at::Tensor along = (vectors * gradient.unsqueeze(1)).sum(2);
             result["gradient_share"] = along.square().cumsum(1) / gradient.square().sum(1, /*keepdim=*/true);
             result["gradient_share_error"] = angle_bounds(spectrum, context.objective.dimension());

@@ -35,11 +35,13 @@ Quantity layer_alignment_quantity() {
           [](MeasuringContext& context, Measurement& result) {
             const at::Tensor weights = context.objective.parameters().detach().to(at::kCPU, at::kDouble);
             const std::vector<Block> blocks = context.objective.blocks();
+            // W of each block, of all replicas [E, rows, columns].
             const auto matrix = [&](const Block& block) {
               return weights.narrow(1, block.offset, block.size()).reshape({-1, block.rows, block.columns});
             };
             std::vector<at::Tensor> layers;
             for (std::size_t i = 0; i < blocks.size(); ++i) {
+              // Only matrices that follow each other: the rows of one are the columns of the next.
               if (i + 1 == blocks.size() || blocks[i + 1].columns != blocks[i].rows) {
                 layers.push_back(at::full({weights.size(0)}, std::numeric_limits<double>::quiet_NaN(), at::kDouble));
                 continue;

@@ -38,6 +38,7 @@ Quantity layer_spectrum_quantity() {
         std::vector<std::int64_t> sizes;
         at::Tensor status = at::zeros({context.objective.replicas()}, at::kDouble);
         for (const Block& block : context.objective.blocks()) {
+          // Each block by itself, as an operator of its own size.
           BlockOperator part(context.objective.hessian(), block.offset, block.size());
           LanczosOptions options = context.lanczos_options();
           options.count = std::min(wanted, block.size());
@@ -47,6 +48,7 @@ Quantity layer_spectrum_quantity() {
           status = at::maximum(status, status_tensor(spectrum));
           sizes.push_back(block.size());
         }
+        // Probes of the whole Hessian give the traces of all blocks at once.
         TraceOptions how = context.trace_options();
         const bool exact = context.objective.dimension() <= context.options.exact_limit;
         how.products = exact ? context.objective.dimension() : how.products;

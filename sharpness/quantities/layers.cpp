@@ -16,6 +16,7 @@ Quantity layers_quantity() {
           [](MeasuringContext& context, Measurement& result) {
             std::vector<at::Tensor> values, residuals;
             for (const Block& block : context.objective.blocks()) {
+              // Each block by itself, as an operator of its own size.
               BlockOperator part(context.objective.hessian(), block.offset, block.size());
               LanczosOptions options = context.lanczos_options();
               options.count = 1;

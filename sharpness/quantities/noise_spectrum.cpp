@@ -29,6 +29,7 @@ Quantity noise_spectrum_quantity() {
         options.vectors = true;
         const Spectrum noise = lanczos(covariance, options);
         const Spectrum& hessian = context.curvature().spectrum;
+        // |V_C' V_H|^2: squares of the overlaps of all pairs of vectors.
         const at::Tensor overlap = at::bmm(noise.vectors, hessian.vectors.transpose(1, 2)).to(at::kDouble);
         result["noise_eigenvalues"] = noise.values;
         result["noise_eigenvalue_residuals"] = noise.residuals;

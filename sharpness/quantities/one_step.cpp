@@ -36,6 +36,7 @@ Quantity one_step_quantity() {
             g = by_batch(chunk.gradient_with(at::stack(places, 1).reshape(chunk.gradient.sizes()).contiguous()));
           }
           for (std::int64_t b = 0; b < chunk.count; ++b) {
+            // Every mini-batch steps from the same weights and a copy of the same state.
             std::vector<at::Tensor> slots = *now.optimizer;
             const at::Tensor after = update.updated(objective.parameters(), slots, g.select(1, b), now.step);
             changes.push_back(objective.training_loss(after.contiguous()).to(at::kCPU, at::kDouble) - before);

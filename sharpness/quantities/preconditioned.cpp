@@ -20,6 +20,7 @@ at::Tensor thresholds(const TrainingMoment& now) {
     const double eta = problem.learning_rates[e] * rate;
     const double b1 = problem.optimizer.beta1;
     const double mu = problem.momenta.empty() ? 0 : problem.momenta[e];
+    // rmsprop has no momentum, so that mu = 0 there.
     values.push_back(problem.optimizer.kind == OptimizerKind::kAdam ? 2 * (1 + b1) / ((1 - b1) * eta)
                                                                     : 2 * (1 + mu) / eta);
   }
@@ -48,6 +49,7 @@ Quantity preconditioned_quantity() {
             const TrainingMoment& now = context.moment();
             const at::Tensor d = TensorUpdate(*now.problem, context.objective.parameters().options())
                                      .preconditioner(*now.optimizer, now.step);
+            // D^(-1) H has the eigenvalues of the symmetric D^(-1/2) H D^(-1/2).
             ScaledOperator scaled(context.objective.hessian(), d.rsqrt());
             LanczosOptions options = context.lanczos_options();
             options.count = 1;

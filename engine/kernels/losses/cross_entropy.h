@@ -15,8 +15,11 @@ struct CrossEntropy {
   SHARPSEEK_HOST_DEVICE static T gradient(int rows, int classes, F f, const Y& y, T weight, D d, T sum) {
     using R = Element<D>;
     for (int first = 0; first < rows * classes; first += classes) {
+      // softmax does not change with a shift, so that the largest logit needs no tangent.
       T top = primal(R(f[first]));
       for (int c = first + 1; c < first + classes; ++c) top = larger(top, T(primal(R(f[c]))));
+
+      // d holds e_c = exp(f_c - top) until their sum is known.
       R total = constant<R>(0);
       T mass = constant<T>(0);
       T below = constant<T>(0);  // sum_c y_c (f_c - top)
@@ -29,6 +32,8 @@ struct CrossEntropy {
         mass = mass + own;
         below = fused(own, primal(shifted), below);
       }
+
+      // d = weight (Y p - y) and l = Y log(sum_c e_c) - sum_c y_c (f_c - top).
       const R share = inverted(total) * (weight * mass);
       for (int c = first; c < first + classes; ++c) d[c] = R(d[c]) * share - weight * T(y[c]);
       sum = sum + (mass * logarithm(primal(total)) - below);

@@ -3,7 +3,7 @@
 #include "data/label_kind.h"
 #include "engine/kernels/scalar.h"
 #ifndef __CUDACC__
-#include "engine/kernels/lane_vector.h"  // before templates that use its functions: argument-dependent lookup does not find them
+#include "engine/kernels/lane_vector.h"  // before the templates: argument-dependent lookup does not find its functions
 #endif
 #include "engine/kernels/frame.h"
 
@@ -36,6 +36,7 @@ struct NoisyLabels {
 template <class P, class Logit>
 SHARPSEEK_HOST_DEVICE Element<P> exponentials(int classes, const Logit& f, P to) {
   using R = Element<P>;
+  // Less the largest logit, so that nothing overflows and one term is 1.
   R top = f(0);
   for (int c = 1; c < classes; ++c) top = larger(top, R(f(c)));
   R sum = constant<R>(0);
@@ -55,6 +56,7 @@ SHARPSEEK_HOST_DEVICE void label_samples(const LabelRule<Real>& rule, int rows, 
   for (int row = 0; row < rows; ++row) {
     const P f = clean + Index{row} * classes;
     const P y = draws + Index{row} * classes;
+    // Soft labels: softmax of logits and noise. Sampled ones: 1 at one class.
     if (rule.kind == LabelKind::kSoft) {
       for (int c = 0; c < classes; ++c) y[c] = f[c] + y[c];
       const R inverse = inverted(exponentials(
@@ -76,6 +78,7 @@ SHARPSEEK_HOST_DEVICE void label_samples(const LabelRule<Real>& rule, int rows, 
       }
       y[classes - 1] = before;
     }
+    // Class weights and smoothing.
     for (int c = 0; c < classes; ++c) y[c] = fused(R(rule.scale[c]), R(y[c]), R(rule.offset[c]));
   }
 }

@@ -12,6 +12,7 @@ struct Squared {
   template <class T, class F, class Y, class D>
   SHARPSEEK_HOST_DEVICE static T gradient(int rows, int classes, F f, const Y& y, T weight, D d, T sum) {
     using R = Element<D>;
+    // The mean's 1 / N is in the weight; the derivative of r^2 is 2 r.
     const T twice = weight + weight;
     SHARPSEEK_UNROLL_FIXED
     for (int i = 0; i < rows * classes; ++i) {

@@ -23,6 +23,7 @@ struct ActivationOp {
     using P = typename F::Pointer;
     if (op.put[0] == Put::kNone) return;
     const P dy = f.gradient(op.out);
+    // Where the op worked in place x is gone: the derivative of such an op is a function of y.
     constexpr bool kFromOutput = traits(kKind).reads_output;
     const P known = f.value(kFromOutput ? op.out : op.in[0]);
     const P dx = f.gradient(op.in[0]);

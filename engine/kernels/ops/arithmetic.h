@@ -21,6 +21,7 @@ struct OpPasses<OpKind::kAdd> {
   template <class F>
   SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
     using P = typename F::Pointer;
+    // Each input gets all of dy, one after the other: both may be one value.
     const P dy = f.gradient(op.out);
     SHARPSEEK_UNROLL_FIXED
     for (int k = 0; k < 2; ++k) {
@@ -47,6 +48,7 @@ struct OpPasses<OpKind::kMultiply> {
   template <class F>
   SHARPSEEK_HOST_DEVICE static void backward(const PlanOp& op, const F& f) {
     using P = typename F::Pointer;
+    // da = dy b and db = dy a, one after the other: both may be one value.
     const P dy = f.gradient(op.out);
     SHARPSEEK_UNROLL_FIXED
     for (int k = 0; k < 2; ++k) {

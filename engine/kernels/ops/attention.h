@@ -17,6 +17,7 @@ struct OpPasses<OpKind::kAttention> {
   SHARPSEEK_HOST_DEVICE static void each_head(const PlanOp& op, const F& f, Body body) {
     const Index tokens = f.tokens(op.out);
     const Index n = f.features(op.out);
+    // The heads of a token lie next to each other, d features each.
     const Index d = n / op.number;
     SHARPSEEK_UNROLL_FIXED
     for (int s = 0; s < f.batch; ++s) {
@@ -41,11 +42,13 @@ struct OpPasses<OpKind::kAttention> {
     const P a = f.values + Index{f.batch} * op.scratch;
     const R scale = constant<R>(1.0 / std::sqrt(static_cast<double>(d)));
 
+    // Scores to the scratch, without 1 / sqrt(d), which the exponential takes in.
     each_head(op, f, [&](Index first, Index at) {  // a = q k'
       multiply<P>(tokens, tokens, {d, q + first, n, 1, k + first, n, 1, a + at, tokens, false, a + at});
     });
     SHARPSEEK_UNROLL_FIXED
     for (int row = 0; row < f.batch * op.number * tokens; ++row) {
+      // softmax of a row of scores, in place. It does not change with a shift, which needs no tangent.
       const P r = a + Index{row} * tokens;
       auto top = primal(R(r[0]));
       SHARPSEEK_UNROLL_FIXED
@@ -62,6 +65,8 @@ struct OpPasses<OpKind::kAttention> {
       SHARPSEEK_UNROLL_FIXED
       for (int j = 0; j < tokens; ++j) r[j] = r[j] * inverse;
     }
+
+    // The weighted sum of values is the output: no head needs to be put together.
     each_head(op, f, [&](Index first, Index at) {  // y = a v
       multiply<P>(tokens, d, {tokens, a + at, tokens, 1, v + first, 1, n, y + first, n, false, y + first});
     });
@@ -96,6 +101,8 @@ struct OpPasses<OpKind::kAttention> {
       SHARPSEEK_UNROLL_FIXED
       for (int j = 0; j < tokens; ++j) dr[j] = (R(dr[j]) - along) * r[j] * scale;
     }
+
+    // The gradients that anybody wants, in the order that the plan counts on.
     if (op.put[0] != Put::kNone) {
       const P dq = f.gradient(op.in[0]);
       each_head(op, f, [&](Index first, Index at) {  // dq = ds k

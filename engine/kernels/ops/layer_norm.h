@@ -21,6 +21,7 @@ struct OpPasses<OpKind::kLayerNorm> {
     for (int row = 0; row < f.rows(op.out); ++row) {
       const P x = f.value(op.in[0]) + Index{row} * n;
       const P y = f.value(op.out) + Index{row} * n;
+      // The mean first: squares of centred numbers lose no digits.
       R sum = x[0];
       SHARPSEEK_UNROLL_FIXED
       for (int i = 1; i < n; ++i) sum = sum + x[i];
@@ -32,6 +33,7 @@ struct OpPasses<OpKind::kLayerNorm> {
         y[i] = centred;
         squares = fused(centred, centred, squares);
       }
+      // r stays in scratch for the backward pass.
       const R r = reciprocal_root(fused(squares, share, constant<R>(1e-5)));
       scale[row] = r;
       SHARPSEEK_UNROLL_FIXED
@@ -51,6 +53,7 @@ struct OpPasses<OpKind::kLayerNorm> {
       const P y = f.value(op.out) + Index{row} * n;
       const P dy = f.gradient(op.out) + Index{row} * n;
       const P dx = f.gradient(op.in[0]) + Index{row} * n;
+      // mean(dy) and mean(dy y), then the formula for dx.
       R sum = constant<R>(0);
       R along = constant<R>(0);
       SHARPSEEK_UNROLL_FIXED

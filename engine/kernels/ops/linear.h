@@ -16,6 +16,7 @@ struct OpPasses<OpKind::kLinear> {
     using W = typename F::Weights;
     const Index in = f.features(op.in[0]);
     const int out = f.features(op.out);
+    // Y = X W' with a row for every token of every sample.
     const bool add = op.in[1] >= 0;
     multiply<P, W>(f.rows(op.out), out,
                    {static_cast<int>(in), f.value(op.in[0]), in, 1, f.weights + op.parameter, in, 1, f.value(op.out),
@@ -40,6 +41,7 @@ struct OpPasses<OpKind::kLinear> {
           rows, static_cast<int>(in),
           {static_cast<int>(out), dy, out, 1, f.weights + op.parameter, 1, in, dx, in, op.put[0] == Put::kAdd, dx});
     }
+    // dz = dy
     if (op.put[1] == Put::kNone) return;
     const P dz = f.gradient(op.in[1]);
     SHARPSEEK_UNROLL_FIXED

@@ -37,6 +37,7 @@ struct AddParameterOp {
     const int count = f.count(op.out);
     SHARPSEEK_UNROLL_FIXED
     for (int i = 0; i < length; ++i) {
+      // All repeats in order: samples and, for an offset, their tokens.
       Element<P> sum = dy[i];
       SHARPSEEK_UNROLL_FIXED
       for (int first = length; first < count; first += length) sum = sum + dy[first + i];

@@ -26,6 +26,7 @@ struct OpPasses<OpKind::kSelect> {
     const int n = f.features(op.out);
     SHARPSEEK_UNROLL_FIXED
     for (int s = 0; s < f.batch; ++s) {
+      // Token op.number of sample s.
       const Index first = (Index{s} * f.tokens(op.in[0]) + op.number) * n;
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < n; ++i) y[Index{s} * n + i] = x[first + i];
@@ -38,6 +39,7 @@ struct OpPasses<OpKind::kSelect> {
     const P dy = f.gradient(op.out);
     const P dx = f.gradient(op.in[0]);
     const int n = f.features(op.out);
+    // Tokens that were not chosen have gradient 0, unless another op has put something there.
     if (op.put[0] == Put::kStore) {
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < f.count(op.in[0]); ++i) dx[i] = constant<Element<P>>(0);
@@ -66,6 +68,7 @@ struct OpPasses<OpKind::kMean> {
       const P x = f.value(op.in[0]) + Index{s} * tokens * n;
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < n; ++i) {
+        // The sum first, then one multiplication by 1 / T.
         R sum = x[i];
         SHARPSEEK_UNROLL_FIXED
         for (int t = 1; t < tokens; ++t) sum = sum + x[Index{t} * n + i];
@@ -86,6 +89,7 @@ struct OpPasses<OpKind::kMean> {
       const P dx = f.gradient(op.in[0]) + Index{s} * tokens * n;
       SHARPSEEK_UNROLL_FIXED
       for (int i = 0; i < n; ++i) {
+        // Every token has the same part of dy.
         const R share = dy[Index{s} * n + i] * constant<R>(1.0 / tokens);
         SHARPSEEK_UNROLL_FIXED
         for (int t = 0; t < tokens; ++t) put(op.put[0], dx, Index{t} * n + i, share);

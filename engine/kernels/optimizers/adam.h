@@ -14,6 +14,7 @@ struct Adam {
     R& v = state[1];
     m = fused(step.keep1, m, step.take1 * g);
     v = fused(step.keep2, v, step.take2 * g * g);
+    // m' and v': both moments began at 0.
     return m * step.first * inverted(square_root(v * step.second) + constant<R>(kRootEpsilon));
   }
 };
