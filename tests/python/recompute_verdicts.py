@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from recompute.ablations import FLATTER, RISES, SAME, c9, c9s
-from recompute.beyond import b1, b2, b3, b3b, b4, b4b, b5, b5b, b5c
+from recompute.beyond import b1, b2, b3, b3b, b4, b4b
+from recompute.beyond_optimizers import b5, b5b, b5c
 from recompute.circulation import c8
 from recompute.claims import c1, c2, c3, c4, c5, c6a, c6b, c7
 from recompute.estimates import (

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -15,10 +16,12 @@
 #include "sharpness/density.h"
 #include "sharpness/flatness.h"
 #include "sharpness/trace.h"
+#include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
+using testing_support::kManyOperations;
 using testing_support::random_tensor;
 using testing_support::relative_difference;
 
@@ -203,6 +206,38 @@ TEST(Flatness, HasItsSmallRadiusLimits) {
   EXPECT_NEAR(flatness(a, options).random[0].item<double>(), flatness(b, options).random[0].item<double>(), 1e-10);
   options.filter_normalised = false;
   EXPECT_GT(std::abs((flatness(a, options).random[0] - flatness(b, options).random[0]).item<double>()), 1e-6);
+}
+
+TEST(HutchinsonTrace, ErrsAsMuchAsItSays) {
+  const at::Tensor a = random_tensor({1, 30, 30}, 3);
+  DenseOperator op(a + a.transpose(1, 2));
+  const double exact = 2 * a[0].trace().item<double>();
+  double chi_square = 0;
+  constexpr int kRepetitions = 200;
+  for (std::uint64_t seed = 0; seed < kRepetitions; ++seed) {
+    const TraceEstimate estimate = hutchinson_trace(op, 64, seed);
+    const double error = (estimate.trace[0].item<double>() - exact) / estimate.standard_error[0].item<double>();
+    chi_square += error * error;
+  }
+  // Student t with 63 degrees: the square has mean 63 / 61 and variance below 2.2.
+  EXPECT_NEAR(chi_square / kRepetitions, 63.0 / 61, 5 * std::sqrt(2.2 / kRepetitions));
+}
+
+TEST(HutchinsonTrace, IsExactForADiagonalMatrix) {
+  DenseOperator op(at::diag(at::tensor({1.0, 2.0, 4.0}, at::kDouble)).unsqueeze(0));
+  const TraceEstimate estimate = hutchinson_trace(op, 4, 1);
+  EXPECT_NEAR(estimate.trace[0].item<double>(), 7, kManyOperations);
+  EXPECT_NEAR(estimate.standard_error[0].item<double>(), 0, kManyOperations);
+  EXPECT_THROW(hutchinson_trace(op, 1, 1), UserError);
+}
+
+TEST(ExactTrace, IsTheSumOfTheDiagonal) {
+  const at::Tensor a = random_tensor({2, 100, 100}, 3);
+  DenseOperator op(a + a.transpose(1, 2));
+  const TraceEstimate estimate = exact_trace(op);
+  for (std::int64_t e = 0; e < 2; ++e) {
+    EXPECT_NEAR(estimate.trace[e].item<double>(), 2 * a[e].trace().item<double>(), 1e-11);
+  }
 }
 
 }  // namespace

@@ -7,29 +7,21 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include "core/error.h"
 #include "engine/cases.h"
-#include "engine/engine.h"
-#include "engine/make_engine.h"
-#include "sharpness/dense.h"
 #include "sharpness/dense_operator.h"
-#include "sharpness/orthogonality.h"
-#include "sharpness/panel.h"
-#include "sharpness/trace.h"
+#include "sharpness/spectra.h"
 #include "tests/tolerances.h"
 
 namespace sharpseek {
 namespace {
 
 using testing_support::kFewOperations;
-using testing_support::kManyOperations;
 using testing_support::kReorderedSums;
 using testing_support::random_tensor;
-using testing_support::relative_difference;
+using testing_support::with_spectrum;
 
 /// Relative residuals that Lanczos is asked for,
 constexpr double kTightest = 1e-11;
@@ -38,13 +30,6 @@ constexpr double kTight = 1e-10;
 constexpr double kValues = 1e-10;
 /// and absolutely after kTight, for values well above 1.
 constexpr double kOfTight = 1e-8;
-
-/// Symmetric matrices [1, P, P] with these eigenvalues and random eigenvectors.
-at::Tensor with_spectrum(const std::vector<double>& eigenvalues, std::uint32_t seed = 1) {
-  const auto p = static_cast<std::int64_t>(eigenvalues.size());
-  const at::Tensor q = std::get<0>(at::linalg_qr(random_tensor({p, p}, seed)));
-  return (q * at::tensor(eigenvalues, at::kDouble)).matmul(q.t()).unsqueeze(0);
-}
 
 /// Lanczos at one end against LAPACK, and the stored residuals against recomputed ones.
 void expect_end(const at::Tensor& matrices, std::int64_t count, double tolerance, SpectrumEnd end, bool frugal) {
@@ -112,22 +97,6 @@ TEST(Lanczos, InterruptedItReturnsBoundsThatHoldAndDoesNotCallThemConverged) {
   }
 }
 
-TEST(DenseSpectrum, ResidualsAreThoseOfTheProductsBeforeSymmetrising) {
-  const at::Tensor symmetric = with_spectrum({5, 3, 1, 0.5, -2});
-  const at::Tensor skew = random_tensor({5, 5}, 3);
-  for (double size : {0.0, 0.2}) {
-    DenseOperator op(symmetric + size * (skew - skew.t()));
-    const DenseSpectrum found = dense_spectrum(op, 3);
-    const at::Tensor v = found.spectrum.vectors;
-    const at::Tensor residuals = (op.apply(v) - found.spectrum.values.unsqueeze(2) * v).norm(2, 2);
-    EXPECT_LT((residuals - found.spectrum.residuals).abs().max().item<double>(), kReorderedSums);
-    EXPECT_NEAR(found.spectrum.values[0][0].item<double>(), 5,
-                kManyOperations);  // a skew part is gone when symmetrised
-    EXPECT_EQ(found.spectrum.status.front(), size == 0 ? SpectrumStatus::kConverged : SpectrumStatus::kNotConverged);
-    EXPECT_EQ(found.spectrum.residuals.min().item<double>() > 0.05, size > 0);
-  }
-}
-
 TEST(Lanczos, EqualsLapackOnARandomMatrix) {
   const at::Tensor a = random_tensor({3, 40, 40}, 7);
   expect_lapack(a + a.transpose(1, 2), 6);
@@ -157,59 +126,6 @@ TEST(Lanczos, WorksAtTheEdges) {
   expect_lapack(with_spectrum({2}), 1);
   expect_lapack(with_spectrum({1, 2, 2, 4}), 4);  // k = P
   expect_lapack(with_spectrum(std::vector<double>(12, 3.0)), 5);
-}
-
-TEST(PanelProducts, OnePassLeavesABasisAsOrthonormalAsTwo) {
-  std::vector<double> graded;
-  for (int i = 0; i < 300; ++i) graded.push_back(std::pow(0.7, i) * (i % 3 == 1 ? -1 : 1));  // betas shrink as fast
-  constexpr std::int64_t kSteps = 50;
-  for (at::ScalarType type : {at::kFloat, at::kDouble}) {
-    const at::Tensor matrix = with_spectrum(graded)[0].to(type);
-    PanelProducts panels(1, matrix.options());
-    at::Tensor panel = at::empty({1, kSteps + 1, 300}, matrix.options());
-    const at::Tensor start = random_tensor({300}, 5).to(type);
-    panel[0][0].copy_(start / start.norm());
-    const double epsilon = type == at::kDouble ? 2.3e-16 : 1.2e-7;
-    const double sums = 40 * epsilon;  // of 300 products below 1, in another order
-    for (std::int64_t m = 0; m < kSteps; ++m) {
-      at::Tensor w = matrix.mv(panel[0][m]).unsqueeze(0);
-      const double exact = panel[0][m].dot(w[0]).item<double>();
-      const auto [alpha, beta] = panels.advance_once(panel, m, w);
-      EXPECT_NEAR(alpha.item<double>(), exact, sums) << m;
-      EXPECT_NEAR(beta.item<double>(), w.norm().item<double>(), sums) << m;
-    }
-    const at::Tensor q = panel[0].to(at::kDouble);
-    EXPECT_LT((q.matmul(q.t()) - at::eye(kSteps + 1, at::kDouble)).abs().max().item<double>(), 20 * epsilon);
-  }
-}
-
-TEST(PanelProducts, TheEstimateAsksForReorthogonalisationBeforeTheProjectedMatrixSuffers) {
-  // The ends converge within the steps, so that a bare recurrence loses all orthogonality.
-  std::vector<double> spread;
-  for (int i = 0; i < 300; ++i) spread.push_back(i < 6 ? 4.0 + i : i % 2 == 0 ? -1.0 / (1 + i) : 1.0 / (1 + i));
-  constexpr std::int64_t kSteps = 40;
-  for (at::ScalarType type : {at::kFloat, at::kDouble}) {
-    const at::Tensor matrix = with_spectrum(spread)[0].to(type);
-    const double epsilon = type == at::kDouble ? 2.3e-16 : 1.2e-7;
-    PanelProducts panels(1, matrix.options());
-    OrthogonalityEstimate estimate(epsilon);
-    at::Tensor panel = at::empty({1, kSteps + 1, 300}, matrix.options());
-    const at::Tensor start = random_tensor({300}, 6).to(type);
-    panel[0][0].copy_(start / start.norm());
-    at::Tensor projected = at::zeros({kSteps, kSteps}, at::kDouble);
-    for (std::int64_t m = 0; m < kSteps; ++m) {
-      at::Tensor w = matrix.mv(panel[0][m]).unsqueeze(0);
-      const auto [alpha, beta] = panels.advance_partly(panel, 0, m, w, estimate);
-      projected[m][m] = alpha.item<double>();
-      if (m + 1 < kSteps) projected[m][m + 1] = projected[m + 1][m] = beta.item<double>();
-    }
-    const at::Tensor q = panel[0].narrow(0, 0, kSteps).to(at::kDouble);
-    const at::Tensor exact = at::linalg_eigvalsh(matrix.to(at::kDouble));
-    EXPECT_LT((q.matmul(q.t()) - at::eye(kSteps, at::kDouble)).abs().max().item<double>(), std::sqrt(epsilon));
-    const at::Tensor found = at::linalg_eigvalsh(projected);
-    EXPECT_LT((found.narrow(0, kSteps - 6, 6) - exact.narrow(0, 294, 6)).abs().max().item<double>(), 1000 * epsilon);
-    EXPECT_LT(found[kSteps - 7].item<double>(), 1);  // no copy of a converged value
-  }
 }
 
 TEST(Lanczos, GivesZerosForAZeroMatrix) {
@@ -330,137 +246,6 @@ TEST(Lanczos, AReplicasResultDependsOnNoOther) {
   const Spectrum two = solve(at::cat({easy, easy}));
   EXPECT_LT((three.values[0] - two.values[0]).abs().max().item<double>(), kFewOperations);
   EXPECT_LT((three.values[2] - two.values[1]).abs().max().item<double>(), kFewOperations);
-}
-
-/// Twenty random networks, all architectures, both number types, both ends: values to 1e-10 and 1e-5 of the largest.
-TEST(Spectrum, OfEveryArchitectureEqualsDenseFloat64) {
-  std::uint64_t seed = 0;
-  int networks = 0;
-  for (const testing_support::Case& network : testing_support::network_cases()) {
-    const Program program = make_model(network.options);
-    const at::Tensor weights = testing_support::random_weights(program, 2, ++seed);
-    networks += 2;
-    const Samples samples{random_tensor({20, network.options.sequence, network.options.inputs}, 1),
-                          random_tensor({20, program.outputs()}, 2)};
-    const std::unique_ptr<Engine> exact = make_engine(program, {.engine = "lanes", .dtype = "float64"});
-    const std::unique_ptr<LinearOperator> reference = exact->hessian(weights, samples);
-    const at::Tensor values = dense_spectrum(*reference, 1).all_values;  // ascending
-    const at::Tensor dense = dense_matrix(*reference).matrix;
-    const at::Tensor scale = values.abs().amax(1, true);
-    for (const char* engine_name : {"torch", "lanes"}) {
-      for (const char* dtype : {"float64", "float32"}) {
-        const bool single = std::string(dtype) == "float32";
-        const std::unique_ptr<Engine> engine = make_engine(program, {.engine = engine_name, .dtype = dtype});
-        const Samples cast{samples.inputs.to(engine->options()), samples.targets.to(engine->options())};
-        const std::unique_ptr<LinearOperator> op = engine->hessian(weights.to(engine->options()), cast);
-        for (const SpectrumEnd end : {SpectrumEnd::kLargest, SpectrumEnd::kSmallest}) {
-          LanczosOptions options;
-          options.count = std::min<std::int64_t>(5, op->dimension());
-          options.end = end;
-          options.tolerance = single ? 1e-6 : 1e-12;
-          options.vectors = true;
-          const Spectrum found = lanczos(*op, options);
-          const at::Tensor expected =
-              (end == SpectrumEnd::kLargest ? values.flip(1) : values).narrow(1, 0, options.count);
-          EXPECT_LT(((found.values - expected).abs() / scale).max().item<double>(), single ? 1e-5 : kValues)
-              << network.name << ' ' << engine_name << ' ' << dtype << '\n'
-              << found.values << expected;
-          // The stored residual against the exact matrix's: never below it by more than rounding.
-          const at::Tensor y = found.vectors.to(at::kDouble);
-          const at::Tensor residual = (at::bmm(y, dense) - found.values.unsqueeze(2) * y).norm(2, 2);
-          EXPECT_LT(((residual - found.residuals) / scale).max().item<double>(), single ? 3e-6 : kReorderedSums)
-              << network.name;
-        }
-      }
-    }
-  }
-  EXPECT_GE(networks, 20);
-}
-
-/// One network's Hessian both ways.
-TEST(Spectrum, OfANetworkIsTheSameByLanczosAndDense) {
-  ModelOptions options;
-  options.kind = "mlp";
-  const Program program = make_model(options);
-  const std::unique_ptr<Engine> engine = make_engine(program, {.engine = "torch", .dtype = "float64"});
-  const at::Tensor weights = testing_support::random_weights(program, 3);
-  const Samples samples{random_tensor({40, 1, 4}, 1), random_tensor({40, 3}, 2)};
-  const std::unique_ptr<LinearOperator> op = engine->hessian(weights, samples);
-  LanczosOptions lanczos_options;
-  lanczos_options.count = 5;
-  lanczos_options.tolerance = kTight;
-  const Spectrum iterative = lanczos(*op, lanczos_options);
-  const DenseSpectrum dense = dense_spectrum(*op, 5);
-  EXPECT_LT((iterative.values - dense.spectrum.values).abs().max().item<double>(), kOfTight);
-  EXPECT_LT((dense.all_values.sum(1) - dense.trace).abs().max().item<double>(), 1e-9);
-  EXPECT_LT(dense_matrix(*op).asymmetry.max().item<double>(), kReorderedSums);
-}
-
-/// By the lanes' own solver and by Eigen, in both number types; a replica that is not finite is alone in that.
-TEST(Spectrum, OfEnsemblesIsTheSameInLanesAndByReplica) {
-  ModelOptions options;
-  options.kind = "mlp";
-  options.bias = true;
-  const Program program = make_model(options);
-  at::Tensor weights = testing_support::random_weights(program, 21);
-  weights[20].zero_();  // repeated eigenvalues, many of them 0
-  weights[4].fill_(std::numeric_limits<double>::quiet_NaN());
-  const Samples samples{random_tensor({40, 1, 4}, 1), random_tensor({40, 3}, 2)};
-  const auto by = [&](const EngineOptions& how) {
-    const std::unique_ptr<Engine> engine = make_engine(program, how);
-    return dense_spectrum(*engine->hessian(weights.to(engine->options()), {samples.inputs.to(engine->options()),
-                                                                           samples.targets.to(engine->options())}),
-                          6);
-  };
-  const DenseSpectrum expected = by({.engine = "torch", .dtype = "float64"});
-  for (const char* dtype : {"float64", "float32"}) {
-    const DenseSpectrum found = by({.engine = "lanes", .dtype = dtype});
-    const double tolerance = std::string(dtype) == "float64" ? kManyOperations : 1e-5;
-    EXPECT_EQ(found.spectrum.matvecs, 6);  // for the residuals: an MLP's Hessian comes at once
-    for (std::int64_t e = 0; e < weights.size(0); ++e) {
-      EXPECT_EQ(found.spectrum.status[static_cast<std::size_t>(e)],
-                expected.spectrum.status[static_cast<std::size_t>(e)]);
-      EXPECT_EQ(found.spectrum.status[static_cast<std::size_t>(e)],
-                e == 4 ? SpectrumStatus::kNotFinite : SpectrumStatus::kConverged);
-      if (e == 4) continue;
-      EXPECT_LT(relative_difference(found.all_values[e], expected.all_values[e]), tolerance) << dtype << " " << e;
-      EXPECT_LT(relative_difference(found.trace[e], expected.trace[e]), tolerance) << dtype << " " << e;
-      EXPECT_TRUE(at::equal(found.spectrum.values[e], found.all_values[e].flip(0).narrow(0, 0, 6)));
-      EXPECT_LT((found.spectrum.residuals[e] / found.spectrum.values[e][0]).max().item<double>(), tolerance);
-    }
-  }
-}
-
-TEST(HutchinsonTrace, ErrsAsMuchAsItSays) {
-  const at::Tensor a = random_tensor({1, 30, 30}, 3);
-  DenseOperator op(a + a.transpose(1, 2));
-  const double exact = 2 * a[0].trace().item<double>();
-  double chi_square = 0;
-  constexpr int kRepetitions = 200;
-  for (std::uint64_t seed = 0; seed < kRepetitions; ++seed) {
-    const TraceEstimate estimate = hutchinson_trace(op, 64, seed);
-    const double error = (estimate.trace[0].item<double>() - exact) / estimate.standard_error[0].item<double>();
-    chi_square += error * error;
-  }
-  // Student t with 63 degrees: the square has mean 63 / 61 and variance below 2.2.
-  EXPECT_NEAR(chi_square / kRepetitions, 63.0 / 61, 5 * std::sqrt(2.2 / kRepetitions));
-}
-
-TEST(HutchinsonTrace, IsExactForADiagonalMatrix) {
-  DenseOperator op(at::diag(at::tensor({1.0, 2.0, 4.0}, at::kDouble)).unsqueeze(0));
-  const TraceEstimate estimate = hutchinson_trace(op, 4, 1);
-  EXPECT_NEAR(estimate.trace[0].item<double>(), 7, kManyOperations);
-  EXPECT_NEAR(estimate.standard_error[0].item<double>(), 0, kManyOperations);
-  EXPECT_THROW(hutchinson_trace(op, 1, 1), UserError);
-}
-
-TEST(ExactTrace, IsTheSumOfTheDiagonal) {
-  const at::Tensor a = random_tensor({2, 100, 100}, 3);
-  DenseOperator op(a + a.transpose(1, 2));
-  const TraceEstimate estimate = exact_trace(op);
-  for (std::int64_t e = 0; e < 2; ++e) {
-    EXPECT_NEAR(estimate.trace[e].item<double>(), 2 * a[e].trace().item<double>(), 1e-11);
-  }
 }
 
 }  // namespace

@@ -15,21 +15,15 @@
 #include "engine/make_engine.h"
 #include "sharpness/dense_operator.h"
 #include "sharpness/lanczos.h"
+#include "sharpness/spectra.h"
 
 namespace sharpseek {
 namespace {
 
+using testing_support::random_basis;
 using testing_support::random_tensor;
 using testing_support::random_weights;
-
-/// Symmetric matrices [1, P, P] with these eigenvalues in the columns of q.
-at::Tensor with_spectrum(const std::vector<double>& eigenvalues, const at::Tensor& q) {
-  return (q * at::tensor(eigenvalues, at::kDouble)).matmul(q.t()).unsqueeze(0);
-}
-
-at::Tensor random_basis(std::int64_t p, std::uint32_t seed = 1) {
-  return std::get<0>(at::linalg_qr(random_tensor({p, p}, seed)));
-}
+using testing_support::with_spectrum;
 
 /// 1 / i for i = 1 .. 120, with the first ones replaced.
 std::vector<double> falling(const std::vector<double>& first) {
