@@ -128,6 +128,9 @@ def test_summary_of_what_diverged_does_not_ask_for_more_steps(reproduction: Make
     assert result.stdout.splitlines()[-1].endswith("(0 of 2); lower the learning rate")
 
 
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
 def test_a_title_beyond_ascii_is_read_in_any_locale(reproduction: Make, locale: dict[str, str]) -> None:
     directory = reproduction(**{"linear-2": {"seeds": 2}})
     index = json.loads((directory / "reproduce.json").read_text())
