@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/lane_group_training.h"
 #include "engine/kernels/fixed_passes.h"
@@ -14,13 +16,19 @@ struct PlanSource {
   static constexpr SmallPlan kPlan = plan;
 };
 
-/// Plans of a LaneGroupTraining that are known when it is compiled: the loops of its passes have constant lengths, and
-/// all of them lie in one function. The batch is any; the loss is the squared error.
-template <const SmallPlan& network, const SmallPlan& teacher>
+/// Which rules kernels of fixed plans are compiled for: those of plain SGD are half as much code.
+enum class Rules : std::uint8_t { kPlain, kAllButUphill };
+
+/// Plans of a LaneGroupTraining that are known when it is compiled: the loops of its passes have constant lengths, and all of
+/// them lie in one function. The batch is any; the loss is the squared error.
+template <const SmallPlan& network, const SmallPlan& teacher, Rules rules>
 struct FixedPlans {
   using Network = FixedView<PlanSource<network>>;
   using Teacher = FixedView<PlanSource<teacher>>;
   static constexpr bool kAnyRule = false;
+  static constexpr bool kDescends = true;
+  static constexpr bool kOnlyDescends = rules == Rules::kPlain;
+  static constexpr int kOps = network.op_count;
   static Network network_view(const PlanView&) { return {}; }
   static Teacher teacher_view(const PlanView&) { return {}; }
   template <class Body>
@@ -57,12 +65,13 @@ inline bool same_plan(const PlanView& a, const SmallPlan& b) {
 }
 
 /// Trains the job's group if its plans are these.
-template <class R, const SmallPlan& network, const SmallPlan& teacher, class Real>
+template <class R, const SmallPlan& network, const SmallPlan& teacher, Rules rules = Rules::kAllButUphill, class Real>
 bool train_fixed(const TrainJob<Real>& job) {
   // FixedPlans has no other loss, and no step uphill.
   if (job.loss != LossKind::kSquared || job.rule.uphill) return false;
+  if (rules == Rules::kPlain && !descends(job)) return false;
   if (!same_plan(job.network, network) || !same_plan(job.teacher, teacher)) return false;
-  LaneGroupTraining<R, FixedPlans<network, teacher>>(job).run();
+  LaneGroupTraining<R, FixedPlans<network, teacher, rules>>(job).run();
   return true;
 }
 

@@ -1,6 +1,6 @@
 // The kernels of one instruction set and one number type: compiled for each with -DSHARPSEEK_LANE_ISA=<name>,
 // -DSHARPSEEK_LANE_REAL=float|double, -DSHARPSEEK_LANE_TYPE=<lane type> and the set's flags; -DSHARPSEEK_LANE_FIXED
-// where fixed_dense.cpp and fixed_sequences.cpp are compiled for it too.
+// where the fixed_*.cpp are compiled for it too.
 #include "engine/cpu/kernel_names.h"
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/lane_group_evaluation.h"
@@ -14,6 +14,7 @@ using KernelLane = SHARPSEEK_LANE_TYPE;
 #ifdef SHARPSEEK_LANE_FIXED
 #define SHARPSEEK_FIXED(name) SHARPSEEK_NAMED_OF(name, SHARPSEEK_LANE_FIXED)
 bool SHARPSEEK_FIXED(train_dense)(const TrainJob<float>& job);
+bool SHARPSEEK_FIXED(train_small)(const TrainJob<float>& job);
 bool SHARPSEEK_FIXED(train_sequence)(const TrainJob<float>& job);
 #endif
 
@@ -21,7 +22,7 @@ namespace {
 
 bool train_fixed([[maybe_unused]] const TrainJob<KernelReal>& job) {
 #ifdef SHARPSEEK_LANE_FIXED
-  return SHARPSEEK_FIXED(train_dense)(job) || SHARPSEEK_FIXED(train_sequence)(job);
+  return SHARPSEEK_FIXED(train_dense)(job) || SHARPSEEK_FIXED(train_small)(job) || SHARPSEEK_FIXED(train_sequence)(job);
 #else
   return false;
 #endif

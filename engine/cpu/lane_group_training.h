@@ -17,12 +17,20 @@ struct AnyPlans {
   using Teacher = PlanView;
   static const PlanView& network_view(const PlanView& plan) { return plan; }
   static const PlanView& teacher_view(const PlanView& plan) { return plan; }
-  static constexpr bool kAnyRule = true;  ///< those that look uphill too
+  static constexpr bool kAnyRule = true;    ///< those that look uphill too
+  static constexpr bool kDescends = false;  ///< plain SGD's step is part of the backward pass
+  static constexpr bool kOnlyDescends = false;
   template <class Body>
   static void visit_loss(LossKind kind, Body body) {
     visit(kind, body);
   }
 };
+
+/// Whether a fixed plan's backward pass takes the step too.
+template <class Real>
+bool descends(const TrainJob<Real>& job) {
+  return job.rule.plain && (job.parts & kBackward) != 0 && (job.parts & kUpdating) != 0;
+}
 
 /// SGD of one group of lanes. Everything a step touches lives in one workspace that fits a core's cache; a step
 /// allocates nothing and calls nothing virtual.
@@ -72,11 +80,19 @@ class LaneGroupTraining {
         forward(network);
         if (!record_loss(differentiate_loss(network, teacher), step)) update_.load_rates();
       }
-      if (does(kBackward)) backward(network);
-      if constexpr (Plans::kAnyRule) {
-        if (job_.rule.uphill) differentiate_uphill(network, teacher);
+      if constexpr (Plans::kDescends) {
+        if (Plans::kOnlyDescends || descends(job_)) {
+          descend<Plans::kOps>(network, update_.rates());
+          continue;
+        }
       }
-      if (does(kUpdating)) update_.apply(weights_, gradient_, s);
+      if constexpr (!Plans::kOnlyDescends) {
+        if (does(kBackward)) backward(network);
+        if constexpr (Plans::kAnyRule) {
+          if (job_.rule.uphill) differentiate_uphill(network, teacher);
+        }
+        if (does(kUpdating)) update_.apply(weights_, gradient_, s);
+      }
     }
 
     // Steps of the lanes that are left; record_loss() has counted those of the others.
@@ -144,7 +160,9 @@ class LaneGroupTraining {
     Lanes<R>::store(now, loss);
     // The usual step: every lane is below the limit. NaN is not below anything, so it counts as diverged.
     if (!frozen_ && Lanes<R>::all_below(loss, static_cast<Real>(job_.divergence_loss))) {
-      for (int l = 0; l < kLanes; ++l) job_.loss_sum[l] += static_cast<double>(now[l]);
+      // A copy: a number that is written may be any memory, so that a member would be read again for each.
+      double* sum = job_.loss_sum;
+      for (int l = 0; l < kLanes; ++l) sum[l] += static_cast<double>(now[l]);
       return true;
     }
     // Otherwise each lane by itself.

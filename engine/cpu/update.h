@@ -23,6 +23,9 @@ class Update {
   /// Again after a lane's rate has been set to 0.
   void load_rates() { rates_ = constant<R>(0) - Lanes<R>::load(job_.learning_rates); }
 
+  /// Minus eta of each lane.
+  R rates() const { return rates_; }
+
   /// w <- w - eta_t (d + lambda w) with the gradient g; s counts the job's steps from 0.
   void apply(R* weights, const R* gradient, std::int64_t s) {
     if (rule_.plain) {

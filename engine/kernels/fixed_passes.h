@@ -62,6 +62,26 @@ SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W, FixedView<Source>>& f, con
   }
 }
 
+/// backward() of the first kEnd ops and SGD's plain step w + rate x gradient, minus eta being the rate. Each parameter
+/// takes it as soon as its gradient is complete; a matrix from the registers that hold its gradient.
+template <int kEnd, class P, class Source>
+SHARPSEEK_HOST_DEVICE void descend(const Frame<P, P, FixedView<Source>>& f, Element<P> rate) {
+  if constexpr (kEnd > 0) {
+    constexpr auto plan = Source::kPlan;
+    constexpr PlanOp op = plan.ops[kEnd - 1];
+    constexpr int kCount = plan.first_use(kEnd - 1) ? plan.parameter_size(kEnd - 1) : 0;
+    if constexpr (kCount > 0 && op.kind == OpKind::kLinear) {
+      OpPasses<op.kind>::descend(op, f, rate);
+    } else {
+      OpPasses<op.kind>::backward(op, f);
+      const P w = f.weights + op.parameter;
+      const P g = f.weight_gradient + op.parameter;
+      for (int i = 0; i < kCount; ++i) w[i] = fused(rate, g[i], w[i]);
+    }
+    descend<kEnd - 1>(f, rate);
+  }
+}
+
 /// backward() of the whole plan.
 template <class P, class W, class Source>
 SHARPSEEK_HOST_DEVICE void backward(const Frame<P, W, FixedView<Source>>& f) {

@@ -25,12 +25,29 @@ struct Shape {
   int depth;
   std::string activation;
   std::string teacher;
+  int inputs = 4;
+  int width = 8;
+  int outputs = 3;
+  bool plain_only = false;  ///< fixed_small.cpp, which has plain SGD alone
 };
 
-/// The shapes of fixed_dense.cpp and fixed_sequences.cpp.
-const Shape kShapes[] = {{"linear", 2, "tanh", "generic"}, {"linear", 3, "tanh", "generic"},
-                         {"mlp", 2, "tanh", "mlp"},        {"mlp", 2, "relu", "mlp"},
-                         {"rnn", 1, "tanh", "tanh"},       {"transformer", 1, "tanh", "tanh"}};
+/// The shapes of fixed_dense.cpp, fixed_sequences.cpp and fixed_small.cpp.
+const Shape kShapes[] = {{"linear", 2, "tanh", "generic"},
+                         {"linear", 3, "tanh", "generic"},
+                         {"mlp", 2, "tanh", "mlp"},
+                         {"mlp", 2, "relu", "mlp"},
+                         {"rnn", 1, "tanh", "tanh", 2},
+                         {"transformer", 1, "tanh", "tanh", 2, 6},
+                         {"linear", 2, "tanh", "generic", 2, 2, 2, true},
+                         {"linear", 3, "tanh", "aligned", 2, 2, 2, true},
+                         {"linear", 2, "tanh", "generic", 4, 4, 3, true},
+                         {"linear", 3, "tanh", "generic", 4, 4, 3, true},
+                         {"linear", 2, "tanh", "generic", 8, 8, 3, true},
+                         {"mlp", 2, "tanh", "mlp", 4, 12, 3, true},
+                         {"mlp", 3, "tanh", "mlp", 4, 8, 3, true},
+                         {"mlp", 3, "relu", "mlp", 4, 8, 3, true},
+                         {"mlp", 2, "gelu", "mlp", 4, 8, 3, true},
+                         {"mlp", 3, "gelu", "mlp", 4, 8, 3, true}};
 
 ModelOptions model_of(const Shape& shape) {
   const bool sequence = shape.kind == "rnn" || shape.kind == "transformer";
@@ -38,9 +55,10 @@ ModelOptions model_of(const Shape& shape) {
   model.kind = shape.kind;
   model.depth = shape.depth;
   model.activation = shape.activation;
-  model.width = shape.kind == "transformer" ? 6 : 8;
+  model.width = shape.width;
   model.sequence = sequence ? 3 : 1;
-  model.inputs = sequence ? 2 : 4;
+  model.inputs = shape.inputs;
+  model.outputs = shape.outputs;
   return model;
 }
 
@@ -71,7 +89,8 @@ void expect_same_bits(const Shape& shape, const TrainingProblem& problem, const 
   any.train_fixed = [](const lanes::TrainJob<float>&) { return false; };
   const TrainingState one = trained(shape, problem, fixed);
   const TrainingState two = trained(shape, problem, any);
-  const std::string name = set + " " + shape.kind + " " + std::to_string(problem.batch);
+  const std::string name =
+      set + " " + shape.kind + " of depth " + std::to_string(shape.depth) + ", " + std::to_string(problem.batch);
   const auto numbers = [](const TrainingState& state) { return at::nan_to_num(state.parameters, 1e30); };
   EXPECT_TRUE(at::equal(numbers(one), numbers(two))) << name;
   EXPECT_EQ(one.loss_sum, two.loss_sum) << name;
@@ -87,6 +106,11 @@ TEST(FixedTraining, HasTheBitsOfAnySizes) {
     if (!set.available || (set.name != "avx2" && set.name != "avx512")) continue;
     for (const Shape& shape : kShapes) {
       for (int batch : {1, 3, 4}) expect_same_bits(shape, problem_with(shape, batch), set.name);
+      if (shape.plain_only) continue;
+      // Decay of weights and rules with state do not take the plain step.
+      TrainingProblem decay = problem_with(shape, 2);
+      decay.weight_decays.assign(19, 0.1);
+      expect_same_bits(shape, decay, set.name);
       TrainingProblem adam = problem_with(shape, 2);
       adam.optimizer.kind = OptimizerKind::kAdam;
       expect_same_bits(shape, adam, set.name);
@@ -95,7 +119,8 @@ TEST(FixedTraining, HasTheBitsOfAnySizes) {
 }
 
 TEST(FixedTraining, LeavesOtherSizesLossesAndRulesAlone) {
-  const lanes::Kernels<float>& kernels = lanes::kernels<float>(lanes::choose_instruction_set("auto"));
+  const std::string set = lanes::choose_instruction_set("auto");
+  const lanes::Kernels<float>& kernels = lanes::kernels<float>(set);
   static int others = 0;
   lanes::Kernels<float> counted = kernels;
   counted.train = [](const lanes::TrainJob<float>&) { ++others; };
@@ -110,6 +135,12 @@ TEST(FixedTraining, LeavesOtherSizesLossesAndRulesAlone) {
   Shape teacher = kShapes[0];
   teacher.teacher = "mlp";
   EXPECT_TRUE(passed_on(teacher, problem_with(teacher, 2)));
+  for (const Shape& shape : kShapes) {
+    if (!set.starts_with("avx")) break;
+    TrainingProblem decay = problem_with(shape, 2);
+    decay.weight_decays.assign(19, 0.1);
+    EXPECT_EQ(passed_on(shape, decay), shape.plain_only) << shape.kind << " of depth " << shape.depth;
+  }
   TrainingProblem uphill = problem_with(kShapes[0], 2);
   uphill.optimizer.kind = OptimizerKind::kSam;
   uphill.sam_radii.assign(19, 0.05);
