@@ -19,8 +19,8 @@ struct PlanSource {
 /// Which rules kernels of fixed plans are compiled for: those of plain SGD are half as much code.
 enum class Rules : std::uint8_t { kPlain, kAllButUphill };
 
-/// Plans of a LaneGroupTraining that are known when it is compiled: the loops of its passes have constant lengths, and all of
-/// them lie in one function. The batch is any; the loss is the squared error.
+/// Plans of a LaneGroupTraining that are known when it is compiled: the loops of its passes have constant lengths, and
+/// all of them lie in one function. The batch is any; the loss is the squared error.
 template <const SmallPlan& network, const SmallPlan& teacher, Rules rules>
 struct FixedPlans {
   using Network = FixedView<PlanSource<network>>;
