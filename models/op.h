@@ -5,19 +5,21 @@
 
 namespace sharpseek {
 
-/// The activations, element-wise functions of one value: rows as those of SHARPSEEK_OPS. What a row needs besides is a
-/// struct in engine/kernels/ops/activations.h and a line in engine/torch/activations.cpp.
+/// The activations, element-wise functions of one value: rows as those of SHARPSEEK_OPS. What a row needs besides is
+/// its value and its derivative in a file of engine/kernels/ops/.
 ///   tanh      y = tanh x
 ///   relu      y = max(x, 0); derivative 0 at 0
 ///   gelu      y = x Phi(x), Phi the normal distribution function (exact, not the tanh form)
 ///   softplus  y = log(1 + exp x)
 ///   silu      y = x / (1 + exp(-x))
+///   sigmoid   y = 1 / (1 + exp(-x))
 #define SHARPSEEK_ACTIVATIONS(ROW)                                                                   \
   ROW(kTanh, "tanh", .overwrites = true, .reads_output = true)                                       \
   ROW(kRelu, "relu", .homogeneous = true, .smooth = false, .overwrites = true, .reads_output = true) \
   ROW(kGelu, "gelu", .smooth = true)                                                                 \
   ROW(kSoftplus, "softplus", .smooth = true)                                                         \
-  ROW(kSilu, "silu", .smooth = true)
+  ROW(kSilu, "silu", .smooth = true)                                                                 \
+  ROW(kSigmoid, "sigmoid", .overwrites = true, .reads_output = true)
 
 /// The ops, each for every sample on its own: kind, name in messages, traits (OpTraits). All that lists ops is made of
 /// these rows: kinds, shapes, checks, and both kinds of passes. What a row needs besides is its passes in a file of

@@ -17,6 +17,10 @@ struct Elementwise {
 /// An activation's.
 const Elementwise& function_of(OpKind activation);
 
+/// The same as its kernel computes it, with a tensor in the place of each number: what function_of() gives of an
+/// activation that engine/torch/activations.cpp does not name.
+const Elementwise& kernel_function_of(OpKind activation);
+
 /// x^(-1/2).
 const Elementwise& reciprocal_root();
 

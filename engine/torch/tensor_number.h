@@ -8,8 +8,9 @@
 
 SHARPSEEK_LANES_BEGIN
 
-/// A tensor in the place of the numbers that kernels compute with, so that rules written for one parameter run on all
-/// of them. Constants are tensors without dimensions, which take the type of what they meet.
+/// A tensor in the place of the numbers that kernels compute with, so that rules written for one parameter, and
+/// functions of one value, run on all of them. Constants are tensors without dimensions, which take the type of what
+/// they meet.
 struct TensorNumber {
   at::Tensor tensor;
   TensorNumber() = default;
@@ -42,6 +43,9 @@ inline TensorNumber reciprocal_root(const TensorNumber& x) { return TensorNumber
 inline TensorNumber exponential(const TensorNumber& x) { return TensorNumber(x.tensor.exp()); }
 inline TensorNumber logarithm(const TensorNumber& x) { return TensorNumber(x.tensor.log()); }
 inline TensorNumber hyperbolic_tangent(const TensorNumber& x) { return TensorNumber(x.tensor.tanh()); }
+inline TensorNumber normal_distribution(const TensorNumber& x) {
+  return TensorNumber(0.5 * at::erfc(x.tensor * -0.70710678118654752440));
+}
 inline TensorNumber larger(const TensorNumber& a, const TensorNumber& b) {
   return TensorNumber(at::maximum(a.tensor, b.tensor));
 }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +14,7 @@
 
 #include "engine/engine.h"
 #include "engine/make_engine.h"
+#include "engine/torch/activations.h"
 #include "models/op.h"
 #include "models/program.h"
 
@@ -45,7 +48,8 @@ std::map<std::string, Formula> formulas() {
        {[](Number x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }, logistic, falling}},
       {"silu",
        {[](Number x) { return x * logistic(x); }, [=](Number x) { return logistic(x) + x * falling(x); },
-        [=](Number x) { return falling(x) * (2 + x * (1 - 2 * logistic(x))); }}}};
+        [=](Number x) { return falling(x) * (2 + x * (1 - 2 * logistic(x))); }}},
+      {"sigmoid", {logistic, falling, [=](Number x) { return falling(x) * (1 - 2 * logistic(x)); }}}};
 }
 
 /// f(w) as a network of one weight: of the loss (f(w) - 1/2)^2 value, gradient and second derivative.
@@ -78,6 +82,26 @@ TEST(Activation, HasItsValueAndBothDerivativesEverywhere) {
         near(value[e].item<double>(), f.value(x), "value");
         near(slope[e].item<double>(), 2 * residual * f.slope(x), "slope");
         near(bend[e].item<double>(), 2 * (f.slope(x) * f.slope(x) + residual * f.bend(x)), "bend");
+      }
+    }
+  }
+}
+
+/// Of every activation, also those for which torch has functions of its own.
+TEST(Activation, IsOnTensorsWhatItsKernelSays) {
+  const std::map<std::string, Formula> known = formulas();
+  const at::Tensor x = at::tensor({0.2, -0.2, 0.7, -1.3, 2.9, -4.1, 12.0, -12.0, 500.0, -500.0}, at::kDouble);
+  for (const OpKind kind : kActivations) {
+    const Formula& f = known.at(name_of(kind));
+    const Elementwise& found = kernel_function_of(kind);
+    const std::pair<Elementwise::Function, std::function<Number(Number)>> pairs[] = {
+        {found.value, f.value}, {found.slope, f.slope}, {found.bend, f.bend}};
+    for (const auto& [function, formula] : pairs) {
+      const at::Tensor y = function(x).expand_as(x);
+      for (std::int64_t i = 0; i < x.size(0); ++i) {
+        const auto expected = static_cast<double>(formula(x[i].item<double>()));
+        EXPECT_NEAR(y[i].item<double>(), expected, 1e-14 * (1 + std::abs(expected)))
+            << name_of(kind) << " at " << x[i].item<double>();
       }
     }
   }

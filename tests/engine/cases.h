@@ -36,7 +36,7 @@ inline std::vector<Case> network_cases() {
   add("linear1", "linear", 5, 1, same);
   add("linear2", "linear", 5, 2, same);
   add("linear4", "linear", 5, 4, [](ModelOptions& o) { o.bias = true; });
-  for (const char* activation : {"tanh", "relu", "gelu", "softplus", "silu", "identity"}) {
+  for (const char* activation : {"tanh", "relu", "gelu", "softplus", "silu", "sigmoid", "identity"}) {
     add(std::string("mlp_") + activation, "mlp", 6, 3, [&](ModelOptions& o) { o.activation = activation; });
   }
   add("mlp_bias", "mlp", 6, 2, [](ModelOptions& o) { o.bias = true; });

@@ -30,6 +30,7 @@ at::Tensor phi(const at::Tensor& a, const std::string& activation) {
   if (activation == "gelu") return a * 0.5 * (1 + at::erf(a / std::sqrt(2.0)));
   if (activation == "softplus") return at::log(1 + at::exp(a));
   if (activation == "silu") return a / (1 + at::exp(-a));
+  if (activation == "sigmoid") return 1 / (1 + at::exp(-a));
   return a;
 }
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("core", "files", "models", "data", "engine", "sharpness", "training", "theory", "experiments", "analysis")
 SOURCES = (".h", ".cpp", ".cu", ".py", ".txt")
 
-ACTIVATION = {"models/op.h", "engine/kernels/ops/activations.h", "engine/torch/activations.cpp"}
+ACTIVATION = {"models/op.h", "engine/kernels/ops/sigmoid.h"}
 OP = {"models/op.h", "engine/kernels/ops/arithmetic.h", "engine/torch/ops/arithmetic.h"}
 OPTIMISER = {"engine/kernels/optimizers/lion.h", "engine/kernels/optimizer_traits.h"}
 LOSS = {"engine/kernels/losses/cross_entropy.h", "engine/kernels/loss_traits.h", "engine/loss.cpp"}
@@ -59,8 +59,8 @@ def said_of(what: str) -> int:
 @pytest.mark.parametrize(
     ("what", "name", "files"),
     [
-        ("an activation", "silu", ACTIVATION),
-        ("an activation", "softplus", ACTIVATION),
+        # ATen's own sigmoid is used where others are computed.
+        ("an activation", r"(?:OpKind::kSigmoid|kSigmoid, \"sigmoid\")", ACTIVATION),
         ("an optimiser", "lion", OPTIMISER),
         ("an architecture", "gated[-_]mlp", ARCHITECTURE),
         ("a measurement", "layer_condition", MEASUREMENT),
@@ -153,8 +153,15 @@ def test_an_op_a_loss_and_an_optimiser_run_in_the_kernels_by_a_file_and_a_row(tm
     assert [float(u) for u in update.split()] == [-54, -27]
 
 
-def test_the_measurement_in_contributing_is_one_of_the_tree():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"(?s)```cpp\n(.*?)```", text)
-    assert block == (ROOT / "sharpness/quantities/eigenvectors.cpp").read_text(encoding="utf-8")
-    assert len(block.splitlines()) <= 20
+@pytest.mark.parametrize(
+    ("page", "source", "most"),
+    [
+        ("CONTRIBUTING.md", "sharpness/quantities/eigenvectors.cpp", 20),
+        ("docs/architectures.md", "engine/kernels/ops/sigmoid.h", 25),
+    ],
+)
+def test_an_example_that_is_called_whole_is_one_of_the_tree(page: str, source: str, most: int):
+    blocks = re.findall(r"(?s)```cpp\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"))
+    assert (ROOT / source).read_text(encoding="utf-8") in blocks
+    assert f"The whole of `{source}`" in (ROOT / page).read_text(encoding="utf-8").replace("\n", " ")
+    assert len((ROOT / source).read_text().splitlines()) <= most

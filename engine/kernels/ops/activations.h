@@ -10,6 +10,8 @@ SHARPSEEK_LANES_BEGIN
 /// its output, otherwise of x.
 template <class Function, OpKind kKind>
 struct ActivationOp {
+  using Activation = Function;
+
   template <class F>
   SHARPSEEK_HOST_DEVICE static void forward(const PlanOp& op, const F& f) {
     using P = typename F::Pointer;
