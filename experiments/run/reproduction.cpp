@@ -179,6 +179,8 @@ RunSummary run_all(const ReproductionPlan& plan, const Experiments& all, nlohman
   index["finished"] = utc_now();
   files::replace_file(directory / kReproductionFile, index.dump(2) + "\n");
   if (plan.report) {
+    total.interrupted = options.interrupted();
+    if (total.interrupted) return total;
     const ReportOutcome outcome = write_report(directory.string());
     total.interrupted = outcome == ReportOutcome::kInterrupted;
     if (total.interrupted) return total;
