@@ -14,12 +14,17 @@ from synthetic import Make
 ONE_LINE = (75, "", "sharpseek: interrupted\n")
 
 
+def heed_interrupts() -> None:
+    """Tests that run in the background of a shell have inherited that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(command: list[str | Path], path: str) -> subprocess.Popen[str]:
     """In a process group of its own, as a shell does, so that Ctrl-C reaches all of its processes."""
     environment = os.environ | {"PYTHONPATH": path}
     return subprocess.Popen(
         [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=heed_interrupts,
     )  # fmt: skip
 
 
@@ -98,7 +103,7 @@ except AttributeError as error:
     assert "no_such_name" in str(error)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, preexec_fn=heed_interrupts)
 
 
 def test_a_command_in_the_background_ignores_ctrl_c(reproduction: Make) -> None:
