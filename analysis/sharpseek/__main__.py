@@ -13,7 +13,6 @@ import sys
 from io import TextIOWrapper
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -32,7 +31,7 @@ from sharpseek.files import (
 from sharpseek.linear_settings import settings_table, to_markdown
 from sharpseek.pairs import SIGN, gains
 from sharpseek.stream import SINKS, stream
-from sharpseek.summaries import cures, summarise, swept, usable, with_what_is_left
+from sharpseek.summaries import cure, diverged, summarise, swept, usable, with_what_is_left
 from sharpseek.tables import DECIMALS, SEPARATORS, parse_indices, parse_names, read_table
 from sharpseek.verdicts import CLAIMS, adjusted_against, adjusted_p, judge, overall, p_text
 from sharpseek.verdicts.rivals import outcomes, rivals_markdown
@@ -65,20 +64,21 @@ def print_summary(directory: Path) -> None:
 
 def _too_few(run: xr.Dataset) -> str:
     """Which sweep points have fewer than half of their replicas usable, in a line; empty where all have enough."""
-    lost = run["status"].values != 0 if "status" in run else np.zeros(run.sizes["replica"], dtype=bool)
-    good = pd.DataFrame({"usable": usable(run), "lost": lost, **{axis: run[axis].values for axis in swept(run)}})
+    good = pd.DataFrame(
+        {"usable": usable(run), "lost": diverged(run), **{axis: run[axis].values for axis in swept(run)}}
+    )
     found = []
-    diverged = short = 0
+    lost = short = 0
     for point, here in good.groupby(swept(run)) if swept(run) else [((), good)]:
         if 2 * here["usable"].sum() < len(here):
             where = (
                 ", ".join(f"{axis} {value}" for axis, value in zip(swept(run), point, strict=True)) or "the only point"
             )
             found.append(f"{where} ({here['usable'].sum()} of {len(here)})")
-            diverged += int(here["lost"].sum())
+            lost += int(here["lost"].sum())
             short += int((~here["usable"] & ~here["lost"]).sum())
-    cure = " or ".join(cures(diverged, short)).replace("train longer", "train longer: " + LONGER)
-    return f"too few usable replicas: {'; '.join(found)}; {cure}" if found else ""
+    what = cure(lost, short, f"train longer: {LONGER}")
+    return f"too few usable replicas: {'; '.join(found)}; {what}" if found else ""
 
 
 def print_predictions(directory: Path) -> None:

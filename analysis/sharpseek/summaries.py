@@ -72,9 +72,14 @@ def usable(run: xr.Dataset, margin: float = MARGIN, variables: Iterable[str] | N
     return good
 
 
-def cures(diverged: int, short: int) -> list[str]:
+def diverged(run: xr.Dataset) -> np.ndarray:
+    """[replica] whether it diverged; False where that was not recorded."""
+    return run["status"].values != 0 if "status" in run else np.zeros(run.sizes["replica"], dtype=bool)
+
+
+def cure(lost: int, short: int, longer: str = "train longer") -> str:
     """What gives more usable replicas, where so many diverged and so many others are not usable yet."""
-    return [*(["lower the learning rate"] if diverged else []), *(["train longer"] if short else [])]
+    return " or ".join([*(["lower the learning rate"] if lost else []), *([longer] if short else [])])
 
 
 def _default_variables(run: xr.Dataset) -> list[str]:
@@ -207,7 +212,7 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
     """
     axes = swept(run) if by is None else by
     about = [name for name in JUDGED if variable == f"{name}_mean"] or None
-    values, good, diverged = run[variable].values, usable(run, variables=about), run["status"].values != 0
+    values, good, lost = run[variable].values, usable(run, variables=about), diverged(run)
     frame = pd.DataFrame({axis: run[axis].values for axis in axes}, index=range(len(values)))
     rows = []
     groups = frame.groupby(axes, sort=True) if axes else [((), frame)]
@@ -220,7 +225,7 @@ def summarise(run: xr.Dataset, variable: str, by: list[str] | None = None) -> pd
                 "replicas": len(here),
                 "stationary": int((run["stationary"].values[here] == 1).sum()),
                 "usable": int(good[here].sum()),
-                "diverged": int(diverged[here].sum()),
+                "diverged": int(lost[here].sum()),
                 "mean": mean,
                 "low": low,
                 "high": high,

@@ -16,7 +16,7 @@ using at::Tensor;
 Tensor normal_density(const Tensor& x) {
   return at::exp(x.square() * -0.5) * (std::numbers::inv_sqrtpi / std::numbers::sqrt2);
 }
-Tensor normal_distribution(const Tensor& x) { return 0.5 * at::erfc(x * -std::numbers::sqrt2 / 2); }
+Tensor normal_distribution(const Tensor& x) { return lanes::normal_distribution(lanes::TensorNumber(x)).tensor; }
 
 /// What a kernel computes, with a tensor in the place of its numbers.
 template <OpKind kKind>

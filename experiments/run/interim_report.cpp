@@ -30,6 +30,9 @@ pid_t start_interim(const std::string& directory) {
   if (child != 0) return child;
   // An orphan could replace the report of the process that resumes.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // One that stops it, not the terminal too, and also where a background shell has this process ignore Ctrl-C.
+  setpgid(0, 0);
+  signal(SIGINT, SIG_DFL);
   if (getppid() != parent) _exit(1);
   setpriority(PRIO_PROCESS, 0, kInterimNice);
   const int nowhere = open("/dev/null", O_RDWR);
@@ -46,28 +49,23 @@ InterimReport::~InterimReport() {
   waitpid(child_, nullptr, 0);
 }
 
-void InterimReport::collect() {
+bool InterimReport::collect() {
   int status = 0;
-  if (child_ == 0 || waitpid(child_, &status, WNOHANG) != child_) return;
+  if (child_ == 0 || waitpid(child_, &status, WNOHANG) != child_) return false;
   child_ = 0;
   ended_ = seconds_now();
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-    ++written_;
-  } else {
-    failed_ = true;
-  }
+  failed_ = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  return !failed_;
 }
 
 bool InterimReport::offer() {
-  collect();
-  const bool due = written_ == 0 || seconds_now() - ended_ >= kRestPerReport * (ended_ - began_);
-  if (child_ == 0 && !failed_ && due) {
+  const bool first = collect() && !told_;
+  told_ = told_ || first;
+  if (child_ == 0 && !failed_ && seconds_now() - ended_ >= kRestPerReport * (ended_ - began_)) {
     began_ = seconds_now();
     child_ = start_interim(directory_);
     if (child_ < 0) child_ = 0, failed_ = true;
   }
-  const bool first = written_ > 0 && !told_;
-  told_ = told_ || first;
   return first;
 }
 

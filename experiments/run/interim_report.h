@@ -21,12 +21,11 @@ class InterimReport {
   bool offer();
 
  private:
-  /// Takes notice of a report that has ended.
-  void collect();
+  /// Takes notice of a report that has ended; returns whether it was written.
+  bool collect();
 
   std::string directory_;
   pid_t child_ = 0;  ///< 0: none is being written
-  int written_ = 0;
   bool told_ = false, failed_ = false;
   double began_ = 0, ended_ = 0;  ///< seconds of a steady clock
 };

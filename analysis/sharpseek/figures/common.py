@@ -12,7 +12,7 @@ import xarray as xr
 
 from sharpseek.figures.chart import Series
 from sharpseek.files import Experiment
-from sharpseek.summaries import START_AXES, cures, smallest_rate, start_axis, summarise, swept, usable
+from sharpseek.summaries import START_AXES, cure, diverged, smallest_rate, start_axis, summarise, swept, usable
 from sharpseek.verdicts.effect import student_quantile
 from sharpseek.verdicts.rules import LEVEL
 
@@ -305,21 +305,20 @@ def mean_series(
 def too_few(run: xr.Dataset, axis: Axis) -> str:
     """Which points have fewer than half of their replicas usable, in a sentence; empty where all have enough."""
     found = []
-    diverged = short = 0
+    away = short = 0
     for words, part in drawn_settings(run, axis):
         good = usable(part)
-        lost = part["status"].values != 0 if "status" in part else np.zeros(len(good), dtype=bool)
+        lost = diverged(part)
         for start in starts(part, but=axis.name):
             for value in axis.values:
                 here = axis.at(part, value) & start.of(part)
                 if 2 * good[here].sum() < here.sum():
                     text = [value_text(axis.name, value), words, start.label if start.value is not None else ""]
                     found.append(f"{', '.join(filter(None, text))} ({good[here].sum()} of {here.sum()})")
-                    diverged += int(lost[here].sum())
+                    away += int(lost[here].sum())
                     short += int((~good & ~lost)[here].sum())
     more = f" and {len(found) - 6} more" if len(found) > 6 else ""
-    cure = " or ".join(cures(diverged, short))
-    return f"Too few usable replicas at {'; '.join(found[:6])}{more}: {cure}." if found else ""
+    return f"Too few usable replicas at {'; '.join(found[:6])}{more}: {cure(away, short)}." if found else ""
 
 
 def axis_options(axis: Axis) -> dict[str, Any]:
