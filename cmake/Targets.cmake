@@ -9,12 +9,19 @@ target_precompile_headers(sharpseek_torch_headers PRIVATE <ATen/ATen.h> <torch/c
   <filesystem> <functional> <iostream> <map> <optional> <string> <vector>)
 target_compile_options(sharpseek_torch_headers PRIVATE -Winvalid-pch)
 
+# sharpseek_unity(<target>): its sources are compiled a few at a time, because headers cost more than our own lines. Names in
+# unnamed namespaces are therefore unique in a folder.
+function(sharpseek_unity target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${SHARPSEEK_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+endfunction()
+
 # sharpseek_library(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the static library sharpseek_<folder>.
 function(sharpseek_library name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(sharpseek_${name} STATIC ${ARG_SOURCES})
   set_target_properties(sharpseek_${name} PROPERTIES EXPORT_NAME ${name})
   target_link_libraries(sharpseek_${name} PUBLIC sharpseek_flags ${ARG_DEPENDS})
+  sharpseek_unity(sharpseek_${name})
   if(ARG_TORCH)
     target_link_libraries(sharpseek_${name} PUBLIC sharpseek_torch)
     target_precompile_headers(sharpseek_${name} REUSE_FROM sharpseek_torch_headers)

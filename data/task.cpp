@@ -101,8 +101,7 @@ Matrix dataset_rows(const TaskOptions& options) {
 
 /// The linear teacher nearest to the measured outputs, of those the smallest: y - V x has no part that x explains.
 void fit_teacher(const Matrix& inputs, const Matrix& outputs, Task& task) {
-  const Eigen::BDCSVD<Matrix> svd(inputs, Eigen::ComputeThinU | Eigen::ComputeThinV);
-  task.teacher.matrix = svd.solve(outputs).transpose();
+  task.teacher.matrix = inputs.completeOrthogonalDecomposition().solve(outputs).transpose();
   task.teacher.parameters.assign(task.teacher.matrix->data(),
                                  task.teacher.matrix->data() + task.teacher.matrix->size());
 }

@@ -18,8 +18,6 @@
 namespace sharpseek {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 /// Passes over one operator until every copy of the wanted eigenvalues is locked, then values and true residuals.
 class Solver {
  public:
@@ -46,7 +44,7 @@ class Solver {
         const bool beyond = found.values[e][0].item<double>() > limit[e].item<double>() + margin;
         // Once proven, later passes are for others: what they find must not change this replica's result.
         if (proven[replica] != 0 || state_.finite[replica] == 0) {
-          counted[e].fill_(-kInfinity);
+          counted[e].fill_(-std::numeric_limits<double>::infinity());
         } else if (beyond) {
           more = true;
         } else {

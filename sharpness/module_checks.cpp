@@ -27,9 +27,6 @@ namespace {
 using at::Tensor;
 
 double length(const Tensor& x) { return x.to(at::kDouble).norm().item<double>(); }
-double scalar_product(const Tensor& a, const Tensor& b) {
-  return (a.to(at::kDouble) * b.to(at::kDouble)).sum().item<double>();
-}
 
 /// "12.3 %", or "0.00312 %".
 std::string percent(double x) {

@@ -195,4 +195,8 @@ Tensor ModuleNetwork::flatten(const Tensors& parts) const {
   return at::cat(flat);
 }
 
+double scalar_product(const Tensor& a, const Tensor& b) {
+  return (a.to(at::kDouble) * b.to(at::kDouble)).sum().item<double>();
+}
+
 }  // namespace sharpseek

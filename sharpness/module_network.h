@@ -64,4 +64,7 @@ class ModuleNetwork {
   at::ScalarType saved_, precision_;
 };
 
+/// a'b of two flat vectors [P], in float64.
+double scalar_product(const at::Tensor& a, const at::Tensor& b);
+
 }  // namespace sharpseek

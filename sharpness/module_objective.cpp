@@ -31,10 +31,6 @@ std::int64_t resident_bytes() {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-double scalar_product(const Tensor& a, const Tensor& b) {
-  return (a.to(at::kDouble) * b.to(at::kDouble)).sum().item<double>();
-}
-
 /// v -> A v for one of the matrices; apply goes vector by vector.
 class ModuleOperator : public LinearOperator {
  public:

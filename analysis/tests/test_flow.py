@@ -102,6 +102,16 @@ def test_errors_at_rate_zero_are_calibrated() -> None:
     assert np.std(z) == pytest.approx(1, abs=0.12)
 
 
+def test_rates_that_follow_no_polynomial_widen_the_error() -> None:
+    # A transformer whose smallest rate follows the flow, as all smaller ones do, and whose larger ones do not.
+    rates, errors = np.array([0.00025, 0.0005, 0.001, 0.002]), np.full(4, 0.008)
+    value, error = flow_at_rate_zero(rates, np.array([0.988, 0.849, 0.854, 0.872]), errors)
+    smooth = flow_at_rate_zero(rates, 1 - 100 * rates, errors)[1]
+    assert error > 5 * smooth
+    assert abs(value - 1) < 3 * error
+    assert flow_at_rate_zero(rates, 1 - 100 * rates + errors * [1, -1, 1, 0], errors)[1] == pytest.approx(smooth)
+
+
 def test_the_report_draws_the_prediction_under_the_measurement(tmp_path: Path) -> None:
     (chart,) = charts([experiment(tmp_path)], [])
     assert [panel.title for panel in chart.panels] == ["κ = 1, circulation 0.00", "κ = 100, circulation 0.30"]

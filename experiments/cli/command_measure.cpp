@@ -41,7 +41,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr const char* kExamples =
+constexpr const char* kMeasureExamples =
     "  sharpseek measure out/sweep/run.h5 --quantities spectrum,smallest,density\n"
     "  sharpseek measure --module model.pt2 --data data.h5 --loss cross-entropy --eigenvalues 10 --out model.h5\n";
 
@@ -326,7 +326,7 @@ void print_table(const MeasureRecord& record) {
 
 int command_measure(const std::vector<std::string>& arguments) {
   const Arguments parsed(arguments, described(), "measure RUN.h5 | --module MODEL.pt2 --data DATA.h5 [options]",
-                         kExamples, "RUN");
+                         kMeasureExamples, "RUN");
   if (parsed.done()) return 0;
   const bool module = parsed.has("module");
   require(module != parsed.has("RUN"), "measure: needs either RUN.h5 or --module MODEL.pt2 with --data DATA.h5");

@@ -10,7 +10,7 @@
 namespace sharpseek {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kMergeExamples =
     "  sharpseek merge out/sweep            # out/sweep/run.h5 shows the values that stay in the shards\n"
     "  sharpseek merge out/sweep --copy     # out/sweep/run.h5 holds them; the shards may then be removed\n";
 
@@ -20,7 +20,7 @@ int command_merge(const std::vector<std::string>& arguments) {
   boost::program_options::options_description options("options");
   options.add_options()("copy", "copy the values of the shards into run.h5");
   add_format_option(options);
-  const Arguments parsed(arguments, options, "merge DIR [options]", kExamples, "DIR");
+  const Arguments parsed(arguments, options, "merge DIR [options]", kMergeExamples, "DIR");
   if (parsed.done()) return 0;
   const bool json = wants_json(parsed);
   const Merged merged = merge_shards(parsed.required("DIR"), parsed.has("copy"));

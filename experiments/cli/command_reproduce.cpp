@@ -10,7 +10,7 @@
 namespace sharpseek {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kReproduceExamples =
     "  sharpseek reproduce --preset quick\n"
     "  sharpseek reproduce --preset quick --only linear-2 --out out/linear\n";
 
@@ -29,7 +29,7 @@ int command_reproduce(const std::vector<std::string>& arguments) {
   add_engine_options(options);
   add_checkpoint_option(options);
   add_format_option(options);
-  const Arguments parsed(arguments, options, "reproduce [options]", kExamples);
+  const Arguments parsed(arguments, options, "reproduce [options]", kReproduceExamples);
   if (parsed.done()) return 0;
   ReproductionPlan plan{.preset = parsed.get<std::string>("preset"), .report = !parsed.has("no-report")};
   if (parsed.has("only")) plan.only = parsed.get<std::vector<std::string>>("only");

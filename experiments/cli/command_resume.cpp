@@ -14,7 +14,7 @@
 namespace sharpseek {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kResumeExamples =
     "  sharpseek resume out/sweep\n"
     "  sharpseek resume out/sweep --set training.steps=2000000    # make a run longer\n"
     "  sharpseek resume out/quick                                 # a reproduction\n";
@@ -45,7 +45,7 @@ int command_resume(const std::vector<std::string>& arguments) {
   add_format_option(options);
   options.add_options()("any-engine", "continue even if this engine rounds differently from the one that began")(
       "previous-checkpoint", "continue from the checkpoint before the last, if the last is damaged");
-  const Arguments parsed(arguments, options, "resume DIR [options]", kExamples, "DIR");
+  const Arguments parsed(arguments, options, "resume DIR [options]", kResumeExamples, "DIR");
   if (parsed.done()) return 0;
   const std::filesystem::path directory = parsed.required("DIR");
   const std::vector<std::string> sets =

@@ -21,7 +21,7 @@
 namespace sharpseek {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kRunExamples =
     "  sharpseek run sweep.ini --out out/sweep\n"
     "  sharpseek run sweep.ini --dry-run --set model.depth=3\n"
     "  sharpseek run sweep.ini --out out/sweep --shard 2/8\n"
@@ -65,7 +65,7 @@ int command_run(const std::vector<std::string>& arguments) {
   add_checkpoint_option(options);
   add_shard_option(options);
   add_format_option(options);
-  const Arguments parsed(arguments, options, "run [CONFIG] [options]", kExamples, "CONFIG");
+  const Arguments parsed(arguments, options, "run [CONFIG] [options]", kRunExamples, "CONFIG");
   if (parsed.done()) return 0;
   const bool of_parent = parsed.has("from") && !parsed.has("CONFIG");
   const ForkOfParent fork = of_parent ? fork_of_parent(parsed) : ForkOfParent{config_of(parsed), {}};

@@ -28,7 +28,7 @@
 namespace sharpseek {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kTheoryExamples =
     "  sharpseek theory sweep.ini\n"
     "  sharpseek theory sweep.ini --format json --set noise.condition='1 10 100'\n"
     "  sharpseek theory sweep.ini --path        # of linear networks\n"
@@ -241,7 +241,7 @@ int command_theory(const std::vector<std::string>& arguments) {
       "flow", "slow flow of any smooth network that can fit its data, over the run's rescaled time");
   add_set_option(options);
   add_format_option(options);
-  const Arguments parsed(arguments, options, "theory CONFIG [options]", kExamples, "CONFIG");
+  const Arguments parsed(arguments, options, "theory CONFIG [options]", kTheoryExamples, "CONFIG");
   if (parsed.done()) return 0;
   const bool json = wants_json(parsed);
   Config config = config_of(parsed);

@@ -12,7 +12,7 @@
 namespace sharpseek {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kVerifyExamples =
     "  sharpseek verify out/sweep/run.h5\n"
     "  sharpseek verify out/quick            # every run.h5 and recording in and below a folder\n";
 
@@ -22,7 +22,7 @@ int command_verify(const std::vector<std::string>& arguments) {
   namespace fs = std::filesystem;
   boost::program_options::options_description options("options");
   add_format_option(options);
-  const Arguments parsed(arguments, options, "verify FILE|DIR [options]", kExamples, "FILE");
+  const Arguments parsed(arguments, options, "verify FILE|DIR [options]", kVerifyExamples, "FILE");
   if (parsed.done()) return 0;
   const fs::path path = parsed.required("FILE");
   const bool json = wants_json(parsed);

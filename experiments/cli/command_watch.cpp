@@ -35,7 +35,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kExamples =
+constexpr const char* kWatchExamples =
     "  sharpseek watch out/sweep                      # until it is finished\n"
     "  sharpseek watch out/sweep --once --format json\n";
 
@@ -270,7 +270,7 @@ int command_watch(const std::vector<std::string>& arguments) {
   add_format_option(options);
   options.add_options()("once", "print the table once and end")("every", po::value<double>()->default_value(2),
                                                                 "seconds between updates");
-  const Arguments parsed(arguments, options, "watch DIR [options]", kExamples, "DIR");
+  const Arguments parsed(arguments, options, "watch DIR [options]", kWatchExamples, "DIR");
   if (parsed.done()) return 0;
   const fs::path directory = parsed.required("DIR");
   const bool json = wants_json(parsed);
