@@ -41,10 +41,27 @@ endfunction()
 # All test executables: what the sanitizers build.
 add_custom_target(sharpseek_tests)
 
-# sharpseek_test(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the executable <folder>_test; tests whose suite ends in
-# "Slow" carry the label slow, those of instances named Gpu the label gpu, all others fast.
+# sharpseek_run_tests(<folder> <label> <filter> <shards>): the tests of <folder>_test that the filter names, in so many processes.
+# A process for each test would load LibTorch a thousand times, which takes longer than the tests. Each process writes its results
+# to tests/results.
+function(sharpseek_run_tests name label filter shards)
+  math(EXPR last "${shards} - 1")
+  foreach(shard RANGE ${last})
+    set(test ${name}_${label}_${shard})
+    add_test(NAME ${test} COMMAND ${name}_test --gtest_filter=${filter}
+      --gtest_output=xml:${PROJECT_BINARY_DIR}/tests/results/${test}.xml)
+    set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 3600
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard}")
+  endforeach()
+  if(label STREQUAL "gpu")
+    set_tests_properties(${test} PROPERTIES RUN_SERIAL ON)
+  endif()
+endfunction()
+
+# sharpseek_test(<folder> SOURCES ... [DEPENDS ...] [SHARDS n] [TORCH]): the executable <folder>_test, run in n processes; tests whose
+# suite ends in "Slow" carry the label slow, those of instances named Gpu the label gpu, all others fast.
 function(sharpseek_test name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "SHARDS" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
   add_dependencies(sharpseek_tests ${name}_test)
   target_link_libraries(${name}_test PRIVATE sharpseek_flags ${ARG_DEPENDS} GTest::gtest_main GTest::gmock)
@@ -56,9 +73,10 @@ function(sharpseek_test name)
     target_precompile_headers(${name}_test REUSE_FROM sharpseek_torch_headers)
     set_target_properties(${name}_test PROPERTIES BUILD_RPATH ${SHARPSEEK_TORCH_DIR}/lib)
   endif()
-  gtest_discover_tests(${name}_test TEST_FILTER "-*Slow.*:Gpu/*" PROPERTIES LABELS fast DISCOVERY_MODE PRE_TEST)
-  gtest_discover_tests(${name}_test TEST_FILTER "Gpu/*" TEST_SUFFIX .gpu PROPERTIES LABELS gpu RUN_SERIAL ON
-    DISCOVERY_MODE PRE_TEST)
-  gtest_discover_tests(${name}_test TEST_FILTER "*Slow.*" TEST_SUFFIX .slow PROPERTIES LABELS slow
-    DISCOVERY_MODE PRE_TEST)
+  if(NOT ARG_SHARDS)
+    set(ARG_SHARDS 1)
+  endif()
+  sharpseek_run_tests(${name} fast "-*Slow.*:Gpu/*" ${ARG_SHARDS})
+  sharpseek_run_tests(${name} gpu "Gpu/*" 1)
+  sharpseek_run_tests(${name} slow "*Slow.*" 1)
 endfunction()
