@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 FEWEST_RATES = 4
 FIT_LEVEL = 0.05
@@ -83,7 +83,7 @@ def extrapolate(samples: dict[float, np.ndarray], replicas: dict[float, int] | N
         seeds = min(len(samples[rate]) for rate in usable)
         value, error, chi2 = at_rate_zero(np.array(usable), means, errors, degree=2)
         free = len(usable) - 3
-        fit_p = float(stats.chi2.sf(chi2, free))
+        fit_p = float(special.chdtrc(free, chi2))
         if fit_p < FIT_LEVEL and len(usable) > FEWEST_RATES:
             usable.pop()
             continue

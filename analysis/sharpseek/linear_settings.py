@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
+from scipy import special
 
 from sharpseek.extrapolation import extrapolate
 from sharpseek.files import Experiment
@@ -126,7 +126,7 @@ def agreement(table: pd.DataFrame) -> tuple[float, int, float]:
     z = table["z"].to_numpy()
     z = z[np.isfinite(z)]
     chi2 = float(np.sum(z * z))
-    return chi2, len(z), float(stats.chi2.sf(chi2, len(z))) if len(z) else np.nan
+    return chi2, len(z), float(special.chdtrc(len(z), chi2)) if len(z) else np.nan
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
+from scipy import special
 
 from sharpseek.config import configuration
 
@@ -72,7 +72,7 @@ def gains(run: xr.Dataset, variable: str) -> pd.DataFrame:
         a, b = group["a"].to_numpy(), group["b"].to_numpy()
         within = (a.var(ddof=1) + b.var(ddof=1)) / 2
         correlation = np.cov(a, b)[0, 1] / within if len(a) > 3 and within > 0 else np.nan
-        half = stats.norm.ppf(0.975) / np.sqrt(len(a) - 3) if len(a) > 3 else np.nan
+        half = special.ndtri(0.975) / np.sqrt(len(a) - 3) if len(a) > 3 else np.nan
         low, high = np.tanh(np.arctanh(correlation) + np.array([half, -half]))
         rows.append(
             dict(zip(axes, point, strict=True))

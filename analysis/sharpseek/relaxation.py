@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.025
 """One-sided level of the intervals over seeds."""
@@ -140,7 +140,7 @@ def _interval(
     else:
         degrees = seeds * (BLOCKS - 2)
         error = np.sqrt(_squares_in_time(use, weights, waves) * BLOCKS / (BLOCKS - 2)) / seeds
-    half = stats.t.ppf(1 - level, degrees) * error
+    half = special.stdtrit(degrees, 1 - level) * error
     return mean, mean - half, mean + half
 
 

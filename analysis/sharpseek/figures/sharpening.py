@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
+from scipy import special
 
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import readable, source
@@ -22,7 +22,7 @@ def _mean(run: xr.Dataset, name: str, label: str, colour: int, *, dash: str = "s
         return []
     values = run[name].values[good]
     mean = values.mean(axis=0)
-    half = stats.t.ppf(0.975, good.size - 1) * values.std(axis=0, ddof=1) / np.sqrt(good.size)
+    half = special.stdtrit(good.size - 1, 0.975) * values.std(axis=0, ddof=1) / np.sqrt(good.size)
     return [
         Series(label, run["step"].values.astype(float), mean, "line", colour, low=mean - half, high=mean + half,
                dash=dash, tags={"batch": label})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
+from scipy import special
 
 from sharpseek.config import configuration
 from sharpseek.extrapolation import at_rate_zero, rates_that_enter
@@ -32,7 +32,7 @@ def flow_at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray) 
     degree = min(2, len(rates) - 2)
     value, error, chi2 = at_rate_zero(rates, means, errors, degree)
     free = len(rates) - degree - 1
-    if stats.chi2.sf(chi2, free) < FIT_LEVEL:
+    if special.chdtrc(free, chi2) < FIT_LEVEL:
         error *= float(np.sqrt(chi2 / free))
     return value, error
 

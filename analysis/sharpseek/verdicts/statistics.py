@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from sharpseek.summaries import on_manifold, usable
 from sharpseek.verdicts.effect import (
@@ -195,5 +194,7 @@ def ordered_p(run: xr.Dataset, variable: str) -> tuple[float, float]:
     x, y = run["condition"].values[use], run[f"{variable}"].values[use]
     if len(np.unique(x)) < 2:
         return np.nan, np.nan
+    from scipy import stats  # half a second, which every command would pay at its start
+
     rises, falls = (float(stats.kendalltau(x, y, alternative=side).pvalue) for side in ("greater", "less"))
     return rises, falls
