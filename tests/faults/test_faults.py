@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from runs import assert_same, wait_for, watch
+from runs import assert_same, wait_for, wait_until_it_heeds, watch
 
 pytestmark = pytest.mark.slow
 
@@ -304,6 +304,7 @@ def test_signals_between_the_blocks_of_a_record_leave_no_trace(binary: Path, con
         process = subprocess.Popen([binary, *RUN, "--out", "stopped", *many], cwd=tmp_path, stderr=subprocess.DEVNULL)
         if interrupted < 5:
             wait_for(tmp_path / "stopped" / "run.h5", process)
+            wait_until_it_heeds(signal.SIGUSR1, process)
             time.sleep(chance.uniform(0.1, 0.5) * life)
             process.send_signal(signal.SIGUSR1)
         if process.wait(timeout=300) == 0:

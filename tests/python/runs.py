@@ -1,6 +1,8 @@
 """What tests of stopped, sharded and damaged runs share."""
 
 import json
+import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -50,4 +52,15 @@ def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> Non
     while not path.exists():
         assert process.poll() is None, f"ended with {process.returncode} before {path} was there"
         assert time.monotonic() < deadline, path
+        time.sleep(0.02)
+
+
+def wait_until_it_heeds(number: signal.Signals, process: subprocess.Popen, seconds: float = 120) -> None:
+    """Until the process has its handler: before that, while its libraries load, a signal kills it."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None:
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+        if caught and int(caught[1], 16) >> (number - 1) & 1:
+            return
+        assert time.monotonic() < deadline, number
         time.sleep(0.02)
