@@ -47,7 +47,7 @@ class OuterProductOperator : public LinearOperator {
 /// S A S for diagonal S [E, P]: with S = D^(-1/2) it has the eigenvalues of D^(-1) A. Cost: one product of A.
 class ScaledOperator : public LinearOperator {
  public:
-  ScaledOperator(std::shared_ptr<LinearOperator> op, at::Tensor scale)
+  ScaledOperator(std::shared_ptr<LinearOperator> op, const at::Tensor& scale)
       : op_(std::move(op)), scale_(scale.unsqueeze(1)) {}
 
   std::int64_t replicas() const override { return op_->replicas(); }
