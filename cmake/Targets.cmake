@@ -9,19 +9,14 @@ target_precompile_headers(sharpseek_torch_headers PRIVATE <ATen/ATen.h> <torch/c
   <filesystem> <functional> <iostream> <map> <optional> <string> <vector>)
 target_compile_options(sharpseek_torch_headers PRIVATE -Winvalid-pch)
 
-# sharpseek_unity(<target>): its sources are compiled a few at a time, because headers cost more than our own lines. Names in
-# unnamed namespaces are therefore unique in a folder.
-function(sharpseek_unity target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${SHARPSEEK_UNITY} UNITY_BUILD_BATCH_SIZE 8)
-endfunction()
-
-# sharpseek_library(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the static library sharpseek_<folder>.
+# sharpseek_library(<folder> SOURCES ... [DEPENDS ...] [TORCH]): the static library sharpseek_<folder>. Its sources are compiled eight at
+# a time, because headers cost more than our own lines; names in unnamed namespaces are therefore unique in a folder.
 function(sharpseek_library name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(sharpseek_${name} STATIC ${ARG_SOURCES})
-  set_target_properties(sharpseek_${name} PROPERTIES EXPORT_NAME ${name})
+  set_target_properties(sharpseek_${name} PROPERTIES EXPORT_NAME ${name} UNITY_BUILD ${SHARPSEEK_UNITY}
+    UNITY_BUILD_BATCH_SIZE 8)
   target_link_libraries(sharpseek_${name} PUBLIC sharpseek_flags ${ARG_DEPENDS})
-  sharpseek_unity(sharpseek_${name})
   if(ARG_TORCH)
     target_link_libraries(sharpseek_${name} PUBLIC sharpseek_torch)
     target_precompile_headers(sharpseek_${name} REUSE_FROM sharpseek_torch_headers)
@@ -50,12 +45,10 @@ function(sharpseek_run_tests name label filter shards)
     set(test ${name}_${label}_${shard})
     add_test(NAME ${test} COMMAND ${name}_test --gtest_filter=${filter}
       --gtest_output=xml:${PROJECT_BINARY_DIR}/tests/results/${test}.xml)
-    set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 3600
+    string(COMPARE EQUAL ${label} gpu serial)
+    set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 3600 RUN_SERIAL ${serial}
       ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard}")
   endforeach()
-  if(label STREQUAL "gpu")
-    set_tests_properties(${test} PROPERTIES RUN_SERIAL ON)
-  endif()
 endfunction()
 
 # sharpseek_test(<folder> SOURCES ... [DEPENDS ...] [SHARDS n] [TORCH]): the executable <folder>_test, run in n processes; tests whose

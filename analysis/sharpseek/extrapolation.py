@@ -52,6 +52,13 @@ def at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray, degre
     return float(coefficients[0]), float(np.sqrt(covariance[0, 0])), chi2
 
 
+def widening(chi2: float, free: int, level: float) -> tuple[float, float]:
+    """The p value of the residuals of a fit, and what its error is multiplied by: 1, but where p is below the level the
+    root of chi-squared over the degrees of freedom."""
+    p = float(special.chdtrc(free, chi2))
+    return p, float(np.sqrt(chi2 / free)) if p < level else 1.0
+
+
 def rates_that_enter(usable: dict[float, int], replicas: dict[float, int], fewest: int) -> list[float]:
     """The rates that may enter an extrapolation, from how many replicas can be used at each, of how many; empty where
     fewer than `fewest` may.
@@ -82,11 +89,9 @@ def extrapolate(samples: dict[float, np.ndarray], replicas: dict[float, int] | N
         errors = np.array([samples[rate].std(ddof=1) / np.sqrt(len(samples[rate])) for rate in usable])
         seeds = min(len(samples[rate]) for rate in usable)
         value, error, chi2 = at_rate_zero(np.array(usable), means, errors, degree=2)
-        free = len(usable) - 3
-        fit_p = float(special.chdtrc(free, chi2))
+        fit_p, widened = widening(chi2, len(usable) - 3, FIT_LEVEL)
         if fit_p < FIT_LEVEL and len(usable) > FEWEST_RATES:
             usable.pop()
             continue
-        widened = float(np.sqrt(chi2 / free)) if fit_p < FIT_LEVEL else 1.0
         return Extrapolation(value, error * widened, tuple(usable), fit_p, widened, seeds)
     return None

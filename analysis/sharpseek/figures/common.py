@@ -35,15 +35,20 @@ def readable(variable: str) -> str:
     return variable.removesuffix("_mean").replace("_", " ")
 
 
+def mean_and_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of values [replica, ...] over two replicas or more, and the ends of its 95 % interval by Student's t."""
+    half = student_quantile(LEVEL, len(values) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    mean = values.mean(axis=0)
+    return mean, mean - half, mean + half
+
+
 def rate_line(run: xr.Dataset, rows: np.ndarray, rate: float, colour: int) -> Series | None:
     """The trace over time at a rate: mean over the replicas `rows` with its interval; None of fewer than two."""
     if rows.size < 2:
         return None
-    values = run["trace"].values[rows]
-    half = student_quantile(LEVEL, rows.size - 1) * values.std(axis=0, ddof=1) / np.sqrt(rows.size)
-    mean = values.mean(axis=0)
-    return Series(f"rate {rate:g}", run["rescaled_time"].values[rows[0]], mean, "line", colour, low=mean - half,
-                  high=mean + half, tags={"rate": f"{rate:g}"})  # fmt: skip
+    mean, low, high = mean_and_interval(run["trace"].values[rows])
+    return Series(f"rate {rate:g}", run["rescaled_time"].values[rows[0]], mean, "line", colour, low=low, high=high,
+                  tags={"rate": f"{rate:g}"})  # fmt: skip
 
 
 @dataclass

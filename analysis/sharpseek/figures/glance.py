@@ -14,6 +14,7 @@ from sharpseek.figures.common import (
     Start,
     axis_of,
     conditions,
+    mean_and_interval,
     means,
     points,
     source,
@@ -24,8 +25,6 @@ from sharpseek.files import Experiment
 from sharpseek.rates import join_rates
 from sharpseek.summaries import smallest_rate, start_axis
 from sharpseek.verdicts import Verdict
-from sharpseek.verdicts.effect import student_quantile
-from sharpseek.verdicts.rules import LEVEL
 
 ABOUT_STARTS = ("C5", "C2", "P3")
 """Claims whose experiments show best that starts meet, best first."""
@@ -89,11 +88,7 @@ def _way(run: xr.Dataset, here: np.ndarray, start: Start) -> Series | None:
         return None
     records = thinned(run)
     values = run["trace"].values[chosen][:, records] / _scale(run, chosen)
-    mean = values.mean(axis=0)
-    low = high = None
-    if chosen.size >= FEWEST:
-        half = student_quantile(LEVEL, chosen.size - 1) * values.std(axis=0, ddof=1) / np.sqrt(chosen.size)
-        low, high = mean - half, mean + half
+    mean, low, high = mean_and_interval(values) if chosen.size >= FEWEST else (values.mean(axis=0), None, None)
     time = run["rescaled_time"].values[chosen][:, records].mean(axis=0)
     return Series(start.label, time, mean, "line", start.index, low, high, tags={"start": start.label})
 

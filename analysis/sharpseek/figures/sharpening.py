@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import special
 
 from sharpseek.figures.chart import Chart, Panel, Series
-from sharpseek.figures.common import readable, source
+from sharpseek.figures.common import mean_and_interval, readable, source
 from sharpseek.files import Experiment
 from sharpseek.verdicts import Verdict
 from sharpseek.verdicts.sharpening import Pair, pairs
@@ -20,12 +19,10 @@ def _mean(run: xr.Dataset, name: str, label: str, colour: int, *, dash: str = "s
     good = np.flatnonzero(run["status"].values == 0)
     if good.size < 2 or name not in run:
         return []
-    values = run[name].values[good]
-    mean = values.mean(axis=0)
-    half = special.stdtrit(good.size - 1, 0.975) * values.std(axis=0, ddof=1) / np.sqrt(good.size)
+    mean, low, high = mean_and_interval(run[name].values[good])
     return [
-        Series(label, run["step"].values.astype(float), mean, "line", colour, low=mean - half, high=mean + half,
-               dash=dash, tags={"batch": label})
+        Series(label, run["step"].values.astype(float), mean, "line", colour, low=low, high=high, dash=dash,
+               tags={"batch": label})
     ]  # fmt: skip
 
 

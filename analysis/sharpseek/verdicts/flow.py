@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import special
 
 from sharpseek.config import configuration
-from sharpseek.extrapolation import at_rate_zero, rates_that_enter
+from sharpseek.extrapolation import at_rate_zero, rates_that_enter, widening
 from sharpseek.files import Experiment
 from sharpseek.pairs import in_pairs
 from sharpseek.verdicts.effect import Effect, evidence_of, student_interval
@@ -19,22 +18,19 @@ FLOW_TIMES = 4
 """Equally spaced rescaled times at which trajectories are compared; the last is the end of the runs."""
 FLOW_RATES = 3
 """Learning rates that an extrapolation needs at least."""
-FIT_LEVEL = 0.001
+FLOW_FIT_LEVEL = 0.001
 """The p value below which the polynomial does not describe the rates; small, because a claim has some fifty pieces."""
 
 
 def flow_at_rate_zero(rates: np.ndarray, means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
     """Value and standard error; the polynomial leaves one degree of freedom or more, and is at most quadratic.
 
-    Where it does not describe the rates (chi-squared of the residuals, `FIT_LEVEL`), the error is multiplied by
+    Where it does not describe the rates (chi-squared of the residuals, `FLOW_FIT_LEVEL`), the error is multiplied by
     sqrt(chi-squared / degrees of freedom): the largest of them take another path, and nothing says from which rate on.
     """
     degree = min(2, len(rates) - 2)
     value, error, chi2 = at_rate_zero(rates, means, errors, degree)
-    free = len(rates) - degree - 1
-    if special.chdtrc(free, chi2) < FIT_LEVEL:
-        error *= float(np.sqrt(chi2 / free))
-    return value, error
+    return value, error * widening(chi2, len(rates) - degree - 1, FLOW_FIT_LEVEL)[1]
 
 
 def flow_table(experiment: Experiment, quantity: str = "trace", path: str = "flow") -> pd.DataFrame:
@@ -148,7 +144,7 @@ FLOW = Claim(
     "measured / predicted trace at rate 0",
     f"polynomial in the rate through the means over seeds at {FLOW_RATES} or more rates, at {FLOW_TIMES} fixed times; "
     "Student t interval with the degrees of freedom of the rate that has the fewest seeds; wider by the root of "
-    f"chi-squared over its degrees of freedom where that says that no such polynomial fits (p < {FIT_LEVEL})",
+    f"chi-squared over its degrees of freedom where that says that no such polynomial fits (p < {FLOW_FIT_LEVEL})",
     f"Supported if at every kappa and time the interval lies within {NETWORK_MARGIN:.0%} of 1, within "
     f"{PAIR_FLOW_MARGIN:.0%} for linear networks in antithetic pairs; refuted if one lies entirely outside. The "
     "polynomial leaves an error of a per cent or two that no standard error counts.",

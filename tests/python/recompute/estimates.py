@@ -184,18 +184,21 @@ class Fit:
         return Estimate(self.value / scale, student(self.value / scale, self.error / scale, self.seeds - 1), True)
 
 
+def widening(chi2: float, free: int, level: float) -> float:
+    """What an error is multiplied by: above 1 where chi-squared of the residuals rejects the fit at the level."""
+    return float(np.sqrt(chi2 / free)) if stats.chi2.sf(chi2, free) < level else 1.0
+
+
 def extrapolated(samples: dict[float, np.ndarray], replicas: dict[float, int]) -> Fit | None:
     """Quadratic through four rates or more; where it fails at 5 %, the largest is dropped or the error widened."""
     rates = entering(samples, replicas, 4)
     while len(rates) >= 4:
         value, error, chi2 = polynomial(rates, samples, 2)
-        free = len(rates) - 3
-        if stats.chi2.sf(chi2, free) < 0.05:
-            if len(rates) > 4:
-                rates.pop()
-                continue
-            error *= np.sqrt(chi2 / free)
-        return Fit(value, error, min(len(samples[r]) for r in rates))
+        factor = widening(chi2, len(rates) - 3, 0.05)
+        if factor > 1 and len(rates) > 4:
+            rates.pop()
+            continue
+        return Fit(value, error * factor, min(len(samples[r]) for r in rates))
     return None
 
 

@@ -19,6 +19,7 @@ from recompute.estimates import (
     near,
     polynomial,
     student,
+    widening,
 )
 from recompute.files import (
     Experiment,
@@ -30,7 +31,6 @@ from recompute.files import (
     smallest,
     usable,
 )
-from scipy import stats
 
 
 def by_rate(runs: list[Run]) -> list[tuple[float, Run]]:
@@ -69,8 +69,7 @@ def path_points(runs: list[Run], quantity: str, path: str) -> list[tuple[float |
             if rates and min(error_of(samples[r]) for r in rates) > 0:
                 degree = min(2, len(rates) - 2)
                 value, error, chi2 = polynomial(rates, samples, degree)
-                free = len(rates) - degree - 1
-                error *= np.sqrt(chi2 / free) if stats.chi2.sf(chi2, free) < 0.001 else 1.0
+                error *= widening(chi2, len(rates) - degree - 1, 0.001)
                 fit = Fit(value, error, min(len(samples[r]) for r in rates))
             found.append((kappa, time, predicted, fit))
     return found
