@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from sharpseek.confidence import student_quantile
+
 FEWEST_RATES = 4
 FIT_LEVEL = 0.05
 
@@ -36,7 +38,7 @@ class Extrapolation:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Student t with the degrees of freedom of the rate that has the fewest seeds."""
-        half = special.stdtrit(self.seeds - 1, 0.5 + confidence / 2) * self.error
+        half = student_quantile((1 - confidence) / 2, self.seeds - 1) * self.error
         return float(self.value - half), float(self.value + half)
 
 

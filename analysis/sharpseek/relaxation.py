@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
+
+from sharpseek.confidence import student_quantile
 
 LEVEL = 0.025
 """One-sided level of the intervals over seeds."""
@@ -140,7 +141,7 @@ def _interval(
     else:
         degrees = seeds * (BLOCKS - 2)
         error = np.sqrt(_squares_in_time(use, weights, waves) * BLOCKS / (BLOCKS - 2)) / seeds
-    half = special.stdtrit(degrees, 1 - level) * error
+    half = student_quantile(level, degrees) * error
     return mean, mean - half, mean + half
 
 

@@ -8,8 +8,8 @@ from dataclasses import astuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import special
 
+from sharpseek.confidence import student_quantile
 from sharpseek.config import configuration
 from sharpseek.files import Experiment
 from sharpseek.groups import group_axes, number
@@ -199,7 +199,7 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, flo
     mean = float(values.mean())
     if values.size < 2:
         return mean, np.nan, np.nan
-    half = float(special.stdtrit(values.size - 1, 0.5 + confidence / 2) * values.std(ddof=1) / np.sqrt(values.size))
+    half = float(student_quantile((1 - confidence) / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
     return mean, mean - half, mean + half
 
 

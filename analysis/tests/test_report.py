@@ -16,7 +16,7 @@ import pytest
 from sharpseek.figures import Chart, Panel, Series, sections, settings
 from sharpseek.figures.chart import harmless
 from sharpseek.figures.interactive import plotly_figure
-from sharpseek.figures.static import save_chart
+from sharpseek.figures.static import draw_chart, save_chart
 from sharpseek.files import Experiment, open_reproduction, open_run
 from sharpseek.report import summary_table, write_report
 from sharpseek.verdicts import CLAIMS, judge
@@ -174,6 +174,29 @@ def test_long_names_of_rows_leave_room_for_the_axes(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         assert all(path.stat().st_size > 0 for path in save_chart(chart, tmp_path))
     assert save_chart(chart, tmp_path)[2].read_text().splitlines()[0] == "panel,series,x,y,low,high,firm,row"
+
+
+def test_text_stays_inside_the_figure() -> None:
+    """Long names of series and axes, two dozen of them, and a note of two panels: nothing overlaps or is cut off."""
+    series = tuple(
+        Series(f"{'a long name of a series ' * 2}{i}", np.array([1.0, 2.0]), np.array([0.0, i]), "line", i)
+        for i in range(24)
+    )
+    nowhere = Series("nowhere", np.array([1.0, 2.0]), np.array([np.nan, np.nan]), "line", 0)
+    note = "What could not be drawn. " * 30
+    panel = Panel("A title that is " * 8, "what is on this axis, in words " * 4, "y", (*series, nowhere), note=note)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw_chart(Chart("long", "long", "", "", (panel, panel), columns=2))
+        figure.draw_without_rendering()
+    legend, axes = figure.legends[0], figure.axes
+    assert len(legend.get_texts()) == 24
+    assert legend.get_title().get_text().replace("\n", " ") == note.strip()
+    boxes = [legend.get_window_extent(), *(one.get_tightbbox() for one in axes)]
+    for number, box in enumerate(boxes):
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+        assert all(box.x1 <= b.x0 or b.x1 <= box.x0 or box.y1 <= b.y0 or b.y1 <= box.y0 for b in boxes[:number])
+    assert all(one.bbox.height > 100 for one in axes)
 
 
 def test_nothing_stationary_still_makes_a_report(reproduction: Make) -> None:

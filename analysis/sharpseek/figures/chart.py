@@ -76,6 +76,11 @@ class Series:
     texts: Sequence[str] = ()
     """Text next to each of the cells."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether none of its points can be drawn."""
+        return not np.isfinite(np.asarray([self.x, self.y], dtype=float)).all(axis=0).any()
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -105,7 +110,7 @@ class Panel:
     @property
     def empty(self) -> bool:
         """Whether nothing is there to be drawn: its axes say NOTHING."""
-        return not any(np.isfinite(np.asarray([one.x, one.y], dtype=float)).all(axis=0).any() for one in self.series)
+        return all(series.empty for series in self.series)
 
 
 NOTHING = "nothing to draw"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from sharpseek.figures.chart import Chart, Panel, Series
 from sharpseek.figures.common import CONDITION, axis_of, axis_options, conditions, single_runs, source
 from sharpseek.figures.theory import predicted
 from sharpseek.files import Experiment
 from sharpseek.summaries import smallest_rate
 from sharpseek.verdicts import Verdict
+
+ROUNDING = 1e-12
+"""A predicted speed up to this is what rounding leaves of 0, and is drawn as 0."""
 
 
 def circulation_panel(experiment: Experiment) -> Panel:
@@ -19,7 +24,8 @@ def circulation_panel(experiment: Experiment) -> Panel:
     theory = predicted(run, "small_lr_limit", "circulation", axis)
     if theory is not None:
         label = "limit of small rates"
-        series.append(Series(label, axis.places, theory, "reference", dash="dash", tags={"theory": "theory"}))
+        drawn = np.where(np.abs(theory) <= ROUNDING, 0.0, theory)
+        series.append(Series(label, axis.places, drawn, "reference", dash="dash", tags={"theory": "theory"}))
     return Panel(experiment.title, axis.label, "circulation", tuple(series), **axis_options(axis))
 
 

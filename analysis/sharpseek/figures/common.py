@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sharpseek.confidence import student_quantile
 from sharpseek.figures.chart import Series
 from sharpseek.files import Experiment
 from sharpseek.summaries import START_AXES, cure, diverged, smallest_rate, start_axis, summarise, swept, usable
-from sharpseek.verdicts.effect import student_quantile
 from sharpseek.verdicts.rules import LEVEL
 
 CONDITION = "condition"

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -32,7 +33,13 @@ SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^"}
 COLUMN_WIDTH = 3.4
 """Inches: a column of a two-column page."""
 LETTER_WIDTH = 0.06
-"""Inches: a letter of a tick label, on average."""
+"""Inches: a letter of a tick label or a legend, on average."""
+HANDLE_WIDTH = 0.5
+"""Inches: what a legend draws next to a label, with the space between columns."""
+MARGIN = 0.5
+"""Inches: next to the axes of a panel without names of rows, for ticks and a label."""
+LINE_HEIGHT = 0.17
+"""Inches: a line of a legend or a note."""
 
 STYLE: dict[Any, Any] = {
     "text.color": INK,
@@ -48,6 +55,7 @@ STYLE: dict[Any, Any] = {
     "font.size": 8,
     "legend.frameon": False,
     "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
@@ -135,6 +143,7 @@ def tick_names(panel: Panel) -> list[str]:
 
 
 def _folded(text: str, width: int = 64) -> str:
+    """The text in lines of at most this many letters."""
     return "\n".join(textwrap.wrap(text, width))
 
 
@@ -199,20 +208,30 @@ def draw_chart(chart: Chart) -> Figure:
         names = LETTER_WIDTH * max((len(row) for panel in chart.panels for row in panel.rows), default=0)
         if names > width - 1:
             width = names + 2  # long names of rows leave no room for what was measured
+        # What stands over and under a panel is no wider than its axes, about.
+        letters = max(20, int((width / chart.columns - (names or MARGIN)) / LETTER_WIDTH))
         figure = Figure(figsize=(width, chart.row_height * rows), layout="constrained")
         grid = figure.subplots(rows, chart.columns, squeeze=False).ravel()
         for axes in grid[len(chart.panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(grid, chart.panels, strict=False):
-            draw_panel(axes, panel, tuple(s for s in panel.series if chart.shows(s)), legend=False)
+            shown = tuple(series for series in panel.series if chart.shows(series) and not series.empty)
+            title, x_label = _folded(panel.title, letters), _folded(panel.x_label, letters)
+            draw_panel(axes, replace(panel, title=title, x_label=x_label, note=""), shown, legend=False)
         entries = {
             label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        if len(entries) > 1:
-            # One legend under all panels: inside them it would cover data.
-            columns = max(1, int(width / 1.5))
-            figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
-            figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(entries) // columns))
+        if len(entries) < 2:
+            entries = {}
+        note = _folded(plain(chart.notes()), int(width / LETTER_WIDTH))
+        if entries or note:
+            # One legend under all panels: inside them it would cover data. So with the note: it may be wider than a
+            # panel, and two panels may say the same.
+            entry = max(1.5, LETTER_WIDTH * max(map(len, entries), default=0) + HANDLE_WIDTH)
+            columns = max(1, int(width / entry))
+            figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, title=note)
+            lines = -(-len(entries) // columns) + len(note.splitlines())
+            figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * lines)
     return figure
 
 

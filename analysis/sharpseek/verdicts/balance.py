@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sharpseek.confidence import student_quantile
 from sharpseek.files import Experiment
 from sharpseek.summaries import usable
 from sharpseek.verdicts.effect import (
@@ -14,7 +15,6 @@ from sharpseek.verdicts.effect import (
     no_effect,
     standard_error,
     student_interval,
-    student_quantile,
 )
 from sharpseek.verdicts.rules import LEVEL, Claim, Evidence, near
 from sharpseek.verdicts.statistics import enough

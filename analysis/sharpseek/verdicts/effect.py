@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
+from sharpseek.confidence import student_quantile
 from sharpseek.verdicts.rules import LEAST_P, LEVEL, SUPPORTED, UNDECIDED, Evidence, Region
 
 Interval = Callable[[float], tuple[float, float]]
@@ -94,11 +94,6 @@ def nothing(level: float) -> tuple[float, float]:
 def no_effect(usable: int, replicas: int, estimate: float = np.nan) -> Effect:
     """An effect that could not be measured, or without an error."""
     return Effect(estimate, nothing, usable, replicas, False)
-
-
-def student_quantile(level: float, freedom: float) -> float:
-    """What Student's t exceeds with this probability."""
-    return float(-special.stdtrit(freedom, level))
 
 
 def student_interval(value: float, error: float, count: float) -> Interval:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sharpseek.verdicts.effect import student_quantile
+from sharpseek.confidence import student_quantile
 
 RESAMPLES = 40_000
 """Of the seeds. The smallest level that they can show is one in RESAMPLES + 1."""
