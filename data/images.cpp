@@ -68,7 +68,7 @@ class GzFile {
 fs::path idx_file(const fs::path& folder, const std::string& name, const std::string& type) {
   for (const char* separator : {"-", "."}) {
     for (const char* ending : {"", ".gz"}) {
-      const fs::path path = folder / (name + separator + type + ending);
+      fs::path path = folder / (name + separator + type + ending);
       std::error_code error;
       if (fs::is_regular_file(path, error)) return path;
     }
@@ -79,7 +79,7 @@ fs::path idx_file(const fs::path& folder, const std::string& name, const std::st
 
 /// The sizes in the header of an IDX file of bytes with so many dimensions.
 std::vector<std::int64_t> read_header(GzFile& file, unsigned dimensions) {
-  std::vector<unsigned char> bytes(4 * (1 + dimensions));
+  std::vector<unsigned char> bytes(std::size_t{4} * (1 + dimensions));
   file.read(bytes);
   const auto number = [&](std::size_t i) {
     std::uint32_t value = 0;

@@ -19,8 +19,8 @@ class Draws {
  public:
   /// Elements of the workspace that it takes.
   static std::size_t need(const DrawJob<Real>& job) {
-    const int per_sample = 2 * job.tokens * job.inputs + 3 * job.outputs + 2;
-    return static_cast<std::size_t>(job.batch * per_sample + job.outputs * job.outputs + 2);
+    const std::int64_t per_sample = 2 * std::int64_t{job.tokens} * job.inputs + 3 * std::int64_t{job.outputs} + 2;
+    return static_cast<std::size_t>(job.batch * per_sample + std::int64_t{job.outputs} * job.outputs + 2);
   }
 
   Draws(const DrawJob<Real>& job, Workspace<R>& space)
@@ -152,12 +152,13 @@ class Draws {
         block_words(words, lane_numbers(static_cast<std::uint32_t>(k / 4)).of, lane_numbers(step).of, keys_, fresh);
       }
       if (job_.dataset != nullptr && t % 4 == 0) {
-        block_words(own, lane_numbers(static_cast<std::uint32_t>(t / 4)).of, rows_ + k / tokens * kLanes, keys_, fixed);
+        block_words(own, lane_numbers(static_cast<std::uint32_t>(t / 4)).of,
+                    rows_ + std::ptrdiff_t{k / tokens} * kLanes, keys_, fixed);
       }
       for (int l = 0; l < kLanes; ++l) {
         // A label that is drawn once belongs to its row, any other to the step.
         const bool once = job_.dataset != nullptr && drawn_once(job_.noise_kinds[l]);
-        Real* label = to + k * classes * kLanes + l;
+        Real* label = to + std::ptrdiff_t{k} * classes * kLanes + l;
         label[0] = label_uniform<Real>(once ? own[t % 4 * kLanes + l] : words[k % 4 * kLanes + l]);
         for (int o = 1; o < classes; ++o) label[o * kLanes] = 0;
       }
@@ -191,11 +192,11 @@ class Draws {
       const bool normal = kind == NoiseKind::kFixedGaussian;
       const StreamKey<R> stream(stream_key(job_.seed, normal ? Stream::kFixedNoise : Stream::kFixedSigns));
       for (int k = 0; k < job_.batch; ++k) {  // forwards: normals may write one more, which the next sample overwrites
-        R* sample = own_ + k * job_.outputs;
+        R* sample = own_ + std::ptrdiff_t{k} * job_.outputs;
         if (normal) {
-          normals(sample, job_.outputs, keys_, rows_ + k * kLanes, stream);
+          normals(sample, job_.outputs, keys_, rows_ + std::ptrdiff_t{k} * kLanes, stream);
         } else {
-          signs(sample, job_.outputs, rows_ + k * kLanes, stream);
+          signs(sample, job_.outputs, rows_ + std::ptrdiff_t{k} * kLanes, stream);
         }
       }
     }
@@ -256,7 +257,7 @@ class Draws {
         const std::uint64_t position =
             std::uint64_t{step} * static_cast<std::uint64_t>(job_.batch) + static_cast<std::uint64_t>(k);
         permute(static_cast<std::uint32_t>(position / job_.samples),
-                static_cast<std::uint32_t>(position % job_.samples), rows_ + k * kLanes);
+                static_cast<std::uint32_t>(position % job_.samples), rows_ + std::ptrdiff_t{k} * kLanes);
       }
     }
 

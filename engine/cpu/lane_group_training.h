@@ -6,6 +6,7 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/update.h"
 #include "engine/cpu/workspace.h"
+#include "engine/kernels/fixed_passes.h"
 #include "engine/kernels/losses.h"
 #include "engine/kernels/passes.h"
 

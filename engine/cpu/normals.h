@@ -35,7 +35,7 @@ void normals(T* z, int count, const LaneKeys<T>& keys, std::uint32_t step, const
       if constexpr (kWords == 1) {
         p = normal_pair32(words[static_cast<std::size_t>(pair)]);
       } else {
-        p = normal_pair64(words[static_cast<std::size_t>(2 * pair)], words[static_cast<std::size_t>(2 * pair + 1)]);
+        p = normal_pair64(words[2 * static_cast<std::size_t>(pair)], words[2 * static_cast<std::size_t>(pair) + 1]);
       }
       z[i + 2 * pair] = static_cast<T>(p.z0);
       z[i + 2 * pair + 1] = static_cast<T>(p.z1);
@@ -46,7 +46,7 @@ void normals(T* z, int count, const LaneKeys<T>& keys, std::uint32_t step, const
 /// The pairs of words [count][1] (double: [2 count][1]).
 template <Scalar T>
 void map_words(const std::uint32_t* words, int count, T* z) {
-  for (int i = 0; i < count; ++i) {
+  for (std::ptrdiff_t i = 0; i < count; ++i) {
     const NormalPair p = sizeof(T) == 4 ? normal_pair32(words[i]) : normal_pair64(words[2 * i], words[2 * i + 1]);
     z[2 * i] = static_cast<T>(p.z0);
     z[2 * i + 1] = static_cast<T>(p.z1);
@@ -91,7 +91,7 @@ template <class A>
 SHARPSEEK_HOST_DEVICE void block_normals(LaneVector<float, A>* z, int count, const Words<A> (&even)[4],
                                          const Words<A> (&odd)[4]) {
 #pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j) {
+  for (std::ptrdiff_t j = 0; j < 4; ++j) {
     if (2 * j < count) normal_pair(interleaved(even[j], odd[j]), z[2 * j], z[2 * j + 1]);
   }
 }
@@ -115,9 +115,9 @@ SHARPSEEK_HOST_DEVICE void normal_pairs(const Bits<A> (&words)[kPairsAtOnce], La
 #if defined(__AVX2__) && !defined(__AVX512F__)
   __m256 rho[kPairsAtOnce];
   for (int k = 0; k < kPairsAtOnce; ++k) rho[k] = radius(words[k]);
-  for (int k = 0; k < kPairsAtOnce; ++k) turn(words[k], rho[k], z[2 * k], z[2 * k + 1]);
+  for (std::ptrdiff_t k = 0; k < kPairsAtOnce; ++k) turn(words[k], rho[k], z[2 * k], z[2 * k + 1]);
 #else
-  for (int k = 0; k < kPairsAtOnce; ++k) normal_pair(words[k], z[2 * k], z[2 * k + 1]);
+  for (std::ptrdiff_t k = 0; k < kPairsAtOnce; ++k) normal_pair(words[k], z[2 * k], z[2 * k + 1]);
 #endif
 }
 
@@ -174,7 +174,7 @@ requires(!Scalar<R>) void map_words(const std::uint32_t* words, int count, typen
   using T = typename LaneTraits<R>::Real;
   using A = typename R::arch_type;
   constexpr int kLanes = Lanes<R>::kCount;
-  for (int i = 0; i < count; ++i) {
+  for (std::ptrdiff_t i = 0; i < count; ++i) {
     R z0;
     R z1;
     if constexpr (kParts<T> == 2) {

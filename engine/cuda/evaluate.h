@@ -13,7 +13,7 @@ SHARPSEEK_LANES_BEGIN
 /// Dual<float> for kProduct and kPushforward.
 template <class R>
 struct SampleTask {
-  static constexpr bool kDual = LaneTraits<R>::dual;
+  static constexpr bool kDual = LaneTraits<R>::kDual;
   using P = Strided<R, kDeviceLanes>;
   using T = Strided<float, kDeviceLanes>;
 

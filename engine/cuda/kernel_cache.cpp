@@ -84,14 +84,14 @@ std::string KernelCache::keep(const std::string& content, const std::string& ker
   out << head(kernel) << kernel;
   out.close();
   if (!out) {
-    const std::string reason = folder_.string() + ": " + std::strerror(errno);
+    std::string reason = folder_.string() + ": " + std::strerror(errno);
     fs::remove(part, failed);
     return reason;
   }
   // Renaming replaces a file whole or not at all.
   fs::rename(part, whole, failed);
   if (!failed) return "";
-  const std::string reason = whole.string() + ": " + failed.message();
+  std::string reason = whole.string() + ": " + failed.message();
   fs::remove(part, failed);
   return reason;
 }

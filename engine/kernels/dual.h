@@ -20,8 +20,8 @@ struct Pack {
 template <class T, int K>
 struct LaneTraits<Pack<T, K>> {
   using Real = typename LaneTraits<T>::Real;
-  static constexpr bool dual = false;
-  static constexpr int registers = K * LaneTraits<T>::registers;
+  static constexpr bool kDual = false;
+  static constexpr int kRegisters = K * LaneTraits<T>::kRegisters;
 };
 
 template <class T, int K>
@@ -71,8 +71,8 @@ template <class T, class V>
 struct LaneTraits<Dual<T, V>> {
   using Real = typename LaneTraits<T>::Real;
   using Tangent = V;
-  static constexpr bool dual = true;
-  static constexpr int registers = LaneTraits<T>::registers + LaneTraits<V>::registers;
+  static constexpr bool kDual = true;
+  static constexpr int kRegisters = LaneTraits<T>::kRegisters + LaneTraits<V>::kRegisters;
 };
 
 template <class T, class V>
@@ -155,7 +155,7 @@ SHARPSEEK_HOST_DEVICE T primal(Dual<T, V> x) {
 /// A value as an R: tangents zero.
 template <class R, class T>
 SHARPSEEK_HOST_DEVICE R lifted(T value) {
-  if constexpr (LaneTraits<R>::dual) {
+  if constexpr (LaneTraits<R>::kDual) {
     return R(value, constant<typename LaneTraits<R>::Tangent>(0));
   } else {
     return value;

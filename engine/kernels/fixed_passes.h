@@ -13,8 +13,10 @@ SHARPSEEK_LANES_BEGIN
 template <class Source>
 struct FixedView {
   static constexpr auto kPlan = Source::kPlan;
+  // NOLINTBEGIN(readability-identifier-naming): members of a PlanView, which the same passes read
   static constexpr int output = kPlan.output;
   static constexpr int outputs = kPlan.outputs;
+  // NOLINTEND(readability-identifier-naming)
 
   static SHARPSEEK_HOST_DEVICE int offset(int i) {
     return choose(i, [](auto at) { return std::integral_constant<int, kPlan.values[at.value].offset>::value; });

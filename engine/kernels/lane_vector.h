@@ -16,8 +16,8 @@ using LaneVector = xsimd::batch<T, A>;
 template <class T, class A>
 struct LaneTraits<xsimd::batch<T, A>> {
   using Real = T;
-  static constexpr bool dual = false;
-  static constexpr int registers = 1;
+  static constexpr bool kDual = false;
+  static constexpr int kRegisters = 1;
 };
 
 template <class T, class A>

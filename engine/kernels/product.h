@@ -158,11 +158,11 @@ inline constexpr int kVectorRegisters = 32;
 
 /// Edges of the tiles of R.
 template <class R>
-inline constexpr int kTileRows = kVectorRegisters == 16 && LaneTraits<R>::registers > 1 ? 2 : 4;
+inline constexpr int kTileRows = kVectorRegisters == 16 && LaneTraits<R>::kRegisters > 1 ? 2 : 4;
 template <class R>
-inline constexpr int kTileColumns = LaneTraits<R>::registers == 1   ? (kVectorRegisters == 16 ? 3 : 4)
-                                    : LaneTraits<R>::registers <= 3 ? 2
-                                                                    : 1;
+inline constexpr int kTileColumns = LaneTraits<R>::kRegisters == 1   ? (kVectorRegisters == 16 ? 3 : 4)
+                                    : LaneTraits<R>::kRegisters <= 3 ? 2
+                                                                     : 1;
 
 #ifdef SHARPSEEK_FIXED_SIZES
 /// Of constant sizes, on arrays in registers: nothing to tile.

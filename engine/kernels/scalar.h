@@ -18,9 +18,9 @@ concept Scalar = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
 template <class R>
 struct LaneTraits {
-  using Real = R;                      ///< one lane's number
-  static constexpr bool dual = false;  ///< carries tangents
-  static constexpr int registers = 1;  ///< vector registers that one takes
+  using Real = R;                       ///< one lane's number
+  static constexpr bool kDual = false;  ///< carries tangents
+  static constexpr int kRegisters = 1;  ///< vector registers that one takes
 };
 
 /// A constant in the type R.

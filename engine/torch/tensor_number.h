@@ -21,8 +21,8 @@ struct TensorNumber {
 template <>
 struct LaneTraits<TensorNumber> {
   using Real = double;
-  static constexpr bool dual = false;
-  static constexpr int registers = 0;
+  static constexpr bool kDual = false;
+  static constexpr int kRegisters = 0;
 };
 
 inline TensorNumber operator+(const TensorNumber& a, const TensorNumber& b) {

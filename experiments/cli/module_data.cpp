@@ -22,7 +22,7 @@ Tensor fitting(const Tensor& values, at::ScalarType type, const std::string& sub
           input, ", which is not read");
   require(!values.is_floating_point(), subject, ": holds real numbers, but the module takes ",
           type == at::kBool ? "truth values" : "integers", " as ", input);
-  const Tensor fits = values.to(type);
+  Tensor fits = values.to(type);
   require(fits.to(at::kLong).equal(values), subject, ": holds numbers from ", values.min().item<std::int64_t>(), " to ",
           values.max().item<std::int64_t>(), ": must be ", type == at::kBool ? "0 or 1" : c10::toString(type),
           " for the module's input ", input);

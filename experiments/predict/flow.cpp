@@ -62,7 +62,7 @@ std::string labels_refusal(const LabelOptions& labels) {
 
 /// Why the flow does not describe this replica; empty if it does.
 std::string refusal(const Program& program, const Settings& settings) {
-  if (const std::string reason = labels_refusal(settings.task.labels); !reason.empty()) return reason;
+  if (std::string reason = labels_refusal(settings.task.labels); !reason.empty()) return reason;
   if (!program.smooth()) {
     return concat("model.activation = ", settings.model.activation,
                   ": the slow-manifold flow needs a smooth network (tanh, gelu): where a unit of relu switches the "

@@ -137,7 +137,7 @@ std::string file_change(const std::string& stored, const PreparedGroup& prepared
 
 std::string fingerprint_change(const std::string& stored, const PreparedGroup& prepared) {
   if (stored == problem_fingerprint(prepared)) return "";
-  const std::string files = file_change(stored, prepared);
+  std::string files = file_change(stored, prepared);
   if (!files.empty()) return files;
   return "the teacher, noise, data or weights of this configuration have changed since the run began (it was made by "
          "another version, or is another run's?)";

@@ -31,7 +31,7 @@ struct Numbers {
 
 template <class R>
 R number(double value, double tangent) {
-  if constexpr (lanes::LaneTraits<R>::dual) {
+  if constexpr (lanes::LaneTraits<R>::kDual) {
     return R(value, tangent);
   } else {
     return value;
