@@ -25,7 +25,7 @@ ModuleSamples converted(const ModuleSamples& samples, const ModuleOptions& optio
   const at::ScalarType precision = network.precision();
   const auto part = [&](const Tensor& values, bool integers, const std::string& name) {
     if (integers && !values.is_floating_point()) return values.to(options.options.device());
-    const Tensor result = values.to(options.options.device(), precision);
+    Tensor result = values.to(options.options.device(), precision);
     require(result.isfinite().all().item<bool>(), options.data, ": ", name,
             " holds a number that is not finite, or beyond float32 (--dtype float64 reaches further)");
     return result;

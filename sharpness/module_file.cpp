@@ -150,7 +150,8 @@ bool overlaps_itself(const Tensor& t) {
 void join_tied(const torch::jit::Module& module) {
   std::vector<Tensor> first;
   for (torch::jit::Module part : module.modules()) {
-    for (const auto& [name, parameter] : part.named_parameters(/*recurse=*/false)) {
+    for (const auto& named : part.named_parameters(/*recurse=*/false)) {
+      const Tensor& parameter = named.value;
       if (!parameter.requires_grad()) continue;
       // The first name keeps its tensor; others of the same memory get that one.
       const auto same = std::find_if(first.begin(), first.end(), [&](const Tensor& t) {
@@ -159,7 +160,7 @@ void join_tied(const torch::jit::Module& module) {
       if (same == first.end()) {
         first.push_back(parameter);
       } else {
-        part.setattr(name, *same);
+        part.setattr(named.name, *same);
       }
     }
   }
