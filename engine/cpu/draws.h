@@ -160,7 +160,7 @@ class Draws {
         const bool once = job_.dataset != nullptr && drawn_once(job_.noise_kinds[l]);
         Real* label = to + std::ptrdiff_t{k} * classes * kLanes + l;
         label[0] = label_uniform<Real>(once ? own[t % 4 * kLanes + l] : words[k % 4 * kLanes + l]);
-        for (int o = 1; o < classes; ++o) label[o * kLanes] = 0;
+        for (std::ptrdiff_t o = 1; o < classes; ++o) label[o * kLanes] = 0;
       }
     }
   }

@@ -8,10 +8,10 @@ SHARPSEEK_LANES_BEGIN
 
 /// The kind that the class of this optimiser's rule is named after.
 SHARPSEEK_HOST_DEVICE constexpr OptimizerKind rule_of(OptimizerKind kind) {
-  switch (kind) {  // NOLINT(bugprone-branch-clone): optimisers may share a rule
+  switch (kind) {
     // clang-format off
 #define SHARPSEEK_RULE(optimizer, Rule, ...) case OptimizerKind::optimizer: return Rule::kKind;
-    SHARPSEEK_OPTIMIZERS(SHARPSEEK_RULE)
+    SHARPSEEK_OPTIMIZERS(SHARPSEEK_RULE)  // NOLINT(bugprone-branch-clone): optimisers may share a rule
 #undef SHARPSEEK_RULE
     // clang-format on
   }
