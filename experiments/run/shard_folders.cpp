@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 
 /// I and N of "shard-I-of-N".
 std::optional<Shard> shard_of_name(const std::string& name) {
-  Shard shard;
   const std::size_t of = name.find("-of-");
   if (!name.starts_with("shard-") || of == std::string::npos) return std::nullopt;
   const std::optional<std::int64_t> index = whole_number(std::string_view(name).substr(6, of - 6));
