@@ -2,8 +2,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
@@ -101,27 +99,17 @@ TEST_P(Device, KernelsOfFixedSizesTrainAsTheCpu) {
     const DevicePlan plan(program, device().device);
     const DeviceStepper stepper(program, device(), plan, problem);
     ASSERT_TRUE(stepper.fixed().has_value()) << stepper.description();
-    const std::int64_t steps = fixed.plain() ? 1000 : 100;
+    // Lion steps by a sign, and where rounding turns one, weights part: within 100 steps in one replica of one build.
+    const std::int64_t steps = fixed.plain() ? 1000 : fixed.optimizer == "lion" ? 20 : 100;
     const TrainingState ours = train(program, problem, start, {steps});
     const TrainingState cpu = train_on_cpu(program, problem, start, steps);
     const std::string name = concat(fixed.model.kind, " ", fixed.batch, " ", fixed.optimizer);
+    EXPECT_LT(relative_difference(ours.parameters, cpu.parameters), fixed.plain() ? kSteps32 : kOptimisers32) << name;
     ASSERT_EQ(ours.slots.size(), cpu.slots.size());
-    // Lion steps by a sign: where rounding turns one, that replica goes its own way from there on.
-    int apart = 0;
-    std::string differences;
-    for (std::int64_t e = 0; e < 35; ++e) {
-      const auto i = static_cast<std::size_t>(e);
-      const double weights = relative_difference(ours.parameters[e], cpu.parameters[e]);
-      const double loss = std::abs(ours.loss_sum[i] / cpu.loss_sum[i] - 1);
-      double slots = 0;
-      for (std::size_t k = 0; k < cpu.slots.size(); ++k) {
-        slots = std::max(slots, relative_difference(ours.slots[k][e], cpu.slots[k][e]));
-      }
-      if (weights < (fixed.plain() ? kSteps32 : kOptimisers32) && slots < 1e-4 && loss < kLosses32) continue;
-      ++apart;
-      differences += concat("\nreplica ", e, ": weights ", weights, ", slots ", slots, ", loss ", loss);
+    for (std::size_t i = 0; i < cpu.slots.size(); ++i) {
+      EXPECT_LT(relative_difference(ours.slots[i], cpu.slots[i]), 1e-4) << name;
     }
-    EXPECT_LE(apart, fixed.optimizer == "lion" ? 4 : 0) << name << differences;
+    for (std::size_t e = 0; e < 35; ++e) EXPECT_NEAR(ours.loss_sum[e] / cpu.loss_sum[e], 1, kLosses32);
   }
 }
 
