@@ -85,6 +85,11 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def place(evidence: dict) -> str:
+    """Which effect a piece of evidence is, and what else was found there."""
+    return escaped(": ".join(filter(None, (evidence["at"], evidence["detail"]))))
+
+
 def level(evidence: dict) -> str:
     """A p value; where it is the smallest that could have been found, that it is less."""
     p, least = evidence["p"], evidence.get("p_least")
@@ -164,7 +169,7 @@ def result_page(name: str, found: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|---|---|",
         ]
         evidence += [
-            f"| {e['experiment']} | {escaped(e['at'])} | {number(e['estimate'])} | {number(e['low'])} | "
+            f"| {e['experiment']} | {place(e)} | {number(e['estimate'])} | {number(e['low'])} | "
             f"{number(e['high'])} | {level(e)} | {e['outcome']} | {e['usable']} / {e['replicas']} |"
             for e in c["evidence"]
         ]

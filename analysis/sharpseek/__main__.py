@@ -118,7 +118,7 @@ def print_verdicts(directory: Path) -> None:
             print(f"  {verdict.subject}: {verdict.outcome}; {', '.join(verdict.files)}")
             for e in verdict.evidence:
                 print(
-                    f"    {e.subject}: {e.estimate:.4g} [{e.low:.4g}, {e.high:.4g}], p {e.p_text}, "
+                    f"    {e.text}: {e.estimate:.4g} [{e.low:.4g}, {e.high:.4g}], p {e.p_text}, "
                     f"{e.usable} of {e.replicas}: {e.outcome}"
                 )
 

@@ -98,7 +98,7 @@ class Finding:
             return f"{why[:1].upper()}{why[1:]}; {used} of {replicas} replica readings usable."
         rank = "the clearest" if self.outcome == REFUTED else "the least certain"
         least = f", {rank} of {len(pieces)}" if len(pieces) > 1 else ""
-        where = ", ".join(filter(None, (self.experiment, self.shown.subject)))
+        where = ", ".join(filter(None, (self.experiment, self.shown.text)))
         p, holm, word = self.p, self.holm, "p"
         if self.outcome == REFUTED:
             p, holm, word = self.p_against, self.holm_against, "p of refuted"
@@ -266,7 +266,7 @@ def _direction(ways: Finding) -> str:
 def _where(finding: Finding) -> str:
     if finding.shown is None:
         return unmeasured(e for v in finding.verdicts for e in v.evidence)
-    where = ", ".join(filter(None, (finding.experiment, finding.shown.subject)))
+    where = ", ".join(filter(None, (finding.experiment, finding.shown.text)))
     number = f"{number_text(finding.shown)}, {where}"
     return f"{finding.gap}; least certain of the rest {number}" if finding.gap else number
 
@@ -280,7 +280,7 @@ def _not_asked(unasked: list[Verdict]) -> list[str]:
             measured = [e for e in verdict.evidence if not np.isnan([e.estimate, e.low, e.high]).any()]
             open_ones = [e for e in measured if e.outcome != SUPPORTED]
             worst = max(open_ones, key=lambda e: e.p, default=None)
-            number = f", {number_text(worst)} at {worst.subject or 'the end'}" if worst else ""
+            number = f", {number_text(worst)} at {worst.text or 'the end'}" if worst else ""
             parts.append(f"{verdict.subject} {verdict.outcome if measured else 'not measured'}{number}")
         if parts:
             sentences.append(f"{claim} was not asked of these, which decide nothing ({what}): {'; '.join(parts)}.")
@@ -316,6 +316,7 @@ def as_json(found: list[Finding]) -> list[dict[str, Any]]:
                 {
                     "experiment": v.subject,
                     "at": e.subject,
+                    "detail": e.detail,
                     "estimate": number(e.estimate),
                     "low": number(e.low),
                     "high": number(e.high),

@@ -9,7 +9,7 @@ import pytest
 from coverage_kinds import KINDS
 from error_rates import DRAWS, RECORDED, SEEDS, TRIALS, coverage
 from scipy import stats
-from sharpseek.verdicts import CLAIMS
+from sharpseek.verdicts import CLAIMS, judge
 from worlds import WORLDS, World
 
 MOST = 0.08
@@ -34,6 +34,15 @@ def test_wrong_verdicts_are_rare(world: World) -> None:
 def test_wrong_verdicts_are_rare_in_a_few_worlds(world: World) -> None:
     # At 2.5 % each, three of four have a probability of 6e-5.
     assert sum(world.is_wrong(trial) for trial in range(FEW)) <= 2
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_evidence_keeps_its_name_whatever_was_measured(world: World) -> None:
+    # `compare` finds the same piece in two reproductions by it.
+    one, other = (
+        [(v.claim, v.subject, e.subject) for v in judge(world.make(seed)) for e in v.evidence] for seed in (1, 2)
+    )
+    assert one == other
 
 
 def test_every_claim_is_at_its_border_in_both_directions() -> None:

@@ -24,7 +24,7 @@ def forest_panel(title: str, effect: str, verdicts: list[Verdict], with_claim: b
     every = [(v, e) for v in verdicts for e in v.evidence]
     entries = [(v, e) for v, e in every if np.isfinite(e.estimate)]
     left_out = len(every) - len(entries)
-    rows = tuple(" · ".join(filter(None, (v.claim if with_claim else "", v.subject, e.subject))) for v, e in entries)
+    rows = tuple(" · ".join(filter(None, (v.claim if with_claim else "", v.subject, e.text))) for v, e in entries)
     series = []
     for outcome, colour in OUTCOMES:
         chosen = [(i, e) for i, (_, e) in enumerate(entries) if e.outcome == outcome]

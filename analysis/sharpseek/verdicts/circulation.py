@@ -71,7 +71,7 @@ def _rejection(row: pd.Series) -> Evidence:
         p = float(np.clip(2 * special.stdtr(row.seeds - 1, -errors), LEAST_P, 1))
     low, high = closed.interval(LEVEL)
     return Evidence(
-        f"trace / closed form, {row.setting}: {errors:.1f} standard errors from 1",
+        f"trace / closed form, {row.setting}",
         closed.estimate,
         low,
         high,
@@ -79,6 +79,7 @@ def _rejection(row: pd.Series) -> Evidence:
         closed.usable,
         closed.replicas,
         p,
+        detail=f"{errors:.1f} standard errors from 1",
     )
 
 

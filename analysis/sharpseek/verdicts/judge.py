@@ -53,7 +53,7 @@ def _sentence(claim: Claim, evidence: list[Evidence], outcome: str, p: float, le
     best = shown(evidence, outcome)
     if best is None:
         return f"Undecided: {unmeasured(evidence)} ({used} of {replicas} replica readings usable)."
-    where = f" ({best.subject})" if best.subject else ""
+    where = f" ({best.text})" if best.text else ""
     return (
         f"{claim.effect.capitalize()}: {best.estimate:.3g} [{best.low:.3g}, {best.high:.3g}]{where}, "
         f"p {p_text(p, least)}; {used} of {replicas} replica readings usable."

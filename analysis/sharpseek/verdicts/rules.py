@@ -36,6 +36,7 @@ class Evidence:
     """One effect: an estimate with its 95 % interval, and what it says about the claim."""
 
     subject: str
+    """Which effect this is: the same words in every reproduction of a preset, so that two can be compared."""
     estimate: float
     low: float
     high: float
@@ -52,6 +53,13 @@ class Evidence:
     condition: bool = False
     """Whether this piece can only keep the claim from being supported: it asks that nothing speaks against the claim,
     and the less is known the easier that is. It has no p of "supported"."""
+    detail: str = ""
+    """What else was found, in words with numbers, next to the estimate."""
+
+    @property
+    def text(self) -> str:
+        """Subject and detail, as they are shown."""
+        return ": ".join(filter(None, (self.subject, self.detail)))
 
     @property
     def p_text(self) -> str:

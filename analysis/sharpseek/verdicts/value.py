@@ -70,10 +70,21 @@ def _judge_settings(table: pd.DataFrame, margins: dict[str, float]) -> list[Evid
     chi2, count, p = agreement(trace)
     z = float(trace["z"].abs().max())
     agrees = p > AGREEMENT_LEVEL and z < AGREEMENT_ERRORS
-    subject = f"trace of all settings, chi-squared {chi2:.3g} over {count} settings (p {p:.2g}, largest |z| {z:.2f})"
-    outcome = SUPPORTED if agrees else UNDECIDED
     # Chi-squared is no estimate of the effect, and is not drawn as one.
-    evidence.append(Evidence(subject, np.nan, np.nan, np.nan, outcome, count, len(trace), np.nan, condition=True))
+    evidence.append(
+        Evidence(
+            "trace of all settings",
+            np.nan,
+            np.nan,
+            np.nan,
+            SUPPORTED if agrees else UNDECIDED,
+            count,
+            len(trace),
+            np.nan,
+            condition=True,
+            detail=f"chi-squared {chi2:.3g} over {count} settings (p {p:.2g}, largest |z| {z:.2f})",
+        )
+    )
     return evidence
 
 
