@@ -13,6 +13,9 @@ OUTCOMES = (SUPPORTED, UNDECIDED, REFUTED)
 NUMBERS = ("estimate", "low", "high")
 ALLOWED = 1.0
 """How far two estimates may lie apart, in units of the larger half-width of their 95 % intervals."""
+LEAST_HALF_WIDTH = 1e-6
+"""Half-width that every interval counts as, at least. Where a measured value lies beyond two rivals its distances to
+them differ by their own distance, an interval without width; rivals come from a minimiser that stops at a tolerance."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,8 @@ def compare(one: Path, other: Path, allowed: float = ALLOWED) -> Comparison:
             continue
         count += 1
         equal += x["estimate"] == y["estimate"]
-        width = max(e["high"] - e["low"] for e in (x, y)) / 2
-        apart = abs(x["estimate"] - y["estimate"])
-        distance = apart / width if width > 0 else (0.0 if apart == 0 else float("inf"))
+        width = max(LEAST_HALF_WIDTH, *((e["high"] - e["low"]) / 2 for e in (x, y)))
+        distance = abs(x["estimate"] - y["estimate"]) / width
         if distance > largest:
             largest, where = distance, name
         if distance > allowed:

@@ -51,6 +51,18 @@ def test_estimates_may_differ_by_their_intervals_only(
     assert (found.disagreements == []) == agrees
 
 
+@pytest.mark.parametrize(("moved", "agrees"), [(5e-8, True), (5e-6, False)])
+def test_intervals_without_width_allow_for_a_minimisers_tolerance(
+    verdicts: dict, tmp_path: Path, moved: float, agrees: bool
+) -> None:
+    evidence = first_number(verdicts)
+    evidence["low"] = evidence["high"] = evidence["estimate"]
+    one = write(tmp_path / "a", verdicts)
+    for part in ("estimate", "low", "high"):
+        evidence[part] += moved
+    assert (compare(one, write(tmp_path / "b", verdicts)).disagreements == []) == agrees
+
+
 def test_another_word_is_a_disagreement_and_status_1(verdicts: dict, tmp_path: Path) -> None:
     verdicts["claims"][0]["outcome"] = "refuted"
     other = write(tmp_path / "a", verdicts)
