@@ -52,6 +52,22 @@ def sharpseek(binary: Path, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
+def sharpseek_without_room(binary: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """As sharpseek, on what is like a full disk: no file can grow beyond 8 KiB (EFBIG).
+
+    A coverage build writes its counts at exit, which are longer. They go elsewhere, so that no others are cut off.
+    """
+    environment = {**os.environ, "GCOV_PREFIX": str(tmp_path_factory.mktemp("counts"))}
+    script = 'trap "" XFSZ; ulimit -f 8; exec "$0" "$@"'
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-c", script, binary, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment)
+
+    return run
+
+
+@pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "small.ini"
     path.write_text(CONFIG)

@@ -34,6 +34,7 @@ PYTHON_TESTS = (
     "verify",
 )
 REQUIRED = 0.90
+GCOV_ERRORS = BUILD / "gcov-errors.log"
 
 
 def run_tests() -> bool:
@@ -43,11 +44,11 @@ def run_tests() -> bool:
         "OMP_NUM_THREADS": "2",
         "SHARPSEEK_BINARY": str(BUILD / "sharpseek"),
         "SHARPSEEK_PYTHON": sys.executable,
-        # Counts of programs that were killed may not add up; what libgcov says about it is no message of the program.
-        "GCOV_ERROR_FILE": str(BUILD / "gcov-errors.log"),
+        # What libgcov says is no message of the program.
+        "GCOV_ERROR_FILE": str(GCOV_ERRORS),
     }
-    for old in BUILD.rglob("*.gcda"):
-        old.unlink()
+    for old in [*BUILD.rglob("*.gcda"), GCOV_ERRORS]:
+        old.unlink(missing_ok=True)
     passed = True
     for program in sorted((BUILD / "tests").glob("*_test")):
         print(f"coverage: {program.name}", flush=True)
@@ -77,6 +78,12 @@ def counts_of(data: Path) -> list[tuple[str, int, int]]:
             name = str(path.relative_to(ROOT))
             found += [(name, line["line_number"], line["count"]) for line in file["lines"]]
     return found
+
+
+def damaged() -> list[str]:
+    """What libgcov could not add up, such as counts that were cut off: what they count would pass for not run."""
+    said = GCOV_ERRORS.read_text().splitlines() if GCOV_ERRORS.exists() else []
+    return sorted({line.removeprefix(f"libgcov profiling error:{BUILD}/") for line in said})
 
 
 def ranges(lines: list[int]) -> str:
@@ -118,7 +125,10 @@ def main() -> int:
     print(f"coverage: {run / size:.1%} of {size} lines; by file in build/coverage/coverage.txt")
     if not passed:
         print("coverage: tests failed")
-    return 0 if passed and run >= REQUIRED * size else 1
+    errors = damaged()
+    for error in errors:
+        print(f"coverage: counts are damaged: {error}")
+    return 0 if passed and not errors and run >= REQUIRED * size else 1
 
 
 if __name__ == "__main__":

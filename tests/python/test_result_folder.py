@@ -1,6 +1,5 @@
 """Where a result may be written: what is in the folder already, and what stays there."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,13 +48,14 @@ def test_a_file_in_place_of_the_folder_is_refused(sharpseek: Run, config: Path, 
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_what_fails_leaves_the_folder_and_its_logs(binary: Path, config: Path, tmp_path: Path, there: bool) -> None:
+def test_what_fails_leaves_the_folder_and_its_logs(
+    sharpseek_without_room: Run, config: Path, tmp_path: Path, there: bool
+) -> None:
     """There is room for the index, not for the run: it fails when the folder is its own."""
     if there:
         (tmp_path / "A").mkdir()
         (tmp_path / "A" / "job.log").write_text("begun\n")
-    script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" run small.ini --out A --quiet"
-    result = subprocess.run(["bash", "-c", script, binary], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    result = sharpseek_without_room("run", "small.ini", "--out", "A", "--quiet")
     assert result.returncode == 2
     assert "File too large" in result.stderr
     assert (tmp_path / "A").exists() == there

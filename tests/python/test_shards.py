@@ -69,9 +69,8 @@ def test_a_merged_file_without_its_shards_is_an_error_everywhere(
     assert "run.h5: exists already\n" in again.stderr
 
 
-def test_a_merge_that_finds_no_room_leaves_nothing(binary: Path, shards: Path, tmp_path: Path) -> None:
-    script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" merge parts --copy"
-    result = subprocess.run(["bash", "-c", script, binary], cwd=tmp_path, capture_output=True, text=True)
+def test_a_merge_that_finds_no_room_leaves_nothing(sharpseek_without_room: Run, shards: Path) -> None:
+    result = sharpseek_without_room("merge", "parts", "--copy")
     assert result.returncode == 2
     assert "File too large" in result.stderr
     assert not list(shards.glob("run.h5*"))
