@@ -72,7 +72,8 @@ def environment() -> Iterator[Path]:
         subprocess.run([*pip, f"torch=={OLDEST}", "numpy"], check=True)
         unset = ("SHARPSEEK_TORCH_DIR", "SHARPSEEK_NATIVE", "PYTHONPATH", "CMAKE_ARGS", "CMAKE_PREFIX_PATH")
         # One instruction set: the others are tested in the checkout.
-        options = ["-C", f"build-dir={place / 'build'}", "-C", "cmake.define.SHARPSEEK_LANE_SETS=scalar"]
+        settings = (f"build-dir={place / 'build'}", "cmake.define.SHARPSEEK_LANE_SETS=scalar")
+        options = [f"--config-settings={setting}" for setting in settings]
         done = subprocess.run(
             [*pip, *options, ROOT], env={key: value for key, value in os.environ.items() if key not in unset},
             capture_output=True, text=True, check=False,

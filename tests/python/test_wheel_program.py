@@ -59,10 +59,10 @@ def test_a_wheel_holds_the_tracked_files_of_the_package_and_the_command(tmp_path
     (ROOT / "analysis/sharpseek/__pycache__").mkdir(exist_ok=True)  # which stays outside
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     # Without CMake: the Python half, as `pip install .` takes it. What CMake adds is cmake/Wheel.cmake's.
-    done = subprocess.run(
-        [*command, "-C", "wheel.cmake=false", "-C", f"build-dir={tmp_path / 'build'}", "--wheel-dir", tmp_path, ROOT],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    # In full: pip 23.0, Debian 12's, has no -C.
+    settings = [f"--config-settings={setting}" for setting in ("wheel.cmake=false", f"build-dir={tmp_path / 'build'}")]
+    command += [*settings, "--wheel-dir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
